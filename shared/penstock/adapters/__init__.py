@@ -1,0 +1,1 @@
+"""The world behind the ports: one package per port, one module per adapter."""

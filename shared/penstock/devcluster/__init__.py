@@ -1,0 +1,1 @@
+"""An in-process Kubernetes API for the demo and fast tests: not a cluster, and it says so."""

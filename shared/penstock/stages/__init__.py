@@ -1,0 +1,1 @@
+"""One module per stage of pipeline.json; none knows another."""

@@ -1,0 +1,3 @@
+"""The version of this release, and of the formats that it writes."""
+
+__version__ = "0.1.0"
