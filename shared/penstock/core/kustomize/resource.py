@@ -1,7 +1,7 @@
 """One object on its way through a build: its manifest, and what kustomize has to remember beside it.
 
-kustomize keeps its memory in ``internal.config.kubernetes.io/*`` annotations and removes them at the end. Here the
-same facts are attributes, so that nothing has to be removed and a manifest never holds anything but the user's data.
+kustomize keeps its memory in ``internal.config.kubernetes.io/*`` annotations and removes them at the end.
+Here the same facts are attributes: nothing has to be removed, and a manifest holds the user's data alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ class ResId(NamedTuple):
         )
 
     def __str__(self) -> str:
-        """kustomize's own way of writing an id, as its users know it from error messages."""
+        """How kustomize writes an id, as its users know it from error messages."""
         gvk = f"{self.kind or '[noKind]'}.{self.version or '[noVer]'}.{self.group or '[noGrp]'}"
         return f"{gvk}/{self.name or '[noName]'}.{self.namespace or '[noNs]'}"
 
@@ -101,10 +101,11 @@ def _certainly_namespaced(_api_version: str, _kind: str) -> bool:
 class Resource:
     """A manifest (never changed in place; subtrees may be shared with other resources) and its history.
 
-    ``previous``: the ids that it had before each rename, oldest first. ``prefixes``, ``suffixes``: what namePrefix
-    and nameSuffix added, in that order: the trace of the overlays that it went through. ``needs_hash``: its name
-    gets a content hash. ``behavior``: ``create``, ``merge``, ``replace`` or "" (a generator's). ``helm``: it came out
-    of a chart, so the namespace transformer leaves it alone. ``var_names``: the vars that read it.
+    ``previous``: the ids that it had before each rename, oldest first. ``prefixes``, ``suffixes``: what
+    namePrefix and nameSuffix added, in that order: the trace of the overlays that it went through.
+    ``needs_hash``: its name gets a content hash. ``behavior``: a generator's ``create``, ``merge``, ``replace``
+    or "". ``helm``: it came out of a chart, so the namespace transformer leaves it alone.
+    ``var_names``: the vars that read it.
     ``id``: who it is now; follows from the manifest.
     """
 
