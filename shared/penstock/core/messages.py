@@ -1,0 +1,167 @@
+"""What travels between stages: pointers, never manifests or secrets.
+
+On the wire each is a CloudEvent 1.0 (JSON, structured mode) of type ``dev.penstock.<topic>.v1`` with a W3C
+``traceparent``; ``encode`` and ``decode`` are exact inverses. A message only says "look at X now": the stage that
+gets it looks at the newest state.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar
+
+from penstock.core.errors import Terminal
+
+MAX_BYTES = 200_000
+"""SNS and SQS carry 256 KiB; this leaves room for their envelope."""
+
+PLANE = "-"
+"""The cluster name under which the plane's own source stands (no cluster can be called so)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceChanged:
+    """Topic ``source-changed``: look at this source's head now. ``hint``: what the payload claimed (unverified)."""
+
+    topic: ClassVar[str] = "source-changed"
+    cluster: str
+    kind: str = "GitRepository"
+    namespace: str
+    name: str
+    hint: str = ""
+
+    @property
+    def key(self) -> str:
+        """Messages with equal keys say the same: those that nobody has taken yet coalesce."""
+        return f"{self.cluster}/{self.kind}/{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReconcileDue:
+    """Topics ``artifact-stored`` and ``reconcile-due``: reconcile this Kustomization now.
+
+    ``why``: what woke it, for people (``artifact``, ``dependency``, ``parent``, ``interval``, ``request``,
+    ``health``, ``again``). ``request``: id under which the api waits for the answer, or "".
+    """
+
+    topic: ClassVar[str] = "reconcile-due"
+    cluster: str
+    kind: str = "Kustomization"
+    namespace: str
+    name: str
+    why: str = ""
+    request: str = ""
+
+    @property
+    def key(self) -> str:
+        """See SourceChanged.key."""
+        return f"{self.cluster}/{self.kind}/{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArtifactStored(ReconcileDue):
+    """A source's new artifact touches this Kustomization."""
+
+    topic: ClassVar[str] = "artifact-stored"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Topic ``event``: something that users may want to hear of (Flux's event format, flux-core §0.3).
+
+    ``severity``: info | error; ``timestamp``: RFC 3339 UTC seconds; ``metadata``: un-prefixed keys (``revision``).
+    ``id``: the idempotency key under which ``notify`` sends it once.
+    """
+
+    topic: ClassVar[str] = "event"
+    id: str
+    cluster: str
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    severity: str
+    reason: str
+    message: str
+    timestamp: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Each event stands for itself: none coalesce."""
+        return self.id
+
+
+Message = SourceChanged | ReconcileDue | ArtifactStored | Event
+
+TOPICS: dict[str, type[SourceChanged | ReconcileDue | ArtifactStored | Event]] = {
+    kind.topic: kind for kind in (SourceChanged, ReconcileDue, ArtifactStored, Event)
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outgoing:
+    """A message that a stage wants published. ``delay``: seconds before anyone may take it."""
+
+    message: Message
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Envelope:
+    """A message on its way: with its CloudEvent id and the trace that it belongs to.
+
+    ``traceparent``: W3C ``00-<32 hex>-<16 hex>-01``; ``attempt``: 1 for the first delivery.
+    """
+
+    message: Message
+    id: str
+    traceparent: str
+    attempt: int = 1
+
+    @property
+    def trace(self) -> str:
+        """The trace id: 32 hex digits, the same from the webhook to the notification."""
+        return self.traceparent.split("-")[1] if self.traceparent.count("-") == 3 else ""
+
+
+def encode(envelope: Envelope) -> bytes:
+    """The CloudEvent as JSON. Raises Terminal when it is larger than MAX_BYTES."""
+    message = envelope.message
+    body = json.dumps(
+        {
+            "specversion": "1.0",
+            "type": f"dev.penstock.{message.topic}.v1",
+            "source": "/penstock",
+            "id": envelope.id,
+            "traceparent": envelope.traceparent,
+            "datacontenttype": "application/json",
+            "data": asdict(message),
+        },
+        separators=(",", ":"),
+    ).encode()
+    if len(body) > MAX_BYTES:
+        raise Terminal(f"a message of {len(body)} bytes to {message.topic} is over the limit of {MAX_BYTES}")
+    return body
+
+
+def decode(body: bytes, *, attempt: int = 1) -> Envelope:
+    """The message of a CloudEvent. Raises Terminal (a poison message) when it isn't one of ours."""
+    try:
+        event: dict[str, Any] = json.loads(body)
+        prefix, _, rest = str(event["type"]).partition("dev.penstock.")
+        topic, _, version = rest.rpartition(".")
+        kind = TOPICS[topic]
+        if prefix or version != "v1":
+            raise Terminal(f"a message of type {event['type']!r} is from another release: upgrade this plane first")
+        data: dict[str, Any] = event["data"]
+        known = {f.name for f in fields(kind)}
+        message = kind(**{name: value for name, value in data.items() if name in known})
+        return Envelope(
+            message=message,
+            id=str(event["id"]),
+            traceparent=str(event.get("traceparent", "")),
+            attempt=attempt,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Terminal(f"not a message of this plane: {type(error).__name__}") from error

@@ -1,0 +1,254 @@
+"""What the plane remembers, as values with a version: records of the state port.
+
+Two families share one naming: ``object/<cluster>/<Kind>/<namespace>/<name>`` holds a Flux document as its parent
+rendered it (written by the parent's reconcile), ``status/<cluster>/<Kind>/<namespace>/<name>`` what its own stage
+found (written by that stage alone, due times included). So a parent and a child never fight over a record.
+
+Further keys: ``plane`` (the Plane document and its uid), ``receiver/<digest>/<cluster>/<namespace>/<name>`` (index of
+Receivers by the last part of their webhook path), ``delivery/<cluster>/<namespace>/<name>`` (a Receiver's last
+delivery and refusal), ``sent/<id>`` (a notification that went out), ``request/<id>`` (an answer that the api waits for).
+
+Each value carries ``"format": 1``; a higher number is refused (a newer release wrote it).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from penstock.core.errors import Terminal
+from penstock.core.resources import Manifest
+from penstock.core.tree import Inputs
+
+FORMAT = 1
+PLANE_KEY = "plane"
+
+
+def object_key(cluster: str, kind: str, namespace: str, name: str) -> str:
+    """Key of the document record."""
+    return f"object/{cluster}/{kind}/{namespace}/{name}"
+
+
+def status_key(cluster: str, kind: str, namespace: str, name: str) -> str:
+    """Key of the status record."""
+    return f"status/{cluster}/{kind}/{namespace}/{name}"
+
+
+def receiver_key(digest: str, cluster: str, namespace: str, name: str) -> str:
+    """Key of an entry of the Receiver index; list by ``receiver/<digest>/``."""
+    return f"receiver/{digest}/{cluster}/{namespace}/{name}"
+
+
+def delivery_key(cluster: str, namespace: str, name: str) -> str:
+    """Key of a Receiver's delivery record."""
+    return f"delivery/{cluster}/{namespace}/{name}"
+
+
+def _read(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    if value.get("format") != FORMAT:
+        raise Terminal(
+            f"a record of format {value.get('format')!r} (this release reads {FORMAT}): a newer release wrote it, upgrade"
+        )
+    known = {f.name for f in fields(kind)}
+    return {name: item for name, item in value.items() if name in known}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectRecord:
+    """A Flux document that the plane interprets.
+
+    ``document``: the manifest as rendered; ``parent``: ``namespace/name`` of the Kustomization that rendered it, ""
+    for the root and the implicit source; ``generation``: raised when the document changes; ``account``: the service
+    account (``system:serviceaccount:ns:name``) it inherits, or ""; ``tombstone``: it left its parent's render.
+    ``implicit``: it stands for the Plane's own source.
+    """
+
+    document: Manifest
+    parent: str = ""
+    generation: int = 1
+    account: str = ""
+    tombstone: bool = False
+    implicit: bool = False
+
+    def to_value(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_value(cls, value: Mapping[str, Any]) -> Self:
+        """Raises Terminal for a format of a newer release."""
+        return cls(**_read(cls, value))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """A Kubernetes condition. ``since``: RFC 3339, when ``status`` last changed."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    since: str = ""
+    observed_generation: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceStatus:
+    """What fetch found. ``observation``: raised each time the resolved head (or the artifact) changes.
+
+    ``artifact``: ``sha256:<hex>`` in the storage port, "" before the first. ``last_checked``: RFC 3339.
+    ``error``: reason of the present failure, "" when healthy. ``alerted``: the failure was sent as an event.
+    """
+
+    revision: str = ""
+    artifact: str = ""
+    observation: int = 0
+    generation: int = 0
+    conditions: tuple[Condition, ...] = ()
+    last_checked: str = ""
+    error: str = ""
+
+    def to_value(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_value(cls, value: Mapping[str, Any]) -> Self:
+        """Raises Terminal for a format of a newer release."""
+        known = _read(cls, value)
+        known["conditions"] = _conditions(known.get("conditions", ()))
+        return cls(**known)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suspension:
+    """The plane's own switch. ``until``: RFC 3339 or ""."""
+
+    who: str
+    why: str = ""
+    until: str = ""
+    since: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KustomizationStatus:
+    """What reconcile found.
+
+    ``inputs``/``inputs_digest``: what the last successful render read of the tree, and its digest;
+    ``spec_digest``: everything else that it used (its own spec, substituted ConfigMaps and Secrets, the renderer's
+    version); ``waiting_for``: ``namespace/name`` of dependencies that are not ready; ``pending``: a health check
+    that goes on (objects as ``Kind/ns/name``, deadline as POSIX seconds); ``rendered``: inventory ids of the last
+    render (for moves between Kustomizations); ``history``: the newest five outcomes.
+    """
+
+    conditions: tuple[Condition, ...] = ()
+    observed_generation: int = 0
+    last_applied_revision: str = ""
+    last_attempted_revision: str = ""
+    observation: int = 0
+    inputs: Inputs = field(default_factory=Inputs)
+    inputs_digest: str = ""
+    spec_digest: str = ""
+    waiting_for: tuple[str, ...] = ()
+    pending: Mapping[str, Any] = field(default_factory=dict)
+    rendered: tuple[str, ...] = ()
+    rendered_revision: str = ""
+    inventory: tuple[str, ...] = ()
+    inventory_digest: str = ""
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    history: tuple[Mapping[str, Any], ...] = ()
+    suspension: Suspension | None = None
+    last_handled: str = ""
+
+    def ready(self) -> bool:
+        """Whether the last attempt ended ready."""
+        return any(c.type == "Ready" and c.status == "True" for c in self.conditions)
+
+    def condition(self, kind: str) -> Condition | None:
+        """The condition of that type."""
+        return next((c for c in self.conditions if c.type == kind), None)
+
+    def to_value(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_value(cls, value: Mapping[str, Any]) -> Self:
+        """Raises Terminal for a format of a newer release."""
+        known = _read(cls, value)
+        known["conditions"] = _conditions(known.get("conditions", ()))
+        known["inputs"] = Inputs(**{name: tuple(paths) for name, paths in known.get("inputs", {}).items()})
+        for name in ("waiting_for", "rendered", "inventory", "history"):
+            known[name] = tuple(known.get(name, ()))
+        if known.get("suspension"):
+            known["suspension"] = Suspension(**known["suspension"])
+        return cls(**known)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReceiverRecord:
+    """An entry of the Receiver index: all that the webhook needs, and where its token is.
+
+    ``resources``: ``{kind, namespace, name}`` each; ``secret``: a name in the secrets port; ``digest``: the last part
+    of ``/hook/<digest>``.
+    """
+
+    cluster: str
+    namespace: str
+    name: str
+    type: str
+    digest: str
+    secret: str
+    events: tuple[str, ...] = ()
+    resources: tuple[Mapping[str, str], ...] = ()
+    suspended: bool = False
+
+    def to_value(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_value(cls, value: Mapping[str, Any]) -> Self:
+        """Raises Terminal for a format of a newer release."""
+        known = _read(cls, value)
+        known["events"], known["resources"] = tuple(known.get("events", ())), tuple(known.get("resources", ()))
+        return cls(**known)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryRecord:
+    """A Receiver's last delivery and last refusal: RFC 3339 times, the event's name, the reason for people."""
+
+    delivered_at: str = ""
+    delivered_event: str = ""
+    refused_at: str = ""
+    refused_reason: str = ""
+
+    def to_value(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_value(cls, value: Mapping[str, Any]) -> Self:
+        """Raises Terminal for a format of a newer release."""
+        return cls(**_read(cls, value))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlaneRecord:
+    """The Plane document and the plane's own uid (32 hex digits, made once)."""
+
+    uid: str
+    document: Manifest
+
+    def to_value(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_value(cls, value: Mapping[str, Any]) -> Self:
+        """Raises Terminal for a format of a newer release."""
+        return cls(**_read(cls, value))
+
+
+def _conditions(values: Any) -> tuple[Condition, ...]:
+    return tuple(Condition(**value) for value in values)

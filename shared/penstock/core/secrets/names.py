@@ -1,0 +1,31 @@
+"""One reversible name for a Secret of a cluster, legal in every backend that stores it.
+
+``penstock_<cluster>_<namespace>_<name>``, where each part is a Kubernetes name whose ``.`` is written ``-d`` and
+whose ``-`` is written ``--``: so only letters, digits, ``-`` and ``_`` occur (Secret Manager's rule, the strictest).
+"""
+
+from penstock.core.errors import Terminal
+
+PREFIX = "penstock"
+
+
+def secret_name(cluster: str, namespace: str, name: str) -> str:
+    """The store's name for Secret ``namespace/name`` as cluster ``cluster`` has it."""
+    return "_".join((PREFIX, *(_escape(part) for part in (cluster, namespace, name))))
+
+
+def parse_secret_name(text: str) -> tuple[str, str, str]:
+    """(cluster, namespace, name). Raises Terminal for a name that is not ours."""
+    parts = text.split("_")
+    if len(parts) != 4 or parts[0] != PREFIX:
+        raise Terminal(f"{text!r} is not a name that penstock gives to a secret")
+    cluster, namespace, name = (_unescape(part) for part in parts[1:])
+    return cluster, namespace, name
+
+
+def _escape(part: str) -> str:
+    return part.replace("-", "--").replace(".", "-d")
+
+
+def _unescape(part: str) -> str:
+    return part.replace("--", "\0").replace("-d", ".").replace("\0", "-")

@@ -1,0 +1,67 @@
+"""The git port: what a remote has, and one tree of it.
+
+Errors: Transient with reason ``GitOperationFailed`` (unreachable, timeout, 5xx), Refused with reason
+``AuthenticationFailed`` (401, 403), NotFound with reason ``GitOperationFailed`` (no such repository or ref),
+Terminal ``URLInvalid``. Messages never hold credentials, nor URLs with userinfo.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from penstock.core.tree import MemoryTree
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remote:
+    """A repository: ``url`` without userinfo, and how to get in.
+
+    ``credentials``: the data of Flux's Secret (username, password, bearerToken, ca.crt, …; flux-core §1.3).
+    ``timeout``: seconds for one call.
+    """
+
+    url: str
+    credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GitRef:
+    """Which head: the fields of Flux's ``ref``, "" where not given. Precedence: commit, name, tag, semver, branch."""
+
+    branch: str = ""
+    tag: str = ""
+    semver: str = ""
+    name: str = ""
+    commit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """A resolved ref. ``ref``: full name (``refs/heads/main``); ``revision``: Flux's ``main@sha1:<40 hex>``."""
+
+    ref: str
+    commit: str
+    revision: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a clone may cost before it is refused."""
+
+    files: int = 50_000
+    bytes: int = 512 * 1024 * 1024
+    file_bytes: int = 64 * 1024 * 1024
+
+
+class Git(Protocol):
+    """One remote at a time; nothing is kept on disk."""
+
+    def resolve(self, remote: Remote, ref: GitRef) -> Head:
+        """Where the ref points now (one ls-remote)."""
+
+    def checkout(self, remote: Remote, head: Head, limits: Limits) -> MemoryTree:
+        """The files of that commit, fetched at depth 1. Symlinks and submodules are left out.
+
+        Raises Transient where the ref moved on meanwhile and the commit cannot be had by its id.
+        """

@@ -1,0 +1,42 @@
+"""The state port: small JSON records with compare-and-swap, listed by prefix and by due time.
+
+Keys are ``/``-separated segments (each without ``/``), at most 1,024 bytes; values JSON objects up to 900 KiB.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Value = Mapping[str, Any]
+
+ABSENT = ""
+"""The version of a record that does not exist."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """A record as read. ``version`` is opaque; ``due``: POSIX seconds, None where it is not scheduled."""
+
+    key: str
+    value: Value
+    version: str
+    due: float | None = None
+
+
+class State(Protocol):
+    """Records. Raises Conflict where ``expected`` is not the record's version, Transient when unreachable."""
+
+    def get(self, key: str) -> Record | None:
+        """The newest record (reads are strongly consistent)."""
+
+    def put(self, key: str, value: Value, *, expected: str | None, due: float | None = None) -> Record:
+        """Write value and due time. ``expected``: a version, ABSENT (must not exist), or None (whatever is there)."""
+
+    def delete(self, key: str, *, expected: str | None) -> None:
+        """Remove; with ``expected`` None a missing record is no error."""
+
+    def list(self, prefix: str) -> tuple[Record, ...]:
+        """All records whose key starts with ``prefix``, sorted by key."""
+
+    def due(self, before: float, *, limit: int) -> tuple[Record, ...]:
+        """Records due at or before ``before`` (POSIX seconds), the longest overdue first."""
