@@ -1,0 +1,189 @@
+"""pytest fixtures: a real Kubernetes control plane, once per test run, shared by all xdist workers.
+
+It starts with the first test that asks for ``control_plane`` and ends with the run (or its death). One for all
+workers: a start costs 4 s of both cores and 400 MB, and tests are apart by namespace anyway. Without a built
+control plane such tests skip and say what to do. PENSTOCK_TEST_KUBECONFIG names another cluster instead, which
+must be marked disposable (a ConfigMap kube-system/penstock-disposable); KUBECONFIG and ~/.kube are never read.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.controlplane.build import tool
+
+RUN_FOLDER = "PENSTOCK_TEST_RUN_FOLDER"  # set by the pytest process that the workers have in common
+NAMED = "PENSTOCK_TEST_KUBECONFIG"
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlPlane:
+    """A running API server. ``folder`` holds its logs and keys (None for a named cluster: no audit log)."""
+
+    kubeconfig: Path
+    folder: Path | None = None
+
+    def read_kubeconfig(self) -> bytes:
+        return self.kubeconfig.read_bytes()
+
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict]:
+        """One plain request as admin (bypassing the adapter under test): status and decoded JSON.
+
+        Header names have ``_`` for ``-``; the default content type is JSON.
+        """
+        return call(self.read_kubeconfig(), method, path, body, **headers)
+
+    @contextlib.contextmanager
+    def audited(self, user_agent: str = "penstock") -> Iterator[Counter[str]]:
+        """Counts the API server's own records of requests by a user agent within the block, by verb."""
+        if self.folder is None:
+            pytest.skip(f"{NAMED}: a named cluster shows no audit log; unset it")
+        log = self.folder / "audit.log"
+        self._flush(log)
+        start = log.stat().st_size
+        counted: Counter[str] = Counter()
+        yield counted
+        self._flush(log)
+        with log.open("rb") as file:
+            file.seek(start)
+            records = [json.loads(line) for line in file if line.endswith(b"\n")]
+        ours = [r for r in records if r.get("userAgent", "").startswith(user_agent)]
+        counted.update({r["auditID"]: r["verb"] for r in ours}.values())  # a watch has two records
+
+    def _flush(self, log: Path) -> None:
+        mark = secrets.token_hex(8)
+        self.call("GET", f"/version?mark={mark}")
+        deadline = time.monotonic() + 10
+        while mark.encode() not in log.read_bytes():
+            assert time.monotonic() < deadline, f"{log} is not written"
+            time.sleep(0.02)
+
+
+def call(kubeconfig: bytes, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict]:
+    """See ControlPlane.call; by a kubeconfig with an inline CA (or plain HTTP) and a token."""
+    config = yaml.safe_load(kubeconfig)
+    cluster = config["clusters"][0]["cluster"]
+    url = cluster["server"] + path
+    sent = {"Authorization": f"Bearer {config['users'][0]['user']['token']}", "Content-Type": "application/json"}
+    sent.update({name.replace("_", "-"): value for name, value in headers.items()})
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method=method, headers=sent)
+    tls = None
+    if url.startswith("https:"):
+        import base64
+
+        tls = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    try:
+        with urllib.request.urlopen(request, timeout=30, context=tls) as answer:
+            return answer.status, _decoded(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, _decoded(error.read())
+
+
+def _decoded(data: bytes) -> dict:
+    try:
+        return json.loads(data or b"{}")
+    except ValueError:
+        return {"text": data.decode()}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The run's folder is named here, before xdist starts its workers, who inherit the variable."""
+    if not hasattr(config, "workerinput"):
+        os.environ[RUN_FOLDER] = tempfile.mkdtemp(prefix="penstock-test-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The process that named the folder stops what the workers started."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = Path(os.environ.pop(RUN_FOLDER))
+    pid = folder / "pid"
+    if pid.exists():
+        _stop(int(pid.read_text()))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stop(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            with contextlib.suppress(ChildProcessError):  # ours only where there are no workers
+                os.waitpid(pid, os.WNOHANG)
+            os.kill(pid, 0)
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> ControlPlane:
+    """The run's control plane, or the cluster that PENSTOCK_TEST_KUBECONFIG names. Skips where neither is."""
+    if named := os.environ.get(NAMED):
+        return _named(Path(named))
+    if tool("controlplane") is None:
+        pytest.skip("no Kubernetes control plane is built here: run `make tools`")
+    folder = Path(os.environ[RUN_FOLDER])
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "pid").exists():
+            _start(folder)
+    return ControlPlane(kubeconfig=folder / "kubeconfig", folder=folder)
+
+
+def _start(folder: Path) -> None:
+    worker = "PYTEST_XDIST_WORKER" in os.environ
+    parent = os.getppid() if worker else os.getpid()
+    command = [sys.executable, str(HERE / "process.py"), str(folder), str(parent)]
+    with (folder / "supervisor.log").open("wb") as log:
+        started = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+    (folder / "pid").write_text(str(started.pid))
+    deadline = time.monotonic() + 120
+    while not (folder / "ready").exists():
+        if (folder / "failed").exists() or started.poll() is not None or time.monotonic() > deadline:
+            reason = (folder / "failed").read_text() if (folder / "failed").exists() else ""
+            logs = {f.name: f.read_text()[-1500:] for f in folder.glob("*.log") if f.name != "audit.log"}
+            (folder / "pid").unlink()
+            pytest.fail(f"the control plane did not start: {reason}\n{json.dumps(logs, indent=1)}")
+        time.sleep(0.05)
+    started.returncode = 0  # not ours to wait for: the supervisor outlives this fixture, pytest_unconfigure ends it
+
+
+def _named(kubeconfig: Path) -> ControlPlane:
+    plane = ControlPlane(kubeconfig=kubeconfig)
+    status, _ = plane.call("GET", "/api/v1/namespaces/kube-system/configmaps/penstock-disposable")
+    if status != 200:
+        pytest.fail(
+            f"{NAMED}={kubeconfig} names a cluster that is not marked disposable. Where it may be destroyed:"
+            f" kubectl --kubeconfig {kubeconfig} -n kube-system create configmap penstock-disposable"
+        )
+    return plane
+
+
+@pytest.fixture
+def real_namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """A namespace of this test's own on the control plane; its deletion is asked for, not awaited."""
+    name = f"test-{secrets.token_hex(4)}"
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    status, answer = control_plane.call("POST", "/api/v1/namespaces", body)
+    assert status == 201, answer
+    yield name
+    control_plane.call("DELETE", f"/api/v1/namespaces/{name}")
