@@ -2,11 +2,12 @@
 
 Two families share one naming: ``object/<cluster>/<Kind>/<namespace>/<name>`` holds a Flux document as its parent
 rendered it (written by the parent's reconcile), ``status/<cluster>/<Kind>/<namespace>/<name>`` what its own stage
-found (written by that stage alone, due times included). So a parent and a child never fight over a record.
+found (written by that stage alone, due times included): a parent and a child never fight over a record.
 
 Further keys: ``plane`` (the Plane document and its uid), ``receiver/<digest>/<cluster>/<namespace>/<name>`` (index of
 Receivers by the last part of their webhook path), ``delivery/<cluster>/<namespace>/<name>`` (a Receiver's last
-delivery and refusal), ``sent/<id>`` (a notification that went out), ``request/<id>`` (an answer that the api waits for).
+delivery and refusal), ``sent/<id>`` (a notification that went out), ``request/<id>`` (an answer that the api waits
+for).
 
 Each value carries ``"format": 1``; a higher number is refused (a newer release wrote it).
 """
@@ -46,7 +47,8 @@ def delivery_key(cluster: str, namespace: str, name: str) -> str:
 def _read(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
     if value.get("format") != FORMAT:
         raise Terminal(
-            f"a record of format {value.get('format')!r} (this release reads {FORMAT}): a newer release wrote it, upgrade"
+            f"a record of format {value.get('format')!r} (this release reads {FORMAT}): "
+            "a newer release wrote it, upgrade this one"
         )
     known = {f.name for f in fields(kind)}
     return {name: item for name, item in value.items() if name in known}
