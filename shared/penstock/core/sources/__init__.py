@@ -1,0 +1,1 @@
+"""Sources as values: ignore rules, artifacts, revisions, and whom a changed source wakes."""
