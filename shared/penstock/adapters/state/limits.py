@@ -1,0 +1,34 @@
+"""What every state adapter accepts: the limits of the strictest backend, checked in all of them alike."""
+
+import json
+from typing import Any
+
+from penstock.core.errors import Terminal
+from penstock.ports.state import Value
+
+MAX_KEY_BYTES = 1_024
+MAX_VALUE_BYTES = 900 * 1_024
+
+
+def check_key(key: str) -> str:
+    """The key. Raises Terminal when it is empty, too long or holds control characters."""
+    if not key or len(key.encode()) > MAX_KEY_BYTES or not key.isprintable():
+        raise Terminal(f"{key[:100]!r} cannot be a record's key: 1 to {MAX_KEY_BYTES} bytes of printable text")
+    return key
+
+
+def to_json(key: str, value: Value) -> str:
+    """The value as JSON text. Raises Terminal, naming the key, when it is no JSON object or too large."""
+    try:
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise Terminal(f"record {key} is no JSON object: {error}") from error
+    if not text.startswith("{") or len(text) > MAX_VALUE_BYTES:
+        raise Terminal(f"record {key} must be a JSON object of at most {MAX_VALUE_BYTES} bytes ({len(text)} given)")
+    return text
+
+
+def from_json(text: str) -> dict[str, Any]:
+    """The value that ``to_json`` wrote."""
+    value: dict[str, Any] = json.loads(text)
+    return value

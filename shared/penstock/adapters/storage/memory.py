@@ -1,0 +1,32 @@
+"""Artifacts in a dict."""
+
+from penstock.adapters.storage.digests import check, hex_part
+
+
+class MemoryStorage:
+    """See ports.storage.Storage."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, bytes] = {}
+
+    def put(self, digest: str, data: bytes) -> bool:
+        """Store under its digest."""
+        check(digest, data)
+        if digest in self._blobs:
+            return False
+        self._blobs[digest] = bytes(data)
+        return True
+
+    def get(self, digest: str) -> bytes | None:
+        """The bytes or None."""
+        hex_part(digest)
+        return self._blobs.get(digest)
+
+    def delete(self, digest: str) -> None:
+        """Forget it."""
+        hex_part(digest)
+        self._blobs.pop(digest, None)
+
+    def digests(self) -> tuple[str, ...]:
+        """All, sorted."""
+        return tuple(sorted(self._blobs))
