@@ -1,0 +1,214 @@
+"""Whether applying ``desired`` would change ``live``, told from what the API server already said.
+
+Equal means all three: every desired field has its value; no field that we own by managedFields is missing from the
+desired object; every desired field is owned by us. The structure of our own entry in managedFields (FieldsV1) also
+tells how each list is merged: by keys (``k:``), as a set (``v:``), or as a whole. Fields that only others own (an
+HPA's replicas, an injected sidecar, defaults) are not looked at.
+
+Where that cannot be told, the answer is ``DOUBT``: a server-side dry-run of that one object decides.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from penstock.core.drift.quantity import same_quantity
+from penstock.core.resources import Manifest
+
+MOST_PATHS = 32
+_MISSING: Any = object()
+
+
+class Verdict(Enum):
+    """What a comparison found."""
+
+    EQUAL = "equal"
+    DIFFERS = "differs"
+    DOUBT = "doubt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """``paths``: dotted paths of the fields that differ or are in doubt (at most 32)."""
+
+    verdict: Verdict
+    paths: tuple[str, ...] = ()
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self.differs: list[str] = []
+        self.doubts: list[str] = []
+
+    def differ(self, path: str) -> None:
+        if len(self.differs) < MOST_PATHS:
+            self.differs.append(path)
+
+    def doubt(self, path: str) -> None:
+        if len(self.doubts) < MOST_PATHS:
+            self.doubts.append(path)
+
+    def mapping(self, desired: Mapping[str, Any], live: Any, owned: Mapping[str, Any], path: str) -> None:
+        if not isinstance(live, Mapping):
+            self.differ(path)
+            return
+        for key, value in desired.items():
+            self.field(value, live.get(key, _MISSING), owned.get(f"f:{key}"), f"{path}.{key}" if path else key)
+        for key in owned:
+            if key.startswith("f:") and desired.get(key[2:]) is None:
+                self.differ(f"{path}.{key[2:]}" if path else key[2:])
+
+    def field(self, desired: Any, live: Any, owned: Mapping[str, Any] | None, path: str) -> None:
+        if desired is None or (live is _MISSING and desired in ({}, [])):
+            return  # neither is stored; an owned one is found missing by its parent
+        if owned is None:
+            self.differ(path)  # not ours (yet): one apply takes the ownership
+        elif isinstance(desired, Mapping) and _has(owned, "f:"):
+            self.mapping(desired, live, owned, path)
+        elif isinstance(desired, Sequence) and not isinstance(desired, str) and _has(owned, "k:"):
+            self.keyed(desired, live, owned, path)
+        elif isinstance(desired, Sequence) and not isinstance(desired, str) and _has(owned, "v:"):
+            self.members(desired, live, owned, path)
+        else:
+            self.whole(desired, live, path)
+
+    def whole(self, desired: Any, live: Any, path: str) -> None:
+        """An atomic value: ours as a whole, but the server may have filled in defaults inside."""
+        if isinstance(desired, Mapping):
+            if not isinstance(live, Mapping):
+                self.differ(path)
+                return
+            for key, value in desired.items():
+                if value is not None and not (value in ({}, []) and key not in live):
+                    self.whole(value, live.get(key, _MISSING), f"{path}.{key}")
+        elif isinstance(desired, list):
+            if not isinstance(live, list) or len(live) != len(desired):
+                self.differ(path)
+                return
+            for index, (mine, theirs) in enumerate(zip(desired, live, strict=True)):
+                self.whole(mine, theirs, f"{path}[{index}]")
+        else:
+            self.scalar(desired, live, path)
+
+    def scalar(self, desired: Any, live: Any, path: str) -> None:
+        if desired == live and isinstance(desired, bool) == isinstance(live, bool):
+            return
+        if live is _MISSING or isinstance(live, list | dict) or isinstance(desired, bool) or isinstance(live, bool):
+            self.differ(path)
+        elif type(desired) is type(live) or not same_quantity(desired, live):
+            (self.doubt if same_quantity(desired, live) else self.differ)(path)
+        # else: a number that the server keeps as a quantity (``cpu: 1`` -> "1")
+
+    def keyed(self, desired: Sequence[Any], live: Any, owned: Mapping[str, Any], path: str) -> None:
+        if not isinstance(live, list):
+            self.differ(path)
+            return
+        keys = [(json.loads(name[2:]), below) for name, below in owned.items() if name.startswith("k:")]
+        unmatched = list(keys)
+        for index, item in enumerate(desired):
+            here = f"{path}[{index}]"
+            matches = [pair for pair in keys if isinstance(item, Mapping) and _has_key(item, pair[0])]
+            if len(matches) > 1:
+                self.doubt(here)
+                unmatched = [pair for pair in unmatched if pair not in matches]
+                continue
+            if not matches:
+                self.differ(here)
+                continue
+            key, below = matches[0]
+            unmatched = [pair for pair in unmatched if pair[0] != key]
+            found = [entry for entry in live if isinstance(entry, Mapping) and _is_key(entry, key)]
+            if len(found) != 1:
+                self.differ(here)
+            elif _has(below, "f:"):
+                self.mapping(item, found[0], below, here)
+            else:
+                self.whole(item, found[0], here)
+        for key, _ in unmatched:
+            self.differ(f"{path}[{json.dumps(key, sort_keys=True)}]")
+
+    def members(self, desired: Sequence[Any], live: Any, owned: Mapping[str, Any], path: str) -> None:
+        mine = {json.dumps(item, sort_keys=True) for item in desired}
+        ours = {json.dumps(json.loads(name[2:]), sort_keys=True) for name in owned if name.startswith("v:")}
+        there = {json.dumps(item, sort_keys=True) for item in live} if isinstance(live, list) else set()
+        if mine != ours or not mine <= there:
+            self.differ(path)
+
+
+def compare(desired: Manifest, live: Manifest, *, manager: str) -> Comparison:
+    """Whether an apply of ``desired`` by ``manager`` would change ``live`` (with its managedFields)."""
+    entries = [
+        entry
+        for entry in live["metadata"].get("managedFields") or ()
+        if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource")
+    ]
+    if len(entries) != 1:
+        return Comparison(verdict=Verdict.DIFFERS, paths=("metadata.managedFields",))
+    if entries[0].get("apiVersion") != desired["apiVersion"]:
+        return Comparison(verdict=Verdict.DOUBT, paths=("apiVersion",))
+    walk = _Walk()
+    walk.mapping(_comparable(desired), live, entries[0].get("fieldsV1") or {}, "")
+    if walk.differs:
+        return Comparison(verdict=Verdict.DIFFERS, paths=tuple(walk.differs))
+    if walk.doubts:
+        return Comparison(verdict=Verdict.DOUBT, paths=tuple(walk.doubts))
+    return Comparison(verdict=Verdict.EQUAL)
+
+
+def same_after_dry_run(live: Manifest, applied: Manifest) -> bool:
+    """Whether a dry-run's answer is the live object, apart from bookkeeping."""
+    return _without_bookkeeping(live) == _without_bookkeeping(applied)
+
+
+def changed_paths(live: Manifest, applied: Manifest) -> tuple[str, ...]:
+    """Dotted paths at which a dry-run's answer is not the live object (at most 32)."""
+    found: list[str] = []
+    _diff(_without_bookkeeping(live), _without_bookkeeping(applied), "", found)
+    return tuple(found[:MOST_PATHS])
+
+
+def _diff(left: Any, right: Any, path: str, found: list[str]) -> None:
+    if left == right or len(found) >= MOST_PATHS:
+        return
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        for key in sorted({*left, *right}):
+            _diff(left.get(key), right.get(key), f"{path}.{key}" if path else key, found)
+    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        for index, (one, other) in enumerate(zip(left, right, strict=True)):
+            _diff(one, other, f"{path}[{index}]", found)
+    else:
+        found.append(path)
+
+
+def _without_bookkeeping(manifest: Manifest) -> Manifest:
+    dropped = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid")
+    metadata = {k: v for k, v in manifest["metadata"].items() if k not in dropped}
+    return {k: v for k, v in manifest.items() if k != "status"} | {"metadata": metadata}
+
+
+def _comparable(desired: Manifest) -> Manifest:
+    """Without what managedFields never lists: type and identity."""
+    metadata = {
+        k: v
+        for k, v in desired["metadata"].items()
+        if k not in ("name", "namespace", "uid", "resourceVersion", "generation", "managedFields")
+    }
+    return {k: v for k, v in desired.items() if k not in ("apiVersion", "kind")} | {"metadata": metadata}
+
+
+def _has(owned: Mapping[str, Any], prefix: str) -> bool:
+    return any(key.startswith(prefix) for key in owned)
+
+
+_KEY_DEFAULTS = {"protocol": "TCP"}
+
+
+def _has_key(item: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
+    """Whether a desired item is the one of this key; what it leaves out, the server has defaulted."""
+    return all(item.get(name, _KEY_DEFAULTS.get(name, value)) == value for name, value in key.items())
+
+
+def _is_key(entry: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
+    return all(entry.get(name) == value for name, value in key.items())

@@ -1,0 +1,70 @@
+"""When a prune is stopped and waits for somebody's approval; the rest of the apply goes on.
+
+Stopped: a render without any object; more than half of the inventory and more than ten objects; any Namespace,
+CustomResourceDefinition or PersistentVolumeClaim. Names that only changed their hash suffix don't count. An approval
+names the digest of the exact deletions, so that a changed set needs a new one.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from penstock.core.reconcile.inventory import object_id
+from penstock.core.reconcile.plan import Change
+from penstock.core.resources import ObjectRef
+
+APPROVAL = "penstock.dev/allow-prune"
+_PRECIOUS = {
+    ("", "Namespace"),
+    ("", "PersistentVolumeClaim"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"),
+}
+_HASHED = re.compile(r"-[2456789bcdfghkmt]{10}$")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """More than ``objects`` and more than ``share`` (0 to 1) of the inventory stops a prune."""
+
+    objects: int = 10
+    share: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stop:
+    """Why a prune waits, and the digest that allows it."""
+
+    why: str
+    digest: str
+
+
+def deletions_digest(deletions: Sequence[Change]) -> str:
+    """``sha256:<hex>`` of exactly these deletions, with the uids of what would be deleted."""
+    lines = sorted(f"{object_id(c.ref)}={(c.live or {}).get('metadata', {}).get('uid', '')}" for c in deletions)
+    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def prune_stop(
+    deletions: Sequence[Change], rendered: Sequence[ObjectRef], inventory: Sequence[ObjectRef], limits: Limits
+) -> Stop | None:
+    """Why these deletions must wait for an approval; None where they need none."""
+    if not deletions:
+        return None
+    digest = deletions_digest(deletions)
+    if not rendered:
+        return Stop(why=f"the render holds no object at all, and {len(deletions)} would be deleted", digest=digest)
+    precious = [c.ref for c in deletions if (c.ref.group, c.ref.kind) in _PRECIOUS]
+    if precious:
+        names = ", ".join(str(ref) for ref in precious[:3])
+        more = f" and {len(precious) - 3} more" if len(precious) > 3 else ""
+        return Stop(why=f"{names}{more} would be deleted with all contents", digest=digest)
+    there = {_without_hash(ref) for ref in rendered}
+    lost = [c for c in deletions if not (_HASHED.search(c.ref.name) and _without_hash(c.ref) in there)]
+    if len(lost) > limits.objects and len(lost) > limits.share * len(inventory):
+        return Stop(why=f"{len(lost)} of {len(inventory)} objects would be deleted", digest=digest)
+    return None
+
+
+def _without_hash(ref: ObjectRef) -> tuple[str, str, str, str]:
+    return (ref.group, ref.kind, ref.namespace, _HASHED.sub("", ref.name))

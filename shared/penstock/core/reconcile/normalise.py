@@ -1,0 +1,57 @@
+"""What happens to a rendered object before it is compared and applied (flux-core §3.1).
+
+Owner labels are added, Secret.stringData is merged into data (so that a removed key can be removed from the cluster),
+and what only the API server may write is dropped. Nothing else changes: unlike Flux, a misspelt field of a built-in
+kind stays, and the API server reports it.
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.core.errors import InvalidDocument
+from penstock.core.resources import Manifest, ref_of
+
+NAME_LABEL = "kustomize.toolkit.fluxcd.io/name"
+NAMESPACE_LABEL = "kustomize.toolkit.fluxcd.io/namespace"
+
+
+def normalise(
+    manifest: Manifest,
+    *,
+    namespace: str,
+    name: str,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> Manifest:
+    """The object as it is applied for Kustomization ``namespace/name``.
+
+    ``labels``/``annotations``: its commonMetadata, which win over the object's own but never over the owner labels.
+    """
+    metadata = {k: v for k, v in manifest["metadata"].items() if k not in ("creationTimestamp", "managedFields")}
+    owner = {NAME_LABEL: name, NAMESPACE_LABEL: namespace}
+    metadata["labels"] = {**(metadata.get("labels") or {}), **(labels or {}), **owner}
+    if annotations or metadata.get("annotations"):
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), **(annotations or {})}
+    normal = {**manifest, "metadata": metadata}
+    if manifest.get("kind") != "CustomResourceDefinition":
+        normal.pop("status", None)
+    if manifest.get("kind") == "Secret" and manifest.get("apiVersion") == "v1":
+        _merge_string_data(normal)
+    return normal
+
+
+def _merge_string_data(secret: Manifest) -> None:
+    added = secret.pop("stringData", None)
+    if not added:
+        return
+    data: dict[str, Any] = dict(secret.get("data") or {})
+    for key, value in added.items():
+        if not isinstance(value, str):
+            raise InvalidDocument(
+                f"must be a string, not {type(value).__name__}: put it in quotes",
+                path=f"stringData.{key}",
+                document=str(ref_of(secret)),
+            )
+        data[key] = base64.b64encode(value.encode()).decode()
+    secret["data"] = data

@@ -1,0 +1,219 @@
+"""The plan: what a run will do to a cluster, decided before anything is done.
+
+``plan`` compares what was rendered with what is live and what was applied before. The ChangeSet is the only currency
+afterwards: applying, pruning, diff, events, logs and the inventory all derive from it. An unchanged object costs no
+write.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from penstock.core.drift.compare import Verdict, compare
+from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
+from penstock.core.reconcile.order import deletion_order, rank
+from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
+
+SWITCHES = "kustomize.toolkit.fluxcd.io/"
+
+
+class Action(Enum):
+    """What happens to one object, in Flux's words."""
+
+    CREATED = "created"
+    CONFIGURED = "configured"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One object's part of the plan.
+
+    ``desired``: what to apply; ``live``: what to delete or compare with; ``paths``: fields that differ; ``reason``:
+    why it is skipped, or what made it differ; ``doubt``: only a server-side dry-run can tell whether it changes.
+    """
+
+    ref: ObjectRef
+    version: str
+    action: Action
+    desired: Manifest | None = None
+    live: Manifest | None = None
+    paths: tuple[str, ...] = ()
+    reason: str = ""
+    doubt: bool = False
+
+    def __str__(self) -> str:
+        """``Kind/namespace/name action``: one line of Flux's change events."""
+        return f"{self.ref} {self.action.value}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Collision:
+    """An object that another Kustomization owns and still renders."""
+
+    ref: ObjectRef
+    owner: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeSet:
+    """Applies in the order of applying, then deletions in theirs."""
+
+    changes: tuple[Change, ...] = ()
+    collisions: tuple[Collision, ...] = ()
+
+    def of(self, *actions: Action) -> tuple[Change, ...]:
+        """The changes of these kinds."""
+        return tuple(change for change in self.changes if change.action in actions)
+
+    @property
+    def writes(self) -> tuple[Change, ...]:
+        """What would be sent to the API server."""
+        return self.of(Action.CREATED, Action.CONFIGURED, Action.DELETED)
+
+    @property
+    def deletions(self) -> tuple[Change, ...]:
+        """What would be deleted."""
+        return self.of(Action.DELETED)
+
+    def without_deletions(self) -> "ChangeSet":
+        """The same with every deletion left out (they stay in the inventory)."""
+        return replace(self, changes=tuple(c for c in self.changes if c.action is not Action.DELETED))
+
+    def counts(self) -> dict[str, int]:
+        """How many of each action."""
+        return {action.value: len(self.of(action)) for action in Action}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ownership:
+    """Whose run this is, and what else is known to own.
+
+    ``claimed``: objects that other Kustomizations of the same cluster rendered last -> ``namespace/name`` of theirs.
+    """
+
+    namespace: str
+    name: str
+    manager: str
+    claimed: Mapping[ObjectRef, str]
+
+
+def plan(
+    desired: Sequence[Manifest],
+    live: Mapping[ObjectRef, Manifest | None],
+    inventory: Mapping[ObjectRef, str],
+    ownership: Ownership,
+    *,
+    prune: bool,
+) -> ChangeSet:
+    """What to do so that the cluster holds ``desired`` and nothing of the ``inventory`` beside it.
+
+    ``desired``: normalised objects; ``live``: every desired or inventoried object, None where it doesn't exist.
+    """
+    applies: list[Change] = []
+    collisions: list[Collision] = []
+    rendered = set()
+    for manifest in sorted(desired, key=lambda m: rank(ref_of(m))):
+        ref = ref_of(manifest)
+        rendered.add(ref)
+        current = live.get(ref)
+        other = _other_owner(current, ownership)
+        if other and ownership.claimed.get(ref) == other:
+            collisions.append(Collision(ref=ref, owner=other))
+        else:
+            applies.append(_apply_change(manifest, current, ownership.manager))
+    stale = [ref for ref in inventory if ref not in rendered]
+    deletions = [
+        _stale_change(ref, inventory[ref], live.get(ref), ownership, prune=prune) for ref in deletion_order(stale)
+    ]
+    return ChangeSet(changes=(*applies, *deletions), collisions=tuple(collisions))
+
+
+def owner_of(manifest: Manifest) -> str:
+    """``namespace/name`` of the Kustomization that the owner labels name, or ""."""
+    labels = manifest["metadata"].get("labels") or {}
+    name, namespace = labels.get(NAME_LABEL), labels.get(NAMESPACE_LABEL)
+    return f"{namespace}/{name}" if name and namespace else ""
+
+
+def switch(manifest: Manifest | None, key: str) -> str:
+    """The lower-case value of an object's switch (annotation or label, flux-core §2.9), or ""."""
+    if manifest is None:
+        return ""
+    metadata = manifest["metadata"]
+    for holder in (metadata.get("annotations"), metadata.get("labels")):
+        if holder and SWITCHES + key in holder:
+            return str(holder[SWITCHES + key]).lower()
+    return ""
+
+
+def _other_owner(live: Manifest | None, ownership: Ownership) -> str:
+    if live is None:
+        return ""
+    owner = owner_of(live)
+    return owner if owner != f"{ownership.namespace}/{ownership.name}" else ""
+
+
+def _apply_change(manifest: Manifest, live: Manifest | None, manager: str) -> Change:
+    ref, version = ref_of(manifest), gvk_of(manifest).version
+    skipped = _why_not_applied(manifest, live)
+    if skipped:
+        return Change(ref=ref, version=version, action=Action.SKIPPED, live=live, reason=skipped)
+    if live is None:
+        return Change(ref=ref, version=version, action=Action.CREATED, desired=manifest)
+    found = compare(manifest, live, manager=manager)
+    if found.verdict is Verdict.EQUAL:
+        return Change(ref=ref, version=version, action=Action.UNCHANGED, desired=manifest, live=live)
+    return Change(
+        ref=ref,
+        version=version,
+        action=Action.CONFIGURED,
+        desired=manifest,
+        live=live,
+        paths=found.paths,
+        doubt=found.verdict is Verdict.DOUBT,
+    )
+
+
+def _why_not_applied(desired: Manifest, live: Manifest | None) -> str:
+    for side in (desired, live):
+        if switch(side, "reconcile") == "disabled":
+            return "kustomize.toolkit.fluxcd.io/reconcile is disabled"
+        if switch(side, "ssa") == "ignore":
+            return "kustomize.toolkit.fluxcd.io/ssa is Ignore"
+    if live is not None and switch(desired, "ssa") == "ifnotpresent":
+        return "kustomize.toolkit.fluxcd.io/ssa is IfNotPresent, and it exists"
+    return ""
+
+
+def _stale_change(ref: ObjectRef, version: str, live: Manifest | None, ownership: Ownership, *, prune: bool) -> Change:
+    """What happens to an object that left the render: deleted only where it is certainly ours."""
+    if live is None:
+        return Change(ref=ref, version=version, action=Action.SKIPPED, reason="it is gone already")
+    reason = ""
+    if owner_of(live) != f"{ownership.namespace}/{ownership.name}":
+        reason = f"it belongs to {owner_of(live) or 'nobody'} now"
+    elif ref in ownership.claimed:
+        reason = f"{ownership.claimed[ref]} renders it now"
+    elif switch(live, "prune") == "disabled":
+        reason = "kustomize.toolkit.fluxcd.io/prune is disabled"
+    elif switch(live, "reconcile") == "disabled":
+        reason = "kustomize.toolkit.fluxcd.io/reconcile is disabled"
+    elif switch(live, "ssa") == "ignore":
+        reason = "kustomize.toolkit.fluxcd.io/ssa is Ignore"
+    elif not prune:
+        reason = "spec.prune is false"
+    if reason:
+        return Change(ref=ref, version=version, action=Action.SKIPPED, live=live, reason=reason)
+    return Change(ref=ref, version=version, action=Action.DELETED, live=live)
+
+
+def kept_entries(changes: Sequence[Change], inventory: Mapping[ObjectRef, str]) -> dict[ObjectRef, str]:
+    """Stale entries that must stay in the inventory although they are not deleted now: only ``prune: false``."""
+    return {
+        change.ref: inventory[change.ref]
+        for change in changes
+        if change.action is Action.SKIPPED and change.ref in inventory and change.reason == "spec.prune is false"
+    }
