@@ -44,11 +44,7 @@ class ResId(NamedTuple):
 
     def selected_by(self, gvk: Gvk) -> bool:
         """Whether each field of ``gvk`` that is not "" equals ours."""
-        return (
-            gvk.kind in ("", self.kind)
-            and gvk.group in ("", self.group)
-            and gvk.version in ("", self.version)
-        )
+        return gvk.kind in ("", self.kind) and gvk.group in ("", self.group) and gvk.version in ("", self.version)
 
     def __str__(self) -> str:
         """How kustomize writes an id, as its users know it from error messages."""

@@ -1,0 +1,81 @@
+"""How a value was written in YAML, where that decides what kustomize makes of it.
+
+kustomize patches the nodes of a parsed file, not plain values, and three traits of a node show in its output:
+
+- a scalar in quotes (or in a block) stays in quotes when a patch or a replacement changes it: ``"debug"`` patched
+  with 5 becomes the string ``"5"``, and ``debug`` patched with 5 becomes the number;
+- a field with nothing after its colon vanishes when a patch touches the object, one that says ``null`` or ``~`` stays;
+- a replacement copies the text of a number as it stands: ``1.10``, ``0644``.
+
+The classes here carry these traits and are otherwise what they derive from. A loader makes them only where the plain
+value alone would not tell; losing one (a copy, a JSON patch) loses the trait, as it does in kustomize.
+"""
+
+from typing import Any
+
+from penstock.core.kustomize.scalars import resolve
+
+
+class Quoted(str):
+    """A string that was written in quotes or in a block, and would be a string without them too."""
+
+    __slots__ = ()
+
+
+class WrittenInt(int):
+    """An integer whose text is not ``str(value)``: ``0644``, ``0x10``, ``+1``, ``1_000``."""
+
+    text: str
+
+    def __new__(cls, value: int, text: str) -> "WrittenInt":
+        made = super().__new__(cls, value)
+        made.text = text
+        return made
+
+
+class WrittenFloat(float):
+    """A float whose text is not ``repr(value)``: ``1.10``, ``1e3``."""
+
+    text: str
+
+    def __new__(cls, value: float, text: str) -> "WrittenFloat":
+        made = super().__new__(cls, value)
+        made.text = text
+        return made
+
+
+class PartlyEmpty(dict[str, Any]):
+    """A mapping some of whose values are nulls that were not written out. ``empty``: their keys."""
+
+    __slots__ = ("empty",)
+    empty: frozenset[str]
+
+    def __init__(self, value: dict[str, Any], empty: frozenset[str]) -> None:
+        super().__init__(value)
+        self.empty = empty
+
+
+def empty_keys(mapping: dict[str, Any]) -> frozenset[str]:
+    """The keys whose null was not written out."""
+    return mapping.empty if type(mapping) is PartlyEmpty else _NONE
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+def is_quoted(value: Any) -> bool:
+    """Whether a string stood in quotes: it says so, or could not have been a string without them."""
+    return isinstance(value, str) and (type(value) is Quoted or not isinstance(resolve(value), str))
+
+
+def text_of(value: Any) -> str:
+    """A scalar's text: ``true``, ``8080``, ``1.10``; "" for null, mappings and lists, as kustomize compares them."""
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, dict | list):
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if type(value) is WrittenInt or type(value) is WrittenFloat:
+        return value.text
+    return str(value)

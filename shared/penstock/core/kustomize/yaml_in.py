@@ -1,0 +1,269 @@
+"""YAML text to plain values, as kustomize reads it: libyaml's parser, go-yaml's resolution of scalars.
+
+Values are shared: by every alias of an anchor, and by every build that takes a file from the same cache. Nothing
+may change them in place.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from yaml import YAMLError
+from yaml.cyaml import CParser  # type: ignore[attr-defined] # PyYAML's types leave it out
+from yaml.events import MappingEndEvent, MappingStartEvent, SequenceEndEvent, SequenceStartEvent, StreamEndEvent
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from penstock.core.errors import BuildFailed
+from penstock.core.kustomize.scalars import resolve, resolve_old
+
+_SEPARATOR = re.compile(r"\n---.*\n")
+_SUSPICIOUS = re.compile(r"(?:- ){100}|(?:\? ){100}|\n {600}|(?:[\[{][^\[{]*){1000}")
+_TAGS = "tag:yaml.org,2002:"
+_PLAIN, _QUOTED = "plain", "quoted"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class YamlLimits:
+    """What one document may hold: levels of nesting, and values after each alias has been written out."""
+
+    depth: int = 200
+    values: int = 1_000_000
+
+
+DEFAULT_LIMITS = YamlLimits()
+
+
+class MalformedYaml(BuildFailed):
+    """The text is not YAML, or is YAML that JSON cannot hold."""
+
+
+class _Composer(CParser):
+    """libyaml's composer with a resolver that only says how a scalar was written."""
+
+    def __init__(self, text: str) -> None:
+        CParser.__init__(self, text)
+
+    def resolve(self, _kind: type[Node], _value: str, implicit: tuple[bool, bool] | bool) -> str:
+        return _PLAIN if implicit is not True and implicit and implicit[0] else _QUOTED
+
+    def descend_resolver(self, _node: Node, _index: object) -> None:
+        pass
+
+    def ascend_resolver(self) -> None:
+        pass
+
+
+class _Constructor:
+    """One document's nodes to values. ``keys``: how a key becomes text; ``strict``: refuse repeated keys."""
+
+    __slots__ = ("_constants", "_done", "_limits", "_open", "_strict", "_values", "where")
+
+    def __init__(self, *, where: str, limits: YamlLimits, constants: Callable[[str], Any], strict: bool) -> None:
+        self.where, self._limits, self._constants, self._strict = where, limits, constants, strict
+        self._done: dict[int, tuple[Any, int]] = {}
+        self._open: set[int] = set()
+        self._values = 0
+
+    def build(self, node: Node, depth: int = 0) -> Any:
+        """The value of one node."""
+        self._values += 1
+        if type(node) is ScalarNode:
+            tag = node.tag
+            if tag is _QUOTED:
+                return node.value
+            return self._constants(node.value) if tag is _PLAIN else self._tagged(node)
+        known = self._done.get(id(node))
+        if known is not None:  # an alias: counted each time that it stands in the document
+            self._values += known[1]
+            self._check_size(node)
+            return known[0]
+        if depth >= self._limits.depth:
+            raise self.error(node, f"nested deeper than {self._limits.depth} levels")
+        if id(node) in self._open:
+            raise self.error(node, "an anchor contains itself")
+        self._open.add(id(node))
+        before = self._values
+        value = self._sequence(node, depth) if isinstance(node, SequenceNode) else self._mapping(node, depth)
+        self._open.discard(id(node))
+        self._done[id(node)] = (value, self._values - before)
+        self._check_size(node)
+        return value
+
+    def _check_size(self, node: Node) -> None:
+        if self._values > self._limits.values:
+            raise self.error(node, f"more than {self._limits.values} values, aliases included")
+
+    def _sequence(self, node: SequenceNode, depth: int) -> list[Any]:
+        build, below = self.build, depth + 1
+        return [build(item, below) for item in node.value]
+
+    def _mapping(self, node: Node, depth: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        merged: list[Any] | None = None
+        build, below, constants = self.build, depth + 1, self._constants
+        for key_node, value_node in node.value:
+            key = key_node.value
+            if key_node.tag is _PLAIN:
+                if key == "<<":
+                    if merged is not None and self._strict:
+                        raise self.error(key_node, "duplicate merge key")
+                    merged = self._merge(value_node, below)
+                    continue
+                if type(constants(key)) is not str:
+                    key = self._odd_key(key_node, depth)
+            elif key_node.tag is not _QUOTED:
+                key = self._odd_key(key_node, depth)
+            if key in result and self._strict:
+                raise self.error(key_node, f'mapping key "{key}" already defined')
+            result[key] = build(value_node, below)
+        if merged is not None:
+            combined: dict[str, Any] = {}
+            for mapping in reversed(merged):
+                combined.update(mapping)
+            combined.update(result)
+            return combined
+        return result
+
+    def _merge(self, node: Node, depth: int) -> list[Any]:
+        value = self.build(node, depth)
+        mappings = value if isinstance(value, list) else [value]
+        if not all(isinstance(mapping, dict) for mapping in mappings):
+            raise self.error(node, "map merge requires map or sequence of maps as the value")
+        return mappings
+
+    def _odd_key(self, node: Node, depth: int) -> str:
+        if type(node) is not ScalarNode:
+            raise self.error(node, "a mapping or sequence can't be a key")
+        value = self._constants(node.value) if node.tag is _PLAIN else self._tagged(node)
+        if isinstance(value, str):
+            return value if node.tag is not _PLAIN else str(node.value)
+        if self._strict and depth > 0:
+            raise self.error(node, f"the key {node.value!r} is not a string: put it in quotes")
+        if value is None and not self._strict:
+            raise self.error(node, "null can't be a key: put it in quotes")
+        return ("true" if value else "false") if isinstance(value, bool) else str(node.value)
+
+    def _tagged(self, node: ScalarNode) -> Any:
+        tag, text = node.tag.removeprefix(_TAGS), node.value
+        if tag == "binary":
+            try:
+                return base64.b64decode(text, validate=False).decode()
+            except (binascii.Error, UnicodeDecodeError) as error:
+                raise self.error(node, "!!binary value is not base64 of text") from error
+        if node.tag is tag or tag == "str":  # a tag of somebody's own leaves the text as it is
+            return text
+        value = resolve(text)
+        wanted = {"int": int, "float": float, "bool": bool, "null": type(None)}.get(tag)
+        if wanted is float and type(value) is int:
+            return float(value)
+        if wanted is not None and type(value) is not wanted:
+            raise self.error(node, f"cannot decode `{text}` as a !!{tag}")
+        return value
+
+    def error(self, node: Node, problem: str) -> MalformedYaml:
+        return MalformedYaml(f"{self.where}: line {node.start_mark.line + 1}: {problem}")
+
+
+def split_documents(text: str, where: str) -> list[str]:
+    """The texts between the lines that start with ``---``: a line of that kind holds nothing else."""
+    documents, start = [], 0
+    for found in _SEPARATOR.finditer(text):
+        rest = found[0][4:].strip()
+        if rest and not rest.startswith("#"):
+            raise MalformedYaml(f"{where}: invalid document separator: {found[0].strip()}")
+        documents.append(text[start : found.start()] + "\n")
+        start = found.end()
+    documents.append(text[start:])
+    return documents
+
+
+def _decode(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MalformedYaml(f"{where}: byte {error.start} is not UTF-8") from error
+
+
+def _compose(text: str, where: str, limits: YamlLimits) -> Node | None:
+    try:
+        if _SUSPICIOUS.search(text):
+            _check_depth(text, where, limits)
+        composer = _Composer(text)
+        return composer.get_node() if composer.check_node() else None
+    except YAMLError as error:
+        raise MalformedYaml(f"{where}: MalformedYAMLError: {_one_line(error)}") from error
+    except ValueError as error:  # NUL and the like in PyYAML's own checks
+        raise MalformedYaml(f"{where}: MalformedYAMLError: {error}") from error
+
+
+def _one_line(error: YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return f"yaml: line {mark.line + 1}: {problem}" if mark is not None else f"yaml: {problem}"
+
+
+def _check_depth(text: str, where: str, limits: YamlLimits) -> None:
+    """Refuse deep nesting before the composer, which recurses in C, meets it."""
+    parser, depth = _Composer(text), 0
+    while True:
+        event = parser.get_event()
+        kind = type(event)
+        if kind is MappingStartEvent or kind is SequenceStartEvent:
+            depth += 1
+            if depth > limits.depth:
+                raise MalformedYaml(f"{where}: nested deeper than {limits.depth} levels")
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            depth -= 1
+        elif kind is StreamEndEvent or event is None:
+            return
+
+
+def _raw_annotations(node: Node, value: dict[str, Any], *, keep_null: bool) -> dict[str, Any]:
+    """``value`` with metadata.annotations as texts, each as it was written: they are never anything else."""
+    for key, child in node.value:
+        if key.value == "metadata" and type(child) is MappingNode:
+            for name, annotations in child.value:
+                if name.value != "annotations" or type(annotations) is not MappingNode:
+                    continue
+                texts = dict(value["metadata"].get("annotations") or {})
+                for entry, text in annotations.value:
+                    old = texts.get(entry.value, "")
+                    if type(text) is ScalarNode and not isinstance(old, str):
+                        texts[entry.value] = None if keep_null and old is None else text.value
+                    elif type(text) is ScalarNode and text.tag is _PLAIN and old != text.value:
+                        texts[entry.value] = text.value
+                metadata = {**value["metadata"], "annotations": texts}
+                return {**value, "metadata": metadata}
+    return value
+
+
+def load_documents(data: bytes, where: str, *, patch: bool = False, limits: YamlLimits = DEFAULT_LIMITS) -> list[Any]:
+    """Each document of a file that is not empty, as plain values.
+
+    ``patch``: read as a patch: an annotation that is null stays null (it deletes), and a repeated key is not an
+    error. Raises MalformedYaml, naming ``where`` and the line.
+    """
+    documents: list[Any] = []
+    for text in split_documents(_decode(data, where).replace("\r\n", "\n"), where):
+        node = _compose(text, where, limits)
+        if node is None:
+            continue
+        constructor = _Constructor(where=where, limits=limits, constants=resolve, strict=not patch)
+        value = constructor.build(node)
+        if isinstance(value, dict):
+            value = _raw_annotations(node, value, keep_null=patch)
+        if value is not None:
+            documents.append(value)
+    return documents
+
+
+def load_config(data: bytes, where: str, *, limits: YamlLimits = DEFAULT_LIMITS) -> Any:
+    """The first document of a file of kustomize's own, read by the rules of YAML 1.1; None where it is empty."""
+    text = _decode(data, where)
+    node = _compose(text, where, limits)
+    if node is None:
+        return None
+    return _Constructor(where=where, limits=limits, constants=resolve_old, strict=False).build(node)
