@@ -20,7 +20,7 @@ from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.scalars import resolve, resolve_old
 
 _SEPARATOR = re.compile(r"\n---.*\n")
-_SUSPICIOUS = re.compile(r"(?:- ){100}|(?:\? ){100}|\n {600}|(?:[\[{][^\[{]*){1000}")
+_DEEP = ("- " * 100, "? " * 100, "\n" + " " * 600)
 _TAGS = "tag:yaml.org,2002:"
 _PLAIN, _QUOTED = "plain", "quoted"
 
@@ -189,7 +189,7 @@ def _decode(data: bytes, where: str) -> str:
 
 def _compose(text: str, where: str, limits: YamlLimits) -> Node | None:
     try:
-        if _SUSPICIOUS.search(text):
+        if text.count("[") + text.count("{") > 1000 or any(deep in text for deep in _DEEP):
             _check_depth(text, where, limits)
         composer = _Composer(text)
         return composer.get_node() if composer.check_node() else None
