@@ -1,0 +1,335 @@
+"""What every adapter of the bus port, and of the queue behind it where the plane polls, promises."""
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from penstock.adapters.bus.memory import MemoryBus
+from penstock.adapters.bus.sqlite import SqliteBus
+from penstock.adapters.clock.memory import SimulatedClock
+from penstock.core.errors import Terminal
+from penstock.core.messages import ArtifactStored, Envelope, Event, ReconcileDue, SourceChanged
+from penstock.core.pipeline import Pipeline, Stage
+from penstock.ports.bus import Dispatch
+
+
+def stage(name, *subscribes, attempts=3, timeout=60.0):
+    return Stage(
+        name=name,
+        trigger="topic",
+        subscribes=subscribes,
+        publishes=(),
+        timeout=timeout,
+        attempts=attempts,
+        memory=256,
+        ports=(),
+    )
+
+
+PIPELINE = Pipeline(
+    stages={
+        s.name: s
+        for s in (
+            stage("fetch", "source-changed"),
+            stage("reconcile", "artifact-stored", "reconcile-due"),
+            stage("notify", "event"),
+            stage("audit", "event"),
+        )
+    }
+)
+
+
+@pytest.fixture
+def clock():
+    return SimulatedClock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def bus(request, tmp_path, clock):
+    if request.param == "memory":
+        yield MemoryBus(PIPELINE, clock)
+    else:
+        adapter = SqliteBus(tmp_path / "bus.db", PIPELINE, clock)
+        yield adapter
+        adapter.close()
+
+
+def source(name="web", **more):
+    return SourceChanged(cluster="prod", namespace="flux-system", name=name, **more)
+
+
+def due(name="web", **more):
+    return ReconcileDue(cluster="prod", namespace="apps", name=name, **more)
+
+
+def event(event_id="e1"):
+    return Event(
+        id=event_id,
+        cluster="prod",
+        api_version="v1",
+        kind="Kustomization",
+        namespace="apps",
+        name="web",
+        severity="info",
+        reason="Progressing",
+        message="m",
+        timestamp="2026-01-01T00:00:00Z",
+    )
+
+
+def dispatch(message, *, delay=0.0, order="", ident="m1"):
+    return Dispatch(
+        envelope=Envelope(message=message, id=ident, traceparent=f"00-{'a' * 32}-{'b' * 16}-01"),
+        delay=delay,
+        order=order,
+    )
+
+
+def names(bus, stage_name, count=20):
+    taken = (bus.receive(stage_name, wait=0) for _ in range(count))
+    return [delivery.envelope.message.name for delivery in taken if delivery]
+
+
+def test_a_message_comes_out_as_it_went_in(bus):
+    bus.publish([dispatch(source(hint="refs/heads/main"), ident="id-1")])
+    delivery = bus.receive("fetch", wait=0)
+    assert delivery.stage == "fetch"
+    assert delivery.envelope == replace(dispatch(source(hint="refs/heads/main"), ident="id-1").envelope, attempt=1)
+
+
+def test_an_empty_queue_gives_nothing_at_once(bus):
+    assert bus.receive("fetch", wait=0) is None
+
+
+def test_a_topic_goes_to_each_of_its_stages_and_a_stage_hears_all_of_its_topics(bus):
+    bus.publish([dispatch(event()), dispatch(due("a")), dispatch(ArtifactStored(cluster="c", namespace="n", name="b"))])
+    assert names(bus, "notify") == names(bus, "audit") == ["web"]
+    assert names(bus, "reconcile") == ["a", "b"]
+    assert bus.depth() == {"fetch": 0, "reconcile": 2, "notify": 1, "audit": 1}
+
+
+def test_a_taken_message_is_invisible_until_its_visibility_timeout(bus, clock):
+    bus.publish([dispatch(source())])
+    bus.receive("fetch", wait=0)
+    clock.advance(59)
+    assert bus.receive("fetch", wait=0) is None
+    clock.advance(2)
+    assert bus.receive("fetch", wait=0).envelope.attempt == 2
+
+
+def test_extend_keeps_it_invisible_for_longer(bus, clock):
+    bus.publish([dispatch(source())])
+    delivery = bus.receive("fetch", wait=0)
+    clock.advance(50)
+    bus.extend(delivery, 100)
+    clock.advance(99)
+    assert bus.receive("fetch", wait=0) is None
+    clock.advance(2)
+    assert bus.receive("fetch", wait=0) is not None
+
+
+def test_an_acknowledged_message_is_gone(bus, clock):
+    bus.publish([dispatch(source())])
+    bus.ack(bus.receive("fetch", wait=0))
+    clock.advance(10_000)
+    assert bus.receive("fetch", wait=0) is None
+    assert bus.depth()["fetch"] == 0
+
+
+def test_a_late_worker_cannot_touch_what_another_has_taken_over(bus, clock):
+    bus.publish([dispatch(source())])
+    late = bus.receive("fetch", wait=0)
+    clock.advance(61)
+    now = bus.receive("fetch", wait=0)
+    bus.ack(late)
+    bus.extend(late, 10_000)
+    assert bus.retry(late, delay=0, error="x") is True
+    assert bus.receive("fetch", wait=0) is None
+    clock.advance(61)
+    assert bus.receive("fetch", wait=0).envelope.attempt == 3
+    assert now.envelope.attempt == 2
+
+
+def test_a_receipt_is_spent_once(bus):
+    bus.publish([dispatch(source())])
+    delivery = bus.receive("fetch", wait=0)
+    bus.retry(delivery, delay=0, error="x")
+    bus.ack(delivery)
+    assert bus.receive("fetch", wait=0).envelope.attempt == 2
+
+
+def test_a_delayed_message_waits(bus, clock):
+    bus.publish([dispatch(source("late"), delay=30), dispatch(source("now"))])
+    assert names(bus, "fetch") == ["now"]
+    clock.advance(30)
+    assert names(bus, "fetch") == ["late"]
+
+
+def test_retry_brings_it_back_after_the_delay_with_the_next_attempt(bus, clock):
+    bus.publish([dispatch(source())])
+    assert bus.retry(bus.receive("fetch", wait=0), delay=5, error="Timeout: x") is True
+    assert bus.receive("fetch", wait=0) is None
+    clock.advance(5)
+    assert bus.receive("fetch", wait=0).envelope.attempt == 2
+
+
+def test_the_last_attempt_makes_a_dead_letter(bus):
+    bus.publish([dispatch(source(), ident="id-1")])
+    outcomes = [bus.retry(bus.receive("fetch", wait=0), delay=0, error=f"error {n}") for n in range(3)]
+    assert outcomes == [True, True, False]
+    assert bus.receive("fetch", wait=0) is None
+    (letter,) = bus.dead_letters()
+    assert (letter.stage, letter.error) == ("fetch", "error 2")
+    assert b'"id-1"' in letter.body
+
+
+def test_a_message_whose_workers_all_die_becomes_a_dead_letter_too(bus, clock):
+    bus.publish([dispatch(source()), dispatch(source("next"))])
+    for _ in range(3):
+        assert len(names(bus, "fetch")) == 2
+        clock.advance(61)
+    assert bus.receive("fetch", wait=0) is None
+    assert [letter.error for letter in bus.dead_letters()] == ["not finished within 60 s in 3 attempts"] * 2
+    assert len(bus.dead_letters(limit=1)) == 1
+
+
+@pytest.mark.parametrize(("again", "attempt"), [(True, 1), (False, None)])
+def test_a_dead_letter_is_dropped_or_given_back(bus, again, attempt):
+    bus.publish([dispatch(source())])
+    for _ in range(3):
+        bus.retry(bus.receive("fetch", wait=0), delay=0, error="x")
+    (letter,) = bus.dead_letters()
+    bus.drop_dead_letter(letter, again=again)
+    bus.drop_dead_letter(letter, again=again)  # a second time changes nothing
+    assert bus.dead_letters() == ()
+    delivery = bus.receive("fetch", wait=0)
+    assert (delivery.envelope.attempt if delivery else None) == attempt
+    assert bus.receive("fetch", wait=0) is None
+
+
+def test_equal_wake_ups_that_nobody_took_are_one(bus):
+    bus.publish([dispatch(source()), dispatch(source(hint="later"))])
+    bus.publish([dispatch(source())])
+    assert bus.depth()["fetch"] == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "left"),
+    [(30, 5, 5), (5, 30, 5), (30, 0, 0)],
+)
+def test_of_merged_wake_ups_the_earlier_due_time_wins(bus, clock, first, second, left):
+    bus.publish([dispatch(source(), delay=first, ident="first")])
+    bus.publish([dispatch(source(), delay=second, ident="second")])
+    clock.advance(left)
+    delivery = bus.receive("fetch", wait=0)
+    assert delivery.envelope.id == ("first" if first < second else "second")
+    clock.advance(100)
+    bus.ack(delivery)
+    assert bus.receive("fetch", wait=0) is None
+
+
+def test_a_wake_up_never_merges_into_one_that_was_taken(bus, clock):
+    bus.publish([dispatch(source())])
+    taken = bus.receive("fetch", wait=0)
+    bus.publish([dispatch(source())])
+    assert bus.receive("fetch", wait=0) is not None
+    bus.retry(taken, delay=30, error="x")  # waiting again, but somebody had it once
+    bus.publish([dispatch(source())])
+    assert bus.depth()["fetch"] == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (event("e1"), event("e1")),
+        (due(request="r1"), due(request="r2")),
+        (due(), due(request="r1")),
+        (due("a"), due("b")),
+        (due(), ArtifactStored(cluster="prod", namespace="apps", name="web")),
+    ],
+)
+def test_these_never_merge(bus, one, other):
+    bus.publish([dispatch(one), dispatch(other)])
+    assert max(bus.depth().values()) == 2
+
+
+def test_ordered_messages_come_one_after_the_other(bus, clock):
+    bus.publish([dispatch(source(name), order="repo/main") for name in ("1", "2", "3")])
+    bus.publish([dispatch(source("other"), order="repo/dev")])
+    first, other = bus.receive("fetch", wait=0), bus.receive("fetch", wait=0)
+    assert (first.envelope.message.name, other.envelope.message.name) == ("1", "other")
+    assert bus.receive("fetch", wait=0) is None
+    bus.retry(first, delay=10, error="x")
+    assert bus.receive("fetch", wait=0) is None  # the second never overtakes the first
+    clock.advance(10)
+    bus.ack(bus.receive("fetch", wait=0))
+    assert names(bus, "fetch") == ["2"]
+
+
+def test_a_dead_letter_does_not_block_what_was_ordered_behind_it(bus):
+    bus.publish([dispatch(source(name), order="k") for name in ("1", "2")])
+    for _ in range(3):
+        bus.retry(bus.receive("fetch", wait=0), delay=0, error="x")
+    assert names(bus, "fetch") == ["2"]
+
+
+def test_ordered_messages_keep_their_places_and_never_merge(bus):
+    bus.publish([dispatch(source(), order="k"), dispatch(source(), order="k")])
+    assert bus.depth()["fetch"] == 2
+
+
+def test_one_that_is_too_large_refuses_all(bus):
+    with pytest.raises(Terminal, match="over the limit"):
+        bus.publish([dispatch(source("small")), dispatch(source("x" * 200_000))])
+    assert bus.receive("fetch", wait=0) is None
+
+
+def test_an_unknown_stage_is_an_error(bus):
+    with pytest.raises(Terminal, match="no stage"):
+        bus.receive("turbine", wait=0)
+
+
+def test_a_publish_wakes_who_waits_within_milliseconds(bus):
+    waited, ready = [], threading.Event()
+
+    def consume():
+        ready.set()
+        for _ in range(5):
+            delivery = bus.receive("fetch", wait=10)
+            waited.append(time.perf_counter())
+            bus.ack(delivery)
+
+    thread = threading.Thread(target=consume)
+    thread.start()
+    ready.wait()
+    delays = []
+    for number in range(5):
+        time.sleep(0.03)
+        published = time.perf_counter()
+        bus.publish([dispatch(source(str(number)))])
+        while len(waited) <= number:
+            time.sleep(0.0005)
+        delays.append(waited[number] - published)
+    thread.join()
+    assert min(delays) < 0.01  # the best of five: this machine may be busy
+    assert bus.depth()["fetch"] == 0
+
+
+def test_many_threads_take_each_message_once(bus):
+    bus.publish([dispatch(source(str(n))) for n in range(100)])
+    taken, lock = [], threading.Lock()
+
+    def consume():
+        while delivery := bus.receive("fetch", wait=0):
+            with lock:
+                taken.append(delivery.envelope.message.name)
+            bus.ack(delivery)
+
+    threads = [threading.Thread(target=consume) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken, key=int) == [str(n) for n in range(100)]

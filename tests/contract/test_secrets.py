@@ -1,0 +1,68 @@
+"""What every adapter of the secrets port promises."""
+
+import pytest
+
+from penstock.adapters.secrets.environment import EnvironmentSecrets
+from penstock.adapters.secrets.memory import MemorySecrets
+from penstock.core.errors import Refused
+
+OPERATORS = {"penstock_prod_apps_given": {"token": b"operator's"}}
+
+
+@pytest.fixture(params=["memory", "environment over memory"])
+def secrets(request):
+    if request.param == "memory":
+        return MemorySecrets(OPERATORS)
+    return EnvironmentSecrets(OPERATORS, MemorySecrets())
+
+
+def test_a_copy_comes_back(secrets):
+    data = {"token": b"\x00\xff", "address": b"x"}
+    assert secrets.put("penstock_a_b_c", data, owner="plane-1") is True
+    assert secrets.get("penstock_a_b_c") == data
+
+
+def test_an_equal_copy_is_no_write_and_a_changed_one_is(secrets):
+    secrets.put("n", {"token": b"1"}, owner="plane-1")
+    assert secrets.put("n", {"token": b"1"}, owner="plane-1") is False
+    assert secrets.put("n", {"token": b"2"}, owner="plane-1") is True
+    assert secrets.get("n") == {"token": b"2"}
+
+
+def test_what_is_missing_is_none(secrets):
+    assert secrets.get("n") is None
+
+
+def test_what_an_operator_gave_is_read_but_never_overwritten_or_deleted(secrets):
+    (name,) = OPERATORS
+    with pytest.raises(Refused, match="stays as it is"):
+        secrets.put(name, {"token": b"ours"}, owner="plane-1")
+    secrets.delete(name, owner="plane-1")
+    assert secrets.get(name) == OPERATORS[name]
+
+
+def test_another_planes_copy_stays(secrets):
+    secrets.put("n", {"token": b"1"}, owner="plane-1")
+    with pytest.raises(Refused):
+        secrets.put("n", {"token": b"2"}, owner="plane-2")
+    secrets.delete("n", owner="plane-2")
+    assert secrets.get("n") == {"token": b"1"}
+
+
+def test_delete_and_names(secrets):
+    secrets.put("b", {}, owner="p")
+    secrets.put("a", {}, owner="p")
+    secrets.delete("b", owner="p")
+    secrets.delete("b", owner="p")
+    assert secrets.names() == ("a", *OPERATORS)
+
+
+def test_what_was_read_is_not_the_stored_value(secrets):
+    secrets.put("n", {"token": b"1"}, owner="p")
+    secrets.get("n")["token"] = b"2"
+    assert secrets.get("n") == {"token": b"1"}
+
+
+def test_no_value_in_a_repr(secrets):
+    secrets.put("n", {"token": b"canary-value"}, owner="p")
+    assert "canary" not in repr(secrets)

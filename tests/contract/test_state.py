@@ -1,0 +1,143 @@
+"""What every adapter of the state port promises."""
+
+import threading
+
+import pytest
+
+from penstock.adapters.state.memory import MemoryState
+from penstock.adapters.state.sqlite import SqliteState
+from penstock.core.errors import Conflict, Terminal
+from penstock.ports.state import ABSENT
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def state(request, tmp_path):
+    if request.param == "memory":
+        yield MemoryState()
+    else:
+        adapter = SqliteState(tmp_path / "state.db")
+        yield adapter
+        adapter.close()
+
+
+def test_what_was_put_is_read_back_with_its_version_and_due_time(state):
+    value = {"format": 1, "text": "größer", "list": [1, 2.5, None, True], "nested": {"a": {}}}
+    put = state.put("status/prod/Kustomization/apps/web", value, expected=ABSENT, due=12.5)
+    got = state.get("status/prod/Kustomization/apps/web")
+    assert got == put
+    assert (got.value, got.due) == (value, 12.5)
+    assert got.version != ABSENT
+
+
+def test_values_come_back_as_json_whatever_went_in(state):
+    assert state.put("k", {"tuple": (1, 2)}, expected=None).value == {"tuple": [1, 2]}
+
+
+def test_a_value_that_was_read_is_not_the_stored_one(state):
+    state.put("k", {"list": [1]}, expected=None)
+    state.get("k").value["list"].append(2)
+    assert state.get("k").value == {"list": [1]}
+
+
+def test_a_missing_record_is_none(state):
+    assert state.get("status/nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("before", "expected_version", "wins"),
+    [
+        (False, lambda v: ABSENT, True),
+        (True, lambda v: ABSENT, False),
+        (True, lambda v: v, True),
+        (True, lambda v: "another", False),
+        (False, lambda v: "another", False),
+        (True, lambda v: None, True),
+        (False, lambda v: None, True),
+    ],
+)
+def test_compare_and_swap(state, before, expected_version, wins):
+    version = state.put("k", {"n": 1}, expected=None).version if before else ""
+    if wins:
+        assert state.put("k", {"n": 2}, expected=expected_version(version)).value == {"n": 2}
+    else:
+        with pytest.raises(Conflict):
+            state.put("k", {"n": 2}, expected=expected_version(version))
+        assert (state.get("k").value if before else state.get("k")) == ({"n": 1} if before else None)
+
+
+def test_each_write_has_a_version_of_its_own_even_of_an_equal_value_or_after_a_deletion(state):
+    versions = [state.put("k", {}, expected=None).version for _ in range(3)]
+    state.delete("k", expected=None)
+    versions.append(state.put("k", {}, expected=ABSENT).version)
+    assert len(set(versions)) == 4
+
+
+def test_delete(state):
+    version = state.put("k", {}, expected=None).version
+    with pytest.raises(Conflict):
+        state.delete("k", expected="another")
+    state.delete("k", expected=version)
+    assert state.get("k") is None
+    state.delete("k", expected=None)
+    with pytest.raises(Conflict):
+        state.delete("k", expected=version)
+
+
+def test_a_prefix_lists_exactly_its_keys_in_order(state):
+    for key in ("a/2", "a/10", "a", "ab/1", "b/1", "a/é", "A/1", "a/_", "a/%"):
+        state.put(key, {"key": key}, expected=None)
+    assert [r.key for r in state.list("a/")] == ["a/%", "a/10", "a/2", "a/_", "a/é"]
+    assert len(state.list("")) == 9
+    assert state.list("c/") == ()
+
+
+def test_due_gives_the_longest_overdue_first_and_leaves_out_the_rest(state):
+    for key, due in {"later": 30.0, "b": 10.0, "a": 10.0, "first": 5.0, "never": None}.items():
+        state.put(key, {}, expected=None, due=due)
+    assert [r.key for r in state.due(10.0, limit=10)] == ["first", "a", "b"]
+    assert [r.key for r in state.due(10.0, limit=2)] == ["first", "a"]
+
+
+def test_a_later_write_moves_or_clears_the_due_time(state):
+    state.put("k", {}, expected=None, due=5.0)
+    state.put("k", {}, expected=None, due=50.0)
+    assert state.due(10.0, limit=9) == ()
+    state.put("k", {}, expected=None)
+    assert state.due(100.0, limit=9) == ()
+
+
+@pytest.mark.parametrize("key", ["", "x" * 1025, "a\nb", "é" * 513])
+def test_keys_have_bounds(state, key):
+    with pytest.raises(Terminal, match="cannot be a record's key"):
+        state.put(key, {}, expected=None)
+
+
+@pytest.mark.parametrize("value", [{"x": "y" * 921_600}, {"x": float("nan")}, {"x": {1, 2}}, [1]])
+def test_values_have_bounds(state, value):
+    with pytest.raises(Terminal, match="JSON object"):
+        state.put("k", value, expected=None)
+    assert state.get("k") is None
+
+
+def test_a_large_value_fits(state):
+    state.put("k", {"x": "y" * 900_000}, expected=None)
+    assert len(state.get("k").value["x"]) == 900_000
+
+
+def test_of_many_writers_of_one_version_one_wins(state):
+    version = state.put("k", {"n": 0}, expected=None).version
+    outcomes = []
+
+    def write(n):
+        try:
+            state.put("k", {"n": n}, expected=version)
+            outcomes.append(n)
+        except Conflict:
+            pass
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [state.get("k").value["n"]] == outcomes
