@@ -1,0 +1,12 @@
+"""The cluster port: ``kube.py`` speaks to an API server, ``memory.py`` is one in memory.
+
+    clusters.py     KubeClusters: connections by name, cached (what wiring builds)
+    kubeconfig.py   kubeconfigs, trusted and not -> Connection
+    credentials.py  tokens, files, exec plugins -> Login
+    transport.py    one kept-alive pool: retries, deadlines, counting, streams
+    discovery.py    which kinds are served
+    answers.py      the API server's refusals -> the port's errors (the only place)
+    kube.py         the port's methods as requests
+
+urllib3 and the kubernetes package are imported where a connection is made, not before.
+"""

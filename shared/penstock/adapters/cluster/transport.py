@@ -1,0 +1,329 @@
+"""HTTP to one API server over kept-alive connections: retries, deadlines, counting, streams.
+
+Every request of an adapter goes through ``Transport``; libraries' errors end here.
+"""
+
+import contextlib
+import os
+import random
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from penstock.adapters.cluster.answers import Answer, Call, error_of, is_passing, status_of
+from penstock.adapters.cluster.credentials import Login
+from penstock.adapters.cluster.kubeconfig import Connection
+from penstock.core.errors import Terminal, Transient
+from penstock.version import __version__
+
+if TYPE_CHECKING:
+    import urllib3
+
+ANSWER_LIMIT = 256 << 20
+"""Bytes of one decoded answer (a page of 500 objects of 512 KiB)."""
+
+LINE_LIMIT = 8 << 20
+"""Bytes of one watch event."""
+
+POOL = 8
+"""Connections kept alive; more threads than that open short-lived ones."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """How long a call may take, in seconds, and how it waits between attempts.
+
+    ``total`` bounds the call with all its attempts; waits grow from ``first`` to ``longest`` with full jitter.
+    ``sleep``, ``clock`` (monotonic) and ``jitter`` (0..1) are for tests.
+    """
+
+    total: float = 30.0
+    connect: float = 10.0
+    attempts: int = 8
+    first: float = 0.1
+    longest: float = 5.0
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    jitter: Callable[[], float] = random.random
+
+    def wait(self, attempt: int, asked: float | None) -> float:
+        """Seconds before the attempt after number ``attempt`` (from 0); the server's own wish comes first."""
+        if asked is not None:
+            return asked
+        return float(min(self.longest, self.first * 2**attempt) * (0.5 + 0.5 * self.jitter()))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One request. ``replayable``: sending it twice does what sending it once does."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    replayable: bool = True
+
+    @property
+    def target(self) -> str:
+        """Path and query, escaped."""
+        if not self.query:
+            return self.path
+        pairs = (f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in self.query)
+        return f"{self.path}?{'&'.join(pairs)}"
+
+
+class Transport:
+    """A Connection in use. Safe to use from several threads; counts its requests."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        impersonate: str = "",
+        patience: Patience | None = None,
+        pools: "Pools | None" = None,
+    ) -> None:
+        self.connection = connection
+        self.identity = impersonate or connection.user
+        self._patience = patience or Patience()
+        self._pools = pools or Pools(connection)
+        self._acting_as = (("Impersonate-User", impersonate),) if impersonate else connection.acting_as
+        self._lock = threading.Lock()
+        self._requests = 0
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far, retries included."""
+        return self._requests
+
+    @property
+    def pools(self) -> "Pools":
+        """The connections, to be shared with other identities on the same server."""
+        return self._pools
+
+    def send(self, request: Request, call: Call) -> Answer:
+        """The answer, with a status below 400 or 404 (the caller knows what absence means).
+
+        Retries what passes (429, 5xx, cut connections, a 401 whose credential can be renewed), then raises the
+        port's error.
+        """
+        deadline = self._patience.clock() + self._patience.total
+        renewed = False
+        for attempt in range(self._patience.attempts):
+            answer, failure = self._attempt(request, call, deadline)
+            if answer is not None and (answer.status < 400 or answer.status == 404):
+                return answer
+            if answer is not None and answer.status == 401 and not renewed and self.connection.credentials.renew():
+                renewed = True
+                continue
+            error = failure if answer is None else error_of(answer, call)
+            assert error is not None
+            again = self._may_retry(request, answer)
+            wait = self._patience.wait(attempt, answer.retry_after if answer else None)
+            left = deadline - self._patience.clock()
+            if not again or wait >= left or attempt + 1 == self._patience.attempts:
+                raise error
+            self._patience.sleep(wait)
+        raise AssertionError("the loop raises or returns")  # pragma: no cover
+
+    @contextlib.contextmanager
+    def stream(self, request: Request, call: Call, *, timeout: float) -> Iterator[Iterator[bytes]]:
+        """The lines of an answer as they come, until it ends or nothing comes for ``timeout`` seconds.
+
+        Yields an iterator of lines; raises the port's error where the answer is a refusal.
+        """
+        import urllib3  # noqa: PLC0415 - loaded where a connection is made
+
+        login = self.connection.credentials.login()
+        with _mapped(call):
+            response = self._open(request, login, timeout=timeout, gzip=False)
+        try:
+            if response.status >= 400:
+                raise error_of(_answer(response, response.read(1 << 20)), call)
+            with _mapped(call, quiet=urllib3.exceptions.ReadTimeoutError):
+                yield _lines(response, call)
+        finally:
+            response.close()  # a stream that was left early is not reused
+
+    def _attempt(self, request: Request, call: Call, deadline: float) -> tuple[Answer | None, Transient | None]:
+        """An answer, or the failure of a connection (raised at once where a replay might do harm)."""
+        left = deadline - self._patience.clock()
+        login = self.connection.credentials.login()
+        try:
+            with _mapped(call):
+                response = self._open(request, login, timeout=max(left, 0.1), gzip=self.connection.compress)
+                return _read(response, call), None
+        except Unreachable as error:
+            return None, error
+        except Transient as error:
+            if not request.replayable:
+                raise
+            return None, error
+
+    def _may_retry(self, request: Request, answer: Answer | None) -> bool:
+        if answer is None:
+            return True
+        if answer.status == 429:
+            return True  # was not begun
+        return request.replayable and is_passing(answer, status_of(answer))
+
+    def _open(self, request: Request, login: Login, *, timeout: float, gzip: bool) -> "urllib3.BaseHTTPResponse":
+        import urllib3  # noqa: PLC0415 - loaded where a connection is made
+
+        headers = urllib3.HTTPHeaderDict(request.headers)
+        headers.setdefault("Accept", "application/json")
+        headers["User-Agent"] = f"penstock/{__version__}"
+        if gzip:
+            headers["Accept-Encoding"] = "gzip"
+        if login.authorization:
+            headers["Authorization"] = login.authorization
+        for name, value in self._acting_as:
+            headers.add(name, value)
+        with self._lock:
+            self._requests += 1
+        limits = urllib3.Timeout(connect=min(self._patience.connect, timeout), read=timeout)
+        return self._pools.of(login).urlopen(
+            request.method,
+            self._pools.prefix + request.target,
+            body=request.body,
+            headers=headers,
+            timeout=limits,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+
+
+class Unreachable(Transient):
+    """No connection was made, so nothing was sent."""
+
+
+class Pools:
+    """The kept-alive connections to one server, made anew when the client certificate changes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._made: tuple[bytes, urllib3.HTTPConnectionPool] | None = None
+        # A server may be a path below a host, as at Rancher: https://host/k8s/clusters/c-1
+        _, _, path = connection.server.partition("://")[2].partition("/")
+        self.prefix = f"/{path}" if path else ""
+
+    def of(self, login: Login) -> "urllib3.HTTPConnectionPool":
+        """The pool for a Login."""
+        with self._lock:
+            if self._made is None or self._made[0] != login.certificate:
+                if self._made is not None:
+                    self._made[1].close()
+                self._made = (login.certificate, self._make(login))
+            return self._made[1]
+
+    def _make(self, login: Login) -> "urllib3.HTTPConnectionPool":
+        import urllib3  # noqa: PLC0415 - loaded where a connection is made
+
+        options: dict[str, Any] = {"maxsize": POOL, "block": False}
+        if self._connection.server.startswith("https:"):
+            options["ssl_context"] = tls_context(self._connection, login.certificate)
+            if self._connection.tls_server_name:
+                options["server_hostname"] = self._connection.tls_server_name
+        try:
+            if not self._connection.proxy:
+                return urllib3.connection_from_url(self._connection.server, **options)
+            proxy = urllib3.ProxyManager(self._connection.proxy, **options)
+            return proxy.connection_from_url(self._connection.server)
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            raise Terminal(f"{self._connection.server}: not a server to connect to: {error}") from error
+
+
+def tls_context(connection: Connection, certificate: bytes) -> ssl.SSLContext:
+    """A client's TLS settings; key material stays in memory. Raises Terminal where a certificate is unusable."""
+    try:
+        context = ssl.create_default_context(cadata=connection.ca.decode() or None)
+        # Python 3.13 insists on extensions that clusters' own authorities often lack; client-go does not.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if not connection.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if certificate:
+            with _readable(certificate) as path:
+                context.load_cert_chain(path, password=b"")  # never ask a terminal for a passphrase
+    except (ssl.SSLError, UnicodeDecodeError, ValueError) as error:
+        raise Terminal(f"{connection.server}: the kubeconfig's certificates cannot be used: {error}") from error
+    return context
+
+
+@contextlib.contextmanager
+def _readable(data: bytes) -> Iterator[str]:
+    """A path under which OpenSSL finds ``data``: in memory where the system can, else a private file, gone at once."""
+    if hasattr(os, "memfd_create"):
+        number = os.memfd_create("penstock", os.MFD_CLOEXEC)
+        try:
+            os.write(number, data)
+            yield f"/proc/self/fd/{number}"
+        finally:
+            os.close(number)
+        return
+    with tempfile.NamedTemporaryFile() as file:  # made with mode 0600
+        file.write(data)
+        file.flush()
+        yield file.name
+
+
+@contextlib.contextmanager
+def _mapped(call: Call, *, quiet: type[Exception] | None = None) -> Iterator[None]:
+    """urllib3's errors as the port's. ``quiet``: one that ends the block in peace."""
+    import urllib3  # noqa: PLC0415 - loaded where a connection is made
+
+    errors = urllib3.exceptions
+    try:
+        yield
+    except errors.HTTPError as error:
+        if quiet is not None and isinstance(error, quiet):
+            return
+        if isinstance(error, errors.SSLError) and isinstance(error.args[0], ssl.SSLCertVerificationError):
+            raise Terminal(f"{call}: the API server's certificate is not trusted: {error.args[0]}") from error
+        if isinstance(error, errors.NewConnectionError | errors.ConnectTimeoutError | errors.ProxyError):
+            raise Unreachable(f"{call}: no connection to the API server: {_plain(error)}") from error
+        raise Transient(f"{call}: the connection to the API server failed: {_plain(error)}") from error
+
+
+def _plain(error: Exception) -> str:
+    """What happened, without the pool's repr before it."""
+    return str(error).rpartition(">: ")[2] or error.__class__.__name__
+
+
+def _read(response: "urllib3.BaseHTTPResponse", call: Call) -> Answer:
+    """The whole answer within its bound; the connection goes back to the pool."""
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := response.read(1 << 20, decode_content=True):
+        size += len(chunk)
+        if size > ANSWER_LIMIT:
+            response.close()
+            raise Terminal(f"{call}: the API server's answer is larger than {ANSWER_LIMIT >> 20} MiB")
+        chunks.append(chunk)
+    response.release_conn()
+    return _answer(response, b"".join(chunks))
+
+
+def _answer(response: "urllib3.BaseHTTPResponse", body: bytes) -> Answer:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(status=response.status, headers=headers, body=body)
+
+
+def _lines(response: "urllib3.BaseHTTPResponse", call: Call) -> Iterator[bytes]:
+    held = b""
+    for chunk in response.stream(1 << 16, decode_content=True):
+        held += chunk
+        *lines, held = held.split(b"\n")
+        yield from (line for line in lines if line.strip())
+        if len(held) > LINE_LIMIT:
+            raise Terminal(f"{call}: a watch event is larger than {LINE_LIMIT >> 20} MiB")
+    if held.strip():
+        yield held
