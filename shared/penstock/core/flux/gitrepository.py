@@ -1,0 +1,180 @@
+"""GitRepository (source.toolkit.fluxcd.io): where manifests come from.
+
+Spec: Flux's docs/spec/v1/gitrepositories.md. Every field of v1 is parsed; ``unserved`` lists those that a document
+sets and that nothing here acts on yet, so that a caller refuses them by name instead of ignoring them.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from penstock.core.errors import InvalidDocument
+from penstock.core.flux.fields import Fields, Where, open_document
+from penstock.core.resources import Manifest, ref_of
+
+API_GROUP = "source.toolkit.fluxcd.io"
+API_VERSION = f"{API_GROUP}/v1"
+KIND = "GitRepository"
+
+_API_VERSIONS = (API_VERSION, f"{API_GROUP}/v1beta2")
+_TIMEOUT = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """``spec.ref``, "" where not given. Precedence: commit, name, tag, semver, branch; by default branch master."""
+
+    branch: str = ""
+    tag: str = ""
+    semver: str = ""
+    name: str = ""
+    commit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Include:
+    """An entry of ``spec.include``: the tree of another GitRepository of the namespace, copied to ``to_path``."""
+
+    repository: str
+    from_path: str = ""
+    to_path: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GitRepository:
+    """One GitRepository, defaults applied.
+
+    ``url``: without userinfo; ``username``/``password``: the url's userinfo, for where there is no Secret;
+    ``secret``: name of the Secret in the same namespace, or ""; ``ignore``: None where the document has none.
+    """
+
+    namespace: str
+    name: str
+    url: str
+    interval: timedelta
+    timeout: timedelta = _TIMEOUT
+    reference: Reference = field(default_factory=Reference)
+    secret: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ignore: str | None = None
+    suspend: bool = False
+    include: tuple[Include, ...] = ()
+    sparse_checkout: tuple[str, ...] = ()
+    recurse_submodules: bool = False
+    provider: str = "generic"
+    service_account: str = ""
+    proxy_secret: str = ""
+    verify_mode: str = ""
+    verify_secret: str = ""
+
+
+def parse_git_repository(manifest: Manifest, *, file: str = "") -> GitRepository:
+    """The GitRepository of a manifest.
+
+    Raises InvalidDocument with the dotted path of the first field that is wrong (reason ``URLInvalid`` for the url).
+    """
+    spec, where = open_document(manifest, file=file)
+    if manifest["apiVersion"] not in _API_VERSIONS:
+        raise _wrong_version(manifest, where)
+    ref = ref_of(manifest)
+    parts = _url(spec)
+    mode, verify_secret = spec.optional("verify", _verify) or ("", "")
+    parsed = GitRepository(
+        namespace=ref.namespace,
+        name=ref.name,
+        url=parts._replace(netloc=_host(parts)).geturl() if parts.scheme != "ssh" else parts.geturl(),
+        username=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        interval=spec.duration("interval"),
+        timeout=spec.duration("timeout", default=_TIMEOUT),
+        reference=spec.optional("ref", _reference) or Reference(),
+        secret=spec.optional("secretRef", _name) or "",
+        ignore=spec.string("ignore", default="") if spec.has("ignore") else spec.raw("ignore"),
+        suspend=spec.boolean("suspend", default=False),
+        include=spec.each("include", _include),
+        sparse_checkout=spec.strings("sparseCheckout"),
+        recurse_submodules=spec.boolean("recurseSubmodules", default=False),
+        provider=spec.string("provider", default="generic", one_of=("generic", "aws", "azure", "github")),
+        service_account=spec.name("serviceAccountName", default=""),
+        proxy_secret=spec.optional("proxySecretRef", _name) or "",
+        verify_mode=mode,
+        verify_secret=verify_secret,
+    )
+    spec.done()
+    return parsed
+
+
+def unserved(repository: GitRepository) -> tuple[str, ...]:
+    """Dotted paths of fields that the document sets and that nothing acts on yet.
+
+    A caller that goes on regardless would fetch something else than was asked for.
+    """
+    found = (
+        ("spec.url (ssh)", repository.url.startswith("ssh://")),
+        ("spec.include", bool(repository.include)),
+        ("spec.sparseCheckout", bool(repository.sparse_checkout)),
+        ("spec.recurseSubmodules", repository.recurse_submodules),
+        ("spec.provider", repository.provider != "generic"),
+        ("spec.serviceAccountName", bool(repository.service_account)),
+        ("spec.proxySecretRef", bool(repository.proxy_secret)),
+        ("spec.verify", bool(repository.verify_mode)),
+    )
+    return tuple(path for path, is_set in found if is_set)
+
+
+def _wrong_version(manifest: Manifest, where: Where) -> InvalidDocument:
+    problem = f"is {manifest['apiVersion']!r}, must be {API_VERSION}"
+    return InvalidDocument(problem, path="apiVersion", document=where.document, file=where.file)
+
+
+def _url(spec: Fields) -> SplitResult:
+    """The url's parts. Messages never repeat it: it may hold a password."""
+    text = spec.string("url", longest=2048)
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https", "ssh") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or any(character.isspace() or not character.isprintable() for character in text):
+        error = spec.error("url", "must be http://, https:// or ssh://, with a host (git@host:path is no URL)")
+        error.reason = "URLInvalid"
+        raise error
+    return parts
+
+
+def _host(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2]
+
+
+def _reference(ref: Fields) -> Reference:
+    name = ref.string("name", default="", longest=255)
+    if name.startswith("/") or name.endswith("/"):
+        raise ref.error("name", f"is {name!r}, must not start or end with '/'")
+    return Reference(
+        branch=ref.string("branch", default="", longest=255),
+        tag=ref.string("tag", default="", longest=255),
+        semver=ref.string("semver", default="", longest=255),
+        name=name,
+        commit=ref.string("commit", default="", pattern="(?:[0-9a-f]{40})?"),
+    )
+
+
+def _include(each: Fields) -> Include:
+    repository = each.nested("repository")
+    name = repository.name("name")
+    repository.done()
+    return Include(
+        repository=name,
+        from_path=each.string("fromPath", default=""),
+        to_path=each.string("toPath", default="") or name,
+    )
+
+
+def _verify(verify: Fields) -> tuple[str, str]:
+    mode = verify.string("mode", default="HEAD", one_of=("HEAD", "head", "Tag", "TagAndHEAD"))
+    return mode, verify.optional("secretRef", _name) or ""
+
+
+def _name(reference: Fields) -> str:
+    return reference.name("name")
