@@ -49,9 +49,9 @@ def clock():
 @pytest.fixture(params=["memory", "sqlite"])
 def bus(request, tmp_path, clock):
     if request.param == "memory":
-        yield MemoryBus(PIPELINE, clock)
+        yield MemoryBus(PIPELINE, clock, visibility=60)
     else:
-        adapter = SqliteBus(tmp_path / "bus.db", PIPELINE, clock)
+        adapter = SqliteBus(tmp_path / "bus.db", PIPELINE, clock, visibility=60)
         yield adapter
         adapter.close()
 
@@ -191,7 +191,9 @@ def test_a_message_whose_workers_all_die_becomes_a_dead_letter_too(bus, clock):
         assert len(names(bus, "fetch")) == 2
         clock.advance(61)
     assert bus.receive("fetch", wait=0) is None
-    assert [letter.error for letter in bus.dead_letters()] == ["not finished within 60 s in 3 attempts"] * 2
+    assert [letter.error for letter in bus.dead_letters()] == [
+        "not finished in 3 attempts: its worker died or hung each time"
+    ] * 2
     assert len(bus.dead_letters(limit=1)) == 1
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from penstock.adapters.bus.coalescing import merge_key
+from penstock.adapters.bus.visibility import VISIBILITY
 from penstock.core.errors import Terminal
 from penstock.core.messages import decode, encode
 from penstock.core.pipeline import Pipeline, Stage
@@ -28,8 +29,8 @@ class _Item:
 class MemoryBus:
     """Bus and Queue (ports.bus) at once. Due times are the clock's; only ``wait`` is real time."""
 
-    def __init__(self, pipeline: Pipeline, clock: Clock) -> None:
-        self._pipeline, self._clock = pipeline, clock
+    def __init__(self, pipeline: Pipeline, clock: Clock, *, visibility: float = VISIBILITY) -> None:
+        self._pipeline, self._clock, self._visibility = pipeline, clock, visibility
         self._items: list[_Item] = []
         self._dead: list[DeadLetter] = []
         self._count = 0
@@ -76,7 +77,7 @@ class MemoryBus:
             if item.stage != stage.name or item.due > self._now() or self._blocked(item):
                 continue
             if item.attempts >= stage.attempts:
-                self._bury(item, f"not finished within {stage.timeout:.0f} s in {item.attempts} attempts")
+                self._bury(item, f"not finished in {item.attempts} attempts: its worker died or hung each time")
                 continue
             try:
                 envelope = decode(item.body, attempt=item.attempts + 1)
@@ -84,7 +85,7 @@ class MemoryBus:
                 self._bury(item, f"{error.reason}: {error}")
                 continue
             item.attempts += 1
-            item.due = self._now() + stage.timeout
+            item.due = self._now() + self._visibility
             item.receipt = f"{item.number}.{item.attempts}"
             return Delivery(receipt=item.receipt, stage=stage.name, envelope=envelope)
         return None

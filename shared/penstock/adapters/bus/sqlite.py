@@ -12,6 +12,7 @@ from pathlib import Path
 
 from penstock.adapters.bus.bell import Bell
 from penstock.adapters.bus.coalescing import merge_key
+from penstock.adapters.bus.visibility import VISIBILITY
 from penstock.adapters.state.database import Database
 from penstock.core.errors import Terminal
 from penstock.core.messages import decode, encode
@@ -50,8 +51,8 @@ _HELD = "id = ? AND attempts = ? AND taken = 1"
 class SqliteBus:
     """Bus and Queue (ports.bus) at once."""
 
-    def __init__(self, path: Path, pipeline: Pipeline, clock: Clock) -> None:
-        self._pipeline, self._clock = pipeline, clock
+    def __init__(self, path: Path, pipeline: Pipeline, clock: Clock, *, visibility: float = VISIBILITY) -> None:
+        self._pipeline, self._clock, self._visibility = pipeline, clock, visibility
         # What is accepted must outlive a power cut; a taking or an acknowledgement that does not is only done again.
         self._accepting = Database(path, schema=_SCHEMA, version=FORMAT, synchronous="FULL")
         self._working = Database(path, schema=_SCHEMA, version=FORMAT, synchronous="NORMAL")
@@ -95,7 +96,7 @@ class SqliteBus:
             while row := run.execute(_NEXT, (stage.name, self._now())).fetchone():
                 number, body, attempts = row
                 if attempts >= stage.attempts:
-                    _bury(run, number, f"not finished within {stage.timeout:.0f} s in {attempts} attempts")
+                    _bury(run, number, f"not finished in {attempts} attempts: its worker died or hung each time")
                     continue
                 try:
                     envelope = decode(body, attempt=attempts + 1)
@@ -104,7 +105,7 @@ class SqliteBus:
                     continue
                 run.execute(
                     "UPDATE message SET attempts = attempts + 1, taken = 1, due = ? WHERE id = ?",
-                    (self._now() + stage.timeout, number),
+                    (self._now() + self._visibility, number),
                 )
                 return Delivery(receipt=f"{number}.{attempts + 1}", stage=stage.name, envelope=envelope)
         return None
@@ -147,6 +148,18 @@ class SqliteBus:
                 run.execute(_ADD, (letter.stage, "", "", letter.body, self._now()))
         if letter.stage in self._bells:
             self._bells[letter.stage].ring()
+
+    def give_back(self) -> int:
+        """Make everything that is taken visible now; how many that were.
+
+        For whoever knows that it is the only worker on this file and has taken nothing yet: what is taken was taken
+        by a process that died.
+        """
+        with self._working.write() as run:
+            given = run.execute("UPDATE message SET taken = 0, due = ? WHERE taken = 1", (self._now(),)).rowcount
+        for bell in self._bells.values():
+            bell.ring()
+        return given
 
     def depth(self) -> dict[str, int]:
         """By stage, empty queues too."""

@@ -21,7 +21,8 @@ class MemoryTelemetry:
         self._facts: list[Fact] = []
         self._lock = threading.Lock()
 
-    def record(self, name: str, **fields: Field) -> None:
+    # positional only: `name` is also a field, as in `record("stage finished", name="web")`
+    def record(self, name: str = "", /, **fields: Field) -> None:
         """Keep it."""
         with self._lock:
             self._facts.append(Fact(name=name, fields=redact(fields)))
