@@ -1,0 +1,170 @@
+"""webhook: a signed POST to ``/hook/<digest>`` becomes wake-ups of what the Receiver names.
+
+What the sender learns is a status: 202, 200 for a ping, or 400, 401, 404, 405, 415, 503 with the same few bytes for
+every cause. Why a delivery was refused stands in the Receiver's delivery record, for ``penstock get receivers``.
+Several clusters' Receivers may share a path (same token, name and namespace): each is verified and served by itself.
+
+Raises Transient where the index or the secrets cannot be read: the caller answers 503 and the sender tries again.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from penstock.core.errors import PenstockError
+from penstock.core.flux.receiver import EVERY, unsupported_type, webhook_digest
+from penstock.core.http import HttpRequest, HttpResponse, json_response, problem
+from penstock.core.messages import PLANE, Outgoing, SourceChanged
+from penstock.core.records import DeliveryRecord, ObjectRecord, ReceiverRecord, delivery_key, object_key
+from penstock.core.resources import Manifest
+from penstock.core.webhooks.delivery import Refusal, WebhookDelivery
+from penstock.core.webhooks.senders import SENDERS
+from penstock.core.webhooks.wake import Wakeup, accepts, wakeups
+from penstock.ports.deps import Deps
+from penstock.ports.state import ABSENT
+
+_PATH = re.compile(r"/hook/([0-9a-f]{64})")
+IMPLICIT_SOURCE = ("flux-system", "flux-system")
+_TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    415: "Unsupported Media Type",
+    503: "Service Unavailable",
+}
+_PRECEDENCE = (400, 401, 415, 503)
+"""Which refusal the sender sees where the Receivers of one path give several: the first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Outcome:
+    """What became of the delivery at one Receiver."""
+
+    receiver: ReceiverRecord
+    delivery: WebhookDelivery | None = None
+    refusal: Refusal | None = None
+
+
+def run(request: HttpRequest, deps: Deps) -> tuple[HttpResponse, list[Outgoing]]:
+    """The answer, and what to publish before it is given."""
+    path = _PATH.fullmatch(request.path)
+    if path is None or request.query:  # as Flux: the whole request URI must be the path
+        return _refused(404), []
+    if request.method != "POST":
+        return replace(_refused(405), headers={**_refused(405).headers, "allow": "POST"}), []
+    receivers = _receivers(path[1], deps)
+    if not receivers:
+        return _refused(404), []
+    outcomes = [_deliver(receiver, request, deps) for receiver in receivers]
+    for outcome in outcomes:
+        _record(outcome, deps)
+    served = [outcome for outcome in outcomes if outcome.delivery is not None]
+    if not served:
+        statuses = {outcome.refusal.status for outcome in outcomes if outcome.refusal is not None}
+        return _refused(next(status for status in _PRECEDENCE if status in statuses)), []
+    woken = [each for outcome in served for each in _wakeups(outcome, deps)]
+    if len(served) > 1:
+        woken = [_shared_source(each, deps) for each in woken]
+    messages = {each.key: each for each in woken}
+    ping = all(outcome.delivery is not None and outcome.delivery.ping for outcome in served)
+    answer = json_response(200 if ping else 202, {"accepted": len(messages), "trace": deps.trace})
+    return answer, [Outgoing(message=message) for message in messages.values()]
+
+
+def _receivers(digest: str, deps: Deps) -> list[ReceiverRecord]:
+    return [ReceiverRecord.from_value(record.value) for record in deps.state.list(f"receiver/{digest}/")]
+
+
+def _deliver(receiver: ReceiverRecord, request: HttpRequest, deps: Deps) -> _Outcome:
+    try:
+        return _Outcome(receiver=receiver, delivery=_verified(receiver, request, deps))
+    except Refusal as refusal:
+        return _Outcome(receiver=receiver, refusal=refusal)
+
+
+def _verified(receiver: ReceiverRecord, request: HttpRequest, deps: Deps) -> WebhookDelivery:
+    if receiver.suspended:
+        raise Refusal(503, "the Receiver is suspended", reason="Suspended")
+    read = SENDERS.get(receiver.type)
+    if read is None:
+        raise Refusal(503, unsupported_type(receiver.type), reason="UnsupportedType")
+    if not receiver.resources:
+        raise Refusal(503, "none of the Receiver's resources can be served", reason="UnsupportedKind")
+    delivery = read(request, _token(receiver, deps))
+    if not delivery.ping and not accepts(receiver, delivery.event):
+        raise Refusal(400, f"event {delivery.event} is not in spec.events", reason="EventNotListed")
+    return delivery
+
+
+def _token(receiver: ReceiverRecord, deps: Deps) -> bytes:
+    data = deps.secrets.get(receiver.secret) if receiver.secret else None
+    token = (data or {}).get("token", b"")
+    if not token:
+        raise Refusal(401, "the Receiver's Secret is missing, or has no `token`", reason="TokenNotFound")
+    if webhook_digest(token, receiver.name, receiver.namespace) != receiver.digest:
+        raise Refusal(401, "the token has changed since, and with it the webhook's URL", reason="TokenChanged")
+    return token
+
+
+def _wakeups(outcome: _Outcome, deps: Deps) -> tuple[Wakeup, ...]:
+    receiver, delivery = outcome.receiver, outcome.delivery
+    if delivery is None or delivery.ping:
+        return ()
+    wildcards = {(each["kind"], each["namespace"]) for each in receiver.resources if each["name"] == EVERY}
+    objects = {
+        (kind, namespace): _documents(f"object/{receiver.cluster}/{kind}/{namespace}/", deps)
+        for kind, namespace in sorted(wildcards)
+    }
+    return wakeups(receiver, delivery.hint, objects)
+
+
+def _shared_source(message: Wakeup, deps: Deps) -> Wakeup:
+    """The plane's own source in place of a cluster's alias of it: a thousand clusters ask its remote once."""
+    if not isinstance(message, SourceChanged) or (message.namespace, message.name) != IMPLICIT_SOURCE:
+        return message
+    record = deps.state.get(object_key(message.cluster, message.kind, message.namespace, message.name))
+    alias = record is not None and ObjectRecord.from_value(record.value).implicit
+    return replace(message, cluster=PLANE) if alias else message
+
+
+def _documents(prefix: str, deps: Deps) -> list[Manifest]:
+    records = [ObjectRecord.from_value(record.value) for record in deps.state.list(prefix)]
+    return [record.document for record in records if not record.tombstone]
+
+
+def _record(outcome: _Outcome, deps: Deps) -> None:
+    """One compare-and-swap of the delivery record: whoever loses it, or cannot write, leaves the delivery as it is."""
+    receiver, refusal = outcome.receiver, outcome.refusal
+    event = outcome.delivery.event if outcome.delivery else ""
+    deps.telemetry.record(
+        "webhook refused" if refusal else "webhook delivered",
+        cluster=receiver.cluster,
+        receiver=f"{receiver.namespace}/{receiver.name}",
+        trace=deps.trace,
+        event=event,
+        reason=refusal.reason if refusal else "",
+        detail=str(refusal or ""),
+    )
+    key = delivery_key(receiver.cluster, receiver.namespace, receiver.name)
+    now = deps.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        found = deps.state.get(key)
+        before = DeliveryRecord.from_value(found.value) if found else DeliveryRecord()
+        after = (
+            replace(before, refused_at=now, refused_reason=f"{refusal.status}: {refusal}")
+            if refusal
+            else replace(before, delivered_at=now, delivered_event=event)
+        )
+        deps.state.put(key, after.to_value(), expected=found.version if found else ABSENT)
+    except PenstockError as error:
+        deps.telemetry.record(
+            "delivery not recorded",
+            cluster=receiver.cluster,
+            receiver=f"{receiver.namespace}/{receiver.name}",
+            reason=error.reason,
+            detail=str(error),
+        )
+
+
+def _refused(status: int) -> HttpResponse:
+    return problem(status, _TITLES[status])
