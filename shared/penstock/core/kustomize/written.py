@@ -11,7 +11,7 @@ The classes here carry these traits and are otherwise what they derive from. A l
 value alone would not tell; losing one (a copy, a JSON patch) loses the trait, as it does in kustomize.
 """
 
-from typing import Any
+from typing import Any, Self
 
 from penstock.core.kustomize.scalars import resolve
 
@@ -27,7 +27,8 @@ class WrittenInt(int):
 
     text: str
 
-    def __new__(cls, value: int, text: str) -> "WrittenInt":
+    def __new__(cls, value: int, text: str) -> Self:
+        """``value``, written as ``text``."""
         made = super().__new__(cls, value)
         made.text = text
         return made
@@ -38,7 +39,8 @@ class WrittenFloat(float):
 
     text: str
 
-    def __new__(cls, value: float, text: str) -> "WrittenFloat":
+    def __new__(cls, value: float, text: str) -> Self:
+        """``value``, written as ``text``."""
         made = super().__new__(cls, value)
         made.text = text
         return made
@@ -54,13 +56,9 @@ class PartlyEmpty(dict[str, Any]):
         super().__init__(value)
         self.empty = empty
 
-
-def empty_keys(mapping: dict[str, Any]) -> frozenset[str]:
-    """The keys whose null was not written out."""
-    return mapping.empty if type(mapping) is PartlyEmpty else _NONE
-
-
-_NONE: frozenset[str] = frozenset()
+    def copy(self) -> "PartlyEmpty":
+        """A mapping of its own with the same values and traits."""
+        return PartlyEmpty(self, self.empty)
 
 
 def is_quoted(value: Any) -> bool:
