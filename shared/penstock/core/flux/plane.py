@@ -1,0 +1,248 @@
+"""Plane (penstock.dev/v1alpha1): which repository, which clusters, which policy. The only kind of our own.
+
+It is what a management cluster would hold, without the cluster. Its fields for people: docs/plane.md; its JSON
+Schema: docs/plane.schema.json (made by core.flux.plane_schema).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from penstock.core.errors import NotFound
+from penstock.core.flux import gitrepository, kustomization
+from penstock.core.flux.fields import Fields, Where, open_document
+from penstock.core.resources import Manifest
+
+API_VERSION = "penstock.dev/v1alpha1"
+KIND = "Plane"
+NAMESPACE = "flux-system"
+NAME = "flux-system"
+"""The plane's source is GitRepository ``flux-system/flux-system``, each root a Kustomization of that name."""
+
+MOST_CLUSTERS = 10_000
+CLUSTER_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_DEFAULT_INTERVAL = "5m"
+_HOST = re.compile(r"[A-Za-z0-9*]([-A-Za-z0-9.:/*]*[A-Za-z0-9])?")
+_REFERENCE_FIELDS = ("branch", "tag", "semver", "name", "commit")
+_NOT_SERVED = "is not served yet"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """``spec.source``. ``ref``: fields of a GitRepository's ``spec.ref``; ``interval`` as written (``5m``)."""
+
+    url: str
+    ref: Mapping[str, str]
+    secret: str = ""
+    interval: timedelta
+    interval_text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterKubeConfig:
+    """An operator's kubeconfig, trusted: a file (``path``), or a secret of the plane's own store, and a context.
+
+    All "" means what kubectl would use.
+    """
+
+    path: str = ""
+    context: str = ""
+    secret: str = ""
+    key: str = "value"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """The operator's switches: what Flux has as controller flags, and ours.
+
+    ``allowed_hosts``: hosts, ``*.`` suffixes or CIDRs that URLs in manifests may reach though they are private;
+    ``prune_objects``, ``prune_percent``: more deletions than both need an approval; ``sops_mac``: enforce | warn.
+    """
+
+    no_cross_namespace_refs: bool = False
+    no_remote_bases: bool = True
+    default_service_account: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    prune_objects: int = 10
+    prune_percent: int = 50
+    sops_mac: str = "enforce"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlaneCluster:
+    """An entry of ``spec.clusters``. ``path``: inside the source, without ``.`` and ``..`` ("" is its root)."""
+
+    name: str
+    path: str
+    kube_config: ClusterKubeConfig = field(default_factory=ClusterKubeConfig)
+    region: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plane:
+    """One Plane, defaults applied; a cluster's ``policy`` is the plane's with its own overrides."""
+
+    name: str
+    source: Source
+    clusters: tuple[PlaneCluster, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+
+    def cluster(self, name: str) -> PlaneCluster:
+        """The cluster of that name. Raises NotFound."""
+        for each in self.clusters:
+            if each.name == name:
+                return each
+        raise NotFound(f"the plane has no cluster {name}: `penstock cluster list` shows those it has")
+
+    def policy_for(self, name: str) -> Policy:
+        """The policy that holds for a cluster; the plane's own for a name that it doesn't have."""
+        return next((each.policy for each in self.clusters if each.name == name), self.policy)
+
+
+def parse_plane(manifest: Manifest, *, file: str = "") -> Plane:
+    """A Plane from its document; ``file`` is for messages.
+
+    Raises InvalidDocument with the dotted path of the first field that is wrong, missing, unknown or not served yet.
+    """
+    top = Fields(manifest, where=Where(file=file, document=KIND))
+    top.string("apiVersion", one_of=(API_VERSION,))
+    top.string("kind", one_of=(KIND,))
+    name = _metadata(top)
+    top.nested("spec")
+    top.done()
+    spec, _where = open_document(manifest, file=file)
+    policy = spec.optional("policy", lambda f: _policy(f, Policy())) or Policy()
+    source = spec.optional("source", _source)
+    if source is None:
+        raise spec.error("source", "is required: the Git repository that holds the clusters' manifests")
+    clusters = spec.each("clusters", lambda f: _cluster(f, policy))
+    _no_doubles(spec, clusters)
+    spec.done()
+    return Plane(name=name, source=source, clusters=clusters, policy=policy)
+
+
+def plane_source_document(plane: Plane) -> Manifest:
+    """The plane's source as the GitRepository ``flux-system/flux-system`` that Flux users know."""
+    spec: dict[str, Any] = {
+        "interval": plane.source.interval_text,
+        "ref": dict(plane.source.ref),
+        "url": plane.source.url,
+    }
+    if plane.source.secret:
+        spec["secretRef"] = {"name": plane.source.secret}
+    return _document(gitrepository.API_VERSION, gitrepository.KIND, spec)
+
+
+def root_kustomization(plane: Plane, cluster: PlaneCluster) -> Manifest:
+    """The Kustomization ``flux-system/flux-system`` of a cluster: from its path, everything else follows."""
+    spec = {
+        "interval": plane.source.interval_text,
+        "path": f"./{cluster.path}",
+        "prune": True,
+        "sourceRef": {"kind": gitrepository.KIND, "name": NAME},
+    }
+    return _document(kustomization.API_VERSION, kustomization.KIND, spec)
+
+
+def _document(api_version: str, kind: str, spec: dict[str, Any]) -> Manifest:
+    metadata = {"name": NAME, "namespace": NAMESPACE}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def _metadata(top: Fields) -> str:
+    metadata = top.nested("metadata")
+    name = metadata.name("name")
+    metadata.string_map("labels")
+    metadata.string_map("annotations")
+    metadata.done()
+    return name
+
+
+def _source(fields: Fields) -> Source:
+    url = fields.string("url", longest=2048)
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise fields.error("url", f"is {url!r}, must be an http or https URL of a Git repository")
+    if parts.username or parts.password:
+        raise fields.error("url", "holds credentials: put them into a secret and name it in secretRef")
+    ref = fields.optional("ref", _reference)
+    text = fields.string("interval", default=_DEFAULT_INTERVAL)
+    return Source(
+        url=url,
+        ref=ref or {"branch": "main"},
+        secret=fields.optional("secretRef", lambda f: f.name("name")) or "",
+        interval=fields.duration("interval", default=timedelta(minutes=5)),
+        interval_text=text,
+    )
+
+
+def _reference(fields: Fields) -> dict[str, str]:
+    return {name: value for name in _REFERENCE_FIELDS if (value := fields.string(name, default="", longest=1024))}
+
+
+def _cluster(fields: Fields, policy: Policy) -> PlaneCluster:
+    path = fields.string("path")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if path.startswith("/") or ".." in parts:
+        raise fields.error("path", f"is {path!r}, must be a path inside the source, such as clusters/production")
+    return PlaneCluster(
+        name=fields.string("name", pattern=CLUSTER_NAME, longest=63),
+        path="/".join(parts),
+        kube_config=fields.optional("kubeConfig", _kube_config) or ClusterKubeConfig(),
+        region=fields.string("region", default="", longest=63),
+        labels=fields.string_map("labels"),
+        policy=fields.optional("policy", lambda f: _policy(f, policy)) or policy,
+    )
+
+
+def _kube_config(fields: Fields) -> ClusterKubeConfig:
+    secret = fields.optional("secretRef", lambda f: (f.name("name"), f.string("key", default="value")))
+    path = fields.string("path", default="", longest=4096)
+    if secret is not None and path:
+        raise fields.error("", "has a path and a secretRef: give one of them")
+    name, key = secret or ("", "value")
+    context = fields.string("context", default="", longest=1024)
+    return ClusterKubeConfig(path=path, context=context, secret=name, key=key)
+
+
+def _policy(fields: Fields, base: Policy) -> Policy:
+    limits = fields.optional("prune", lambda f: _limits(f, base)) or (base.prune_objects, base.prune_percent)
+    if not fields.boolean("noRemoteBases", default=True):
+        raise fields.error("noRemoteBases", f"false {_NOT_SERVED}: remote bases are always refused")
+    return Policy(
+        no_cross_namespace_refs=fields.boolean("noCrossNamespaceRefs", default=base.no_cross_namespace_refs),
+        default_service_account=fields.name("defaultServiceAccount", default=base.default_service_account),
+        allowed_hosts=_hosts(fields) if fields.raw("allowedHosts") is not None else base.allowed_hosts,
+        prune_objects=limits[0],
+        prune_percent=limits[1],
+        sops_mac=fields.string("sopsMac", default=base.sops_mac, one_of=("enforce", "warn")),
+    )
+
+
+def _limits(fields: Fields, base: Policy) -> tuple[int, int]:
+    objects = fields.integer("objects", default=base.prune_objects)
+    return objects, fields.integer("percent", default=base.prune_percent, most=100)
+
+
+def _hosts(fields: Fields) -> tuple[str, ...]:
+    hosts = fields.strings("allowedHosts")
+    for index, host in enumerate(hosts):
+        if len(host) > 253 or not _HOST.fullmatch(host):
+            problem = f"is {host!r}, must be a host (git.example.com, *.example.com) or a CIDR (10.0.0.0/8)"
+            raise fields.error(f"allowedHosts[{index}]", problem)
+    return hosts
+
+
+def _no_doubles(spec: Fields, clusters: tuple[PlaneCluster, ...]) -> None:
+    if len(clusters) > MOST_CLUSTERS:
+        raise spec.error("clusters", f"has {len(clusters)} entries, at most {MOST_CLUSTERS} are allowed")
+    seen: set[str] = set()
+    for index, each in enumerate(clusters):
+        if each.name in seen:
+            raise spec.error(f"clusters[{index}].name", f"is {each.name!r}, which another cluster has already")
+        seen.add(each.name)

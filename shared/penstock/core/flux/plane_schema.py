@@ -1,0 +1,131 @@
+"""The JSON Schema of the Plane document (docs/plane.schema.json), for editors and Terraform.
+
+Kept beside the parser and held to it by tests: the same fields at every level, and the same answer for each
+document of the tests' table.
+"""
+
+from typing import Any
+
+from penstock.core.flux.plane import API_VERSION, CLUSTER_NAME, KIND, MOST_CLUSTERS
+
+Schema = dict[str, Any]
+
+DURATION = r"^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$"
+_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+
+
+def plane_schema() -> Schema:
+    """JSON Schema 2020-12 of a Plane."""
+    metadata = _object({"name": _name("Any name."), "labels": _string_map(), "annotations": _string_map()}, "name")
+    spec = _object(
+        {
+            "source": _source(),
+            "clusters": {"type": "array", "items": _cluster(), "maxItems": MOST_CLUSTERS},
+            "policy": _policy(),
+        },
+        "source",
+    )
+    top = _object(
+        {"apiVersion": {"const": API_VERSION}, "kind": {"const": KIND}, "metadata": metadata, "spec": spec},
+        "apiVersion",
+        "kind",
+        "metadata",
+        "spec",
+    )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Plane",
+        "description": "Which repository, which clusters, which policy.",
+        **top,
+    }
+
+
+def _source() -> Schema:
+    reference = _object(
+        {
+            "branch": _string("Default: main."),
+            "tag": _string("A tag."),
+            "semver": _string("A range of tags."),
+            "name": _string("A full reference, such as refs/pull/1/head."),
+            "commit": _string("A commit's full hash."),
+        }
+    )
+    return _object(
+        {
+            "url": {
+                "type": "string",
+                "pattern": r"^https?://[^@/]+(/.*)?$",
+                "maxLength": 2048,
+                "description": "The Git repository with the clusters' manifests; no credentials in it.",
+            },
+            "ref": reference,
+            "secretRef": _object({"name": _name("A secret of the plane's own store.")}, "name"),
+            "interval": _string("How often to look without a webhook. Default: 5m.", pattern=DURATION),
+        },
+        "url",
+    )
+
+
+def _cluster() -> Schema:
+    kube_config = _object(
+        {
+            "path": _string("A kubeconfig file, trusted."),
+            "context": _string("Default: its current context."),
+            "secretRef": _object(
+                {"name": _name("A secret of the plane's own store."), "key": _string("Default: value.")}, "name"
+            ),
+        }
+    )
+    kube_config["not"] = {"required": ["path", "secretRef"]}
+    name = _string("A DNS label.", pattern=f"^{CLUSTER_NAME}$") | {"maxLength": 63}
+    return _object(
+        {
+            "name": name,
+            "path": _string("Inside the source.", pattern=r"^(?!/)(?!(.*/)?\.\.(/|$)).*$"),
+            "kubeConfig": kube_config,
+            "region": _string("For people, and for selecting clusters.") | {"maxLength": 63},
+            "labels": _string_map(),
+            "policy": _policy(),
+        },
+        "name",
+        "path",
+    )
+
+
+def _policy() -> Schema:
+    hosts = {"type": "string", "maxLength": 253, "pattern": r"^[A-Za-z0-9*]([-A-Za-z0-9.:/*]*[A-Za-z0-9])?$"}
+    limits = _object(
+        {
+            "objects": {"type": "integer", "minimum": 0, "maximum": 2**31, "default": 10},
+            "percent": {"type": "integer", "minimum": 0, "maximum": 100, "default": 50},
+        }
+    )
+    limits["description"] = "More deletions than both need an approval."
+    return _object(
+        {
+            "noCrossNamespaceRefs": {"type": "boolean", "default": False},
+            "noRemoteBases": {"const": True, "default": True},
+            "defaultServiceAccount": _name("Impersonated where a Kustomization names no account."),
+            "allowedHosts": {"type": "array", "items": hosts},
+            "prune": limits,
+            "sopsMac": {"enum": ["enforce", "warn"], "default": "enforce"},
+        }
+    )
+
+
+def _object(properties: Schema, *required: str) -> Schema:
+    made: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return made | ({"required": list(required)} if required else {})
+
+
+def _string(description: str, *, pattern: str = "") -> Schema:
+    made: Schema = {"type": "string", "description": description}
+    return made | ({"pattern": pattern} if pattern else {})
+
+
+def _name(description: str) -> Schema:
+    return _string(description, pattern=_NAME) | {"maxLength": 253}
+
+
+def _string_map() -> Schema:
+    return {"type": "object", "additionalProperties": {"type": "string"}}
