@@ -1,0 +1,121 @@
+"""Carries HTTP requests to HTTP stages and back: bounds on the body, errors as statuses, publish before answering."""
+# ruff: noqa: TID251 - the ban on I/O and threads is core's
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from penstock.core.errors import InvalidDocument, NotFound, PenstockError, Refused, Terminal, Transient
+from penstock.core.http import HttpRequest, HttpResponse, problem
+from penstock.core.messages import Outgoing
+from penstock.core.pipeline import Stage
+from penstock.ports.bus import Bus
+from penstock.ports.deps import Deps
+from penstock.wiring.outcome import outcome_of
+from penstock.wiring.run import Publisher, stage_function
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Request, Response
+
+HttpStage = Callable[[HttpRequest, Deps], tuple[HttpResponse, Sequence[Outgoing]]]
+
+BODY_LIMITS = {"webhook": 3 * 1024 * 1024}
+"""Bytes; as Flux's Receiver."""
+BODY_LIMIT = 1024 * 1024
+PUBLIC = frozenset({"webhook"})
+"""Stages that anybody on the internet can reach: their answers to errors say nothing."""
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_STATUSES = ((Transient, 503), (NotFound, 404), (Refused, 403), (InvalidDocument, 422), (Terminal, 400))
+_TITLES = {400: "bad request", 403: "forbidden", 404: "not found", 422: "invalid document", 503: "try again"}
+
+
+def serve(stage: Stage, request: "Request", deps: Deps, bus: Bus) -> "Response":
+    """The stage's answer to a Werkzeug (Flask) request; its messages are on the bus before it leaves.
+
+    413 for a body over the limit, 503 where the bus takes nothing, otherwise errors by their class. Never raises.
+    """
+    from werkzeug.exceptions import HTTPException  # noqa: PLC0415 - carried by functions that serve HTTP only
+
+    try:
+        body = _body(request, BODY_LIMITS.get(stage.name, BODY_LIMIT))
+    except HTTPException as error:  # the client went away in the middle of its body
+        return to_response(problem(error.code or 400, "the body ended early"))
+    if body is None:
+        request.stream = io.BytesIO()  # nobody may read the rest, functions-framework would
+        return to_response(problem(413, "the body is too large"))
+    return to_response(answer(stage, to_request(request, body), deps, bus))
+
+
+def answer(stage: Stage, request: HttpRequest, deps: Deps, bus: Bus) -> HttpResponse:
+    """Run the stage, publish, answer. Never raises."""
+    started = deps.clock.monotonic()
+    found = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
+    trace = found[1] if found else deps.clock.new_id()
+    deps = replace(deps, trace=trace)
+    fields: dict[str, str | float] = {"outcome": "done", "published": 0}
+    try:
+        run: HttpStage = stage_function(stage.name)
+        response, messages = run(request, deps)
+        publisher = Publisher(stage=stage, bus=bus, clock=deps.clock, trace=trace)
+        fields["published"] = publisher.publish(messages)
+    except Exception as error:  # noqa: BLE001 - the one place that maps every error to a status
+        outcome = outcome_of(error, attempt=1)
+        fields = {"outcome": "failed", "reason": outcome.reason, "error": outcome.error, "where": outcome.where}
+        response = _refusal(stage, error)
+    deps.telemetry.record(
+        "stage finished",
+        stage=stage.name,
+        trace=trace,
+        method=request.method,
+        status=response.status,
+        milliseconds=round((deps.clock.monotonic() - started) * 1000, 1),
+        **fields,
+    )
+    return response
+
+
+def _refusal(stage: Stage, error: Exception) -> HttpResponse:
+    if not isinstance(error, PenstockError):
+        return problem(500, "internal error")
+    status = next((code for kind, code in _STATUSES if isinstance(error, kind)), 500)
+    response = problem(status, _TITLES.get(status, "error"), "" if stage.name in PUBLIC else str(error))
+    if isinstance(error, Transient) and error.retry_after:
+        return replace(response, headers={**response.headers, "retry-after": str(round(error.retry_after))})
+    return response
+
+
+def to_request(request: "Request", body: bytes) -> HttpRequest:
+    """The request as a value: lower-case header names, several of one name joined by a comma (RFC 9110)."""
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        known = headers.get(name.lower())
+        headers[name.lower()] = value if known is None else f"{known}, {value}"
+    return HttpRequest(
+        method=request.method,
+        path=request.path,
+        query=request.query_string.decode("latin-1"),
+        headers=headers,
+        body=body,
+    )
+
+
+def to_response(response: HttpResponse) -> "Response":
+    """The answer on its way out."""
+    from werkzeug.wrappers import Response as Answer  # noqa: PLC0415 - see above
+
+    return Answer(response.body, status=response.status, headers=dict(response.headers))
+
+
+def _body(request: "Request", limit: int) -> bytes | None:
+    """The body, or None where it is over the limit: nothing is read where its length says so already."""
+    if (request.content_length or 0) > limit:
+        return None
+    read = bytearray()
+    while chunk := request.stream.read(limit + 1 - len(read)):
+        read += chunk
+        if len(read) > limit:
+            return None
+    return bytes(read)

@@ -1,0 +1,81 @@
+"""What a plane tells of its own runs: fields for telemetry, Events for failures and dead letters."""
+
+import hashlib
+
+from penstock.core.errors import Terminal
+from penstock.core.messages import Envelope, Event, Message, decode
+from penstock.ports.bus import Bus, DeadLetter, Dispatch
+from penstock.ports.clock import Clock
+from penstock.ports.telemetry import Telemetry
+from penstock.wiring.outcome import Outcome
+
+EVENT_API = "penstock.dev/v1alpha1"
+
+
+def subject(message: Message | None) -> dict[str, str]:
+    """What a message is about, as telemetry fields."""
+    if message is None:
+        return {}
+    return {
+        "topic": message.topic,
+        "cluster": message.cluster,
+        "kind": message.kind,
+        "namespace": message.namespace,
+        "name": message.name,
+    }
+
+
+def failure_event(envelope: Envelope, outcome: Outcome, clock: Clock) -> Event:
+    """The report of a message that was given up because only a change helps. Equal for a second delivery."""
+    message = envelope.message
+    return Event(
+        id=_event_id("failed", envelope.id, outcome.error),
+        cluster=message.cluster,
+        api_version=EVENT_API,
+        kind=message.kind,
+        namespace=message.namespace,
+        name=message.name,
+        severity="error",
+        reason=outcome.reason,
+        message=outcome.error,
+        timestamp=_timestamp(clock),
+    )
+
+
+def announce(letter: DeadLetter, bus: Bus, clock: Clock, telemetry: Telemetry) -> None:
+    """Tell of a dead letter: an Event of kind Stage, and a record. Its id is the letter's: notify sends it once.
+
+    A dead letter of ``notify`` itself is only recorded, or one alert would beget the next. Raises Transient.
+    """
+    try:
+        envelope = decode(letter.body)
+    except Terminal:
+        envelope = None
+    message = envelope.message if envelope else None
+    about = f"{message.topic} {message.key}" if message else "a message that cannot be read"
+    telemetry.record("dead letter", stage=letter.stage, outcome="dead", error=letter.error, **subject(message))
+    if letter.stage == "notify":
+        return
+    event = Event(
+        id=_event_id("dead", letter.stage, envelope.id if envelope else hashlib.sha256(letter.body).hexdigest()),
+        cluster=message.cluster if message else "",
+        api_version=EVENT_API,
+        kind="Stage",
+        namespace="",
+        name=letter.stage,
+        severity="error",
+        reason="DeadLetter",
+        message=f"given up on {about}: {letter.error}",
+        timestamp=_timestamp(clock),
+    )
+    trace = (envelope.trace if envelope else "") or clock.new_id()
+    out = Envelope(message=event, id=clock.new_id(), traceparent=f"00-{trace}-{clock.new_id()[:16]}-01")
+    bus.publish([Dispatch(envelope=out)])
+
+
+def _event_id(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _timestamp(clock: Clock) -> str:
+    return clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,131 @@
+"""One process's plane: its adapters, each made at first use, and the ways to run a stage on them."""
+# ruff: noqa: TID251 - the ban on I/O is core's
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from penstock.adapters.bus.sqlite import SqliteBus
+from penstock.adapters.clock.system import SystemClock
+from penstock.adapters.secrets.environment import EnvironmentSecrets
+from penstock.adapters.secrets.memory import MemorySecrets
+from penstock.adapters.state.sqlite import SqliteState
+from penstock.adapters.storage.directory import DirectoryStorage
+from penstock.adapters.telemetry.jsonlines import JsonLinesTelemetry
+from penstock.core.errors import Transient
+from penstock.core.messages import Envelope
+from penstock.core.pipeline import Pipeline
+from penstock.ports.bus import Bus
+from penstock.ports.cluster import Clusters
+from penstock.ports.deps import Deps
+from penstock.ports.git import Git
+from penstock.ports.notifier import Notifier
+from penstock.ports.state import State
+from penstock.wiring import http, run
+from penstock.wiring.lazy import LazyPort, Once, WithheldPort
+from penstock.wiring.outcome import Outcome
+from penstock.wiring.settings import Settings, settings_from
+from penstock.wiring.topology import load_pipeline
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Request, Response
+
+Makers = Mapping[str, Callable[[], Any]]
+PORTS = tuple(name for name in Deps.__dataclass_fields__ if name != "trace")
+ALWAYS = frozenset({"clock", "telemetry"})
+
+
+class Runtime:
+    """``instead``: port name (or ``bus``) -> maker of another adapter than the settings' (demo, tests)."""
+
+    def __init__(self, settings: Settings, *, pipeline: Pipeline | None = None, instead: Makers | None = None) -> None:
+        self.settings = settings
+        self.pipeline = pipeline or load_pipeline()
+        makers = {**self._embedded(), **(instead or {})}
+        self._ports = {name: Once(make) for name, make in makers.items()}
+
+    def _embedded(self) -> dict[str, Callable[[], Any]]:
+        return {
+            "bus": lambda: SqliteBus(self._file("bus.db"), self.pipeline, self.port("clock")),
+            "clock": SystemClock,
+            "clusters": self._clusters,
+            "git": self._git,
+            "notifier": self._notifier,
+            "secrets": lambda: EnvironmentSecrets(self.settings.secrets, MemorySecrets()),
+            "state": lambda: SqliteState(self._file("state.db")),
+            "storage": lambda: DirectoryStorage(self._file("artifacts")),
+            "telemetry": lambda: JsonLinesTelemetry(sys.stdout, self.port("clock")),
+        }
+
+    def _file(self, name: str) -> Path:
+        directory = self.settings.data_dir
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Transient(f"data directory {directory}: {error.strerror}") from error
+        return directory / name
+
+    def _clusters(self) -> Clusters:
+        from penstock.wiring.clusters import kube_clusters  # noqa: PLC0415 - heavy, and not every stage's
+
+        return kube_clusters(self.settings, self.port("state"), self.port("secrets"))
+
+    def _git(self) -> Git:
+        from penstock.adapters.git.dulwich import DulwichGit  # noqa: PLC0415 - see above
+
+        return DulwichGit()
+
+    def _notifier(self) -> Notifier:
+        from penstock.adapters.notifier.http import HttpNotifier  # noqa: PLC0415 - see above
+
+        return HttpNotifier(self.settings.allowed_hosts)
+
+    def port(self, name: str) -> Any:
+        """The adapter of a port, or the bus: made now, if it was not."""
+        return self._ports[name]()
+
+    @property
+    def bus(self) -> Bus:
+        """Where messages go."""
+        return cast("Bus", self.port("bus"))
+
+    def deps(self, stage: str) -> Deps:
+        """The ports that pipeline.json gives a stage; the others raise Refused when they are used."""
+        given = {*self.pipeline.stage(stage).ports, *ALWAYS}
+        ports: dict[str, Any] = {
+            name: LazyPort(self._ports[name]) if name in given else WithheldPort(stage, name) for name in PORTS
+        }
+        return Deps(**ports)
+
+    def run_message(self, stage: str, envelope: Envelope) -> Outcome:
+        """One delivery; see run.run_message."""
+        return run.run_message(self.pipeline.stage(stage), envelope, self.deps(stage), self.bus)
+
+    def run_tick(self, stage: str = "tick") -> Outcome:
+        """One scheduled run; see run.run_tick."""
+        return run.run_tick(self.pipeline.stage(stage), self.deps(stage), self.bus)
+
+    def serve_http(self, stage: str, request: "Request") -> "Response":
+        """One HTTP request; see http.serve."""
+        return http.serve(
+            self.pipeline.stage(stage), request, self.deps(stage), cast("Bus", LazyPort(self._ports["bus"]))
+        )
+
+    def close(self) -> None:
+        """Close the files of those adapters that were made."""
+        for port in self._ports.values():
+            for adapter in port.made():
+                close = getattr(adapter, "close", None)
+                if close is not None:
+                    close()
+
+
+def open_runtime(data_dir: Path | str = "", *, instead: Makers | None = None) -> Runtime:
+    """The plane of this machine, as the environment and ``data_dir`` (a flag; it wins) say."""
+    return Runtime(settings_from(data_dir=data_dir), instead=instead)
+
+
+def open_state(data_dir: Path | str = "") -> State:
+    """The records of this machine's plane, for commands that read or write them without running anything."""
+    return cast("State", open_runtime(data_dir).port("state"))
