@@ -46,6 +46,9 @@ class _Server:
         self._pools, self._discovery = Pools(connection), Discovery()
         self._clusters: dict[str, KubeCluster] = {}
 
+    def close(self) -> None:
+        self._pools.close()
+
     def as_account(self, impersonate: str) -> KubeCluster:
         if impersonate not in self._clusters:
             transport = Transport(self._connection, impersonate=impersonate, patience=self._patience, pools=self._pools)
@@ -82,6 +85,8 @@ class KubeClusters:
                 raise NotFound(f"the plane has no cluster {cluster}: `penstock cluster list` shows those it has")
             kept = self._named.get(cluster)
             if kept is None or kept[0] != found:
+                if kept is not None:
+                    kept[1].close()
                 kept = (found, _Server(found.connection(cluster), self._patience))
                 self._named[cluster] = kept
             return kept[1].as_account(impersonate)
@@ -93,6 +98,12 @@ class KubeClusters:
             if key not in self._untrusted:
                 made = kubeconfigs.untrusted(kubeconfig, name=name, allow_server=self._allow_server)
                 while len(self._untrusted) >= KEPT:
-                    self._untrusted.pop(next(iter(self._untrusted)))
+                    self._untrusted.pop(next(iter(self._untrusted))).close()
                 self._untrusted[key] = _Server(made, self._patience)
             return self._untrusted[key].as_account(impersonate)
+
+    def close(self) -> None:
+        """Closes the kept-alive connections; asking again opens new ones."""
+        with self._lock:
+            for server in (*(kept for _, kept in self._named.values()), *self._untrusted.values()):
+                server.close()

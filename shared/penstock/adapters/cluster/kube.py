@@ -68,7 +68,10 @@ class KubeCluster:
             return self._pages(served, call, namespace, label_selector, limit=0)
 
     def apply(self, manifest: Manifest, options: ApplyOptions) -> Manifest:
-        """See Cluster. With ``force`` off, a field that another manager owns is an ApiRefused with code 409."""
+        """See Cluster. With ``force`` off, a field that another manager owns is an ApiRefused with code 409.
+
+        A resourceVersion alone does not keep the server from making an object anew that is gone; a uid does.
+        """
         call, path = self._target("patch", manifest)
         query = [
             ("fieldManager", options.field_manager),

@@ -224,6 +224,13 @@ class Pools:
                 self._made = (login.certificate, self._make(login))
             return self._made[1]
 
+    def close(self) -> None:
+        """Closes what is idle; the next request opens anew."""
+        with self._lock:
+            if self._made is not None:
+                self._made[1].close()
+                self._made = None
+
     def _make(self, login: Login) -> "urllib3.HTTPConnectionPool":
         import urllib3  # noqa: PLC0415 - loaded where a connection is made
 
