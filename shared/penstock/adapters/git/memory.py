@@ -1,0 +1,91 @@
+"""Remotes in a dict: what tests push to."""
+
+import hashlib
+from collections.abc import Mapping
+
+from penstock.adapters.git.refs import choose, named, prefixes
+from penstock.core.errors import NotFound, PenstockError, Refused, Transient
+from penstock.core.sources.commit import CommitTree
+from penstock.core.tree import Blob, MemoryTree
+from penstock.ports.git import GitRef, Head, Limits, Remote
+
+_FAILED = "GitOperationFailed"
+
+
+class MemoryGit:
+    """See ports.git.Git. ``calls``: what was asked, as (method, url)."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self._refs: dict[str, dict[str, str]] = {}
+        self._commits: dict[str, CommitTree] = {}
+        self._logins: dict[str, Mapping[str, bytes]] = {}
+        self._failures: dict[str, PenstockError] = {}
+
+    def create(self, url: str) -> None:
+        """A repository without commits."""
+        self._refs.setdefault(url, {})
+
+    def commit(
+        self, url: str, files: Mapping[str, Blob], *, ref: str = "refs/heads/main", subject: str = "change"
+    ) -> str:
+        """A new commit with exactly these files, at ``ref``; its id."""
+        self.create(url)
+        commit = hashlib.sha1(f"{len(self._commits)} {subject}".encode(), usedforsecurity=False).hexdigest()
+        self._commits[commit] = CommitTree(dict(files), subject=subject)
+        self._refs[url][ref] = commit
+        return commit
+
+    def point(self, url: str, ref: str, commit: str) -> None:
+        """Move or make a ref (``refs/tags/v1^{}`` too); an empty commit removes it."""
+        if commit:
+            self._refs[url][ref] = commit
+        else:
+            self._refs[url].pop(ref, None)
+
+    def require(self, url: str, credentials: Mapping[str, bytes]) -> None:
+        """Refuse everybody else from now on."""
+        self._logins[url] = dict(credentials)
+
+    def fail(self, url: str, error: PenstockError | None) -> None:
+        """Answer with this error from now on (None: work again)."""
+        if error is None:
+            self._failures.pop(url, None)
+        else:
+            self._failures[url] = error
+
+    def resolve(self, remote: Remote, ref: GitRef) -> Head:
+        """Where the ref points now."""
+        self.calls.append(("resolve", remote.url))
+        known = named(ref)
+        if known is not None:
+            return known
+        refs = self._open(remote, "unable to list remote for")
+        if not refs:
+            raise NotFound(f"{remote.url}: git repository is empty", reason="EmptyGitRepository")
+        found = choose(ref, refs)
+        if found is None:
+            raise NotFound(f"{remote.url}: couldn't find remote ref {prefixes(ref)[0]!r}", reason=_FAILED)
+        return found
+
+    def checkout(self, remote: Remote, head: Head, limits: Limits) -> MemoryTree:
+        """The files of that commit."""
+        self.calls.append(("checkout", remote.url))
+        self._open(remote, "unable to clone")
+        tree = self._commits.get(head.commit)
+        if tree is None:
+            raise Transient(f"unable to clone '{remote.url}': not our ref {head.commit}", reason=_FAILED)
+        sizes = [len(found.data) for _, found in tree.items()]
+        if len(sizes) > limits.files or sum(sizes) > limits.bytes or max(sizes, default=0) > limits.file_bytes:
+            raise Refused(f"unable to clone '{remote.url}': over the limit", reason=_FAILED)
+        return tree
+
+    def _open(self, remote: Remote, doing: str) -> dict[str, str]:
+        if remote.url in self._failures:
+            raise self._failures[remote.url]
+        if remote.url not in self._refs:
+            raise NotFound(f"{doing} '{remote.url}': repository not found", reason=_FAILED)
+        login = self._logins.get(remote.url)
+        if login is not None and dict(remote.credentials) != login:
+            raise Refused(f"{doing} '{remote.url}': authentication required", reason="AuthenticationFailed")
+        return self._refs[remote.url]
