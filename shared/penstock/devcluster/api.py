@@ -1,0 +1,244 @@
+"""The API: one request in, one response out. Routing, authentication, discovery, access reviews."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.devcluster.deletion import delete
+from penstock.devcluster.exchange import Request, Response, Target, json_response, parse_path, read_body
+from penstock.devcluster.patches import json_patch, merge_patch
+from penstock.devcluster.reads import Reads, body_of, object_test
+from penstock.devcluster.registry import AGGREGATED, Registry, Resource
+from penstock.devcluster.statuses import (
+    ApiError,
+    Cause,
+    Subject,
+    bad_request,
+    invalid,
+    method_not_allowed,
+    not_found,
+    unauthorized,
+    unknown_resource,
+)
+from penstock.devcluster.store import Store, key_of
+from penstock.devcluster.writes import Options, Writes, Written
+
+ADMIN = {"username": "admin", "groups": ["system:masters", "system:authenticated"]}
+VALIDATIONS = ("", "Strict", "Warn", "Ignore")
+READY_PATHS = frozenset({"/readyz", "/livez", "/healthz"})
+PATCHES = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Api:
+    """The API over one store. ``token``: the bearer token of its one user, an administrator."""
+
+    store: Store
+    registry: Registry
+    reads: Reads
+    writes: Writes
+    token: str
+
+    def handle(self, request: Request) -> Response:
+        """The answer to a request; errors are answers too."""
+        try:
+            if request.headers.get("authorization") != f"Bearer {self.token}":
+                raise unauthorized()
+            return self._route(request)
+        except ApiError as error:
+            return json_response(error.to_json(), error.code)
+
+    def _route(self, request: Request) -> Response:
+        path = request.path.rstrip("/")
+        if path in READY_PATHS:
+            return Response(body=b"ok", media_type="text/plain; charset=utf-8")
+        if path == "/version":
+            return json_response(self.registry.version_info)
+        if path in {"/api", "/apis"}:
+            return self._discovery(request, core=path == "/api")
+        target = parse_path(path)
+        if target is None:
+            return self._group(path)
+        if target.plural == "":
+            if target.version not in self.registry.groups().get(target.group, ()):
+                return page_not_found()
+            return json_response(self.registry.resource_list(target.group, target.version))
+        if target.version not in self.registry.groups().get(target.group, ()):
+            return page_not_found()
+        resource = self.registry.find(target.group, target.version, target.plural)
+        if resource is None or (target.namespace and not resource.namespaced):
+            raise unknown_resource()
+        if resource.group == "authorization.k8s.io":
+            return self._review(request, resource)
+        if target.subresource:
+            return self._subresource(request, resource, target)
+        return self._object(request, resource, target) if target.name else self._collection(request, resource, target)
+
+    def _discovery(self, request: Request, *, core: bool) -> Response:
+        accepted = [part.strip() for part in request.headers.get("accept", "").split(",")]
+        if AGGREGATED in [part.replace(" ", "") for part in accepted]:
+            body = json_response(self.registry.aggregated(core=core)).body
+            return Response(body=body, media_type=AGGREGATED)
+        if not core:
+            return json_response(self.registry.group_list())
+        host = request.headers.get("host", "")
+        addresses = [{"clientCIDR": "0.0.0.0/0", "serverAddress": host}]
+        return json_response({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": addresses})
+
+    def _group(self, path: str) -> Response:
+        parts = path.strip("/").split("/")
+        if len(parts) == 2 and parts[0] == "apis" and parts[1] in self.registry.groups():
+            return json_response({"kind": "APIGroup", "apiVersion": "v1", **self.registry.group(parts[1])})
+        return page_not_found()
+
+    def _review(self, request: Request, resource: Resource) -> Response:
+        """Everybody may do everything: RBAC is stored, never evaluated."""
+        if request.method != "POST" or resource.kind == "SelfSubjectRulesReview":
+            raise method_not_allowed()
+        review = read_body(request, resource.kind)
+        if not isinstance(review, dict):
+            raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind})")
+        status = {"allowed": True, "reason": "this development cluster does not evaluate RBAC"}
+        shown = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": {}}
+        return json_response({**shown, "spec": review.get("spec", {}), "status": status}, 201)
+
+    def _collection(self, request: Request, resource: Resource, target: Target) -> Response:
+        match request.method:
+            case "GET" | "HEAD":
+                self._verb(resource, "list")
+                if request.query.get("watch") in {"true", "1"}:
+                    return self.reads.watch(request, resource, target.namespace)
+                return self.reads.collection(request, resource, target.namespace)
+            case "POST":
+                self._verb(resource, "create")
+                return self._create(request, resource, target)
+            case "DELETE":
+                self._verb(resource, "deletecollection")
+                return self._delete_all(request, resource, target)
+            case _:
+                raise method_not_allowed()
+
+    def _verb(self, resource: Resource, verb: str) -> None:
+        if verb not in resource.verbs:
+            raise method_not_allowed()
+
+    def _create(self, request: Request, resource: Resource, target: Target) -> Response:
+        obj = read_body(request, resource.kind)
+        namespace = target.namespace
+        if resource.namespaced and not namespace:
+            message = "an empty namespace may not be set during creation"
+            cause = Cause(reason="FieldValueRequired", message=f"Required value: {message}", field="metadata.namespace")
+            raise invalid(resource.subject(), [cause])
+        return self._written(resource, self.writes.create(resource, namespace, obj, self._options(request)))
+
+    def _object(self, request: Request, resource: Resource, target: Target) -> Response:
+        key = (target.namespace, target.name)
+        match request.method:
+            case "GET" | "HEAD":
+                self._verb(resource, "get")
+                stored = self.store.get(resource.key, key)
+                if stored is None:
+                    raise not_found(resource.subject(target.name))
+                return Response(body=body_of(resource, stored))
+            case "PUT":
+                self._verb(resource, "update")
+                obj = read_body(request, resource.kind)
+                return self._written(resource, self.writes.replace(resource, key, obj, self._options(request)))
+            case "PATCH":
+                self._verb(resource, "patch")
+                return self._written(resource, self._patch(request, resource, target, ""))
+            case "DELETE":
+                self._verb(resource, "delete")
+                options = self._delete_options(request)
+                return json_response(delete(self.store, resource, key, options, dry_run=_dry(request, options)))
+            case _:
+                raise method_not_allowed()
+
+    def _subresource(self, request: Request, resource: Resource, target: Target) -> Response:
+        if target.subresource not in resource.subresources:
+            raise unknown_resource()
+        if target.subresource != "status":
+            raise method_not_allowed()
+        key = (target.namespace, target.name)
+        match request.method:
+            case "GET":
+                return self._object(request, resource, target)
+            case "PUT":
+                obj = read_body(request, resource.kind)
+                options = self._options(request, subresource="status")
+                return self._written(resource, self.writes.replace(resource, key, obj, options))
+            case "PATCH":
+                return self._written(resource, self._patch(request, resource, target, "status"))
+            case _:
+                raise method_not_allowed()
+
+    def _patch(self, request: Request, resource: Resource, target: Target, subresource: str) -> Written:
+        key = (target.namespace, target.name)
+        body = read_body(request, resource.kind)
+        change: Callable[[dict[str, Any]], Any]
+        match request.media_type:
+            case "application/apply-patch+yaml" | "application/apply-patch+json":
+                options = self._options(request, subresource=subresource, apply=True)
+                return self.writes.apply(resource, key, body, options)
+            case "application/merge-patch+json":
+                change = lambda live: merge_patch(live, body)  # noqa: E731 — one of three forms
+            case "application/json-patch+json":
+                change = lambda live: json_patch(live, body)  # noqa: E731 — one of three forms
+            case _:
+                raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+        return self.writes.patch(resource, key, change, self._options(request, subresource=subresource))
+
+    def _options(self, request: Request, *, subresource: str = "", apply: bool = False) -> Options:
+        query = request.query
+        manager = query.get("fieldManager", "")
+        if apply and not manager:
+            message = "Required value: is required for apply patch"
+            cause = Cause(reason="FieldValueRequired", message=message, field="fieldManager")
+            raise invalid(Subject(group="meta.k8s.io", resource="", kind="PatchOptions"), [cause])
+        if query.get("fieldValidation", "") not in VALIDATIONS:
+            raise bad_request(f'invalid fieldValidation "{query["fieldValidation"]}": use Ignore, Warn or Strict')
+        if query.get("dryRun", "All") != "All":
+            raise bad_request(f'invalid dryRun "{query["dryRun"]}": use All')
+        agent = request.headers.get("user-agent", "").partition("/")[0] or "unknown"
+        return Options(
+            manager=manager or agent[:128],
+            dry_run=request.dry_run,
+            validation=query.get("fieldValidation") or "Warn",
+            subresource=subresource,
+            force=query.get("force") in {"true", "1"},
+        )
+
+    def _written(self, resource: Resource, written: Written) -> Response:
+        warnings = tuple(("Warning", '299 - "' + text.replace('"', '\\"') + '"') for text in written.warnings)
+        body = body_of(resource, written.stored)
+        return Response(code=201 if written.created else 200, body=body, headers=warnings)
+
+    def _delete_options(self, request: Request) -> dict[str, Any]:
+        options = read_body(request, "DeleteOptions") if request.body.strip() else {}
+        if not isinstance(options, dict):
+            raise bad_request("the object provided is unrecognized (must be of type DeleteOptions)")
+        given = {key: request.query[key] for key in ("propagationPolicy",) if key in request.query}
+        return {**options, **given}
+
+    def _delete_all(self, request: Request, resource: Resource, target: Target) -> Response:
+        options = self._delete_options(request)
+        test = object_test(request, resource)
+        listed = self.reads.collection(request, resource, target.namespace)
+        for stored in self.store.scan(resource.key, target.namespace):
+            if test(stored):
+                delete(self.store, resource, key_of(stored.object), options, dry_run=_dry(request, options))
+        return listed
+
+
+def _dry(request: Request, options: dict[str, Any]) -> bool:
+    return request.dry_run or bool(options.get("dryRun"))
+
+
+def page_not_found() -> Response:
+    """404 of a path that is none of the API's."""
+    return Response(code=404, body=b"404 page not found\n", media_type="text/plain; charset=utf-8")

@@ -1,0 +1,44 @@
+"""Which names an object may have, in the API server's words."""
+
+import re
+
+SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+SERVICE = r"[a-z]([-a-z0-9]*[a-z0-9])?"
+LABEL_VALUE = r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
+QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+SUBDOMAIN_TEXT = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    f"end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{SUBDOMAIN}')"
+)
+LABEL_TEXT = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
+    f"an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{LABEL}')"
+)
+SERVICE_TEXT = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+    f"and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '{SERVICE}')"
+)
+LABELS = frozenset({("", "namespaces")})
+SERVICES = frozenset({("", "services")})
+FREE_GROUPS = frozenset({"rbac.authorization.k8s.io"})
+
+
+def name_problems(resource: tuple[str, str], name: str) -> list[str]:
+    """What is wrong with a name for a resource (group, plural); empty where nothing is."""
+    if resource[0] in FREE_GROUPS:
+        return _path_problems(name)
+    if resource in LABELS:
+        form, text, limit = LABEL, LABEL_TEXT, 63
+    elif resource in SERVICES:
+        form, text, limit = SERVICE, SERVICE_TEXT, 63
+    else:
+        form, text, limit = SUBDOMAIN, SUBDOMAIN_TEXT, 253
+    problems = [] if re.fullmatch(form, name) else [text]
+    return problems if len(name) <= limit else [*problems, f"must be no more than {limit} characters"]
+
+
+def _path_problems(name: str) -> list[str]:
+    if name in {".", ".."}:
+        return [f"may not be '{name}'"]
+    return [f"may not contain '{character}'" for character in "/%" if character in name]
