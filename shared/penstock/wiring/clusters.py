@@ -1,11 +1,12 @@
 """From a cluster's name to the kubeconfig that the operator gave for it, read from the Plane at each connect."""
 # ruff: noqa: TID251 - the ban on I/O is core's
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penstock.core.errors import Terminal
+from penstock.core.flux.plane import NAMESPACE, ClusterKubeConfig, Plane, parse_plane
 from penstock.core.messages import PLANE
 from penstock.core.records import PLANE_KEY, PlaneRecord
 from penstock.core.secrets.names import secret_name
@@ -17,54 +18,65 @@ from penstock.wiring.settings import Settings
 if TYPE_CHECKING:
     from penstock.adapters.cluster.clusters import Kubeconfig
 
-NAMESPACE = "flux-system"
-"""Where a Secret named by the Plane stands: as those of its source."""
-KEYS = ("value", "value.yaml")
-"""Keys that Flux tries in a kubeconfig's Secret."""
+
+class StoredPlane:
+    """The Plane as the records have it now, parsed once per version."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._parsed: tuple[str, Plane] | None = None
+
+    def __call__(self) -> Plane | None:
+        """None before the first `penstock plane apply`."""
+        record = self._state.get(PLANE_KEY)
+        if record is None:
+            return None
+        parsed = self._parsed
+        if parsed is None or parsed[0] != record.version:
+            parsed = (record.version, parse_plane(PlaneRecord.from_value(record.value).document))
+            self._parsed = parsed
+        return parsed[1]
 
 
 def kube_clusters(settings: Settings, state: State, secrets: Secrets) -> Clusters:
     """The clusters of the Plane in ``state``."""
     from penstock.adapters.cluster.clusters import KubeClusters  # noqa: PLC0415 - heavy, and not every stage's
 
-    return KubeClusters(find(settings, state, secrets))
+    return KubeClusters(finder(settings, StoredPlane(state), secrets))
 
 
-def find(settings: Settings, state: State, secrets: Secrets) -> Callable[[str], "Kubeconfig | None"]:
+def finder(
+    settings: Settings, plane: Callable[[], Plane | None], secrets: Secrets
+) -> Callable[[str], "Kubeconfig | None"]:
     """Cluster name -> its Kubeconfig; None where the Plane has no cluster of that name."""
 
-    def lookup(name: str) -> "Kubeconfig | None":
-        record = state.get(PLANE_KEY)
-        clusters = PlaneRecord.from_value(record.value).document["spec"].get("clusters", ()) if record else ()
-        entry = next((c for c in clusters if c["name"] == name), None)
-        return None if entry is None else _kubeconfig(entry, settings, secrets)
+    def find(name: str) -> "Kubeconfig | None":
+        found = plane()
+        cluster = next((c for c in found.clusters if c.name == name), None) if found else None
+        return None if cluster is None else _kubeconfig(name, cluster.kube_config, settings, secrets)
 
-    return lookup
+    return find
 
 
-def _kubeconfig(entry: Mapping[str, Any], settings: Settings, secrets: Secrets) -> "Kubeconfig":
+def _kubeconfig(cluster: str, given: ClusterKubeConfig, settings: Settings, secrets: Secrets) -> "Kubeconfig":
     from penstock.adapters.cluster.clusters import Kubeconfig  # noqa: PLC0415 - see above
 
-    given = entry.get("kubeConfig") or {}
-    context = str(given.get("context") or "")
-    if "secretRef" in given:
-        return Kubeconfig(data=_secret(str(entry["name"]), given["secretRef"], secrets), context=context)
-    if "path" in given:
-        return Kubeconfig(paths=(str(Path(str(given["path"])).expanduser()),), context=context)
+    if given.secret:
+        return Kubeconfig(data=_secret(cluster, given, secrets), context=given.context)
+    if given.path:
+        return Kubeconfig(paths=(str(Path(given.path).expanduser()),), context=given.context)
     if settings.kubeconfig:
-        return Kubeconfig(paths=settings.kubeconfig, context=context)
-    if settings.service_host and not context:
+        return Kubeconfig(paths=settings.kubeconfig, context=given.context)
+    if settings.service_host and not given.context:
         return Kubeconfig(service_host=settings.service_host, service_port=settings.service_port)
-    return Kubeconfig(paths=(str(Path("~/.kube/config").expanduser()),), context=context)
+    return Kubeconfig(paths=(str(Path("~/.kube/config").expanduser()),), context=given.context)
 
 
-def _secret(cluster: str, ref: Mapping[str, Any], secrets: Secrets) -> bytes:
-    name = str(ref["name"])
-    data = secrets.get(secret_name(PLANE, NAMESPACE, name)) or {}
-    for key in (str(ref["key"]),) if ref.get("key") else KEYS:
-        if key in data:
-            return data[key]
-    raise Terminal(
-        f"Plane, spec.clusters[{cluster}].kubeConfig.secretRef: the plane's store has no Secret "
-        f"{NAMESPACE}/{name} with the key {ref.get('key') or KEYS[0]}"
-    )
+def _secret(cluster: str, given: ClusterKubeConfig, secrets: Secrets) -> bytes:
+    data = secrets.get(secret_name(PLANE, NAMESPACE, given.secret)) or {}
+    if given.key not in data:
+        raise Terminal(
+            f"Plane, spec.clusters[{cluster}].kubeConfig.secretRef: the plane's store has no Secret "
+            f"{NAMESPACE}/{given.secret} with the key {given.key}"
+        )
+    return data[given.key]

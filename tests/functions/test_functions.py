@@ -1,0 +1,115 @@
+"""Each functions/<stage>/main.py as the platform loads it: through functions-framework, on the wire."""
+
+import base64
+import json
+from pathlib import Path
+
+import functions_framework
+import pytest
+
+from penstock.core.errors import BuildFailed, Transient
+from penstock.core.http import HttpResponse
+from penstock.core.messages import Envelope, Outgoing, SourceChanged, encode
+from penstock.wiring import load_pipeline
+
+FUNCTIONS = Path(__file__).parents[2] / "functions"
+STAGES = load_pipeline().stages
+TOPIC_STAGES = [stage.name for stage in load_pipeline().queues()]
+MESSAGE = SourceChanged(cluster="prod", namespace="flux-system", name="web")
+ENVELOPE = Envelope(message=MESSAGE, id="id-1", traceparent=f"00-{'ab' * 16}-{'c' * 16}-01")
+
+
+def client(stage):
+    return functions_framework.create_app(stage, str(FUNCTIONS / stage / "main.py")).test_client()
+
+
+def pushed(body, **more):
+    """What Eventarc posts for a Pub/Sub message."""
+    return {
+        "json": {"message": {"data": base64.b64encode(body).decode(), "messageId": "1"}, "subscription": "s", **more},
+        "headers": {
+            "ce-id": "1",
+            "ce-source": "//pubsub.googleapis.com/projects/p/topics/t",
+            "ce-specversion": "1.0",
+            "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
+        },
+    }
+
+
+def test_every_stage_is_a_function_of_one_screen():
+    found = {path.parent.name: len(path.read_text().splitlines()) for path in FUNCTIONS.glob("*/main.py")}
+    assert set(found) == set(STAGES)
+    assert max(found.values()) <= 40
+
+
+@pytest.mark.parametrize("stage", ["webhook", "api"])
+def test_http_functions_answer_what_their_stage_answers(runtime, as_stage, stage):
+    as_stage(stage, lambda asked, deps: (HttpResponse(status=202, body=asked.body + b"!"), []))
+    answer = client(stage).post("/hook/x", data=b"hello")
+    assert (answer.status_code, answer.data) == (202, b"hello!")
+
+
+def test_a_body_over_the_limit_is_413_through_the_framework_too(runtime, as_stage):
+    as_stage("webhook", lambda asked, deps: (HttpResponse(status=202), []))
+    assert client("webhook").post("/hook/x", data=b"x" * (3 * 1024 * 1024 + 1)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "error", "status"), [("post", None, 204), ("post", Transient("x"), 503), ("get", None, 405)]
+)
+def test_tick_is_called_by_the_scheduler(runtime, as_stage, method, error, status):
+    def run(deps):
+        if error:
+            raise error
+        return [Outgoing(message=MESSAGE)]
+
+    as_stage("tick", run)
+    assert getattr(client("tick"), method)("/").status_code == status
+    assert runtime.bus.depth()["fetch"] == (1 if status == 204 else 0)
+
+
+@pytest.mark.parametrize("stage", TOPIC_STAGES)
+def test_topic_functions_decode_pubsub(runtime, as_stage, stage):
+    seen = []
+    as_stage(stage, lambda message, deps: seen.append((message, deps.trace)) or [])
+    assert client(stage).post("/", **pushed(encode(ENVELOPE))).status_code == 200
+    assert seen == [(MESSAGE, "ab" * 16)]
+
+
+def test_topic_functions_take_our_own_cloud_event_as_it_is(runtime, as_stage):
+    seen = []
+    as_stage("fetch", lambda message, deps: seen.append((message, deps.trace)) or [])
+    answer = client("fetch").post("/", data=encode(ENVELOPE), content_type="application/cloudevents+json")
+    assert answer.status_code == 200
+    assert seen == [(MESSAGE, "ab" * 16)]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(Transient("canary"), 503), (ValueError("canary"), 503), (BuildFailed("canary"), 200)]
+)
+def test_only_what_must_come_again_is_refused(runtime, as_stage, error, status):
+    def run(message, deps):
+        raise error
+
+    as_stage("fetch", run)
+    answer = client("fetch").post("/", **pushed(encode(ENVELOPE), deliveryAttempt=3))
+    assert answer.status_code == status
+    assert b"canary" not in answer.data
+    (told,) = runtime.port("telemetry").named("stage finished")
+    assert told["attempt"] == 3
+
+
+@pytest.mark.parametrize(
+    "post",
+    [
+        pushed(b"not ours"),
+        pushed(json.dumps({"type": "dev.penstock.source-changed.v9", "id": "1", "data": {}}).encode()),
+        {**pushed(b""), "json": {"message": {"data": "%%%"}}},
+        {**pushed(b""), "json": {"other": 1}},
+        {**pushed(b""), "json": {"message": {"data": ""}, "deliveryAttempt": "many"}},
+    ],
+)
+def test_poison_is_acknowledged_and_told(runtime, as_stage, post):
+    as_stage("fetch", lambda message, deps: pytest.fail("the stage was called"))
+    assert client("fetch").post("/", **post).status_code == 200
+    assert len(runtime.port("telemetry").named("message refused")) == 1

@@ -1,0 +1,207 @@
+"""What becomes of a message: published results, retries, failures, dead letters, and what is told of them."""
+
+import pytest
+
+from penstock.core.errors import BuildFailed, Conflict, Refused, Transient
+from penstock.core.messages import Envelope, Event, Outgoing, ReconcileDue, SourceChanged
+from penstock.ports.bus import DeadLetter
+from penstock.wiring.outcome import outcome_of
+from penstock.wiring.reports import announce
+
+TRACE = "ab" * 16
+MESSAGE = SourceChanged(cluster="prod", namespace="flux-system", name="web")
+
+
+def envelope(message=MESSAGE, attempt=1):
+    return Envelope(message=message, id="id-1", traceparent=f"00-{TRACE}-{'c' * 16}-01", attempt=attempt)
+
+
+def failing(error):
+    def run(message, deps):
+        raise error
+
+    return run
+
+
+def taken(runtime, stage):
+    delivery = runtime.bus.receive(stage, wait=0)
+    return delivery.envelope if delivery else None
+
+
+def test_what_a_stage_returns_goes_out_in_the_same_trace_as_a_new_span(runtime, as_stage):
+    seen = []
+
+    def run(message, deps):
+        seen.append((message, deps.trace))
+        return [Outgoing(message=ReconcileDue(cluster="prod", namespace="a", name="b", why="artifact"))]
+
+    as_stage("fetch", run)
+    outcome = runtime.run_message("fetch", envelope())
+    assert (outcome.kind, outcome.published, seen) == ("done", 1, [(MESSAGE, TRACE)])
+    out = taken(runtime, "reconcile")
+    version, trace, span, flags = out.traceparent.split("-")
+    assert (version, trace, flags) == ("00", TRACE, "01")
+    assert span != "c" * 16
+    assert out.id != "id-1"
+
+
+def test_a_delay_is_kept(runtime, as_stage):
+    due = ReconcileDue(cluster="prod", namespace="a", name="b")
+    as_stage("fetch", lambda message, deps: [Outgoing(message=due, delay=30)])
+    runtime.run_message("fetch", envelope())
+    assert taken(runtime, "reconcile") is None
+    runtime.port("clock").advance(30)
+    assert taken(runtime, "reconcile").message == due
+
+
+@pytest.mark.parametrize(
+    ("error", "attempt", "kind", "delay"),
+    [
+        (Transient("x"), 1, "retry", 1),
+        (Transient("x"), 4, "retry", 8),
+        (Transient("x"), 20, "retry", 300),
+        (Transient("x", retry_after=42), 1, "retry", 42),
+        (Transient("x", retry_after=86_400), 1, "retry", 900),
+        (Transient("x", retry_after=1), 6, "retry", 32),
+        (Conflict("x"), 1, "retry", 1),
+        (BuildFailed("x"), 1, "failed", 0),
+        (ValueError("x"), 2, "retry", 2),
+        (MemoryError(), 1, "retry", 1),
+    ],
+)
+def test_errors_become_outcomes(error, attempt, kind, delay):
+    outcome = outcome_of(error, attempt=attempt)
+    assert (outcome.kind, outcome.delay) == (kind, delay)
+
+
+def test_the_text_of_a_bug_is_not_repeated_but_its_place_is(runtime, as_stage):
+    as_stage("fetch", failing(ValueError("canary")))
+    outcome = runtime.run_message("fetch", envelope())
+    assert outcome.error == "ValueError in penstock itself"
+    assert "test_run.py" in outcome.where
+    assert "canary" not in repr(runtime.port("telemetry").facts)
+
+
+def test_a_terminal_error_is_reported_once_however_often_it_is_delivered(runtime, as_stage):
+    as_stage("fetch", failing(Refused("the host evil.example is not allowed")))
+    assert [runtime.run_message("fetch", envelope()).again for _ in range(2)] == [False, False]
+    first, second = taken(runtime, "notify").message, taken(runtime, "notify").message
+    assert first == second
+    assert (first.kind, first.namespace, first.name, first.severity, first.reason) == (
+        "GitRepository",
+        "flux-system",
+        "web",
+        "error",
+        "AccessDenied",
+    )
+    assert first.message == "the host evil.example is not allowed"
+
+
+def test_a_failure_of_notify_is_told_to_nobody(runtime, as_stage):
+    as_stage("notify", failing(BuildFailed("no")))
+    event = Event(
+        id="e",
+        cluster="c",
+        api_version="v1",
+        kind="K",
+        namespace="n",
+        name="x",
+        severity="info",
+        reason="R",
+        message="m",
+        timestamp="t",
+    )
+    assert runtime.run_message("notify", envelope(event)).kind == "failed"
+    assert taken(runtime, "notify") is None
+
+
+def test_a_topic_that_pipeline_json_does_not_list_is_refused(runtime, as_stage):
+    as_stage("tick", lambda deps: [Outgoing(message=announced(runtime))])
+    outcome = runtime.run_tick()
+    assert (outcome.kind, outcome.error) == (
+        "failed",
+        "stage tick may not publish to event: pipeline.json does not list it",
+    )
+    assert taken(runtime, "notify") is None
+
+
+def announced(runtime):
+    letter = DeadLetter(receipt="1", stage="fetch", body=b"{}", error="x")
+    announce(letter, runtime.bus, runtime.port("clock"), runtime.port("telemetry"))
+    return taken(runtime, "notify").message
+
+
+def test_a_bus_that_takes_nothing_means_again(runtime, as_stage, monkeypatch):
+    def refuse(messages):
+        raise Transient("disk full")
+
+    monkeypatch.setattr(runtime.bus, "publish", refuse)
+    as_stage("fetch", lambda message, deps: [Outgoing(message=MESSAGE)])
+    assert runtime.run_message("fetch", envelope()).again
+    as_stage("fetch", failing(BuildFailed("no")))  # not even its report can go out
+    assert runtime.run_message("fetch", envelope()).again
+
+
+def test_each_run_is_told(runtime, as_stage):
+    def run(message, deps):
+        deps.clock.sleep(0.25)
+        raise Transient("the remote does not answer", reason="GitOperationFailed")
+
+    as_stage("fetch", run)
+    runtime.run_message("fetch", envelope(attempt=3))
+    assert runtime.port("telemetry").named("stage finished") == (
+        {
+            "stage": "fetch",
+            "trace": TRACE,
+            "topic": "source-changed",
+            "cluster": "prod",
+            "kind": "GitRepository",
+            "namespace": "flux-system",
+            "name": "web",
+            "attempt": 3,
+            "milliseconds": 250.0,
+            "published": 0,
+            "outcome": "retry",
+            "reason": "GitOperationFailed",
+            "error": "the remote does not answer",
+        },
+    )
+
+
+def test_a_stage_has_only_the_ports_that_pipeline_json_gives_it(runtime, as_stage):
+    as_stage("tick", lambda deps: deps.secrets.names())
+    outcome = runtime.run_tick()
+    assert (outcome.reason, outcome.error) == (
+        "AccessDenied",
+        "stage tick may not use port secrets: pipeline.json does not list it",
+    )
+
+
+def test_tick_publishes_in_a_trace_of_its_own(runtime, as_stage):
+    as_stage("tick", lambda deps: [Outgoing(message=MESSAGE)])
+    assert runtime.run_tick().published == 1
+    assert len(taken(runtime, "fetch").trace) == 32
+
+
+@pytest.mark.parametrize(
+    ("stage", "body", "told"),
+    [
+        ("fetch", None, "given up on source-changed prod/GitRepository/flux-system/web: Timeout: late"),
+        ("fetch", b"not json", "given up on a message that cannot be read: Timeout: late"),
+        ("notify", None, ""),
+    ],
+)
+def test_dead_letters_are_announced(runtime, stage, body, told):
+    from penstock.core.messages import encode
+
+    letter = DeadLetter(receipt="1", stage=stage, body=body or encode(envelope()), error="Timeout: late")
+    for _ in range(2):
+        announce(letter, runtime.bus, runtime.port("clock"), runtime.port("telemetry"))
+    assert len(runtime.port("telemetry").named("dead letter")) == 2
+    first, second = taken(runtime, "notify"), taken(runtime, "notify")
+    if not told:
+        assert first is None
+    else:
+        assert (first.message.kind, first.message.name, first.message.reason) == ("Stage", stage, "DeadLetter")
+        assert first.message.message == told
+        assert first.message.id == second.message.id
