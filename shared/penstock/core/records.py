@@ -44,6 +44,11 @@ def delivery_key(cluster: str, namespace: str, name: str) -> str:
     return f"delivery/{cluster}/{namespace}/{name}"
 
 
+def approval_key(cluster: str, namespace: str, name: str) -> str:
+    """Key of the approval of a Kustomization's prune."""
+    return f"approval/{cluster}/{namespace}/{name}"
+
+
 def _read(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
     if value.get("format") != FORMAT:
         raise Terminal(
@@ -241,6 +246,24 @@ class PlaneRecord:
 
     uid: str
     document: Manifest
+
+    def to_value(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_value(cls, value: Mapping[str, Any]) -> Self:
+        """Raises Terminal for a format of a newer release."""
+        return cls(**_read(cls, value))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Approval:
+    """Somebody allowed exactly one set of deletions, once. Key: ``approval/<cluster>/<namespace>/<name>``."""
+
+    digest: str
+    who: str
+    when: str
 
     def to_value(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -66,5 +66,14 @@ def prune_stop(
     return None
 
 
+def removal_stop(deletions: Sequence[Change], limits: Limits) -> Stop | None:
+    """Why the deletions of a removed Kustomization must wait: everything goes, so only number and kinds count."""
+    if not deletions:
+        return None
+    somebody = (ObjectRef(kind="", name=""),)
+    inventory = tuple(change.ref for change in deletions)
+    return prune_stop(deletions, somebody, inventory, limits)
+
+
 def _without_hash(ref: ObjectRef) -> tuple[str, str, str, str]:
     return (ref.group, ref.kind, ref.namespace, _HASHED.sub("", ref.name))

@@ -50,11 +50,16 @@ class Inventory:
 
     def ids(self) -> tuple[str, ...]:
         """The entries as sorted ``id@version`` texts: what the digest and the plane's copy are made of."""
-        return tuple(sorted(f"{object_id(ref)}@{version}" for ref, version in self.entries.items()))
+        return entry_texts(self.entries)
 
     def digest(self) -> str:
         """``sha256:<hex>`` over the ids."""
         return ids_digest(self.ids())
+
+
+def entry_texts(entries: Mapping[ObjectRef, str]) -> tuple[str, ...]:
+    """Sorted ``id@version`` texts of entries."""
+    return tuple(sorted(f"{object_id(ref)}@{version}" for ref, version in entries.items()))
 
 
 def ids_digest(ids: tuple[str, ...]) -> str:

@@ -1,0 +1,134 @@
+"""From a Kustomization and its source's tree to the objects that it stands for.
+
+Flux's order (flux-core §2.2, §2.6, §2.7): build with the fields of the Kustomization merged into the kustomization
+file, decrypt, substitute, then normalise. The MAC of an encrypted file is verified on the file as it stands in the
+source; after the build a namespace or a label has changed the document.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from penstock.core.errors import BuildFailed, InvalidDocument, PenstockError
+from penstock.core.flux.classify import Classified, classify
+from penstock.core.flux.kustomization import Kustomization, unserved
+from penstock.core.flux.substitute import substitute
+from penstock.core.kustomize.build import BuildOptions, build
+from penstock.core.kustomize.cache import ParseCache
+from penstock.core.reconcile.normalise import normalise
+from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
+from penstock.core.tree import Inputs, RecordingTree, Tree
+
+Decrypt = Callable[[Manifest], Manifest]
+"""A rendered object -> the same without ciphertext. Raises Terminal naming the object, never a value."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """What a render uses beside the tree. ``variables``: of postBuild; None where it has none at all.
+
+    ``decrypt`` opens encrypted objects; ``verify`` is called with the tree and what was read of it, and raises where
+    the MAC of an encrypted file does not hold. ``policy``: ``remote_bases`` allowed. ``cache``: parsed files.
+    """
+
+    cache: ParseCache
+    decrypt: Decrypt
+    verify: Callable[[Tree, Inputs], None]
+    variables: Mapping[str, str] | None = None
+    remote_bases: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rendered:
+    """``apply``: normalised objects in render order; ``parts``: the whole render, divided; ``digest``: of all of it.
+
+    ``inputs``: what was read of the tree, ``inputs_digest``: its digest there.
+    """
+
+    apply: tuple[Manifest, ...]
+    parts: Classified
+    inputs: Inputs
+    inputs_digest: str
+    digest: str
+    warnings: tuple[str, ...] = ()
+
+    def versions(self) -> dict[ObjectRef, str]:
+        """Each object to apply, with its version: the entries of the inventory."""
+        return {ref_of(m): gvk_of(m).version for m in self.apply}
+
+    def summary(self) -> dict[str, object]:
+        """Every document of the render accounted for, JSON-ready."""
+        return {
+            "applied": len(self.apply),
+            "flags": {
+                "noCrossNamespaceRefs": self.parts.flags.no_cross_namespace_refs,
+                "defaultServiceAccount": self.parts.flags.default_service_account,
+            },
+            "interpreted": [str(ref_of(m)) for m in self.parts.interpreted],
+            "leftOut": [[str(ref), reason] for ref, reason in self.parts.left_out],
+            "unsupported": [[str(ref_of(m)), reason] for m, reason in self.parts.unsupported],
+        }
+
+
+def render(kustomization: Kustomization, tree: Tree, context: Context) -> Rendered:
+    """What a Kustomization stands for. Raises Terminal (reasons ``BuildFailed``, ``ArtifactFailed``)."""
+    refused = unserved(kustomization)
+    if refused:
+        raise InvalidDocument(
+            "is not served yet: remove it, or wait for a release that has it",
+            path=refused[0],
+            document=str(kustomization.ref),
+        )
+    recorded = RecordingTree(tree)
+    directory = kustomization.directory
+    if not recorded.is_dir(directory):
+        raise BuildFailed(f"kustomization path not found: {kustomization.path or '.'}", reason="ArtifactFailed")
+    options = BuildOptions(
+        load_restrictions="none",
+        kustomization_overlay=kustomization.overlay(recorded.is_dir),
+        generate_missing=True,
+        remote_bases=context.remote_bases,
+    )
+    try:
+        built = build(recorded, directory, options, context.cache)
+    except PenstockError as error:
+        raise BuildFailed(f"kustomize build failed: {error}", reason="BuildFailed") from error
+    inputs = recorded.inputs().union(built.inputs)
+    context.verify(tree, inputs)
+    manifests = [_finish(r.manifest, kustomization, context) for r in built.resources]
+    parts = classify([m for m in manifests if not _is_kustomize_config(m)])
+    return Rendered(
+        apply=tuple(_normal(m, kustomization) for m in parts.apply),
+        parts=parts,
+        inputs=inputs,
+        inputs_digest=inputs.digest(tree),
+        digest=_digest(manifests),
+        warnings=(*kustomization.warnings, *built.warnings),
+    )
+
+
+def _finish(manifest: Manifest, kustomization: Kustomization, context: Context) -> Manifest:
+    opened = context.decrypt(manifest)
+    if kustomization.post_build is None or context.variables is None:
+        return opened
+    return substitute(opened, context.variables, strategy=kustomization.post_build.strategy)
+
+
+def _normal(manifest: Manifest, kustomization: Kustomization) -> Manifest:
+    return normalise(
+        manifest,
+        namespace=kustomization.namespace,
+        name=kustomization.name,
+        labels=kustomization.common_labels,
+        annotations=kustomization.common_annotations,
+    )
+
+
+def _is_kustomize_config(manifest: Manifest) -> bool:
+    return gvk_of(manifest).group == "kustomize.config.k8s.io"
+
+
+def _digest(manifests: Sequence[Manifest]) -> str:
+    text = json.dumps(manifests, sort_keys=True, separators=(",", ":"), default=str)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

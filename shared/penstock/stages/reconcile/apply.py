@@ -1,0 +1,249 @@
+"""Carrying out a plan: stage by stage, each first as a dry-run, then for real; then the deletions.
+
+A stage whose dry-run is refused is not applied at all. Live objects are patched and deleted with their
+resourceVersion and uid as preconditions, so nothing is overwritten that the plan has not seen.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from penstock.core.drift.compare import Verdict, changed_paths, compare, same_after_dry_run
+from penstock.core.errors import Conflict, NotFound, PenstockError, Terminal, Transient
+from penstock.core.reconcile.order import stage_of
+from penstock.core.reconcile.plan import Action, Change, ChangeSet, owner_of, switch
+from penstock.core.resources import Gvk, Manifest
+from penstock.ports.clock import Clock
+from penstock.ports.cluster import FIELD_MANAGER, ApiRefused, ApplyOptions, Cluster
+from penstock.stages.reconcile.lease import Claim
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+PARALLEL = 8
+GONE_WITHIN = 20.0
+SETTLE_WITHIN = 20.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Writer:
+    """What applying needs. ``claim`` is None for plans: then only dry-runs are made."""
+
+    cluster: Cluster
+    clock: Clock
+    claim: Claim | None = None
+    force: bool = False
+
+    def check(self) -> None:
+        """Raise Transient when no time is left for another write."""
+        if self.claim is not None:
+            self.claim.check(self.clock)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Applied:
+    """``changes``: what was done, in order; ``objects``: the answers of the API server, as the changes' ``live``."""
+
+    changes: tuple[Change, ...] = ()
+    failed: PenstockError | None = None
+    failed_stage: int = field(default=-1)
+
+
+def apply_all(writer: Writer, changes: ChangeSet) -> Applied:
+    """Apply everything that is created or configured. The first failure ends it; what was done before is returned."""
+    done: list[Change] = []
+    for number in range(3):
+        stage = [c for c in changes.changes if c.action is not Action.DELETED and stage_of(c.ref) == number]
+        stage = [c for c in stage if c.desired is not None or c.action is Action.SKIPPED]
+        try:
+            checked = dry_run(writer, stage)
+            for group in _by_kind(checked):
+                done += _parallel(group, lambda change: _apply_one(writer, change))
+            _settle(writer, number, done)
+        except PenstockError as error:
+            return Applied(changes=tuple(done), failed=error, failed_stage=number)
+    return Applied(changes=tuple(done))
+
+
+def dry_run(writer: Writer, changes: Sequence[Change]) -> list[Change]:
+    """The same changes after the API server's word: a configured one that changes nothing becomes unchanged.
+
+    Raises Terminal, naming the object, where the API server refuses one; nothing has been written then.
+    """
+    return _parallel(changes, lambda change: _dry_run_one(writer, change))
+
+
+def prune_all(writer: Writer, deletions: Sequence[Change]) -> tuple[list[Change], list[tuple[Change, PenstockError]]]:
+    """Delete, in order. What could not be deleted is returned with its error, the others go on."""
+    done: list[Change] = []
+    failed: list[tuple[Change, PenstockError]] = []
+    for change in deletions:
+        try:
+            writer.check()
+            done.append(_delete_one(writer, change))
+        except PenstockError as error:
+            failed.append((change, error))
+    return done, failed
+
+
+def _dry_run_one(writer: Writer, change: Change) -> Change:
+    if change.desired is None or change.action not in (Action.CREATED, Action.CONFIGURED):
+        return change
+    try:
+        answer = writer.cluster.apply(change.desired, ApplyOptions(dry_run=True))
+    except ApiRefused as refused:
+        if change.live is not None and refused.immutable and _may_recreate(writer, change):
+            return replace(change, reason="recreate")
+        raise Terminal(f"{change.ref} dry-run failed: {refused}", reason="ReconciliationFailed") from refused
+    except NotFound as missing:
+        raise Terminal(f"{change.ref} dry-run failed: {missing}", reason="ReconciliationFailed") from missing
+    if change.live is None:
+        return change
+    if same_after_dry_run(change.live, answer) and _owned(change.live):
+        return replace(change, action=Action.UNCHANGED, paths=(), doubt=False)
+    if change.doubt:
+        return replace(change, doubt=False, paths=changed_paths(change.live, answer) or change.paths)
+    return change
+
+
+def _owned(live: Manifest) -> bool:
+    fields = live["metadata"].get("managedFields") or ()
+    return any(f.get("manager") == FIELD_MANAGER and f.get("operation") == "Apply" for f in fields)
+
+
+def _may_recreate(writer: Writer, change: Change) -> bool:
+    return writer.force or "enabled" in (switch(change.desired, "force"), switch(change.live, "force"))
+
+
+def _apply_one(writer: Writer, change: Change) -> Change:
+    if change.desired is None or change.action not in (Action.CREATED, Action.CONFIGURED):
+        return change
+    writer.check()
+    if change.reason == "recreate":
+        return _recreate(writer, change)
+    for _ in range(4):
+        try:
+            answer = writer.cluster.apply(_with_precondition(change), ApplyOptions())
+        except Conflict:
+            fresh = _fresh(writer, change)
+            if fresh.action is Action.UNCHANGED:
+                return fresh
+            change = fresh
+            continue
+        except (ApiRefused, NotFound) as refused:
+            raise Terminal(f"{change.ref} apply failed: {refused}", reason="ReconciliationFailed") from refused
+        before = change.live["metadata"].get("resourceVersion") if change.live else None
+        same = before is not None and before == answer["metadata"].get("resourceVersion")
+        return replace(change, live=answer, action=Action.UNCHANGED if same else change.action)
+    raise Transient(f"{change.ref} is changed by others all the time")
+
+
+def _with_precondition(change: Change) -> Manifest:
+    assert change.desired is not None
+    if change.live is None:
+        return change.desired
+    metadata = {
+        **change.desired["metadata"],
+        "resourceVersion": change.live["metadata"]["resourceVersion"],
+        "uid": change.live["metadata"]["uid"],
+    }
+    return {**change.desired, "metadata": metadata}
+
+
+def _fresh(writer: Writer, change: Change) -> Change:
+    """The change against what is live now, after a precondition failed."""
+    assert change.desired is not None
+    live = writer.cluster.get(_gvk(change), change.ref.namespace, change.ref.name)
+    if live is None:
+        return replace(change, live=None, action=Action.CREATED)
+    owner = owner_of(live)
+    if change.live is not None and owner != owner_of(change.live):
+        raise Transient(f"{change.ref} belongs to {owner or 'nobody'} now: looking again")
+    if compare(change.desired, live, manager=FIELD_MANAGER).verdict is Verdict.EQUAL:
+        return replace(change, live=live, action=Action.UNCHANGED)
+    return replace(change, live=live, action=Action.CONFIGURED)
+
+
+def _recreate(writer: Writer, change: Change) -> Change:
+    """Delete and create again: an immutable field changed, and somebody allowed it (force)."""
+    assert change.desired is not None
+    assert change.live is not None
+    writer.cluster.delete(change.live)
+    end = writer.clock.monotonic() + GONE_WITHIN
+    while writer.cluster.get(_gvk(change), change.ref.namespace, change.ref.name) is not None:
+        if writer.clock.monotonic() > end:
+            raise Transient(f"{change.ref} is being deleted to be created again, and still there", retry_after=10)
+        writer.clock.sleep(0.2)
+    answer = writer.cluster.apply(change.desired, ApplyOptions())
+    return replace(change, live=answer, action=Action.CREATED, reason="recreated")
+
+
+def _delete_one(writer: Writer, change: Change) -> Change:
+    for _ in range(3):
+        assert change.live is not None
+        try:
+            writer.cluster.delete(_identified(change.live))
+        except Conflict:
+            live = writer.cluster.get(_gvk(change), change.ref.namespace, change.ref.name)
+            if live is None:
+                return change
+            if live["metadata"]["uid"] != change.live["metadata"]["uid"] or owner_of(live) != owner_of(change.live):
+                return replace(change, action=Action.SKIPPED, live=live, reason="somebody else made it anew")
+            change = replace(change, live=live)
+        else:
+            return change
+    raise Transient(f"{change.ref} is changed by others all the time: it is deleted next time")
+
+
+def _identified(live: Manifest) -> Manifest:
+    metadata = {k: live["metadata"].get(k) for k in ("name", "namespace", "uid", "resourceVersion")}
+    return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
+
+
+def _settle(writer: Writer, stage: int, done: Iterable[Change]) -> None:
+    """After definitions: their kinds must be served before anything of the next stage is tried."""
+    made = [c for c in done if stage_of(c.ref) == stage and c.ref.kind == "CustomResourceDefinition"]
+    if not any(c.action in (Action.CREATED, Action.CONFIGURED) for c in made):
+        return
+    end = writer.clock.monotonic() + SETTLE_WITHIN
+    waiting = [c for c in made if c.action in (Action.CREATED, Action.CONFIGURED)]
+    while True:
+        writer.cluster.refresh_discovery()
+        waiting = [c for c in waiting if not _all_served(writer.cluster, c.desired)]
+        if not waiting:
+            return
+        if writer.clock.monotonic() > end:
+            raise Transient(f"{waiting[0].ref} is not served {SETTLE_WITHIN:.0f} s after it was applied")
+        writer.clock.sleep(0.1)
+
+
+def _all_served(cluster: Cluster, crd: Manifest | None) -> bool:
+    spec = (crd or {}).get("spec") or {}
+    kind, group = spec.get("names", {}).get("kind", ""), spec.get("group", "")
+    versions = [v["name"] for v in spec.get("versions") or () if v.get("served")]
+    return all(cluster.resource_type(group, kind, version) is not None for version in versions)
+
+
+def _gvk(change: Change) -> Gvk:
+    return Gvk(group=change.ref.group, version=change.version, kind=change.ref.kind)
+
+
+def _by_kind(changes: Sequence[Change]) -> list[list[Change]]:
+    """Runs of equal kinds, in order: within one, order doesn't matter."""
+    groups: list[list[Change]] = []
+    for change in changes:
+        if groups and groups[-1][0].ref.kind == change.ref.kind:
+            groups[-1].append(change)
+        else:
+            groups.append([change])
+    return groups
+
+
+def _parallel(items: Sequence[T], work: Callable[[T], U]) -> list[U]:
+    """``work`` on each, a few at a time, results in order; the first error in order is raised after all ended."""
+    if len(items) <= 2:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(max_workers=min(PARALLEL, len(items))) as pool:
+        futures = [pool.submit(work, item) for item in items]
+    return [future.result() for future in futures]

@@ -1,0 +1,164 @@
+"""One attempt at one Kustomization: what was read before anything was decided."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from penstock.core.errors import Conflict
+from penstock.core.flux.kustomization import Kustomization, parse_kustomization
+from penstock.core.flux.plane import Plane, Policy, parse_plane
+from penstock.core.messages import ReconcileDue
+from penstock.core.reconcile.inventory import Owner
+from penstock.core.records import (
+    PLANE_KEY,
+    KustomizationStatus,
+    ObjectRecord,
+    PlaneRecord,
+    object_key,
+    status_key,
+)
+from penstock.core.sources.wakeups import ROOT
+from penstock.ports.cluster import Cluster
+from penstock.ports.deps import Deps
+from penstock.ports.state import ABSENT
+
+KIND = "Kustomization"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """A Kustomization to reconcile, as the records have it, and the ports.
+
+    ``started``: UTC; ``account``: what it is impersonated as (``system:serviceaccount:ns:name``), "" for the plane's
+    own identity.
+    """
+
+    deps: Deps
+    message: ReconcileDue
+    plane: Plane
+    uid: str
+    record: ObjectRecord
+    kustomization: Kustomization
+    status: KustomizationStatus
+    started: datetime
+
+    @property
+    def cluster(self) -> str:
+        """The cluster's name in the Plane."""
+        return self.message.cluster
+
+    @property
+    def ref(self) -> str:
+        """``namespace/name``."""
+        return f"{self.message.namespace}/{self.message.name}"
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it renders the cluster's own path."""
+        return self.ref == ROOT
+
+    @property
+    def owner(self) -> Owner:
+        """Whose inventory this is."""
+        return Owner(plane=self.uid, cluster=self.cluster, namespace=self.message.namespace, name=self.message.name)
+
+    @property
+    def policy(self) -> Policy:
+        """What holds for this cluster; stricter where the repository sets Flux's own flags so."""
+        policy = self.plane.policy_for(self.cluster)
+        root = load_status(self.deps, self.cluster, *ROOT.split("/"))
+        flags = root.summary.get("flags") or {}
+        return replace(
+            policy,
+            no_cross_namespace_refs=policy.no_cross_namespace_refs or bool(flags.get("noCrossNamespaceRefs")),
+            default_service_account=policy.default_service_account or str(flags.get("defaultServiceAccount") or ""),
+        )
+
+    @property
+    def account(self) -> str:
+        """Who applies.
+
+        The root may name Flux's own account (a lockdown's patch does): the plane stands in its place.
+        """
+        name = self.kustomization.service_account_name
+        if self.is_root and name in ("", "kustomize-controller"):
+            return ""
+        if name:
+            return f"system:serviceaccount:{self.message.namespace}:{name}"
+        if self.record.account:
+            return self.record.account
+        default = self.policy.default_service_account
+        return f"system:serviceaccount:{self.message.namespace}:{default}" if default else ""
+
+    def home(self) -> Cluster:
+        """The plane's own connection to the cluster where the Kustomization would live under Flux."""
+        return self.deps.clusters.connect(self.cluster)
+
+    def now(self) -> datetime:
+        """UTC."""
+        return self.deps.clock.now()
+
+
+def open_attempt(message: ReconcileDue, deps: Deps) -> Attempt | None:
+    """The attempt that a message asks for; None where the plane knows no such Kustomization (any more).
+
+    Raises InvalidDocument where its document is wrong.
+    """
+    plane_record = deps.state.get(PLANE_KEY)
+    found = deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name))
+    if plane_record is None or found is None:
+        return None
+    held = PlaneRecord.from_value(plane_record.value)
+    record = ObjectRecord.from_value(found.value)
+    return Attempt(
+        deps=deps,
+        message=message,
+        plane=parse_plane(held.document),
+        uid=held.uid,
+        record=record,
+        kustomization=parse_kustomization(record.document),
+        status=load_status(deps, message.cluster, message.namespace, message.name),
+        started=deps.clock.now(),
+    )
+
+
+def load_status(deps: Deps, cluster: str, namespace: str, name: str) -> KustomizationStatus:
+    """The status record, or an empty one."""
+    found = deps.state.get(status_key(cluster, KIND, namespace, name))
+    return KustomizationStatus.from_value(found.value) if found else KustomizationStatus()
+
+
+def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float | None) -> None:
+    """Write the status; a suspension that somebody else set meanwhile is kept.
+
+    Raises Conflict where a newer observation has been written: this attempt is not the newest any more.
+    """
+    deps, message = attempt.deps, attempt.message
+    key = status_key(message.cluster, KIND, message.namespace, message.name)
+    for _ in range(5):
+        current = deps.state.get(key)
+        known = KustomizationStatus.from_value(current.value) if current else KustomizationStatus()
+        if known.observation > status.observation:
+            raise Conflict(f"a newer observation ({known.observation}) of {attempt.ref} has been reconciled")
+        try:
+            deps.state.put(
+                key,
+                replace(status, suspension=known.suspension).to_value(),
+                expected=current.version if current else ABSENT,
+                due=due,
+            )
+        except Conflict:
+            continue
+        return
+    raise Conflict(f"the status of {attempt.ref} is being written by others all the time")
+
+
+def statuses(deps: Deps, cluster: str) -> dict[str, KustomizationStatus]:
+    """Every Kustomization's status of a cluster, by ``namespace/name``."""
+    prefix = f"status/{cluster}/{KIND}/"
+    return {r.key.removeprefix(prefix): KustomizationStatus.from_value(r.value) for r in deps.state.list(prefix)}
+
+
+def objects(deps: Deps, cluster: str, kind: str) -> dict[str, ObjectRecord]:
+    """Every interpreted document of a kind in a cluster, by ``namespace/name``."""
+    prefix = f"object/{cluster}/{kind}/"
+    return {r.key.removeprefix(prefix): ObjectRecord.from_value(r.value) for r in deps.state.list(prefix)}

@@ -1,0 +1,85 @@
+"""What a render needs beside its tree: variables and keys, read from the home cluster."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+from penstock.core.errors import NotFound, Terminal
+from penstock.core.flux.kustomization import Kustomization, SubstituteFrom
+from penstock.core.flux.substitute import variables
+from penstock.core.kustomize.cache import ParseCache
+from penstock.core.reconcile.render import Context
+from penstock.core.resources import Gvk, Manifest
+from penstock.core.secrets.objects import Decryptor
+from penstock.ports.cluster import Cluster
+from penstock.stages.reconcile.attempt import Attempt
+
+CONFIG_MAP, SECRET = Gvk(version="v1", kind="ConfigMap"), Gvk(version="v1", kind="Secret")
+_cache = ParseCache()
+
+
+def gather(attempt: Attempt) -> Context:
+    """Everything that the render uses. Raises NotFound or Refused where a ConfigMap or Secret cannot be read."""
+    kustomization = attempt.kustomization
+    decryptor = Decryptor(
+        keys=_decryption_keys(attempt),
+        configured=kustomization.decryption is not None,
+        verify_mac=attempt.policy.sops_mac == "enforce",
+    )
+    return Context(
+        cache=_cache,
+        decrypt=decryptor.open_object,
+        verify=decryptor.verify_sources,
+        variables=_variables(attempt),
+        remote_bases=False,
+    )
+
+
+def secret_data(cluster: Cluster, namespace: str, name: str) -> dict[str, bytes] | None:
+    """The data of a Secret; None where there is none. Raises Refused where we may not read it."""
+    found = cluster.get(SECRET, namespace, name)
+    return None if found is None else decoded(found)
+
+
+def decoded(secret: Manifest) -> dict[str, bytes]:
+    """``data`` of a Secret, decoded. Raises Terminal where it isn't base64."""
+    try:
+        return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
+    except binascii.Error as error:
+        raise Terminal(f"Secret {secret['metadata']['name']}: its data is not base64") from error
+
+
+def _decryption_keys(attempt: Attempt) -> Mapping[str, bytes]:
+    decryption = attempt.kustomization.decryption
+    if decryption is None or not decryption.secret:
+        return {}
+    namespace = attempt.kustomization.namespace
+    data = secret_data(attempt.home(), namespace, decryption.secret)
+    if data is None:
+        raise NotFound(f"decryption Secret '{namespace}/{decryption.secret}' not found", reason="BuildFailed")
+    return data
+
+
+def _variables(attempt: Attempt) -> Mapping[str, str] | None:
+    post_build = attempt.kustomization.post_build
+    if post_build is None:
+        return None
+    account = attempt.account
+    reader = attempt.deps.clusters.connect(attempt.cluster, impersonate=account) if account else attempt.home()
+    sources = [_read(reader, attempt.kustomization, each) for each in post_build.substitute_from]
+    return variables(sources, post_build.substitute)
+
+
+def _read(cluster: Cluster, kustomization: Kustomization, each: SubstituteFrom) -> Mapping[str, str]:
+    namespace = kustomization.namespace
+    if each.kind == "Secret":
+        data = secret_data(cluster, namespace, each.name)
+        values = None if data is None else {k: v.decode("utf-8", "replace") for k, v in data.items()}
+    else:
+        found = cluster.get(CONFIG_MAP, namespace, each.name)
+        values = None if found is None else dict(found.get("data") or {})
+    if values is None:
+        if each.optional:
+            return {}
+        raise NotFound(f"substitute from '{each.kind}/{each.name}' error: not found", reason="BuildFailed")
+    return values

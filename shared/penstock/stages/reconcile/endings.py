@@ -1,0 +1,249 @@
+"""How a run ends: finished, still waiting for health, waiting for dependencies, failed, or overtaken.
+
+Whatever the ending, those who wait for this Kustomization are woken, and the due index gets its next time.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from penstock.core.errors import Conflict, PenstockError, Transient
+from penstock.core.health.gate import success_message
+from penstock.core.messages import Outgoing, ReconcileDue
+from penstock.core.reconcile.plan import Action, Change
+from penstock.core.records import KustomizationStatus
+from penstock.stages.reconcile import health
+from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, save_status
+from penstock.stages.reconcile.execute import ApplyFailed, Done
+from penstock.stages.reconcile.ledger import digest_of, store_ledger
+from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions, with_history
+from penstock.stages.reconcile.source import Source
+from penstock.stages.reconcile.target import Target
+from penstock.stages.reconcile.waits import unready_dependencies, waiting_for
+
+LONGEST_BACKOFF = 60.0
+VERIFY_AFTER = 600.0
+"""Seconds after which a run verifies what it did over an expired Lease: longer than any function may run."""
+
+
+def finished(attempt: Attempt, source: Source, target: Target, done: Done, checked: health.Checked) -> list[Outgoing]:
+    """Everything was applied; health passed, failed, or is still being waited for."""
+    planned, verdict = done.planned, checked.verdict
+    status = replace(
+        attempt.status,
+        waiting_for=planned.held_for,
+        inventory=done.inventory.ids(),
+        inventory_digest=digest_of(done.inventory),
+        pending={},
+    )
+    now, retry = attempt.now(), attempt.kustomization.effective_retry_interval.total_seconds()
+    due = now.timestamp() + retry
+    messages = _change_events(attempt, done.changes)
+    outcome = "ReconciliationSucceeded"
+    if not verdict.done:
+        status, due, more = _still_waiting(attempt, status, source, checked)
+        messages += more
+        outcome = "Progressing"
+    elif not verdict.passed:
+        said = Said(ready="False", reason="HealthCheckFailed", message=health.failure(checked), healthy="False")
+        status, outcome = with_conditions(status, said, now), said.reason
+        messages += _failure_event(attempt, said, source.revision)
+    elif planned.stop is not None:
+        said = Said(ready="False", reason="PruneStopped", message=planned.why_held)
+        status, outcome = with_conditions(status, said, now), said.reason
+        messages += _failure_event(attempt, said, source.revision)
+    else:
+        message = f"Applied revision: {source.revision}" + (f"; {planned.why_held}" if planned.why_held else "")
+        said = Said(ready="True", reason=outcome, message=message, healthy="True" if checked.checked else "")
+        status = with_conditions(replace(status, last_applied_revision=source.revision), said, now)
+        due = now.timestamp() + (BACKSTOP if planned.held else _jittered(attempt))
+        messages += _recovery_event(attempt, checked, done, source.revision)
+    if verdict.done:
+        took = now - attempt.started
+        status = with_history(status, digest=planned.rendered.digest, outcome=outcome, moment=now, took=took)
+    _store(attempt, target, done, status, due)
+    if verdict.done:
+        _answer(attempt, status)
+    return messages + _after_run(attempt, done)
+
+
+def waits_for_dependencies(attempt: Attempt, source: Source, waiting: Mapping[str, str]) -> list[Outgoing]:
+    """Nothing was applied: the end of a dependency's run wakes this one again; a backstop stands in the due index."""
+    message = "Dependencies do not meet ready condition: " + "; ".join(waiting.values())
+    said = Said(ready="False", reason="DependencyNotReady", message=message)
+    before = attempt.status
+    status = with_conditions(replace(before, waiting_for=tuple(sorted(waiting))), said, attempt.now())
+    save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
+    messages = wake(attempt)
+    if before.waiting_for != status.waiting_for:
+        messages.append(event(attempt, "info", said.reason, message))
+    if not unready_dependencies(attempt, source):  # it became ready between the look and the record
+        messages.append(_self(attempt, "dependency"))
+    return messages
+
+
+def failed(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
+    """The attempt failed: said once, tried again after retryInterval, a passing trouble sooner."""
+    done: Sequence[Change] = error.done if isinstance(error, ApplyFailed) else ()
+    cause = error.cause if isinstance(error, ApplyFailed) else error
+    said = Said(ready="False", reason=_reason(cause), message=str(error))
+    status = with_conditions(replace(attempt.status, pending={}), said, attempt.now())
+    revision = status.last_attempted_revision
+    took = attempt.now() - attempt.started
+    status = with_history(status, digest="", outcome=said.reason, moment=attempt.now(), took=took)
+    retry = attempt.kustomization.effective_retry_interval.total_seconds()
+    messages = _change_events(attempt, done) + _failure_event(attempt, said, revision)
+    try:
+        current = _with_newest_inventory(attempt, status)
+        save_status(attempt, current, due=attempt.now().timestamp() + retry)
+    except Conflict:
+        return superseded(attempt)
+    if isinstance(cause, Transient):
+        messages.append(_self(attempt, "retry", delay=_backoff(attempt, cause, status)))
+    _answer(attempt, status)
+    return messages + wake(attempt)
+
+
+def superseded(attempt: Attempt) -> list[Outgoing]:
+    """A newer revision, or somebody else's write, came in between: look again at the newest."""
+    return [_self(attempt, "again", delay=0.2)]
+
+
+def _store(attempt: Attempt, target: Target, done: Done, status: KustomizationStatus, due: float) -> None:
+    """Status first, then the object that kubectl shows; who was overtaken leaves both to the newer run."""
+    inventory = replace(done.inventory, revision=status.last_attempted_revision, observation=status.observation)
+    try:
+        save_status(attempt, status, due=due)
+        store_ledger(target.keeper, attempt, done.ledger, inventory, shown(status, suspended=False))
+    except Conflict:
+        attempt.deps.telemetry.record("overtaken", stage="reconcile", cluster=attempt.cluster, name=attempt.ref)
+
+
+def _with_newest_inventory(attempt: Attempt, status: KustomizationStatus) -> KustomizationStatus:
+    """The inventory's copy as the run last wrote it: a failure must not forget the union."""
+    message = attempt.message
+    known = load_status(attempt.deps, message.cluster, message.namespace, message.name)
+    return replace(status, inventory=known.inventory, inventory_digest=known.inventory_digest)
+
+
+def _still_waiting(
+    attempt: Attempt, status: KustomizationStatus, source: Source, checked: health.Checked
+) -> tuple[KustomizationStatus, float, list[Outgoing]]:
+    now = attempt.now()
+    waiting = checked.verdict.waiting
+    message = f"Running health checks for revision {source.revision}: waiting for {', '.join(map(str, waiting[:5]))}"
+    said = Said(ready="Unknown", reason="Progressing", message=message, healthy="Unknown")
+    pending = {
+        "revision": source.revision,
+        "started": checked.deadline - attempt.kustomization.effective_timeout.total_seconds(),
+        "deadline": checked.deadline,
+    }
+    status = with_conditions(replace(status, pending=pending), said, now)
+    delay = health.continuation_delay(status, now.timestamp())
+    return status, now.timestamp() + BACKSTOP, [_self(attempt, "health", delay=delay)]
+
+
+def _after_run(attempt: Attempt, done: Done) -> list[Outgoing]:
+    messages = wake(attempt)
+    if done.again or (done.planned.held and not done.planned.ledger.trusted):
+        messages.append(_self(attempt, "again"))
+    if done.verify:
+        messages.append(_self(attempt, "verify", delay=VERIFY_AFTER))
+    return messages
+
+
+def wake(attempt: Attempt) -> list[Outgoing]:
+    """Those who wait for this Kustomization look again."""
+    messages = []
+    for name in waiting_for(attempt):
+        namespace, _, leaf = name.partition("/")
+        due = ReconcileDue(cluster=attempt.cluster, kind=KIND, namespace=namespace, name=leaf, why="dependency")
+        messages.append(Outgoing(message=due))
+    return messages
+
+
+def _self(attempt: Attempt, why: str, *, delay: float = 0.0) -> Outgoing:
+    message = attempt.message
+    due = ReconcileDue(
+        cluster=message.cluster,
+        kind=KIND,
+        namespace=message.namespace,
+        name=message.name,
+        why=why,
+        request=message.request,
+    )
+    return Outgoing(message=due, delay=delay)
+
+
+def _change_events(attempt: Attempt, changes: Sequence[Change]) -> list[Outgoing]:
+    lines = change_lines(changes)
+    if not lines:
+        return []
+    once = ",".join(sorted(str((c.live or {}).get("metadata", {}).get("resourceVersion", "")) for c in changes))
+    return [event(attempt, "info", "Progressing", lines, once=once)]
+
+
+def _failure_event(attempt: Attempt, said: Said, revision: str) -> list[Outgoing]:
+    """One event a failure: again only when its words or the revision change."""
+    before = attempt.status.condition("Ready")
+    known = before is not None and (before.status, before.reason, before.message) == (
+        "False",
+        said.reason,
+        said.message,
+    )
+    if known and _last_failed_revision(attempt) == revision:
+        return []
+    since = before.since if before else ""
+    return [event(attempt, "error", said.reason, said.message, once=since)]
+
+
+def _last_failed_revision(attempt: Attempt) -> str:
+    newest = attempt.status.history[0] if attempt.status.history else {}
+    return str((newest.get("metadata") or {}).get("revision", ""))
+
+
+def _recovery_event(attempt: Attempt, checked: health.Checked, done: Done, revision: str) -> list[Outgoing]:
+    """Said where health is news: it was not healthy before, or something changed."""
+    before = attempt.status.condition("Ready")
+    failed_before = before is not None and before.status == "False" and before.reason != "DependencyNotReady"
+    wrote = any(c.action in (Action.CREATED, Action.CONFIGURED) for c in done.changes)
+    if failed_before:
+        text = f"Applied revision: {revision}"
+        since = before.since if before else ""
+        return [event(attempt, "info", "ReconciliationSucceeded", text, once=since)]
+    if checked.checked and (wrote or attempt.status.pending):
+        return [event(attempt, "info", "Progressing", success_message(checked.elapsed))]
+    return []
+
+
+def _answer(attempt: Attempt, status: KustomizationStatus) -> None:
+    """Write down the outcome for whoever asked for this run through the api."""
+    request, ready = attempt.message.request, status.condition("Ready")
+    if request and ready is not None:
+        value = {
+            "format": 1,
+            "ready": ready.status,
+            "reason": ready.reason,
+            "message": ready.message,
+            "revision": status.last_attempted_revision,
+        }
+        attempt.deps.state.put(f"request/{request}", value, expected=None)
+
+
+def _reason(error: PenstockError) -> str:
+    return error.reason or "ReconciliationFailed"
+
+
+def _backoff(attempt: Attempt, error: Transient, status: KustomizationStatus) -> float:
+    """1, 2, 4 … seconds while the same trouble goes on, or what the other side asked for."""
+    newest = status.history[0] if status.history else {}
+    times = min(int(newest.get("totalReconciliations", 1)), 7)
+    retry = attempt.kustomization.effective_retry_interval.total_seconds()
+    return max(error.retry_after or 0.0, min(2.0 ** (times - 1), LONGEST_BACKOFF, retry))
+
+
+def _jittered(attempt: Attempt) -> float:
+    """The interval, 5 % earlier or later: always the same for one Kustomization, spread over all of them."""
+    seed = hashlib.sha256(str(attempt.owner).encode()).digest()
+    share = int.from_bytes(seed[:4], "big") / 2**32
+    return attempt.kustomization.interval.total_seconds() * (0.95 + 0.1 * share)

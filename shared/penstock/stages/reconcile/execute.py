@@ -1,0 +1,133 @@
+"""Carrying out a plan under the Lease: union inventory, apply, prune, shrunk inventory."""
+
+from dataclasses import dataclass, replace
+
+from penstock.core.errors import Conflict, PenstockError, Terminal
+from penstock.core.reconcile.inventory import Inventory
+from penstock.core.reconcile.plan import Action, Change, kept_entries
+from penstock.core.records import approval_key
+from penstock.core.resources import Gvk, ObjectRef
+from penstock.stages.reconcile import lease
+from penstock.stages.reconcile.apply import Writer, apply_all, prune_all
+from penstock.stages.reconcile.attempt import Attempt, save_status
+from penstock.stages.reconcile.children import source_known
+from penstock.stages.reconcile.ledger import Ledger, digest_of, store_ledger, union
+from penstock.stages.reconcile.outcome import BACKSTOP, shown
+from penstock.stages.reconcile.planning import Planned
+from penstock.stages.reconcile.source import Source
+from penstock.stages.reconcile.target import Target
+
+NAMESPACE = Gvk(version="v1", kind="Namespace")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """What a run did: ``changes`` with the API server's answers; ``inventory``: what it must hold from now on.
+
+    ``again``: another run was asked for meanwhile, or an expired Lease was taken over and wants verifying.
+    """
+
+    planned: Planned
+    ledger: Ledger
+    inventory: Inventory
+    changes: tuple[Change, ...] = ()
+    again: bool = False
+    verify: bool = False
+
+
+class ApplyFailed(Terminal):
+    """Some of a plan was done, and then something was refused. ``done``: what was."""
+
+    def __init__(self, error: PenstockError, done: tuple[Change, ...]) -> None:
+        super().__init__(str(error), reason=error.reason)
+        self.cause, self.done = error, done
+
+
+def unchanged(planned: Planned) -> Done:
+    """A run that has nothing to write."""
+    inventory = _after(planned, ())
+    return Done(planned=planned, ledger=planned.ledger, inventory=inventory, changes=planned.changes.changes)
+
+
+def execute(attempt: Attempt, source: Source, target: Target, planned: Planned) -> Done:
+    """Apply, then prune. Raises Conflict where a newer revision is there, ApplyFailed with what was done."""
+    deps = attempt.deps
+    claim = lease.acquire(target.keeper, attempt.owner, deps.clock.new_id(), deps.clock)
+    again = False
+    try:
+        if not source_known(attempt, source):
+            raise Conflict(f"{source.ref} has a newer revision")
+        done = _under_lease(attempt, source, target, planned, claim)
+    finally:
+        again = lease.release(target.keeper, claim)
+    return replace(done, again=again, verify=claim.taken_over)
+
+
+def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Planned, claim: lease.Claim) -> Done:
+    writer = Writer(cluster=target.cluster, clock=attempt.deps.clock, claim=claim, force=attempt.kustomization.force)
+    ledger = _store_union(attempt, source, target, planned)
+    _make_namespaces(target, planned)
+    applied = apply_all(writer, planned.changes)
+    _tell(attempt, applied.changes)
+    if applied.failed is not None:
+        raise ApplyFailed(applied.failed, applied.changes)
+    pruned, failed = prune_all(writer, planned.changes.deletions)
+    _tell(attempt, tuple(pruned))
+    inventory = _after(planned, tuple(change.ref for change, _ in failed))
+    inventory = replace(inventory, revision=source.revision, observation=source.observation)
+    if inventory.entries != ledger.inventory.entries:
+        status = replace(attempt.status, inventory=inventory.ids(), inventory_digest=digest_of(inventory))
+        save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
+        ledger = store_ledger(target.keeper, attempt, ledger, inventory, shown(attempt.status, suspended=False))
+    if failed:
+        told = ";".join(f"{change.ref}: {error}" for change, error in failed[:5])
+        raise ApplyFailed(Terminal(f"delete failed, errors: {told}", reason="PruneFailed"), (*applied.changes, *pruned))
+    if pruned:
+        message = attempt.message
+        attempt.deps.state.delete(approval_key(message.cluster, message.namespace, message.name), expected=None)
+    return Done(planned=planned, ledger=ledger, inventory=inventory, changes=(*applied.changes, *pruned))
+
+
+def _store_union(attempt: Attempt, source: Source, target: Target, planned: Planned) -> Ledger:
+    """The inventory holds everything that is about to exist, before any of it does: a kill orphans nothing."""
+    ledger = planned.ledger
+    before = union(ledger, planned.wanted)
+    if before.entries == ledger.inventory.entries and ledger.trusted and ledger.inventory.resource_version:
+        return ledger
+    before = replace(before, revision=source.revision, observation=source.observation)
+    status = replace(attempt.status, inventory=before.ids(), inventory_digest=digest_of(before))
+    save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
+    return store_ledger(target.keeper, attempt, ledger, before, shown(attempt.status, suspended=False))
+
+
+def _after(planned: Planned, undeleted: tuple[ObjectRef, ...]) -> Inventory:
+    """What is rendered, plus what should be gone and isn't (yet)."""
+    known = planned.ledger.inventory.entries
+    kept = {ref: known[ref] for ref in (*planned.held, *undeleted) if ref in known}
+    kept |= kept_entries(planned.changes.changes, known)
+    return replace(planned.ledger.inventory, entries={**kept, **planned.wanted})
+
+
+def _make_namespaces(target: Target, planned: Planned) -> None:
+    """Namespaces that Flux's own manifests would have made: others live in them, so they must exist."""
+    for manifest in planned.rendered.parts.namespaces:
+        name = manifest["metadata"]["name"]
+        if target.cluster.get(NAMESPACE, "", name) is None:
+            try:
+                target.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+            except Conflict:
+                continue  # somebody was quicker
+
+
+def _tell(attempt: Attempt, changes: tuple[Change, ...]) -> None:
+    for change in changes:
+        if change.action in (Action.CREATED, Action.CONFIGURED, Action.DELETED):
+            attempt.deps.telemetry.record(
+                "object " + change.action.value,
+                stage="reconcile",
+                cluster=attempt.cluster,
+                kustomization=attempt.ref,
+                object=str(change.ref),
+                fields=", ".join(change.paths[:5]),
+                trace=attempt.deps.trace,
+            )

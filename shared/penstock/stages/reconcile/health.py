@@ -1,0 +1,158 @@
+"""The health check of a run: watched for a bounded time, then left to a continuation.
+
+No invocation sleeps through a rollout: after ``SLICE`` seconds it publishes itself again, later each time, until the
+Kustomization's timeout. The continuation looks at the newest state, so a new revision supersedes a waiting one.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from penstock.core.errors import NotFound, Refused
+from penstock.core.flux.kustomization import API_GROUP
+from penstock.core.health.facts import Health, Status
+from penstock.core.health.gate import (
+    Verdict,
+    failure_message,
+    jobs_with_ttl,
+    judge,
+    to_wait_for,
+    unsupported_among,
+)
+from penstock.core.health.status import assess
+from penstock.core.reconcile.render import Rendered
+from penstock.core.records import KustomizationStatus
+from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of, ref_of
+from penstock.ports.cluster import Cluster
+from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, objects
+
+SLICE = 4.0
+FIRST_LOOK = 0.15
+LONGEST_PAUSE = 15.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HealthFacts:
+    """What the check starts from: the render, the API server's last word on each object, where a watch starts."""
+
+    rendered: Rendered
+    last: Mapping[ObjectRef, Manifest]
+    watch_from: Mapping[Gvk, str]
+    selector: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """``verdict``: how it stands; ``checked``: how many objects; ``elapsed``: since the check began."""
+
+    verdict: Verdict
+    checked: int
+    elapsed: timedelta
+    deadline: float
+
+
+def check_health(attempt: Attempt, cluster: Cluster, facts: HealthFacts) -> Checked:
+    """Wait, for at most SLICE seconds, until everything that the Kustomization waits for has come to an end.
+
+    Raises NotFound (``UnsupportedKind``) where it waits for an object that this release can't judge.
+    """
+    rendered = facts.rendered
+    covered = (*rendered.apply, *rendered.parts.interpreted, *(m for m, _ in rendered.parts.unsupported))
+    wanted = to_wait_for(attempt.kustomization, (ref_of(m) for m in covered))
+    unsupported = unsupported_among(wanted, (m for m, _ in rendered.parts.unsupported))
+    if unsupported:
+        raise NotFound(
+            f"{', '.join(map(str, unsupported[:5]))}: this kind is not supported yet, so its health is not known",
+            reason="UnsupportedKind",
+        )
+    started, deadline = _times(attempt)
+    known: dict[ObjectRef, Health | None] = dict.fromkeys(wanted)
+    for ref in wanted:
+        known[ref] = _first_look(attempt, ref, facts)
+    ttl = jobs_with_ttl(rendered.apply)
+    end = attempt.deps.clock.monotonic() + SLICE
+    pause = FIRST_LOOK
+    while True:
+        expired = attempt.now().timestamp() >= deadline
+        verdict = judge(known, expired=expired, ttl_jobs=ttl)
+        left = end - attempt.deps.clock.monotonic()
+        if verdict.done or left <= 0:
+            elapsed = timedelta(seconds=max(0.0, attempt.now().timestamp() - started))
+            return Checked(verdict=verdict, checked=len(wanted), elapsed=elapsed, deadline=deadline)
+        attempt.deps.clock.sleep(min(pause, left))
+        pause = min(pause * 1.5, 1.0)
+        _look_again(attempt, cluster, facts, known, verdict.waiting)
+
+
+def failure(checked: Checked) -> str:
+    """The Ready message of a check that did not pass."""
+    return failure_message(checked.verdict.problem, checked.elapsed)
+
+
+def continuation_delay(status: KustomizationStatus, now: float) -> float:
+    """Seconds until the next look: a quarter of the time waited so far, between 1 and LONGEST_PAUSE."""
+    waited = now - float(status.pending.get("started", now))
+    return min(max(waited / 4, 1.0), LONGEST_PAUSE)
+
+
+def _times(attempt: Attempt) -> tuple[float, float]:
+    """When this check began and must end (POSIX seconds): kept over continuations of the same revision."""
+    pending = attempt.status.pending
+    now = attempt.started.timestamp()
+    if pending and pending.get("revision") == attempt.status.last_attempted_revision:
+        return float(pending["started"]), float(pending["deadline"])
+    return now, now + attempt.kustomization.effective_timeout.total_seconds()
+
+
+def _first_look(attempt: Attempt, ref: ObjectRef, facts: HealthFacts) -> Health | None:
+    if ref.group.endswith(".fluxcd.io"):
+        return _own_status(attempt, ref)
+    return assess(facts.last[ref]) if ref in facts.last else None
+
+
+def _own_status(attempt: Attempt, ref: ObjectRef) -> Health:
+    """The health of a Flux object is the plane's own status."""
+    if (ref.group, ref.kind) != (API_GROUP, KIND):
+        return Health(status=Status.CURRENT)
+    status = load_status(attempt.deps, attempt.cluster, ref.namespace, ref.name)
+    record = objects(attempt.deps, attempt.cluster, KIND).get(f"{ref.namespace}/{ref.name}")
+    if record is None:
+        return Health(status=Status.NOT_FOUND, message="Resource not found")
+    if status.ready() and status.observed_generation == record.generation:
+        return Health(status=Status.CURRENT)
+    ready = status.condition("Ready")
+    return Health(status=Status.IN_PROGRESS, message=ready.message if ready else "waiting to be reconciled")
+
+
+def _look_again(
+    attempt: Attempt,
+    cluster: Cluster,
+    facts: HealthFacts,
+    known: dict[ObjectRef, Health | None],
+    waiting: Sequence[ObjectRef],
+) -> None:
+    versions = {ref_of(m): gvk_of(m).version for m in facts.rendered.apply}
+    groups: dict[Gvk, list[ObjectRef]] = defaultdict(list)
+    for ref in waiting:
+        if ref.group.endswith(".fluxcd.io"):
+            known[ref] = _own_status(attempt, ref)
+            continue
+        served = cluster.resource_type(ref.group, ref.kind, versions.get(ref, ""))
+        if served is not None:
+            groups[served.gvk].append(ref)
+    for gvk, refs in groups.items():
+        known.update(_read_group(cluster, gvk, refs, facts.selector))
+
+
+def _read_group(cluster: Cluster, gvk: Gvk, refs: Sequence[ObjectRef], selector: str) -> dict[ObjectRef, Health | None]:
+    """One LIST for several objects of a kind, a GET for one."""
+    found: dict[ObjectRef, Manifest] = {}
+    if len(refs) > 1:
+        try:
+            items = cluster.list(gvk, label_selector=selector).items
+            typed = ({"apiVersion": gvk.api_version, "kind": gvk.kind, **item} for item in items)
+            found = {ref_of(item): item for item in typed}
+        except (Refused, NotFound):
+            found = {}
+    return {ref: assess(found[ref] if ref in found else cluster.get(gvk, ref.namespace, ref.name)) for ref in refs}

@@ -1,0 +1,126 @@
+"""Overlapping runs of one Kustomization: bounded, and always converging.
+
+A Lease in penstock-system, one per Kustomization. Kubernetes checks no fencing tokens, so the claim is only this:
+whoever holds it writes until shortly before its end by the monotonic clock; who finds it held marks it ``again`` and
+goes away, and the holder publishes itself again when it sees the mark on release.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from penstock.core.errors import Conflict, Refused, Transient
+from penstock.core.reconcile.inventory import NAMESPACE, Owner, inventory_name
+from penstock.core.resources import Gvk, Manifest
+from penstock.ports.clock import Clock
+from penstock.ports.cluster import Cluster
+from penstock.stages.reconcile.home import create_at_home
+
+GVK = Gvk(group="coordination.k8s.io", version="v1", kind="Lease")
+SECONDS = 600
+MARGIN = 30.0
+AGAIN = "penstock.dev/again"
+OWNER = "penstock.dev/owner"
+
+
+class Held(Transient):
+    """Somebody else is at it; the Lease is marked, so that they look again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A Lease that we hold. ``deadline``: monotonic; ``taken_over``: its last holder never released it."""
+
+    manifest: Manifest
+    holder: str
+    deadline: float
+    taken_over: bool = False
+
+    def check(self, clock: Clock) -> None:
+        """Raise Transient when there is no time left for another write."""
+        if clock.monotonic() > self.deadline:
+            raise Transient("the lease is about to end: the rest is left to the next run")
+
+
+def acquire(cluster: Cluster, owner: Owner, holder: str, clock: Clock) -> Claim:
+    """Take the Lease. Raises Held where somebody has it, Refused (``OwnedByOther``) where another plane does."""
+    for _ in range(5):
+        started = clock.monotonic()
+        current = cluster.get(GVK, NAMESPACE, inventory_name(owner.namespace, owner.name))
+        if current is not None:
+            refuse_other_owner(current, owner)
+        held_by_other = current is not None and _held(current, holder, clock.now())
+        try:
+            if held_by_other and current is not None:
+                cluster.replace(_marked(current))
+                raise Held(f"another run of {owner.namespace}/{owner.name} is at work; it will look again")
+            wanted = _lease(owner, holder, clock.now(), current)
+            taken = create_at_home(cluster, wanted) if current is None else cluster.replace(wanted)
+        except Conflict:
+            continue
+        taken_over = current is not None and bool((current.get("spec") or {}).get("holderIdentity"))
+        return Claim(manifest=taken, holder=holder, deadline=started + SECONDS - MARGIN, taken_over=taken_over)
+    raise Held(f"the lease of {owner.namespace}/{owner.name} changes hands all the time")
+
+
+def release(cluster: Cluster, claim: Claim) -> bool:
+    """Give it back; whether somebody asked for another run meanwhile."""
+    current = claim.manifest
+    for _ in range(5):
+        try:
+            cluster.replace(_released(current))
+        except Conflict:
+            name = current["metadata"]["name"]
+            found = cluster.get(GVK, NAMESPACE, name)
+            if found is None or (found.get("spec") or {}).get("holderIdentity") != claim.holder:
+                return True  # somebody took over: let a fresh run verify
+            current = found
+        else:
+            return AGAIN in (current["metadata"].get("annotations") or {})
+    return True
+
+
+def refuse_other_owner(manifest: Manifest, owner: Owner) -> None:
+    """Raise Refused (``OwnedByOther``) where an inventory or a Lease names another owner than us."""
+    annotations = manifest["metadata"].get("annotations") or {}
+    other = annotations.get(OWNER) or (manifest.get("data") or {}).get("owner", "")
+    if other != str(owner):
+        raise Refused(
+            f"Kustomization {owner.namespace}/{owner.name} of this cluster is owned by {other or 'nobody known'}, "
+            f"not by {owner}: nothing is written until it is adopted",
+            reason="OwnedByOther",
+        )
+
+
+def _held(lease: Manifest, holder: str, now: datetime) -> bool:
+    spec = lease.get("spec") or {}
+    if spec.get("holderIdentity") in (None, "", holder):
+        return False
+    renewed = datetime.fromisoformat(str(spec.get("renewTime")))
+    return now < renewed + timedelta(seconds=int(spec.get("leaseDurationSeconds") or SECONDS))
+
+
+def _lease(owner: Owner, holder: str, now: datetime, current: Manifest | None) -> Manifest:
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    metadata: Manifest = {
+        "name": inventory_name(owner.namespace, owner.name),
+        "namespace": NAMESPACE,
+        "annotations": {OWNER: str(owner)},
+        "labels": {"app.kubernetes.io/managed-by": "penstock"},
+    }
+    if current is not None:
+        metadata["resourceVersion"] = current["metadata"]["resourceVersion"]
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": SECONDS, "acquireTime": stamp, "renewTime": stamp}
+    return {"apiVersion": GVK.api_version, "kind": GVK.kind, "metadata": metadata, "spec": spec}
+
+
+def _marked(lease: Manifest) -> Manifest:
+    metadata = lease["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), AGAIN: "true"}
+    return {**lease, "metadata": {**metadata, "annotations": annotations}}
+
+
+def _released(lease: Manifest) -> Manifest:
+    metadata = lease["metadata"]
+    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != AGAIN}
+    spec = {**lease["spec"], "holderIdentity": ""}
+    return {**lease, "metadata": {**metadata, "annotations": annotations}, "spec": spec}

@@ -1,0 +1,114 @@
+"""One reconcile from the wake-up to the last message. Each step's module says what it does; this is their order."""
+
+from dataclasses import replace
+
+from penstock.core.errors import Conflict, PenstockError
+from penstock.core.messages import Outgoing, ReconcileDue
+from penstock.core.reconcile.inventory import entry_texts
+from penstock.core.reconcile.plan import Action
+from penstock.core.reconcile.render import Rendered, render
+from penstock.core.resources import Manifest, ObjectRef, ref_of
+from penstock.ports.deps import Deps
+from penstock.stages.reconcile import endings, lease
+from penstock.stages.reconcile.attempt import Attempt, open_attempt, save_status
+from penstock.stages.reconcile.children import check_children, store_children
+from penstock.stages.reconcile.context import gather
+from penstock.stages.reconcile.credentials import copy_credentials
+from penstock.stages.reconcile.execute import Done, execute, unchanged
+from penstock.stages.reconcile.health import HealthFacts, check_health
+from penstock.stages.reconcile.live import owner_selector
+from penstock.stages.reconcile.outcome import BACKSTOP
+from penstock.stages.reconcile.planning import Planned, make_plan
+from penstock.stages.reconcile.removal import remove
+from penstock.stages.reconcile.source import Source, open_source
+from penstock.stages.reconcile.target import Target, open_target
+from penstock.stages.reconcile.waits import suspended, unready_dependencies
+
+
+def run(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
+    """Reconcile the Kustomization that a message names; the messages that this causes.
+
+    What fails is written to the status, said in an event, and tried again when it is due: only what is nobody's
+    fault but the program's own is raised.
+    """
+    attempt = open_attempt(message, deps)
+    if attempt is None or suspended(attempt):
+        return []
+    try:
+        return remove(attempt) if attempt.record.tombstone else _reconcile(attempt)
+    except lease.Held:
+        return []  # the holder sees the mark and publishes
+    except PenstockError as error:
+        return endings.failed(attempt, error)
+
+
+def _reconcile(attempt: Attempt) -> list[Outgoing]:
+    source = open_source(attempt)
+    attempt = replace(attempt, status=replace(attempt.status, last_attempted_revision=source.revision))
+    waiting = unready_dependencies(attempt, source)
+    try:
+        rendered = render(attempt.kustomization, source.tree, gather(attempt))
+        check_children(attempt, rendered.parts.interpreted)
+    except PenstockError:
+        if waiting:
+            return endings.waits_for_dependencies(attempt, source, waiting)
+        raise
+    attempt = _record_render(attempt, source, rendered)
+    if waiting:
+        return endings.waits_for_dependencies(attempt, source, waiting)
+    target = open_target(attempt)
+    planned = make_plan(attempt, source, rendered, target)
+    try:
+        done = _carry_out(attempt, source, target, planned)
+    except Conflict:
+        return endings.superseded(attempt)
+    messages = store_children(attempt, source, planned.rendered.parts.interpreted)
+    messages += copy_credentials(attempt, _secrets(planned.rendered))
+    checked = check_health(attempt, target.cluster, _facts(attempt, planned, done))
+    return messages + endings.finished(attempt, source, target, done, checked)
+
+
+def _record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attempt:
+    """Write down what this revision renders to, before anything is applied: others must know what has moved."""
+    status = replace(
+        attempt.status,
+        rendered=entry_texts(rendered.versions()),
+        rendered_revision=source.revision,
+        observation=source.observation,
+        inputs=rendered.inputs,
+        inputs_digest=rendered.inputs_digest,
+        observed_generation=attempt.record.generation,
+        summary=rendered.summary(),
+    )
+    if status != attempt.status:
+        save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
+    return replace(attempt, status=status)
+
+
+def _carry_out(attempt: Attempt, source: Source, target: Target, planned: Planned) -> Done:
+    """Apply and prune under the Lease; without a write to make, without one."""
+    needs = planned.changes.writes or planned.rendered.parts.namespaces
+    settled = planned.ledger.trusted and set(planned.wanted) <= set(planned.ledger.inventory.entries)
+    if not needs and settled:
+        return unchanged(planned)
+    return execute(attempt, source, target, planned)
+
+
+def _facts(attempt: Attempt, planned: Planned, done: Done) -> HealthFacts:
+    last: dict[ObjectRef, Manifest] = {ref: live for ref, live in planned.live.objects.items() if live is not None}
+    last |= {c.ref: c.live for c in done.changes if c.live is not None and c.action is not Action.DELETED}
+    return HealthFacts(
+        rendered=planned.rendered,
+        last=last,
+        watch_from=planned.live.watch_from,
+        selector=owner_selector(attempt.message.namespace, attempt.message.name),
+    )
+
+
+def _secrets(rendered: Rendered) -> dict[str, Manifest]:
+    found = {}
+    for manifest in rendered.apply:
+        ref = ref_of(manifest)
+        if (ref.group, ref.kind) == ("", "Secret"):
+            found[f"{ref.namespace}/{ref.name}"] = manifest
+    return found

@@ -1,0 +1,126 @@
+"""What a run has to wait for, and who waits for it. Waiting is not running: the other's end wakes."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from penstock.core.flux.kustomization import parse_kustomization
+from penstock.core.reconcile.inventory import parse_object_id
+from penstock.core.records import KustomizationStatus, ObjectRecord, SourceStatus
+from penstock.core.resources import ObjectRef
+from penstock.core.sources.wakeups import derived_revision, source_key
+from penstock.stages.reconcile.attempt import KIND, Attempt, objects, statuses
+from penstock.stages.reconcile.source import Source
+
+
+def unready_dependencies(attempt: Attempt, source: Source) -> dict[str, str]:
+    """``namespace/name`` of each dependency that is not ready with these inputs, and why (flux-core §2.4)."""
+    if not attempt.kustomization.depends_on:
+        return {}
+    records, known = objects(attempt.deps, attempt.cluster, KIND), statuses(attempt.deps, attempt.cluster)
+    waiting: dict[str, str] = {}
+    for dependency in attempt.kustomization.depends_on:
+        name = f"{dependency.namespace}/{dependency.name}"
+        record = records.get(name)
+        if record is None or record.tombstone:
+            waiting[name] = f"dependency '{name}' not found"
+        elif problem := _not_ready(record, known.get(name), source):
+            waiting[name] = f"dependency '{name}' {problem}"
+    cycle = _cycle(attempt.ref, records)
+    if cycle and waiting:
+        return {name: f"circular dependency detected: {' -> '.join(cycle)}" for name in waiting}
+    return waiting
+
+
+def claimed_by_others(attempt: Attempt, source: Source) -> tuple[dict[ObjectRef, str], tuple[str, ...]]:
+    """Objects that other Kustomizations of the cluster rendered last; and those whose render is still due.
+
+    ``due``: they use the same source and what they read of it differs in this revision, but they have not rendered it
+    (or cannot): until they have, nothing may be deleted, since it may have moved to one of them.
+    """
+    claimed: dict[ObjectRef, str] = {}
+    due = []
+    records, known = objects(attempt.deps, attempt.cluster, KIND), statuses(attempt.deps, attempt.cluster)
+    for name, record in records.items():
+        if name == attempt.ref or record.tombstone:
+            continue
+        status = known.get(name, KustomizationStatus())
+        claimed.update({parse_object_id(text.rpartition("@")[0]): name for text in status.rendered})
+        if _uses(record, source) and not _suspended(record, status) and _render_due(record, status, source):
+            due.append(name)
+    return claimed, tuple(sorted(due))
+
+
+def suspended(attempt: Attempt) -> bool:
+    """Whether the manifest, or somebody through the plane, has switched reconciling off for now."""
+    if attempt.record.tombstone:
+        return False
+    held = attempt.status.suspension
+    over = held is not None and held.until and attempt.started >= datetime.fromisoformat(held.until)
+    return attempt.kustomization.suspend or (held is not None and not over)
+
+
+def waiting_for(attempt: Attempt) -> tuple[str, ...]:
+    """Who stands waiting for this Kustomization, and whose health check covers it: woken at the end of each run."""
+    known = statuses(attempt.deps, attempt.cluster)
+    found = {name for name, status in known.items() if attempt.ref in status.waiting_for}
+    parent = known.get(attempt.record.parent)
+    if parent is not None and parent.pending:
+        found.add(attempt.record.parent)
+    return tuple(sorted(found - {attempt.ref}))
+
+
+def _not_ready(record: ObjectRecord, status: KustomizationStatus | None, source: Source) -> str:
+    if status is None or not status.ready() or status.observed_generation != record.generation:
+        return "is not ready"
+    if not _uses(record, source):
+        return ""
+    at = derived_revision(status, SourceStatus(revision=source.revision), source.tree)
+    return "" if at == source.revision else "revision is not up to date"
+
+
+def _uses(record: ObjectRecord, source: Source) -> bool:
+    spec = record.document.get("spec") or {}
+    ref = spec.get("sourceRef") or {}
+    namespace = str(ref.get("namespace") or record.document["metadata"].get("namespace") or "")
+    mine = source_key(source.ref.kind, source.ref.namespace, source.ref.name)
+    return source_key(str(ref.get("kind")), namespace, str(ref.get("name"))) == mine
+
+
+def _suspended(record: ObjectRecord, status: KustomizationStatus) -> bool:
+    return bool((record.document.get("spec") or {}).get("suspend")) or status.suspension is not None
+
+
+def _render_due(record: ObjectRecord, status: KustomizationStatus, source: Source) -> bool:
+    if status.rendered_revision == source.revision and status.observed_generation == record.generation:
+        return False
+    if not status.inputs_digest:
+        return True
+    return status.inputs.digest(source.tree) != status.inputs_digest
+
+
+def _cycle(start: str, records: Mapping[str, ObjectRecord]) -> tuple[str, ...]:
+    """The dependency cycle through ``start``, or ()."""
+    trail = [start]
+    seen = {start}
+
+    def follow(name: str) -> bool:
+        for after in _dependencies(records.get(name)):
+            if after == start:
+                trail.append(after)
+                return True
+            if after not in seen:
+                seen.add(after)
+                trail.append(after)
+                if follow(after):
+                    return True
+                trail.pop()
+        return False
+
+    return tuple(trail) if follow(start) else ()
+
+
+def _dependencies(record: ObjectRecord | None) -> Iterable[str]:
+    if record is None:
+        return ()
+    parsed = parse_kustomization(record.document)
+    return tuple(f"{each.namespace}/{each.name}" for each in parsed.depends_on)
