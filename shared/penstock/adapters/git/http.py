@@ -52,7 +52,7 @@ class Response:
                 break
             size, self._left = size - len(part), self._left - len(part)
             if self._left < 0:
-                raise Refused("the answer is larger than a clone may be", reason=FAILED)
+                raise Refused("the answer is over the limit of a clone", reason=FAILED)
             parts.append(part)
         return b"".join(parts)
 

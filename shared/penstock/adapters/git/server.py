@@ -6,13 +6,14 @@ with a login, to whoever has it. Not for the internet.
 
 import shutil
 import subprocess
+import sys
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import unquote
 
 from penstock.core.errors import NotFound, Terminal
@@ -30,7 +31,7 @@ class GitServer:
             raise NotFound("git is not installed here: install it, then try again")
         self.root, self.git = Path(root), git
         handler = type("Handler", (_Handler,), {"served": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self.login = login
 
@@ -78,6 +79,13 @@ class GitServer:
             "GIT_CONFIG_KEY_1": "safe.directory",
             "GIT_CONFIG_VALUE_1": "*",
         }
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up are no news; whatever else goes wrong is."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

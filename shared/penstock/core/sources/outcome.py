@@ -1,0 +1,144 @@
+"""What a look at a source means: its new status, when to look again, and what people are told.
+
+Conditions, reasons and messages are Flux's (GitRepository status); people hear of a failure when it begins and when
+it ends, not at each retry.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from penstock.core.errors import PenstockError
+from penstock.core.records import Condition, SourceStatus
+
+SHORTEST_RETRY = 0.75
+BACKSTOP = 60.0
+"""Seconds after which an outcome is looked at again that may not have been announced (the process was killed)."""
+
+_JITTER = 0.05
+_SUBJECT_RUNES = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """One look at a source. ``key``: of its status record; ``generation``: of its document; ``now``: UTC."""
+
+    key: str
+    generation: int
+    now: datetime
+    interval: timedelta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Announcement:
+    """An event in the making. ``id``: the same each time that it is published."""
+
+    id: str
+    severity: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """``due``: POSIX seconds of the next look, None for never by itself; ``changed``: a new observation."""
+
+    status: SourceStatus
+    due: float | None
+    announcement: Announcement | None = None
+    changed: bool = False
+
+
+def stored(before: SourceStatus, look: Look, *, revision: str, artifact: str, message: str = "") -> Outcome:
+    """A successful look: the source is at ``revision``, its tree is ``artifact``.
+
+    ``message``: what a NewArtifact event says; "" where nobody looked at the commit.
+    """
+    changed = (revision, artifact) != (before.revision, before.artifact)
+    text = f"stored artifact for revision '{revision}'"
+    status = replace(
+        before,
+        revision=revision,
+        artifact=artifact,
+        observation=before.observation + changed,
+        generation=look.generation,
+        conditions=_conditions(before, look, (("Ready", "Succeeded", text), ("ArtifactInStorage", "Succeeded", text))),
+        last_checked=rfc3339(look.now),
+        error="",
+    )
+    announcement = None
+    if artifact != before.artifact:
+        announcement = _announce(status, look, severity="info", reason="NewArtifact", message=message or text)
+    elif before.error:
+        announcement = _announce(status, look, severity="info", reason="Succeeded", message=message or text)
+    due = look.now.timestamp() + _jittered(look)
+    return Outcome(status=status, due=due, announcement=announcement, changed=changed)
+
+
+def failed(before: SourceStatus, look: Look, error: PenstockError, *, stalled: bool) -> Outcome:
+    """A look that failed. ``stalled``: no retry can mend it, only a changed document.
+
+    What was stored before stays. The wait doubles: each retry comes after as long again as the failure has lasted.
+    """
+    message = str(error)
+    follow_up = ("Stalled", error.reason, message) if stalled else ("Reconciling", "ProgressingWithRetry", message)
+    kept = tuple((c.type, c.reason, c.message) for c in before.conditions if c.type == "ArtifactInStorage")
+    conditions = _conditions(before, look, (*kept, ("FetchFailed", error.reason, message), follow_up))
+    ready = _condition(before, look, ("Ready", "False", error.reason, message))
+    status = replace(
+        before,
+        generation=look.generation if stalled else before.generation,
+        conditions=(ready, *conditions),
+        last_checked=rfc3339(look.now),
+        error=error.reason,
+    )
+    announcement = None
+    if not before.error:
+        announcement = _announce(status, look, severity="error", reason=error.reason, message=message)
+    due = None if stalled else look.now.timestamp() + retry_delay(status, look)
+    return Outcome(status=status, due=due, announcement=announcement)
+
+
+def retry_delay(status: SourceStatus, look: Look) -> float:
+    """Seconds until a failing source is tried again: 0.75 at first, then doubling, at most its interval."""
+    ready = next(c for c in status.conditions if c.type == "Ready")
+    lasted = (look.now - datetime.fromisoformat(ready.since)).total_seconds()
+    return min(max(lasted, SHORTEST_RETRY), max(look.interval.total_seconds(), SHORTEST_RETRY))
+
+
+def new_artifact_message(subject: str) -> str:
+    """Flux's text, with the first line of the commit's message."""
+    shown = subject if len(subject) <= _SUBJECT_RUNES else subject[:_SUBJECT_RUNES] + "..."
+    return f"stored artifact for commit '{shown}'"
+
+
+def rfc3339(moment: datetime) -> str:
+    """A UTC time in whole seconds, as Kubernetes writes it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _conditions(before: SourceStatus, look: Look, positive: tuple[tuple[str, str, str], ...]) -> tuple[Condition, ...]:
+    return tuple(_condition(before, look, (kind, "True", reason, message)) for kind, reason, message in positive)
+
+
+def _condition(before: SourceStatus, look: Look, found: tuple[str, str, str, str]) -> Condition:
+    """``found``: type, status, reason, message."""
+    kind, status, reason, message = found
+    old = next((c for c in before.conditions if c.type == kind), None)
+    since = old.since if old is not None and old.status == status else rfc3339(look.now)
+    return Condition(
+        type=kind, status=status, reason=reason, message=message, since=since, observed_generation=look.generation
+    )
+
+
+def _announce(status: SourceStatus, look: Look, *, severity: str, reason: str, message: str) -> Announcement:
+    told = f"{look.key}\n{status.observation}\n{reason}\n{rfc3339(look.now)}"
+    return Announcement(
+        id=hashlib.sha256(told.encode()).hexdigest()[:32], severity=severity, reason=reason, message=message
+    )
+
+
+def _jittered(look: Look) -> float:
+    """The interval, up to 5 % more or less: by a hash, so that a fleet spreads and a test does not waver."""
+    number = int.from_bytes(hashlib.sha256(f"{look.key}{look.now.timestamp()}".encode()).digest()[:4], "big")
+    return look.interval.total_seconds() * (1 + _JITTER * (2 * number / 0xFFFFFFFF - 1))
