@@ -6,36 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.core.errors import Terminal
-from penstock.core.flux.plane import NAMESPACE, ClusterKubeConfig, Plane, parse_plane
+from penstock.core.flux.plane import NAMESPACE, ClusterKubeConfig, Plane
 from penstock.core.messages import PLANE
-from penstock.core.records import PLANE_KEY, PlaneRecord
 from penstock.core.secrets.names import secret_name
 from penstock.ports.cluster import Clusters
 from penstock.ports.secrets import Secrets
 from penstock.ports.state import State
 from penstock.wiring.settings import Settings
+from penstock.wiring.stored_plane import StoredPlane
 
 if TYPE_CHECKING:
     from penstock.adapters.cluster.clusters import Kubeconfig
-
-
-class StoredPlane:
-    """The Plane as the records have it now, parsed once per version."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._parsed: tuple[str, Plane] | None = None
-
-    def __call__(self) -> Plane | None:
-        """None before the first `penstock plane apply`."""
-        record = self._state.get(PLANE_KEY)
-        if record is None:
-            return None
-        parsed = self._parsed
-        if parsed is None or parsed[0] != record.version:
-            parsed = (record.version, parse_plane(PlaneRecord.from_value(record.value).document))
-            self._parsed = parsed
-        return parsed[1]
 
 
 def kube_clusters(settings: Settings, state: State, secrets: Secrets) -> Clusters:

@@ -91,7 +91,8 @@ def _timed(
         fields |= {"reason": outcome.reason, "error": outcome.error}
     if outcome.where:
         fields["where"] = outcome.where
-    deps.telemetry.record("stage finished", **fields)
+    if message is not None or outcome.published or outcome.error:  # a tick that found nothing is no news
+        deps.telemetry.record("stage finished", **fields)
     return outcome
 
 

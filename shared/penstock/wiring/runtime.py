@@ -77,9 +77,9 @@ class Runtime:
         return DulwichGit()
 
     def _notifier(self) -> Notifier:
-        from penstock.adapters.notifier.http import HttpNotifier  # noqa: PLC0415 - see above
+        from penstock.wiring.notifier import PolicyNotifier  # noqa: PLC0415 - see above
 
-        return HttpNotifier(self.settings.allowed_hosts)
+        return PolicyNotifier(self.settings.allowed_hosts, self.port("state"))
 
     def port(self, name: str) -> Any:
         """The adapter of a port, or the bus: made now, if it was not."""
