@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock.core.errors import InvalidDocument, NotFound, PenstockError, Refused, Terminal, Transient
 from penstock.core.http import HttpRequest, HttpResponse, problem
@@ -14,7 +14,7 @@ from penstock.core.pipeline import Stage
 from penstock.ports.bus import Bus
 from penstock.ports.deps import Deps
 from penstock.wiring.outcome import outcome_of
-from penstock.wiring.run import Publisher, stage_function
+from penstock.wiring.run import Publisher, stage_module
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response
@@ -57,10 +57,12 @@ def answer(stage: Stage, request: HttpRequest, deps: Deps, bus: Bus) -> HttpResp
     deps = replace(deps, trace=trace)
     fields: dict[str, str | float] = {"outcome": "done", "published": 0}
     try:
-        run: HttpStage = stage_function(stage.name)
+        module = stage_module(stage.name)
+        run: HttpStage = module.run
         response, messages = run(request, deps)
         publisher = Publisher(stage=stage, bus=bus, clock=deps.clock, trace=trace)
         fields["published"] = publisher.publish(messages)
+        response = _settled(module, request, response, deps)
     except Exception as error:  # noqa: BLE001 - the one place that maps every error to a status
         outcome = outcome_of(error, attempt=1)
         fields = {"outcome": "failed", "reason": outcome.reason, "error": outcome.error, "where": outcome.where}
@@ -75,6 +77,15 @@ def answer(stage: Stage, request: HttpRequest, deps: Deps, bus: Bus) -> HttpResp
         **fields,
     )
     return response
+
+
+def _settled(module: Any, request: HttpRequest, response: HttpResponse, deps: Deps) -> HttpResponse:
+    """A stage may have a ``settle`` that waits for what was just published; where that fails the answer stands."""
+    settle: Callable[[HttpRequest, HttpResponse, Deps], HttpResponse] | None = getattr(module, "settle", None)
+    try:
+        return settle(request, response, deps) if settle else response
+    except Transient:
+        return response
 
 
 def _refusal(stage: Stage, error: Exception) -> HttpResponse:

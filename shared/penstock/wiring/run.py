@@ -15,10 +15,9 @@ from penstock.wiring.outcome import Outcome, outcome_of
 from penstock.wiring.reports import failure_event, subject
 
 
-def stage_function(name: str) -> Callable[..., Any]:
-    """``penstock.stages.<name>.run``, imported now."""
-    run: Callable[..., Any] = importlib.import_module(f"penstock.stages.{name}").run
-    return run
+def stage_module(name: str) -> Any:
+    """``penstock.stages.<name>``, imported now."""
+    return importlib.import_module(f"penstock.stages.{name}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +54,11 @@ def run_message(stage: Stage, envelope: Envelope, deps: Deps, bus: Bus) -> Outco
     publisher = Publisher(stage=stage, bus=bus, clock=deps.clock, trace=trace)
     deps = replace(deps, trace=trace)
     outcome = _timed(
-        lambda: stage_function(stage.name)(envelope.message, deps), publisher, deps, envelope.message, envelope.attempt
+        lambda: stage_module(stage.name).run(envelope.message, deps),
+        publisher,
+        deps,
+        envelope.message,
+        envelope.attempt,
     )
     if outcome.kind == "failed" and "event" in stage.publishes:
         return _report(publisher, failure_event(envelope, outcome, deps.clock), outcome)
@@ -67,7 +70,7 @@ def run_tick(stage: Stage, deps: Deps, bus: Bus) -> Outcome:
     trace = deps.clock.new_id()
     publisher = Publisher(stage=stage, bus=bus, clock=deps.clock, trace=trace)
     deps = replace(deps, trace=trace)
-    return _timed(lambda: stage_function(stage.name)(deps), publisher, deps, None, 1)
+    return _timed(lambda: stage_module(stage.name).run(deps), publisher, deps, None, 1)
 
 
 def _timed(

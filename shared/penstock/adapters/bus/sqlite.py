@@ -161,6 +161,11 @@ class SqliteBus:
             bell.ring()
         return given
 
+    def backlog(self) -> int:
+        """Messages that somebody works on, or could take now: 0 means that all is done but for what was delayed."""
+        rows = self._working.read("SELECT count(*) FROM message WHERE taken = 1 OR due <= ?", (self._now(),))
+        return int(rows[0][0])
+
     def depth(self) -> dict[str, int]:
         """By stage, empty queues too."""
         counts: dict[str, int] = dict(self._working.read("SELECT stage, count(*) FROM message GROUP BY stage"))

@@ -1,6 +1,7 @@
-"""Keeps records in a list, for tests and for whoever follows a run from inside the process."""
+"""Keeps records in memory, for tests and for whoever follows a run from inside the process."""
 
 import threading
+from collections import deque
 from dataclasses import dataclass
 
 from penstock.adapters.telemetry.redaction import Field, redact
@@ -15,10 +16,10 @@ class Fact:
 
 
 class MemoryTelemetry:
-    """``facts``: all records so far, oldest first."""
+    """``facts``: the newest ``most`` records, oldest first."""
 
-    def __init__(self) -> None:
-        self._facts: list[Fact] = []
+    def __init__(self, *, most: int = 100_000) -> None:
+        self._facts: deque[Fact] = deque(maxlen=most)
         self._lock = threading.Lock()
 
     # positional only: `name` is also a field, as in `record("stage finished", name="web")`
@@ -29,10 +30,10 @@ class MemoryTelemetry:
 
     @property
     def facts(self) -> tuple[Fact, ...]:
-        """All records so far."""
+        """What is kept."""
         with self._lock:
             return tuple(self._facts)
 
     def named(self, name: str) -> tuple[dict[str, Field], ...]:
-        """The fields of all records of one name."""
+        """The fields of the records of one name."""
         return tuple(fact.fields for fact in self.facts if fact.name == name)

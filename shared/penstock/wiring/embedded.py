@@ -1,0 +1,171 @@
+"""A whole plane in one process: `penstock serve`, the demo and the tests of the flow start and stop this.
+
+What an operator runs needs no cloud: SQLite for bus and records, files for artifacts, secrets in memory only. So each
+start begins with a sync that reads them again from the clusters; until it is over, deliveries are answered 503.
+"""
+# ruff: noqa: TID251 - the ban on I/O and threads is core's
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from penstock.adapters.bus.sqlite import SqliteBus
+from penstock.core.errors import NotFound, Transient
+from penstock.core.flux.plane import NAME, NAMESPACE, Plane
+from penstock.core.messages import PLANE, Envelope, Message, ReconcileDue, SourceChanged
+from penstock.core.secrets.names import secret_name
+from penstock.ports.bus import Dispatch
+from penstock.wiring.lock import DirectoryLock
+from penstock.wiring.runtime import Makers, Runtime
+from penstock.wiring.settings import Settings
+from penstock.wiring.stored_plane import StoredPlane
+from penstock.wiring.web import WebServer, application
+from penstock.wiring.workers import THREADS, Workers
+
+API_TOKEN = secret_name(PLANE, "penstock-system", "api-token")
+SYNC_SECONDS = 60.0
+"""After this the webhook answers even where a source or a cluster did not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """``port`` 0: a free one. ``threads``: by stage. ``instead``: adapters other than the embedded ones."""
+
+    settings: Settings
+    host: str = "127.0.0.1"
+    port: int = 0
+    threads: Mapping[str, int] = field(default_factory=lambda: THREADS)
+    instead: Makers = field(default_factory=dict)
+    sync_seconds: float = SYNC_SECONDS
+
+
+class EmbeddedPlane:
+    """Started by ``with``. Raises Refused where another one works on the data directory or the port is taken.
+
+    NotFound where no Plane was applied to it yet.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._stack = ExitStack()
+        self._synced = threading.Event()
+        self.sync_took: float | None = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            settings = self._options.settings
+            stack.enter_context(DirectoryLock(settings.data_dir))
+            token = api_token(settings)
+            given = replace(settings, secrets={API_TOKEN: {"token": token.encode()}, **settings.secrets})
+            self.runtime = Runtime(given, instead=self._options.instead)
+            stack.callback(self.runtime.close)
+            self.plane = self._stored()
+            self.workers = Workers(self.runtime, threads=self._options.threads)
+            self._web = WebServer(
+                application(self.runtime, self._health), host=self._options.host, port=self._options.port
+            )
+            stack.callback(self._web.stop)
+            self.given_back = self._bus.give_back()
+            self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _start(self, stack: ExitStack) -> None:
+        self._publish(self._sync_messages())
+        self.workers.start()
+        stack.callback(self.workers.stop)
+        self._web.start()
+        watcher = threading.Thread(target=self._watch_sync, name="sync", daemon=True)
+        watcher.start()
+        stack.callback(watcher.join)
+        stack.callback(self._synced.set)
+
+    @property
+    def url(self) -> str:
+        """Where it listens: ``http://127.0.0.1:<port>``."""
+        return self._web.url
+
+    def wait_synced(self, seconds: float) -> bool:
+        """Whether the first sync was over within ``seconds``."""
+        return self._synced.wait(seconds)
+
+    @property
+    def _bus(self) -> SqliteBus:
+        bus = self.runtime.bus
+        assert isinstance(bus, SqliteBus)
+        return bus
+
+    def _stored(self) -> Plane:
+        plane = StoredPlane(self.runtime.port("state"))()
+        if plane is None:
+            raise NotFound(
+                f"no Plane in {self._options.settings.data_dir}: `penstock plane apply -f penstock.yaml` puts one there"
+            )
+        return plane
+
+    def _sync_messages(self) -> list[Message]:
+        """Look at the plane's source, and let each root read again what its cluster's Receivers and Providers need."""
+        roots = [
+            ReconcileDue(cluster=cluster.name, namespace=NAMESPACE, name=NAME, why="request")
+            for cluster in self.plane.clusters
+        ]
+        return [SourceChanged(cluster=PLANE, namespace=NAMESPACE, name=NAME), *roots]
+
+    def _publish(self, messages: list[Message]) -> None:
+        clock = self.runtime.port("clock")
+        trace = clock.new_id()
+        self._bus.publish(
+            [
+                Dispatch(
+                    envelope=Envelope(
+                        message=message, id=clock.new_id(), traceparent=f"00-{trace}-{clock.new_id()[:16]}-01"
+                    )
+                )
+                for message in messages
+            ]
+        )
+
+    def _watch_sync(self) -> None:
+        started = time.monotonic()
+        while not self._synced.is_set() and time.monotonic() - started < self._options.sync_seconds:
+            if self._bus.backlog() == 0:
+                break
+            self._synced.wait(0.05)
+        self.sync_took = time.monotonic() - started
+        self._synced.set()
+
+    def _health(self) -> tuple[bool, dict[str, Any]]:
+        return self._synced.is_set(), {"queues": self._bus.depth()}
+
+
+def api_token(settings: Settings) -> str:
+    """The bearer token of the api: the environment's, else the one in ``<data dir>/api-token``, made where missing."""
+    given = settings.secrets.get(API_TOKEN, {}).get("token")
+    if given:
+        return given.decode().strip()
+    path = settings.data_dir / "api-token"
+    try:
+        if not path.exists():
+            _create(path, secrets.token_urlsafe(32))
+        return path.read_text().strip()
+    except OSError as error:
+        raise Transient(f"{path}: {error.strerror}") from error
+
+
+def _create(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(text + "\n")

@@ -1,0 +1,91 @@
+"""The HTTP side of an embedded plane: Waitress in a thread, paths to HTTP stages."""
+# ruff: noqa: TID251 - the ban on I/O and threads is core's
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from penstock.core.errors import Refused
+from penstock.core.http import HttpResponse, json_response, problem
+from penstock.wiring.http import BODY_LIMITS, to_response
+from penstock.wiring.runtime import Runtime
+
+THREADS = 8
+MOST_BODY = max(BODY_LIMITS.values()) + 1
+"""Waitress takes in a body before anybody looks at it; each stage has its own, lower limit."""
+STOP_SECONDS = 5
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def application(runtime: Runtime, health: Callable[[], tuple[bool, dict[str, Any]]]) -> Wsgi:
+    """``/hook/…`` is the webhook's, ``/healthz`` answers for the process, everything else is the api's.
+
+    ``health``: whether deliveries can be verified already, and what else to tell.
+    """
+
+    def route(request: Request) -> Response:
+        ready, told = health()
+        if request.path == "/healthz":
+            return to_response(json_response(200, {"status": "ok" if ready else "syncing", **told}))
+        if not request.path.startswith("/hook/"):
+            return runtime.serve_http("api", request)
+        if not ready:  # the secrets are still being read: a 401 now would be a lie
+            return to_response(_later())
+        return runtime.serve_http("webhook", request)
+
+    def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        return route(Request(environ))(environ, start_response)
+
+    return wsgi
+
+
+def _later() -> HttpResponse:
+    response = problem(503, "the plane is starting")
+    return replace(response, headers={**response.headers, "retry-after": "5"})
+
+
+class WebServer:
+    """Listens from the moment that it is made. ``port`` 0 takes a free one."""
+
+    def __init__(self, app: Wsgi, *, host: str, port: int) -> None:
+        from waitress import create_server  # noqa: PLC0415 - only `serve` listens
+
+        logging.getLogger("waitress").setLevel(logging.ERROR)
+        self._map: dict[int, Any] = {}
+        try:
+            family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            numeric = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
+            self._server = create_server(
+                app,
+                map=self._map,
+                listen=f"{numeric}:{port}",
+                threads=THREADS,
+                max_request_body_size=MOST_BODY,
+                ident="penstock",
+                clear_untrusted_proxy_headers=True,
+            )
+        except OSError as error:
+            raise Refused(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        self.url = f"http://{numeric}:{self._server.effective_port}"
+        self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
+
+    def start(self) -> None:
+        """Answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let requests in hand finish for a while, then close every connection."""
+        from waitress import wasyncore  # noqa: PLC0415 - see above
+
+        self._server.task_dispatcher.shutdown(cancel_pending=False, timeout=STOP_SECONDS)
+        if self._thread.is_alive():
+            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._map))
+            self._thread.join(STOP_SECONDS)
+        else:
+            wasyncore.close_all(self._map)
