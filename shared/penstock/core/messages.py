@@ -54,8 +54,9 @@ class ReconcileDue:
 
     @property
     def key(self) -> str:
-        """See SourceChanged.key."""
-        return f"{self.cluster}/{self.kind}/{self.namespace}/{self.name}"
+        """See SourceChanged.key. Who waits for an answer gets one: a request is not merged with anything else."""
+        plain = f"{self.cluster}/{self.kind}/{self.namespace}/{self.name}"
+        return f"{plain}?{self.request}" if self.request else plain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

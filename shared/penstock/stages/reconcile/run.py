@@ -9,7 +9,7 @@ from penstock.core.reconcile.plan import Action
 from penstock.core.reconcile.render import Rendered, render
 from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.ports.deps import Deps
-from penstock.stages.reconcile import endings, lease
+from penstock.stages.reconcile import endings, lease, preview
 from penstock.stages.reconcile.attempt import Attempt, open_attempt, save_status
 from penstock.stages.reconcile.children import check_children, store_children
 from penstock.stages.reconcile.context import gather
@@ -32,6 +32,9 @@ def run(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
     fault but the program's own is raised.
     """
     attempt = open_attempt(message, deps)
+    if attempt is not None and message.why == "plan":
+        preview.answer(attempt)
+        return []
     if attempt is None or suspended(attempt):
         return []
     try:

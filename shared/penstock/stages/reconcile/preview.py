@@ -1,0 +1,95 @@
+"""A plan, and nothing but: the same render, the same reading, the same plan, server-side dry-runs, no write.
+
+Only GET, LIST and dry-run PATCH are sent. What it finds stands under ``request/<id>`` for whoever asked.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.core.errors import PenstockError
+from penstock.core.reconcile.plan import Action, Change
+from penstock.core.reconcile.render import Rendered, render
+from penstock.stages.reconcile.apply import Writer, dry_run
+from penstock.stages.reconcile.attempt import Attempt
+from penstock.stages.reconcile.children import check_children
+from penstock.stages.reconcile.context import gather
+from penstock.stages.reconcile.planning import Planned, make_plan
+from penstock.stages.reconcile.source import Source, open_source
+from penstock.stages.reconcile.target import Target, open_target
+
+MOST_CHANGES = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preview:
+    """``changes``: after the API server's word; ``refused``: object -> why its dry-run was refused."""
+
+    source: Source
+    rendered: Rendered
+    planned: Planned | None
+    changes: tuple[Change, ...]
+    refused: Mapping[str, str]
+
+
+def preview(attempt: Attempt) -> Preview:
+    """What a run would do now. Raises as a run would, where it could not even plan."""
+    source = open_source(attempt)
+    rendered = render(attempt.kustomization, source.tree, gather(attempt))
+    check_children(attempt, rendered.parts.interpreted)
+    target = open_target(attempt)
+    return against(attempt, source, rendered, target)
+
+
+def against(attempt: Attempt, source: Source, rendered: Rendered, target: Target) -> Preview:
+    """The plan of a render against a cluster, each changed object dry-run on its own."""
+    planned = make_plan(attempt, source, rendered, target)
+    writer = Writer(cluster=target.cluster, clock=attempt.deps.clock)
+    changes, refused = [], {}
+    for change in planned.changes.changes:
+        try:
+            changes += dry_run(writer, [change])
+        except PenstockError as error:
+            changes.append(change)
+            refused[str(change.ref)] = str(error)
+    return Preview(source=source, rendered=rendered, planned=planned, changes=tuple(changes), refused=refused)
+
+
+def answer(attempt: Attempt) -> None:
+    """Write the plan, or why there is none, where the api looks for it. Secret values are masked."""
+    try:
+        value = told(preview(attempt))
+    except PenstockError as error:
+        value = {"ready": "False", "reason": error.reason, "message": str(error)}
+    key = f"request/{attempt.message.request}"
+    attempt.deps.state.put(key, {"format": 1, **value}, expected=None)
+
+
+def told(found: Preview) -> dict[str, Any]:
+    """A preview as JSON."""
+    shown = [c for c in found.changes if c.action is not Action.UNCHANGED]
+    return {
+        "revision": found.source.revision,
+        "summary": found.rendered.summary(),
+        "counts": counts(found.changes),
+        "held": found.planned.why_held if found.planned else "",
+        "changes": [change_value(c, found.refused) for c in shown[:MOST_CHANGES]],
+        "truncated": len(shown) > MOST_CHANGES,
+    }
+
+
+def counts(changes: tuple[Change, ...]) -> dict[str, int]:
+    """How many of each action."""
+    return {action.value: sum(c.action is action for c in changes) for action in Action}
+
+
+def change_value(change: Change, refused: Mapping[str, str]) -> dict[str, Any]:
+    """One change as JSON: ``fields`` differ; ``error`` where the API server refuses it."""
+    value: dict[str, Any] = {"object": str(change.ref), "action": change.action.value}
+    if change.paths:
+        value["fields"] = list(change.paths)
+    if change.reason:
+        value["reason"] = change.reason
+    if str(change.ref) in refused:
+        value["error"] = refused[str(change.ref)]
+    return value
