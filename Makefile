@@ -4,24 +4,43 @@ UV_VERSION := 0.13.9
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export PYTHONDONTWRITEBYTECODE ?=
+READY := $(VENV)/.installed
 
-.PHONY: help demo test test-full tools lint bench bench-full serve lock clean
+.PHONY: help demo test test-full tools lint bench bench-full serve lock
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: requirements/dev.lock pyproject.toml
+$(READY): requirements/dev.lock pyproject.toml
 	@echo "installing into $(VENV) from requirements/dev.lock"
 	@test -x $(BIN)/uv || ($(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION))
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(VENV)/.installed ## a signed push changes a cluster, end to end
+demo: $(READY) ## a signed push changes a cluster, end to end, in a minute
 	@$(BIN)/penstock demo
 
-test: $(VENV)/.installed ## every test that this machine can run
-	@$(BIN)/python -m pytest -n 2 -m "not slow"
+serve: $(READY) ## the whole plane in one process (see `penstock serve --help`)
+	@$(BIN)/penstock serve
+
+test: $(READY) ## every test that this machine can run
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" --cov --cov-report= -q
+	@$(BIN)/coverage report --include='shared/penstock/core/*' --fail-under=95 | tail -n 3
+
+test-full: $(READY) ## the slow ones too: chaos and fuzz at full length
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+
+tools: $(READY) ## build the real parts that tests run against (cached outside the repository)
+	@$(BIN)/python tests/controlplane/build.py
+
+lint: $(READY) ## style, types, layers
+	@$(BIN)/ruff check shared functions tests
+	@$(BIN)/ruff format --check shared functions tests
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 8
+
+bench: $(READY) ## measure; one JSON object a line (case, value, unit, goal, ok)
+	@for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench; done
 
 lock: ## write requirements/*.lock anew (names and hashes, no hosts: any mirror will do)
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --quiet --no-header --no-emit-index-url --generate-hashes --group dev --all-extras pyproject.toml -o requirements/dev.lock
