@@ -87,7 +87,16 @@ def parse_patterns(text: str, domain: Sequence[str] = ()) -> tuple[Pattern, ...]
 
 def apply_ignore(tree: MemoryTree, ignore: str | None) -> MemoryTree:
     """The tree without the files that Flux would leave out. ``ignore``: the source's ``spec.ignore``, or None."""
-    rules = _rules(tree, ignore)
+    return _without(tree, _rules(tree, ignore))
+
+
+def apply_defaults(tree: MemoryTree) -> MemoryTree:
+    """The tree without what layers 1 and 2 exclude, whatever ignore files it holds (artifacts of generators)."""
+    rules = tuple(reversed((*_parsed(_VCS), *_parsed(_DEFAULTS))))
+    return _without(tree, rules)
+
+
+def _without(tree: MemoryTree, rules: Sequence[Pattern]) -> MemoryTree:
     return MemoryTree({path: found for path, found in tree.items() if not _excluded(path.split("/"), rules)})
 
 

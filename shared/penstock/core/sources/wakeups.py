@@ -79,13 +79,17 @@ def touched(item: Candidate, trees: Mapping[str, Tree | None]) -> bool:
 
 
 def to_wake(candidates: Sequence[Candidate], trees: Mapping[str, Tree | None]) -> tuple[Candidate, ...]:
-    """Those whom the trees touch and none of whose ancestors is touched too, in the order given.
+    """Those whom the trees touch and none of whose ancestors of the same source is touched too, in the order given.
 
     An ancestor that is suspended, a tombstone, of another source, or not among the candidates holds nobody back.
     """
     parents = {item.ref: item.parent for item in candidates}
-    awake = {item.ref for item in candidates if touched(item, trees)}
-    return tuple(item for item in candidates if item.ref in awake and awake.isdisjoint(ancestors(item.ref, parents)))
+    awake = {item.ref: item.source for item in candidates if touched(item, trees)}
+    return tuple(
+        item
+        for item in candidates
+        if item.ref in awake and all(awake.get(each) != item.source for each in ancestors(item.ref, parents))
+    )
 
 
 def descendants(candidates: Sequence[Candidate], ref: str) -> tuple[Candidate, ...]:

@@ -66,7 +66,7 @@ def test_a_source_without_an_artifact_only_concerns_those_with_news_of_their_own
         (("mid", "leaf"), {"suspended": True}, ("leaf",)),
         (("mid", "leaf"), {"tombstone": True}, ("leaf",)),
         (("mid", "leaf"), {"source": OTHER}, ("leaf",)),
-        (("root", "leaf"), {"source": OTHER}, ("root",)),
+        (("root", "leaf"), {"source": OTHER}, ("root",)),  # past the one between, by its own source
     ],
 )
 def test_parents_are_woken_before_their_children(changed, mid, expected):
@@ -79,6 +79,12 @@ def test_after_a_parent_its_descendants_are_looked_at_whatever_their_depth():
     below = descendants(chain, "root")
     assert [item.ref for item in below] == ["mid", "leaf"]
     assert [item.ref for item in to_wake(below, {GIT: tree("root", "leaf")})] == ["leaf"]
+
+
+def test_an_ancestor_of_another_source_does_not_count_though_it_is_woken_too():
+    items = (made("root"), made("leaf", parent="root", source=OTHER))
+    awake = to_wake(items, {GIT: tree("root"), OTHER: tree("leaf")})
+    assert [item.ref for item in awake] == ["root", "leaf"]
 
 
 def test_two_sources_are_told_apart():
