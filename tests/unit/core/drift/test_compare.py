@@ -1,0 +1,227 @@
+"""A live object is equal, differs, or is in doubt: told from its fields and who owns them."""
+
+import copy
+
+import pytest
+
+from penstock.core.drift.compare import Verdict, changed_paths, compare, same_after_dry_run
+
+DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web", "namespace": "apps", "labels": {"app": "web"}},
+    "spec": {
+        "replicas": 3,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {
+            "spec": {
+                "containers": [
+                    {
+                        "name": "web",
+                        "image": "web:1",
+                        "args": ["-v"],
+                        "ports": [{"containerPort": 80}, {"containerPort": 53, "protocol": "UDP"}],
+                        "resources": {"requests": {"cpu": 1, "memory": "64Mi"}},
+                        "env": [],
+                    }
+                ]
+            }
+        },
+    },
+}
+
+OWNED = {
+    "f:metadata": {"f:labels": {"f:app": {}}},
+    "f:spec": {
+        "f:replicas": {},
+        "f:selector": {},
+        "f:template": {
+            "f:spec": {
+                "f:containers": {
+                    'k:{"name":"web"}': {
+                        ".": {},
+                        "f:name": {},
+                        "f:image": {},
+                        "f:args": {},
+                        "f:ports": {
+                            'k:{"containerPort":80,"protocol":"TCP"}': {".": {}, "f:containerPort": {}},
+                            'k:{"containerPort":53,"protocol":"UDP"}': {
+                                ".": {},
+                                "f:containerPort": {},
+                                "f:protocol": {},
+                            },
+                        },
+                        "f:resources": {"f:requests": {"f:cpu": {}, "f:memory": {}}},
+                    }
+                }
+            }
+        },
+    },
+}
+
+
+def live_deployment():
+    live = copy.deepcopy(DEPLOYMENT)
+    container = live["spec"]["template"]["spec"]["containers"][0]
+    container["imagePullPolicy"] = "IfNotPresent"
+    container["ports"][0]["protocol"] = "TCP"
+    container["resources"]["requests"]["cpu"] = "1"
+    del container["env"]
+    live["metadata"] |= {"uid": "u", "resourceVersion": "7", "generation": 2}
+    live["metadata"]["managedFields"] = [
+        {"manager": "penstock", "operation": "Apply", "apiVersion": "apps/v1", "fieldsV1": copy.deepcopy(OWNED)}
+    ]
+    live["status"] = {"replicas": 3}
+    return live
+
+
+def container_of(manifest):
+    return manifest["spec"]["template"]["spec"]["containers"][0]
+
+
+def fields_of(live):
+    return live["metadata"]["managedFields"][0]["fieldsV1"]
+
+
+def test_what_the_server_made_of_our_apply_is_equal():
+    assert compare(DEPLOYMENT, live_deployment(), manager="penstock").verdict is Verdict.EQUAL
+
+
+def edit_value(live):
+    live["spec"]["replicas"] = 5
+
+
+def edit_label(live):
+    live["metadata"]["labels"]["app"] = "other"
+
+
+def drop_label(live):
+    del live["metadata"]["labels"]["app"]
+
+
+def edit_port(live):
+    container_of(live)["ports"][1]["containerPort"] = 54
+
+
+def drop_container(live):
+    live["spec"]["template"]["spec"]["containers"] = []
+
+
+def edit_args(live):
+    container_of(live)["args"] = ["-v", "-x"]
+
+
+def lose_ownership(live):
+    del fields_of(live)["f:spec"]["f:replicas"]
+
+
+def own_more(live):
+    fields_of(live)["f:spec"]["f:paused"] = {}
+    live["spec"]["paused"] = True
+
+
+def own_another_container(live):
+    fields_of(live)["f:spec"]["f:template"]["f:spec"]["f:containers"]['k:{"name":"old"}'] = {".": {}}
+
+
+def lose_everything(live):
+    live["metadata"]["managedFields"] = []
+
+
+def lose_the_map(live):
+    live["spec"]["template"] = None
+
+
+@pytest.mark.parametrize(
+    ("edit", "path"),
+    [
+        (edit_value, "spec.replicas"),
+        (edit_label, "metadata.labels.app"),
+        (drop_label, "metadata.labels.app"),
+        (edit_port, "spec.template.spec.containers[0].ports[1]"),
+        (drop_container, "spec.template.spec.containers[0]"),
+        (edit_args, "spec.template.spec.containers[0].args"),
+        (lose_ownership, "spec.replicas"),
+        (own_more, "spec.paused"),
+        (own_another_container, 'spec.template.spec.containers[{"name": "old"}]'),
+        (lose_everything, "metadata.managedFields"),
+        (lose_the_map, "spec.template"),
+    ],
+)
+def test_an_edit_differs_and_names_its_path(edit, path):
+    live = live_deployment()
+    edit(live)
+    found = compare(DEPLOYMENT, live, manager="penstock")
+    assert (found.verdict, path in found.paths) == (Verdict.DIFFERS, True), found
+
+
+def test_what_only_others_own_is_not_looked_at():
+    live = live_deployment()
+    live["metadata"]["annotations"] = {"injected": "yes"}
+    live["spec"]["template"]["spec"]["containers"].append({"name": "sidecar", "image": "mesh"})
+    assert compare(DEPLOYMENT, live, manager="penstock").verdict is Verdict.EQUAL
+
+
+def test_another_api_version_in_managed_fields_is_doubt():
+    live = live_deployment()
+    live["metadata"]["managedFields"][0]["apiVersion"] = "apps/v1beta1"
+    assert compare(DEPLOYMENT, live, manager="penstock").verdict is Verdict.DOUBT
+
+
+def test_equal_quantities_written_otherwise_are_doubt():
+    desired = copy.deepcopy(DEPLOYMENT)
+    container_of(desired)["resources"]["requests"]["memory"] = "65536Ki"
+    assert compare(desired, live_deployment(), manager="penstock").verdict is Verdict.DOUBT
+
+
+def test_an_item_that_matches_two_keys_is_doubt():
+    desired = copy.deepcopy(DEPLOYMENT)
+    container_of(desired)["ports"] = [{"name": "x"}]
+    found = compare(desired, live_deployment(), manager="penstock")
+    assert found.paths[0].startswith("spec.template.spec.containers[0].ports")
+
+
+@pytest.mark.parametrize(
+    ("desired", "live", "verdict"),
+    [
+        ({"a": ["x", "y"]}, {"a": ["y", "x", "z"]}, Verdict.EQUAL),
+        ({"a": ["x"]}, {"a": ["x"]}, Verdict.DIFFERS),
+        ({"a": ["x", "y"]}, {"a": ["x"]}, Verdict.DIFFERS),
+        ({"a": ["x", "y"]}, {"a": None}, Verdict.DIFFERS),
+    ],
+)
+def test_sets_are_compared_as_sets(desired, live, verdict):
+    owned = {"f:metadata": {}, "f:a": {'v:"x"': {}, 'v:"y"': {}}}
+    entry = {"manager": "m", "operation": "Apply", "apiVersion": "v1", "fieldsV1": owned}
+    whole = {"apiVersion": "v1", "metadata": {"managedFields": [entry]}, **live}
+    assert compare({"apiVersion": "v1", "metadata": {}, **desired}, whole, manager="m").verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("desired", "live", "verdict"),
+    [
+        ([{"from": [{"podSelector": {}}]}], [{"from": [{"podSelector": {}}], "ports": []}], Verdict.EQUAL),
+        ([{"port": 80}], [{"port": 80, "protocol": "TCP"}], Verdict.EQUAL),
+        ([{"port": 80}], [{"port": 81}], Verdict.DIFFERS),
+        ([{"port": 80}], [], Verdict.DIFFERS),
+        ([{"port": 80}], ["x"], Verdict.DIFFERS),
+        ([{"port": None}], [{}], Verdict.EQUAL),
+        ([True], [1], Verdict.DIFFERS),
+        ([1], ["1"], Verdict.EQUAL),
+        (["a"], [["a"]], Verdict.DIFFERS),
+    ],
+)
+def test_atomic_lists_are_compared_as_a_whole_but_for_defaults(desired, live, verdict):
+    entry = {"manager": "m", "operation": "Apply", "apiVersion": "v1", "fieldsV1": {"f:metadata": {}, "f:rules": {}}}
+    whole = {"apiVersion": "v1", "metadata": {"managedFields": [entry]}, "rules": live}
+    assert compare({"apiVersion": "v1", "metadata": {}, "rules": desired}, whole, manager="m").verdict is verdict
+
+
+def test_a_dry_run_is_compared_without_bookkeeping():
+    live, answer = live_deployment(), live_deployment()
+    answer["metadata"] |= {"resourceVersion": "8", "managedFields": [], "generation": 3}
+    assert same_after_dry_run(live, answer)
+    answer["spec"]["replicas"] = 4
+    answer["spec"]["template"]["spec"]["containers"][0]["image"] = "web:2"
+    assert not same_after_dry_run(live, answer)
+    assert changed_paths(live, answer) == ("spec.replicas", "spec.template.spec.containers[0].image")

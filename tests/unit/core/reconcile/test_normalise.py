@@ -1,0 +1,57 @@
+"""What is applied carries its owner, and only what a user may write."""
+
+import pytest
+
+from penstock.core.errors import InvalidDocument
+from penstock.core.reconcile.masked import masked
+from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL, normalise
+
+SECRET = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "s", "namespace": "n", "creationTimestamp": None, "labels": {"a": "b"}},
+    "data": {"k": "djE=", "kept": "eA=="},
+    "stringData": {"k": "v2"},
+    "status": {},
+}
+
+
+def test_a_secret_is_merged_labelled_and_stripped():
+    made = normalise(SECRET, namespace="flux-system", name="apps")
+    assert made["data"] == {"k": "djI=", "kept": "eA=="}
+    assert "stringData" not in made
+    assert "status" not in made
+    assert "creationTimestamp" not in made["metadata"]
+    assert made["metadata"]["labels"] == {"a": "b", NAME_LABEL: "apps", NAMESPACE_LABEL: "flux-system"}
+    assert SECRET["stringData"] == {"k": "v2"}
+
+
+def test_common_metadata_wins_over_the_object_but_not_over_the_owner():
+    labels = {"a": "common", NAME_LABEL: "stolen"}
+    made = normalise(SECRET, namespace="flux-system", name="apps", labels=labels, annotations={"x": "y"})
+    assert made["metadata"]["labels"] == {"a": "common", NAME_LABEL: "apps", NAMESPACE_LABEL: "flux-system"}
+    assert made["metadata"]["annotations"] == {"x": "y"}
+
+
+def test_the_status_of_a_definition_stays():
+    crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "x"}}
+    assert normalise({**crd, "status": {"a": 1}}, namespace="n", name="k")["status"] == {"a": 1}
+
+
+def test_a_number_in_string_data_is_named():
+    with pytest.raises(InvalidDocument, match=r"stringData\.port: must be a string, not int: put it in quotes"):
+        normalise({**SECRET, "stringData": {"port": 80}}, namespace="n", name="k")
+
+
+def test_people_never_see_the_values_of_secrets():
+    last = "kubectl.kubernetes.io/last-applied-configuration"
+    secret = {**SECRET, "metadata": {"name": "s", "annotations": {last: "djE="}}}
+    shown = masked(secret)
+    assert shown["data"] == {"k": "***", "kept": "***"}
+    assert "v2" not in str(shown)
+    assert "djE=" not in str(shown)
+    other = masked({**secret, "data": {"k": "djI=", "kept": "eA=="}}, b"key")
+    same = masked(secret, b"key")
+    assert (other["data"]["kept"] == same["data"]["kept"], other["data"]["k"] == same["data"]["k"]) == (True, False)
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}}
+    assert masked(config) is config
