@@ -18,12 +18,14 @@ def allocate(store: Store, resource: Resource, new: dict[str, Any]) -> None:
     spec = new["spec"]
     if spec["type"] == "ExternalName":
         return
-    others = [stored.object["spec"] for stored in store.scan(SERVICES)]
+    uid = new["metadata"]["uid"]
+    others = [s.object["spec"] for s in store.scan(SERVICES) if s.object["metadata"]["uid"] != uid]
     if not spec.get("clusterIP"):
         listed = spec.get("clusterIPs") or [_address({other.get("clusterIP") for other in others})]
         spec["clusterIP"] = listed[0]
     elif spec["clusterIP"] != "None" and spec["clusterIP"] in {other.get("clusterIP") for other in others}:
-        problem = f'Invalid value: "{spec["clusterIP"]}": failed to allocate IP {spec["clusterIP"]}: provided IP is already allocated'
+        given = spec["clusterIP"]
+        problem = f'Invalid value: "{given}": failed to allocate IP {given}: provided IP is already allocated'
         cause = Cause(reason="FieldValueInvalid", message=problem, field="spec.clusterIPs[0]")
         raise invalid(resource.subject(new["metadata"]["name"]), [cause])
     spec.setdefault("clusterIPs", [spec["clusterIP"]])
@@ -33,6 +35,8 @@ def allocate(store: Store, resource: Resource, new: dict[str, Any]) -> None:
             if "nodePort" not in port:
                 port["nodePort"] = next(number for number in NODE_PORTS if number not in taken)
             taken.add(port["nodePort"])
+        if spec["type"] == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local":
+            spec.setdefault("healthCheckNodePort", next(number for number in NODE_PORTS if number not in taken))
 
 
 def _address(taken: set[str | None]) -> str:

@@ -3,16 +3,15 @@
 import secrets
 import threading
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import yaml
 
-from penstock.devcluster.addresses import allocate
 from penstock.devcluster.api import Api
 from penstock.devcluster.definitions import Definitions
 from penstock.devcluster.deletion import SYSTEM_NAMESPACES
 from penstock.devcluster.reads import Reads
-from penstock.devcluster.registry import Registry, Resource
+from penstock.devcluster.registry import Registry
 from penstock.devcluster.server import HttpServer, Requests
 from penstock.devcluster.simulation import Simulation
 from penstock.devcluster.store import Store
@@ -37,7 +36,7 @@ class DevCluster:
         self.registry = Registry()
         self._stopping = threading.Event()
         reads = Reads(store=self.store, stopping=self._stopping.is_set)
-        writes = Writes(store=self.store, registry=self.registry, allocate=self._allocate)
+        writes = Writes(store=self.store)
         self.store.listeners.append(Definitions(self.store, self.registry, writes).hear)
         self.api = Api(store=self.store, registry=self.registry, reads=reads, writes=writes, token=self.token)
         self._server: HttpServer | None = None
@@ -51,9 +50,6 @@ class DevCluster:
         for name in SYSTEM_NAMESPACES:
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             writes.create(namespaces, "", body, Options(manager=MANAGER))
-
-    def _allocate(self, resource: Resource, new: dict[str, Any]) -> None:
-        allocate(self.store, resource, new)
 
     def start(self) -> Self:
         """Listen on a free port of 127.0.0.1, in a daemon thread."""

@@ -1,13 +1,22 @@
 """Decoding of objects under their schema: unknown fields, types, and the form in which the API server stores them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from penstock.devcluster.fieldpaths import item_element, readable, readable_keys
+from penstock.devcluster.quantities import PATTERN as QUANTITY_PATTERN
 from penstock.devcluster.quantities import canonical
 from penstock.devcluster.schema import Schema
 
+BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?|[A-Za-z0-9+/]*")
+NAMES: dict[type, str] = {
+    bool: "boolean",
+    str: "string",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+    list: "array",
+}
 TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -18,13 +27,33 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongType:
+    """A value that does not have its field's type. ``owner``: the Go struct of the field; ``problem``: in words."""
+
+    path: str
+    wanted: str
+    got: str
+    owner: str = ""
+    problem: str = ""
+
+    @property
+    def go_message(self) -> str:
+        """As Go's JSON decoder says it."""
+        if self.problem:
+            return self.problem
+        field_path = re.sub(r"\[\d+\]", "", self.path)
+        wanted, got = GO_TYPES.get(self.wanted, self.wanted), GO_TYPES.get(self.got, self.got)
+        return f"json: cannot unmarshal {got} into Go struct field {self.owner}.{field_path} of type {wanted}"
+
+
 @dataclass(slots=True, kw_only=True)
 class Decoded:
-    """``value``: pruned and in stored form; ``unknown``: paths of undeclared fields; ``wrong``: (path, wanted, got)."""
+    """``value``: pruned and in stored form; ``unknown``: paths of undeclared fields; ``wrong``: wrong types."""
 
     value: Any
     unknown: list[str] = field(default_factory=list)
-    wrong: list[tuple[str, str, str]] = field(default_factory=list)
+    wrong: list[WrongType] = field(default_factory=list)
 
 
 def decode(value: Any, schema: Schema, *, builtin: bool) -> Decoded:
@@ -35,7 +64,7 @@ def decode(value: Any, schema: Schema, *, builtin: bool) -> Decoded:
     Go types and encoding again does. Custom resources keep them.
     """
     out = Decoded(value=None)
-    out.value = _Decoder(out, builtin).walk(value, schema, "")
+    out.value = _Decoder(out, builtin).walk(value, schema, "", "")
     return out
 
 
@@ -43,35 +72,42 @@ class _Decoder:
     def __init__(self, out: Decoded, builtin: bool) -> None:
         self.out, self.builtin = out, builtin
 
-    def walk(self, value: Any, schema: Schema, path: str) -> Any:
+    def walk(self, value: Any, schema: Schema, path: str, owner: str) -> Any:
+        """``owner``: the struct that holds the field."""
         if value is None or schema.kind == "any":
             return value
         if schema.kind == "scalar":
-            return self._scalar(value, schema, path)
-        if schema.kind == "list":
-            if not isinstance(value, list):
-                return self._wrong(value, "array", path)
-            element = schema.element
-            return [self.walk(item, element, f"{path}[{i}]") for i, item in enumerate(value)] if element else value
-        if not isinstance(value, dict):
-            return self._wrong(value, "object", path)
-        if schema.kind == "map":
-            element = schema.element
-            return {k: self.walk(v, element, f"{path}.{k}") for k, v in value.items()} if element else value
-        return self._struct(value, schema, path)
+            return self._scalar(value, schema, path, owner)
+        wanted = list if schema.kind == "list" else dict
+        if not isinstance(value, wanted):
+            return self._wrong(value, WrongType(path=path, wanted=_GO_FORMS[wanted], got=type_name(value), owner=owner))
+        if schema.kind == "struct" and isinstance(value, dict):
+            return self._struct(value, schema, path)
+        element = schema.element
+        if element is None:
+            return value
+        if isinstance(value, list):
+            return [self.walk(item, element, f"{path}[{i}]", owner) for i, item in enumerate(value)]
+        return {key: self.walk(child, element, f"{path}.{key}", owner) for key, child in value.items()}
 
-    def _wrong(self, value: Any, wanted: str, path: str) -> Any:
-        self.out.wrong.append((path.removeprefix("."), wanted, type_name(value)))
+    def _wrong(self, value: Any, problem: WrongType) -> Any:
+        self.out.wrong.append(replace(problem, path=problem.path.removeprefix(".")))
         return value
 
-    def _scalar(self, value: Any, schema: Schema, path: str) -> Any:
+    def _scalar(self, value: Any, schema: Schema, path: str, owner: str) -> Any:
+        form = str(schema.rules.get("format", ""))
         if not fits(value, schema):
-            return self._wrong(value, schema.type, path)
+            wanted = form if schema.type == "integer" and self.builtin and form else schema.type
+            return self._wrong(value, WrongType(path=path, wanted=wanted, got=type_name(value), owner=owner))
         if schema.type == "quantity":
             try:
                 return canonical(value)
             except ValueError:
-                return self._wrong(value, "quantity", path)
+                text = f"quantities must match the regular expression '{QUANTITY_PATTERN}'"
+                return self._wrong(value, WrongType(path=path, wanted="quantity", got=type_name(value), problem=text))
+        if form == "byte" and self.builtin and (at := illegal_base64(value)) is not None:
+            text = f"illegal base64 data at input byte {at}"
+            return self._wrong("", WrongType(path=path, wanted="byte", got="string", problem=text))
         return value
 
     def _struct(self, value: dict[str, Any], schema: Schema, path: str) -> dict[str, Any]:
@@ -79,19 +115,26 @@ class _Decoder:
         for key, child in value.items():
             inner = schema.child(key)
             if inner is None:
-                if not schema.preserve and not (schema.embedded and key in {"apiVersion", "kind", "metadata"}):
+                if schema.preserve or (schema.embedded and key in EMBEDDED):
+                    out[key] = child
+                else:
                     self.out.unknown.append(f"{path}.{key}".removeprefix("."))
-                    continue
-                out[key] = child
                 continue
-            done = self.walk(child, inner, f"{path}.{key}")
-            if self.builtin and self._dropped(key, done, schema, inner):
-                continue
-            out[key] = done
-        for key, default in schema.defaults.items() if self.builtin else ():
-            if key not in out or (out[key] is None and not schema.fields[key].nullable):
-                out[key] = self.walk(default, schema.fields[key], f"{path}.{key}")
+            done = self.walk(child, inner, f"{path}.{key}", schema.name)
+            if not (self.builtin and self._dropped(key, done, schema, inner)):
+                out[key] = done
+        if self.builtin:
+            self._complete(out, schema, path)
         return out
+
+    def _complete(self, out: dict[str, Any], schema: Schema, path: str) -> None:
+        """What Go's structs always have: nested structs, and null for lists and maps that may not be left out."""
+        for key, default in schema.defaults.items():
+            if out.get(key) is None:
+                out[key] = self.walk(default, schema.fields[key], f"{path}.{key}", schema.name)
+        for key in schema.required:
+            if key not in out and schema.fields[key].kind in {"list", "map"}:
+                out[key] = None
 
     def _dropped(self, key: str, value: Any, schema: Schema, inner: Schema) -> bool:
         if value is None:
@@ -99,6 +142,21 @@ class _Decoder:
         if inner.kind in {"list", "map"} and not value:
             return key not in schema.required
         return key in schema.omit_zero and not value and not isinstance(value, (dict, list))
+
+
+_GO_FORMS = {list: "array", dict: "object"}
+EMBEDDED = frozenset({"apiVersion", "kind", "metadata"})
+GO_TYPES = {"integer": "number", "boolean": "bool"}
+
+
+def illegal_base64(text: str) -> int | None:
+    """Where a text stops being base64, as Go's decoder counts; None where it is well-formed."""
+    clean = text.replace("\n", "").replace("\r", "")
+    match = BASE64.match(clean)
+    at = match.end() if match else 0
+    if at == len(clean) and len(clean) % 4 == 0:
+        return None
+    return at if at < len(clean) else len(clean) - len(clean) % 4
 
 
 def fits(value: Any, schema: Schema) -> bool:
@@ -112,103 +170,4 @@ def fits(value: Any, schema: Schema) -> bool:
 
 def type_name(value: Any) -> str:
     """The JSON schema name of a value's type."""
-    match value:
-        case bool():
-            return "boolean"
-        case str():
-            return "string"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case None:
-            return "null"
-        case list():
-            return "array"
-        case _:
-            return "object"
-
-
-EXPECTED = {
-    "string": "string",
-    "integer": "numeric (int or float)",
-    "number": "numeric (int or float)",
-    "boolean": "boolean",
-}
-GO_NAMES = {"array": "list", "object": "map", "integer": "int", "number": "float"}
-
-
-def typed_problems(value: Any, schema: Schema) -> list[str]:
-    """What server-side apply objects to in a configuration: undeclared fields, wrong types, repeated list keys."""
-    return list(_problems(value, schema, ""))
-
-
-def _problems(value: Any, schema: Schema, path: str) -> list[str]:
-    if value is None or schema.kind == "any":
-        return []
-    if schema.kind == "scalar":
-        wanted = EXPECTED.get(schema.type)
-        if (
-            wanted is None
-            or fits(value, schema)
-            or (wanted.startswith("numeric") and type_name(value) in EXPECTED and _number(value))
-        ):
-            return []
-        return [f"{path}: expected {wanted}, got {_go_name(value)}"]
-    if schema.kind == "list":
-        if not isinstance(value, list):
-            return [f"{path}: expected list, got {_go_name(value)}"]
-        return _list_problems(value, schema, path)
-    if not isinstance(value, dict):
-        return [f"{path}: expected map, got {_go_name(value)}"]
-    out: list[str] = []
-    for key, child in value.items():
-        inner = schema.child(key)
-        if inner is None:
-            out.append(f"{path}.{key}: field not declared in schema")
-        else:
-            out += _problems(child, inner, f"{path}.{key}")
-    return out
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _go_name(value: Any) -> str:
-    if isinstance(value, dict):
-        return "&value.mapUnstructured{}"
-    return GO_NAMES.get(type_name(value), type_name(value))
-
-
-def _list_problems(value: list[Any], schema: Schema, path: str) -> list[str]:
-    out: list[str] = []
-    seen: set[str] = set()
-    for index, item in enumerate(value):
-        here = f"{path}[{index}]"
-        if not schema.atomic:
-            if schema.keys and not isinstance(item, dict):
-                out.append(f"{here}: associative list with keys may not contain non-map elements")
-                continue
-            element = item_element(item, schema)
-            here = path + readable((element,))
-            if schema.keys and element == "k:{}":
-                names = ", ".join(f'"{key}"' for key in schema.keys)
-                out.append(
-                    f"{path}: element {index}: associative list with keys has an element that omits key field {names} (and doesn't have default value)"
-                )
-                continue
-            if element in seen:
-                out.append(f"{path}: duplicate entries for key {here.removeprefix(path)}")
-            seen.add(element)
-        if schema.element is not None:
-            out += _problems(item, schema.element, here)
-    return out
-
-
-def without_nulls(value: Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping without its null values, at the top level only."""
-    return {key: child for key, child in value.items() if child is not None}
-
-
-__all__ = ["Decoded", "decode", "fits", "readable_keys", "type_name", "typed_problems", "without_nulls"]
+    return NAMES.get(type(value), "object")

@@ -8,10 +8,12 @@ from typing import Any
 from penstock.devcluster.defaults_pods import fill, set_pod_spec
 from penstock.devcluster.registry import Resource
 from penstock.devcluster.schema import Schema
+from penstock.devcluster.typed import same
 
 Object = dict[str, Any]
 DEPLOYMENT = {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
-JOB = {"backoffLimit": 6, "completionMode": "NonIndexed", "suspend": False}
+JOB = {"parallelism": 1, "backoffLimit": 6, "completionMode": "NonIndexed", "manualSelector": False, "suspend": False}
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 CRON_JOB = {
     "concurrencyPolicy": "Allow",
     "suspend": False,
@@ -80,10 +82,18 @@ def _stateful_set(new: Object, _: Object | None) -> None:
     _template(new)
 
 
-def _daemon_set(new: Object, _: Object | None) -> None:
+def _daemon_set(new: Object, live: Object | None) -> None:
     fill(new["spec"], {"revisionHistoryLimit": 10})
     _strategy(new["spec"].setdefault("updateStrategy", {}), {"maxUnavailable": 1, "maxSurge": 0})
     _template(new)
+    new["metadata"]["annotations"] = {**(new["metadata"].get("annotations") or {}), **_template_generation(new, live)}
+
+
+def _template_generation(new: Object, live: Object | None) -> dict[str, str]:
+    """A count of template changes that the API server still keeps in an annotation."""
+    before = int((live["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION, 0)) if live else 0
+    changed = live is None or not same(new["spec"].get("template"), live["spec"].get("template"))
+    return {TEMPLATE_GENERATION: str(before + changed)}
 
 
 def _replica_set(new: Object, _: Object | None) -> None:
@@ -91,7 +101,7 @@ def _replica_set(new: Object, _: Object | None) -> None:
     _template(new)
 
 
-def _pod(new: Object, live: Object | None) -> None:
+def _pod(new: Object, _: Object | None) -> None:
     spec = new.setdefault("spec", {})
     set_pod_spec(spec)
     fill(spec, {"enableServiceLinks": True})
@@ -99,49 +109,15 @@ def _pod(new: Object, live: Object | None) -> None:
         limits = (container.get("resources") or {}).get("limits")
         if limits:
             fill(container["resources"].setdefault("requests", {}), limits)
-    if live is None:
-        fill(spec, {"preemptionPolicy": "PreemptLowerPriority", "priority": 0})
-        new["status"] = {"phase": "Pending", "qosClass": _quality(spec)}
 
 
-def _quality(spec: Object) -> str:
-    resources = [container.get("resources") or {} for container in spec.get("containers") or ()]
-    if not any(r.get("limits") or r.get("requests") for r in resources):
-        return "BestEffort"
-    whole = all(
-        {"cpu", "memory"} <= (r.get("limits") or {}).keys() and r["limits"] == r.get("requests") for r in resources
-    )
-    return "Guaranteed" if whole else "Burstable"
-
-
-def _job(new: Object, live: Object | None) -> None:
+def _job(new: Object, _: Object | None) -> None:
     spec = new["spec"]
     if "completions" not in spec and "parallelism" not in spec:
         spec["completions"] = 1
-    fill(spec, {"parallelism": 1, **JOB})
+    fill(spec, JOB)
     spec.setdefault("podReplacementPolicy", "Failed" if spec.get("podFailurePolicy") else "TerminatingOrFailed")
-    if live is None and not spec.get("manualSelector"):
-        uid, name = new["metadata"]["uid"], new["metadata"].get("name", "")
-        labels = spec.setdefault("template", {}).setdefault("metadata", {}).setdefault("labels", {})
-        labels |= {
-            "batch.kubernetes.io/controller-uid": uid,
-            "batch.kubernetes.io/job-name": name,
-            "controller-uid": uid,
-            "job-name": name,
-        }
-        spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
-    elif live is not None:
-        _keep_generated(spec, live["spec"])
     _template(new)
-
-
-def _keep_generated(spec: Object, before: Object) -> None:
-    """What the API server generated for a Job stays where a later write does not repeat it."""
-    spec.setdefault("selector", before.get("selector"))
-    labels = spec.setdefault("template", {}).setdefault("metadata", {}).setdefault("labels", {})
-    for key, value in (before["template"].get("metadata", {}).get("labels") or {}).items():
-        if key.endswith(("controller-uid", "job-name")):
-            labels.setdefault(key, value)
 
 
 def _cron_job(new: Object, _: Object | None) -> None:
@@ -150,37 +126,20 @@ def _cron_job(new: Object, _: Object | None) -> None:
     set_pod_spec(job.setdefault("template", {}).setdefault("spec", {}))
 
 
-def _service(new: Object, live: Object | None) -> None:
+def _service(new: Object, _: Object | None) -> None:
     spec = new["spec"]
     fill(spec, {"type": "ClusterIP", "sessionAffinity": "None"})
     if spec["sessionAffinity"] == "ClientIP":
         fill(spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {}), {"timeoutSeconds": 10800})
     for port in spec.get("ports") or ():
         port.setdefault("targetPort", port.get("port"))
-    if live is not None and live["spec"].get("type") != "ExternalName" and spec["type"] != "ExternalName":
-        _keep_addresses(spec, live["spec"])
     if spec["type"] == "ExternalName":
         return
-    fill(spec, {"internalTrafficPolicy": "Cluster", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"})
+    fill(spec, {"internalTrafficPolicy": "Cluster"})
     if spec["type"] in {"NodePort", "LoadBalancer"}:
         spec.setdefault("externalTrafficPolicy", "Cluster")
     if spec["type"] == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)
-
-
-def _keep_addresses(spec: Object, before: Object) -> None:
-    """A write that does not name the addresses and ports that were chosen keeps them."""
-    if not spec.get("clusterIP") and "clusterIP" in before:
-        spec["clusterIP"] = before["clusterIP"]
-    if "clusterIPs" not in spec and "clusterIPs" in before:
-        spec["clusterIPs"] = before["clusterIPs"]
-    if spec["type"] in {"NodePort", "LoadBalancer"}:
-        chosen = {
-            (p.get("port"), p.get("protocol")): p["nodePort"] for p in before.get("ports") or () if "nodePort" in p
-        }
-        for port in spec.get("ports") or ():
-            if (node_port := chosen.get((port.get("port"), port.get("protocol")))) is not None:
-                port.setdefault("nodePort", node_port)
 
 
 def _autoscaler(new: Object, _: Object | None) -> None:
@@ -195,16 +154,20 @@ def _autoscaler(new: Object, _: Object | None) -> None:
         fill(down, {"selectPolicy": "Max", "policies": SCALE_DOWN})
 
 
-def _claim(new: Object, live: Object | None) -> None:
+def _claim(new: Object, _: Object | None) -> None:
     new.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-    if live is None:
-        new["status"] = {"phase": "Pending"}
+    new.setdefault("status", {}).setdefault("phase", "Pending")
 
 
-def _volume(new: Object, live: Object | None) -> None:
+def _volume(new: Object, _: Object | None) -> None:
     fill(new["spec"], {"persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem"})
-    if live is None:
-        new["status"] = {"phase": "Pending"}
+    new.setdefault("status", {}).setdefault("phase", "Pending")
+
+
+def _namespace(new: Object, _: Object | None) -> None:
+    labels = {**(new["metadata"].get("labels") or {}), "kubernetes.io/metadata.name": new["metadata"].get("name", "")}
+    new["metadata"]["labels"] = labels
+    new.setdefault("status", {}).setdefault("phase", "Active")
 
 
 def _secret(new: Object, _: Object | None) -> None:
@@ -213,16 +176,6 @@ def _secret(new: Object, _: Object | None) -> None:
     if plain:
         encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in plain.items()}
         new["data"] = {**(new.get("data") or {}), **encoded}
-
-
-def _namespace(new: Object, live: Object | None) -> None:
-    labels = {**(new["metadata"].get("labels") or {}), "kubernetes.io/metadata.name": new["metadata"].get("name", "")}
-    new["metadata"]["labels"] = labels
-    if live is None:
-        new["spec"] = {"finalizers": ["kubernetes"]}
-        new["status"] = {"phase": "Active"}
-    else:
-        new["spec"] = live["spec"]
 
 
 def _network_policy(new: Object, _: Object | None) -> None:
@@ -257,18 +210,11 @@ def _webhooks(new: Object, _: Object | None, more: Object) -> None:
             hook["clientConfig"]["service"].setdefault("port", 443)
 
 
-def _definition(new: Object, live: Object | None) -> None:
-    spec = new["spec"]
-    names = spec.setdefault("names", {})
+def _definition(new: Object, _: Object | None) -> None:
+    names = new["spec"].setdefault("names", {})
     kind = names.get("kind", "")
     fill(names, {"singular": kind.lower(), "listKind": f"{kind}List"})
-    spec.setdefault("conversion", {"strategy": "None"})
-    if live is None:
-        new["status"] = {
-            "conditions": None,
-            "acceptedNames": {"plural": "", "kind": ""},
-            "storedVersions": [v["name"] for v in spec.get("versions") or () if v.get("storage")],
-        }
+    new["spec"].setdefault("conversion", {"strategy": "None"})
 
 
 SETTERS: dict[tuple[str, str], Callable[[Object, Object | None], None]] = {

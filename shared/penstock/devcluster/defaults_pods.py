@@ -48,8 +48,7 @@ def _set_container(container: dict[str, Any]) -> None:
     fill(container, {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"})
     container.setdefault("imagePullPolicy", _pull_policy(container.get("image", "")))
     for env in container.get("env") or ():
-        if "fieldRef" in (env.get("valueFrom") or {}):
-            env["valueFrom"]["fieldRef"].setdefault("apiVersion", "v1")
+        _set_references(env.get("valueFrom") or {})
     for name in PROBES:
         if name in container:
             fill(container[name], PROBE_DEFAULTS)
@@ -57,6 +56,13 @@ def _set_container(container: dict[str, Any]) -> None:
     for hook in (container.get("lifecycle") or {}).values():
         if isinstance(hook, dict):
             _set_handler(hook)
+
+
+def _set_references(source: dict[str, Any]) -> None:
+    if "fieldRef" in source:
+        source["fieldRef"].setdefault("apiVersion", "v1")
+    if "resourceFieldRef" in source:
+        source["resourceFieldRef"].setdefault("divisor", "0")
 
 
 def _set_handler(handler: dict[str, Any]) -> None:
@@ -87,8 +93,7 @@ def _set_volume(volume: dict[str, Any]) -> None:
         volume["hostPath"].setdefault("type", "")
     for source in [volume.get("downwardAPI") or {}, *_projected(volume, "downwardAPI")]:
         for item in source.get("items") or ():
-            if "fieldRef" in item:
-                item["fieldRef"].setdefault("apiVersion", "v1")
+            _set_references(item)
     for token in _projected(volume, "serviceAccountToken"):
         token.setdefault("expirationSeconds", 3600)
 

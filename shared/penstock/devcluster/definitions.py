@@ -3,10 +3,11 @@
 from typing import Any
 
 from penstock.devcluster.deletion import delete
+from penstock.devcluster.metadata import now
 from penstock.devcluster.registry import Registry
 from penstock.devcluster.statuses import ApiError
 from penstock.devcluster.store import Change, Store, key_of
-from penstock.devcluster.writes import Options, Writes, now
+from penstock.devcluster.writes import Options, Writes
 
 DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
 MANAGER = "kube-apiserver"

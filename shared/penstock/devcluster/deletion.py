@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from penstock.devcluster.metadata import now
 from penstock.devcluster.registry import Resource
 from penstock.devcluster.statuses import Subject, bad_request, forbidden, not_found, precondition_failed, success
 from penstock.devcluster.store import ObjectKey, Store, Stored
-from penstock.devcluster.writes import now
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 PERMANENT_NAMESPACES = SYSTEM_NAMESPACES[:3]

@@ -160,7 +160,7 @@ def update(live: Mapping[str, Any], new: Mapping[str, Any], entries: Entries, co
     """The entries after a plain write: the writer gains what it changed, others lose it."""
     diff = compare(live, new, context.schema)
     changed = context.owned(diff.added | diff.modified)
-    removed = frozenset(diff.removed)
+    removed = context.owned(diff.removed)
     out: Entries = {}
     for key, entry in entries.items():
         paths = entry.paths - changed - removed
@@ -190,7 +190,7 @@ def apply(
     if last:
         merged = _prune(merged, last, after, schema)
     diff = compare(live, merged, schema)
-    changed, removed = frozenset(diff.added | diff.modified), frozenset(diff.removed)
+    changed, removed = context.owned(diff.added | diff.modified), context.owned(diff.removed)
     conflicts = tuple(
         FieldConflict(writer=entry.writer, time=entry.time, path=path)
         for other, entry in sorted(after.items(), key=lambda pair: _order(pair[0]))

@@ -4,7 +4,7 @@ One form serves the built-in kinds (``types_data``) and the structural schemas o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
@@ -34,6 +34,7 @@ RULE_KEYS = (
 class Schema:
     """One node. Filled once while compiling (definitions may be recursive) and never changed afterwards.
 
+    ``name``: the definition's short name (``DeploymentSpec``), "" for nodes without one.
     ``kind``: struct (declared ``fields``), map (any key, ``element``), list (``element``), scalar (``type``: string,
     integer, number, boolean, intOrString, quantity) or any (no declared form). ``atomic``: one owner for the whole
     value. ``keys``: the merge keys of a list of maps; ``unique``: a list that is a set. ``defaults`` and ``omit_zero``
@@ -41,6 +42,7 @@ class Schema:
     JSON schema names. ``merge_key``/``merge_strategy``: what a strategic merge patch does with a list.
     """
 
+    name: str = ""
     kind: str = "any"
     type: str = ""
     fields: dict[str, "Schema"] = field(default_factory=dict)
@@ -78,6 +80,11 @@ def compile_definitions(definitions: Mapping[str, Any]) -> dict[str, Schema]:
             compiled[name].kind, compiled[name].type = "scalar", "quantity"
         elif name not in OPAQUE_DEFINITIONS:
             _fill(compiled[name], node, compiled)
+            compiled[name].name = name.rpartition(".")[2]
+    for name, node in definitions.items():
+        for key, child in (node.get("properties") or {}).items():
+            if child.get("x-kubernetes-map-type") == "granular" and "$ref" in child:
+                compiled[name].fields[key] = replace(compiled[name].fields[key], atomic=False)
     return compiled
 
 

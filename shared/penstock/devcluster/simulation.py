@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.devcluster.deletion import FOREGROUND, ORPHAN, delete
+from penstock.devcluster.metadata import now
 from penstock.devcluster.registry import Registry, Resource
 from penstock.devcluster.statuses import ApiError
 from penstock.devcluster.store import Change, ObjectKey, ResourceKey, Store, key_of
 from penstock.devcluster.workloads import STATUSES, Moment, is_stuck
-from penstock.devcluster.writes import Options, Writes, now
+from penstock.devcluster.writes import Options, Writes
 
 MANAGER = "kube-controller-manager"
 NAMESPACES: ResourceKey = ("", "namespaces")

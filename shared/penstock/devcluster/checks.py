@@ -1,0 +1,124 @@
+"""Whether a body can be what its URL says: type, name, namespace, fields. Errors are the API server's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.devcluster.configs import typed_problems
+from penstock.devcluster.decoding import Decoded, WrongType, decode
+from penstock.devcluster.registry import Resource
+from penstock.devcluster.statuses import ApiError, Cause, bad_request, invalid
+
+Object = dict[str, Any]
+
+
+def check_type(resource: Resource, obj: Any) -> None:
+    """Raise ApiError (400) unless the body is an object of the resource's kind and version."""
+    if not isinstance(obj, dict):
+        raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind})")
+    api_version, kind = str(obj.get("apiVersion") or ""), str(obj.get("kind") or "")
+    if not api_version and not kind and resource.builtin:
+        return
+    if kind != resource.kind:
+        shown = f"{kind} in version {_version(api_version)}"
+        problem = (
+            f"no kind {kind!r} is registered for version" if not kind else f"converting ({gvk(api_version, kind)})"
+        )
+        wanted = gvk(resource.api_version, resource.kind)
+        raise bad_request(
+            f"{shown} cannot be handled as a {resource.kind}: {problem} to ({wanted}): unknown conversion"
+        )
+    if api_version != resource.api_version:
+        message = (
+            f"the API version in the data ({api_version}) does not match the expected API version "
+            f"({resource.api_version})"
+        )
+        raise bad_request(message)
+
+
+def check_names(obj: Mapping[str, Any], namespace: str, name: str) -> None:
+    """Raise ApiError (400) where the body's name or namespace is not the URL's; "" in the body is taken as the URL's."""
+    metadata = obj.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise bad_request("metadata must be an object")
+    if name and (metadata.get("name") or name) != name:
+        raise bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})")
+    if (metadata.get("namespace") or namespace) != namespace:
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+
+
+def check_config(resource: Resource, namespace: str, name: str, config: Any) -> None:
+    """Raise ApiError (400, 500) for a configuration that cannot be applied."""
+    got = config if isinstance(config, dict) else {}
+    api_version, kind = str(got.get("apiVersion") or ""), str(got.get("kind") or "")
+    if (api_version, kind) != (resource.api_version, resource.kind):
+        raise bad_request(f"invalid object type: {gvk(api_version, kind)}")
+    metadata = got.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise bad_request("metadata must be an object")
+    if metadata.get("managedFields") is not None:
+        raise bad_request("metadata.managedFields must be nil")
+    if problems := typed_problems(got, resource.schema):
+        subject = _applied(namespace, metadata, api_version, kind)
+        text = problems[0] if len(problems) == 1 else "errors:\n" + "\n".join(f"  {problem}" for problem in problems)
+        raise ApiError(500, "", f"failed to create typed patch object ({subject}): {text}")
+    check_names(got, namespace, name)
+
+
+def _applied(namespace: str, metadata: Mapping[str, Any], api_version: str, kind: str) -> str:
+    return f"{metadata.get('namespace') or namespace}/{metadata.get('name', '')}; {gvk(api_version, kind)}"
+
+
+def decoded_body(resource: Resource, obj: Object, validation: str) -> Decoded:
+    """The decoded body of a plain write. Raises ApiError (400, 422) for wrong types and, if Strict, unknown fields."""
+    decoded = decode(obj, resource.schema, builtin=resource.builtin)
+    if decoded.wrong and resource.builtin:
+        raise bad_request(f"{_handled(resource)}: {decoded.wrong[0].go_message}")
+    if validation == "Strict" and decoded.unknown:
+        problems = ", ".join(f'unknown field "{path}"' for path in decoded.unknown)
+        text = f"strict decoding error: {problems}"
+        raise bad_request(f"{_handled(resource)}: {text}" if resource.builtin else text)
+    return _complete(resource, decoded, obj)
+
+
+def decoded_config(resource: Resource, merged: Object, namespace: str) -> Decoded:
+    """The decoded result of an apply. Raises ApiError (500, 422) for wrong types."""
+    decoded = decode(merged, resource.schema, builtin=resource.builtin)
+    if decoded.wrong and resource.builtin:
+        subject = _applied(namespace, merged.get("metadata") or {}, resource.api_version, resource.kind)
+        message = (
+            f"failed to convert new object ({subject}) to proper version: unable to convert unstructured object to "
+            f"{gvk(resource.api_version, resource.kind)}: {decoded.wrong[0].go_message}"
+        )
+        raise ApiError(500, "", message)
+    return _complete(resource, decoded, merged)
+
+
+def _complete(resource: Resource, decoded: Decoded, obj: Object) -> Decoded:
+    if decoded.wrong:
+        metadata = obj.get("metadata")
+        name = metadata.get("name", "") if isinstance(metadata, dict) else ""
+        raise invalid(resource.subject(str(name)), [_wrong_type(problem) for problem in decoded.wrong])
+    if decoded.value.get("metadata") is None:
+        decoded.value["metadata"] = {}
+    decoded.value["apiVersion"], decoded.value["kind"] = resource.api_version, resource.kind
+    return decoded
+
+
+def _wrong_type(problem: WrongType) -> Cause:
+    text = f"{problem.path} in body must be of type {problem.wanted}"
+    message = f'Invalid value: "{problem.got}": {text}: "{problem.got}"'
+    return Cause(reason="FieldValueTypeInvalid", message=message, field=problem.path)
+
+
+def _handled(resource: Resource) -> str:
+    return f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
+
+
+def _version(api_version: str) -> str:
+    return '"' + api_version.rpartition("/")[2] + '"'
+
+
+def gvk(api_version: str, kind: str) -> str:
+    """A type as Go prints it: ``apps/v1, Kind=Deployment``, ``/v1, Kind=Pod``."""
+    group, _, version = api_version.rpartition("/")
+    return f"{group}/{version}, Kind={kind}"
