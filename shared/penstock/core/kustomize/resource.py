@@ -72,7 +72,9 @@ def text(value: Any) -> str:
         return value
     if value is None or isinstance(value, dict | list):
         return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(getattr(value, "text", value))  # a number as it was written, where that is known
 
 
 def metadata_of(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -99,8 +101,8 @@ class Resource:
 
     ``previous``: the ids that it had before each rename, oldest first. ``prefixes``, ``suffixes``: what
     namePrefix and nameSuffix added, in that order: the trace of the overlays that it went through.
-    ``needs_hash``: its name gets a content hash. ``behavior``: a generator's ``create``, ``merge``, ``replace``
-    or "". ``helm``: it came out of a chart, so the namespace transformer leaves it alone.
+    ``needs_hash``: its name gets a content hash. ``behavior``: a generator's ``create``, ``merge``,
+    ``replace`` or "". ``helm``: it came out of a chart, so the namespace transformer leaves it alone.
     ``var_names``: the vars that read it.
     ``id``: who it is now; follows from the manifest.
     """
@@ -164,3 +166,15 @@ class Resource:
     def remembering(self) -> "Resource":
         """The same object with its present id added to the previous ones: call this before a rename."""
         return replace(self, previous=(*self.previous, self.id))
+
+
+def set_metadata(manifest: Manifest, name: str, value: Any) -> Manifest:
+    """The manifest with one field of ``metadata`` set; None removes it. Unchanged where it is so already."""
+    metadata = metadata_of(manifest)
+    if value is None:
+        if name not in metadata:
+            return manifest
+        return {**manifest, "metadata": {key: item for key, item in metadata.items() if key != name}}
+    if type(metadata.get(name)) is type(value) and metadata[name] == value:
+        return manifest
+    return {**manifest, "metadata": {**metadata, name: value}}

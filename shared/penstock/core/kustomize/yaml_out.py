@@ -5,7 +5,7 @@ key, strings plain where they can be, lines folded at the first space after colu
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cmp_to_key, lru_cache
 from typing import Any
 
@@ -36,6 +36,27 @@ def dump(documents: Iterable[Any]) -> str:
     return "---\n".join(dump_one(document) for document in documents)
 
 
+def dump_ordered(value: Any) -> str:
+    """One document with keys in the order of its mappings, as go-yaml v3 prints structures (no line is folded)."""
+    return "".join(f"{line}\n" for line in _ordered(value))
+
+
+def _ordered(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for item in value:
+            lead = "- "
+            for line in _ordered(item):
+                yield lead + line
+                lead = "  "
+        return
+    for key, item in value.items():
+        if isinstance(item, dict | list):
+            yield f"{_key(key)[0]}:"
+            yield from (f"  {line}" for line in _ordered(item))
+        else:
+            yield f"{_key(key)[0]}: {_form(item) or _double(item)}"
+
+
 def dump_one(value: Any) -> str:
     """One document, ending in a line feed."""
     lines: list[str] = []
@@ -59,19 +80,18 @@ def _mapping(lines: list[str], value: dict[str, Any], pad: str, lead: str) -> No
             continue
         start = f"{lead}{name}:"
         lead = pad
-        kind = type(item)
-        if kind is str:
+        if isinstance(item, str):
             form = _form(item)
             column = len(start) + 1
             if form is not None and (column + len(form) <= _WIDTH or " " not in form):
                 lines.append(f"{start} {form}\n")
             else:
                 lines.append(f"{start} {_text(item, pad + '  ', column)}\n")
-        elif kind is dict and item:
+        elif isinstance(item, dict) and item:
             lines.append(start + "\n")
             below = pad + "  "
             _mapping(lines, item, below, below)
-        elif kind is list and item:
+        elif isinstance(item, list) and item:
             lines.append(start + "\n")
             _sequence(lines, item, pad, pad)
         else:
@@ -96,10 +116,9 @@ def _sequence(lines: list[str], items: list[Any], pad: str, lead: str) -> None:
     for item in items:
         start = lead + "- "
         lead = pad
-        kind = type(item)
-        if kind is dict and item:
+        if isinstance(item, dict) and item:
             _mapping(lines, item, below, start)
-        elif kind is list and item:
+        elif isinstance(item, list) and item:
             _sequence(lines, item, below, start)
         else:
             lines.append(f"{start}{_leaf(item, below, len(start))}\n")

@@ -1,0 +1,373 @@
+"""One kustomization after the other, depth first: resources, generators, components, transformers, validators."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from penstock.core.errors import BuildFailed, InvalidDocument, Refused, Terminal
+from penstock.core.kustomize import origins, plugins
+from penstock.core.kustomize.crds import config_of_crd
+from penstock.core.kustomize.default_config import default_config
+from penstock.core.kustomize.generators import generate, merge_generated, merge_options
+from penstock.core.kustomize.kustomization import COMPONENT, FILE_NAMES, Kustomization, parse_kustomization
+from penstock.core.kustomize.load import Loader, is_remote
+from penstock.core.kustomize.objects import ParseCache, objects_of, parse_objects
+from penstock.core.kustomize.openapi import Schema
+from penstock.core.kustomize.resmap import ResMap
+from penstock.core.kustomize.resource import Origin, ResId, Resource
+from penstock.core.kustomize.transform import Step, builtin_steps
+from penstock.core.kustomize.transformer_config import EMPTY, TransformerConfig, config_of
+from penstock.core.kustomize.yaml_in import MalformedYaml, load_config
+from penstock.core.resources import Gvk, Manifest
+
+VALIDATED_BY = "validated-by"
+
+
+@dataclass(kw_only=True, slots=True)
+class Session:
+    """What one build shares from its root to its deepest base.
+
+    ``tracking``: origins and transformations are recorded (the root has ``buildMetadata``). ``schema`` changes once,
+    by the first kustomization that has ``openapi``.
+    """
+
+    cache: ParseCache
+    schema: Schema
+    tracking: bool = False
+    warnings: list[str] = field(default_factory=list)
+    documents: int = 0
+    schema_is_set: bool = False
+
+    def scopes(self, api_version: str, kind: str) -> bool:
+        """Whether a kind is certainly cluster-scoped."""
+        return self.schema.cluster_scoped(api_version, kind)
+
+
+@dataclass(kw_only=True, slots=True)
+class Accumulated:
+    """Resources, and the rules and variables for the steps that come last."""
+
+    resources: ResMap = field(default_factory=ResMap)
+    config: TransformerConfig = EMPTY
+    variables: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def absorb(self, other: "Accumulated", where: str) -> None:
+        """Add what a base gave. Raises BuildFailed where both have an object or a variable."""
+        try:
+            self.resources.append_all(other.resources)
+        except BuildFailed as error:
+            raise BuildFailed(f"merging resources from '{where}': {error}") from error
+        self.config = self.config.merge(other.config)
+        for name, variable in other.variables.items():
+            self.add_variable(name, variable)
+
+    def add_variable(self, name: str, variable: Mapping[str, Any]) -> None:
+        """Add one of ``vars``. Raises BuildFailed where the name is taken."""
+        if name in self.variables:
+            raise BuildFailed(f"vars: var '{name}' already encountered")
+        self.variables[name] = variable
+
+
+def find_kustomization(loader: Loader) -> tuple[str, bytes] | None:
+    """The path and content of the kustomization file of a directory; None where it has none.
+
+    Raises BuildFailed where it has several.
+    """
+    prefix = f"{loader.root}/" if loader.root else ""
+    found = []
+    for name in FILE_NAMES:
+        path = prefix + name
+        real = loader.source.real(path)
+        blob = loader.source.read(real) if real is not None else None
+        if blob is not None:
+            found.append((path, blob.data))
+    if len(found) > 1:
+        names = ", ".join(path for path, _ in found)
+        raise BuildFailed(f"Found multiple kustomization files under {loader.root or '.'}: {names}; keep one")
+    return found[0] if found else None
+
+
+def read_kustomization(loader: Loader) -> Kustomization:
+    """The kustomization of a directory. Raises BuildFailed where it has none or several."""
+    found = find_kustomization(loader)
+    if found is None:
+        raise BuildFailed(
+            f"unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in "
+            f"directory '{loader.root or '.'}'"
+        )
+    return parse_kustomization(found[1], found[0])
+
+
+class Target:
+    """One kustomization being built."""
+
+    __slots__ = ("_file", "_kustomization", "_loader", "_origin", "_session")
+
+    def __init__(self, session: Session, loader: Loader, kustomization: Kustomization, origin: Origin) -> None:
+        self._session, self._loader = session, loader
+        self._kustomization, self._origin = kustomization, origin
+        self._file = kustomization.file
+        session.warnings.extend(kustomization.warnings)
+        self._set_schema()
+
+    def _set_schema(self) -> None:
+        wanted = self._kustomization.openapi
+        if not wanted or self._session.schema_is_set:
+            return
+        if "path" in wanted:
+            if "version" in wanted:
+                problem = "builtin version and custom schema provided, cannot use both"
+                raise InvalidDocument(problem, path="openapi", file=self._file)
+            file, blob = self._loader.load(wanted["path"])
+            base = Schema.builtin() if self._loader.source.options.openapi_adds else Schema.none()
+            self._session.schema = base.with_documents([load_config(blob.data, file)])
+            self._session.schema_is_set = True
+        elif wanted.get("version"):
+            self._session.schema = Schema.of_version(wanted["version"], f"{self._file}: openapi.version")
+            self._session.schema_is_set = True
+
+    def accumulate(self, into: Accumulated) -> Accumulated:
+        """Add what this kustomization says. ``into``: empty, or its parent's where it is a component."""
+        kustomization = self._kustomization
+        self._add_resources(into, kustomization.resources)
+        into.config = into.config.merge(self._config())
+        self._run_generators(into)
+        for path in kustomization.components:
+            self._add_component(into, path)
+        self._run_transformers(into)
+        self._run_validators(into)
+        self._add_variables(into)
+        return into
+
+    def _config(self) -> TransformerConfig:
+        kustomization, config = self._kustomization, EMPTY
+        for path in kustomization.configurations:
+            file, blob = self._loader.load(path)
+            config = config.merge(config_of(load_config(blob.data, file), file))
+        config = default_config().merge(config)
+        for path in kustomization.crds:
+            file, blob = self._loader.load(path)
+            config = config.merge(config_of_crd(load_config(blob.data, file), file))
+        return config
+
+    # -- resources, bases, components
+
+    def _add_resources(self, into: Accumulated, paths: Iterable[str]) -> None:
+        for path in paths:
+            try:
+                found = None if is_remote(path) else self._loader.load(path)
+            except Terminal as file_error:
+                self._add_base(into, path, file_error)
+                continue
+            if found is None:
+                self._loader.below(path)  # says why it is refused
+                continue
+            file, blob = found
+            bounds = self._loader.source.options.bounds
+            try:
+                objects = objects_of(blob, file, bounds, self._session.cache)
+                into.resources.append_all(self._resources(objects, path))
+            except MalformedYaml:
+                raise
+            except BuildFailed as error:
+                raise BuildFailed(f"accumulating resources from '{path}': {error}") from error
+
+    def _resources(self, objects: Iterable[Manifest], path: str) -> Iterable[Resource]:
+        origin = origins.below(self._origin, path) if self._session.tracking else None
+        scopes = self._session.scopes
+        bound = self._loader.source.options.bounds.documents
+        for manifest in objects:
+            self._session.documents += 1
+            if self._session.documents > bound:
+                raise Refused(f"{path}: the build has more than {bound} objects")
+            yield loaded(Resource(manifest=manifest, scopes=scopes, origin=origin))
+
+    def _add_base(self, into: Accumulated, path: str, file_error: Terminal) -> None:
+        try:
+            below = self._loader.below(path)
+        except Terminal as error:
+            is_file_error = "not a valid directory" in str(error)
+            raise (file_error if is_file_error else error) from file_error
+        kustomization = read_kustomization(below)
+        if kustomization.kind == COMPONENT:
+            raise BuildFailed(
+                f"{self._file}: resources: expected kind != 'Component' for path '{path}'; move it to `components`"
+            )
+        base = self._below(below, kustomization, path).accumulate(Accumulated())
+        into.absorb(base, path)
+
+    def _add_component(self, into: Accumulated, path: str) -> None:
+        below = self._loader.below(path)
+        kustomization = read_kustomization(below)
+        if kustomization.kind != COMPONENT:
+            raise BuildFailed(
+                f"{self._file}: components: expected kind 'Component' for path '{path}' but got "
+                f"'{kustomization.kind}'; move it to `resources`"
+            )
+        self._below(below, kustomization, path).accumulate(into)
+
+    def _below(self, loader: Loader, kustomization: Kustomization, path: str) -> "Target":
+        origin = origins.below(self._origin, path) if self._session.tracking else self._origin
+        return Target(self._session, loader, kustomization, origin)
+
+    # -- generators
+
+    def _run_generators(self, into: Accumulated) -> None:
+        kustomization, scopes = self._kustomization, self._session.scopes
+        entries = [("ConfigMap", entry) for entry in kustomization.config_map_generator]
+        entries += [("Secret", entry) for entry in kustomization.secret_generator]
+        for kind, entry in entries:
+            options = merge_options(entry.get("options"), kustomization.generator_options)
+            made = generate(kind, {**entry, "options": options}, self._loader, scopes)  # type: ignore[arg-type] # one of two
+            self._absorb(into.resources, [self._made_by(made, f"{kind}Generator")])
+        if kustomization.helm_charts or kustomization.helm_chart_inflation_generator:
+            raise Refused(f"{self._file}: helmCharts needs the helm port", reason="BuildFailed")
+        for plugin in self._plugins(kustomization.generators):
+            generated = plugins.generator(plugin, self._loader, self._file)
+            origin = origins.built_by_plugin(plugin) if self._session.tracking else None
+            self._absorb(into.resources, [replace(made, origin=origin) for made in generated])
+
+    def _made_by(self, resource: Resource, generator: str) -> Resource:
+        if not self._session.tracking:
+            return resource
+        return replace(resource, origin=origins.built_by(self._origin, self._file, generator))
+
+    def _absorb(self, resources: ResMap, generated: Iterable[Resource]) -> None:
+        for resource in generated:
+            found = resources.matching(resource.id)
+            wanted = resource.behavior
+            if not found:
+                if wanted in ("merge", "replace"):
+                    raise BuildFailed(
+                        f"{self._file}: {resource.id} does not exist; cannot merge or replace: use behavior create"
+                    )
+                resources.append(resource)
+            elif len(found) > 1:
+                raise BuildFailed(f"{self._file}: found multiple objects that could accept merge of {resource.id}")
+            elif wanted not in ("merge", "replace"):
+                raise BuildFailed(
+                    f"{self._file}: {resource.id} exists; can not use behavior '{wanted or 'unspecified'}', "
+                    "behavior must be merge or replace"
+                )
+            else:
+                resources.set(found[0], merge_generated(resource, resources[found[0]]))
+
+    # -- transformers and validators
+
+    def _plugins(self, entries: Iterable[str]) -> ResMap:
+        """The documents of ``generators``, ``transformers`` or ``validators``: inline, files or kustomizations."""
+        found, paths = Accumulated(), []
+        bounds = self._loader.source.options.bounds
+        for entry in entries:
+            try:
+                objects = parse_objects(entry.encode(), self._file, bounds)
+            except BuildFailed:
+                paths.append(entry)
+                continue
+            origin_path = self._file.rpartition("/")[2]
+            found.resources.append_all(self._resources(objects, origin_path))
+        self._add_resources(found, paths)
+        return found.resources
+
+    def _steps(self, entries: Iterable[str]) -> list[Step]:
+        schema, tracking = self._session.schema, self._session.tracking
+        return [
+            Step(
+                run=plugins.transformer(plugin, self._loader, schema, self._file),
+                origin=origins.built_by_plugin(plugin) if tracking else None,
+            )
+            for plugin in self._plugins(entries)
+        ]
+
+    def _run_transformers(self, into: Accumulated) -> None:
+        origin = self._origin if self._session.tracking else None
+        steps = builtin_steps(self._kustomization, self._loader, into.config, self._session, origin)
+        steps += self._steps(self._kustomization.transformers)
+        for step in steps:
+            step.run(into.resources)
+            if step.origin is not None:
+                origins.record(into.resources, step.origin)
+
+    def _run_validators(self, into: Accumulated) -> None:
+        for step in self._steps(self._kustomization.validators):
+            before = {resource.id: resource.manifest for resource in into.resources}
+            step.run(into.resources)
+            after = {resource.id: _without_mark(resource.manifest) for resource in into.resources}
+            if before != after:
+                raise BuildFailed(f"{self._file}: validators: a validator shouldn't modify the resource map")
+
+    # -- variables
+
+    def _add_variables(self, into: Accumulated) -> None:
+        for variable in self._kustomization.vars:
+            name = variable.get("name", "")
+            found = self._matching_variable(into.resources, variable.get("objref", {}))
+            if len(found) > 1:
+                raise BuildFailed(
+                    f"{self._file}: vars: found {len(found)} resId matches for var {name} (unable to disambiguate)"
+                )
+            for index in found:
+                resource = into.resources[index]
+                into.resources.set(index, replace(resource, var_names=(*resource.var_names, name)))
+            into.add_variable(name, variable)
+
+    def _matching_variable(self, resources: ResMap, objref: Mapping[str, Any]) -> list[int]:
+        group, version, kind = (objref.get(key, "") for key in ("group", "version", "kind"))
+        if objref.get("apiVersion"):
+            parts = objref["apiVersion"].split("/")
+            if len(parts) == 1:
+                version = parts[0]
+            elif len(parts) == 2:
+                group, version = parts
+        api_version = Gvk(group=group, version=version, kind=kind).api_version
+        namespace = objref.get("namespace", "")
+        scoped = self._session.scopes(api_version, kind)
+        wanted = ResId(group, version, kind, objref.get("name", ""), namespace, scoped)
+        if namespace or scoped:
+            return resources.matching(wanted)
+        return [
+            index for index, resource in enumerate(resources) if any(known[:4] == wanted[:4] for known in resource.ids)
+        ]
+
+
+_INTERNAL = "internal.config.kubernetes.io/"
+
+
+def loaded(resource: Resource) -> Resource:
+    """A resource as it comes from a file; what it says in kustomize's own annotations becomes attributes."""
+    annotations = resource.annotations
+    if not any(key.startswith(_INTERNAL) for key in annotations):
+        return resource
+    found = {key.removeprefix(_INTERNAL): value for key, value in annotations.items()}
+    return replace(
+        resource,
+        needs_hash=found.get("needsHashSuffix") == "enabled",
+        behavior=found.get("generatorBehavior", ""),
+        helm=found.get("helm-generated") == "true",
+        prefixes=tuple(found["prefixes"].split(",")) if "prefixes" in found else (),
+        suffixes=tuple(found["suffixes"].split(",")) if "suffixes" in found else (),
+        previous=_previous(resource.id, found),
+    )
+
+
+def _previous(present: ResId, found: Mapping[str, str]) -> tuple[ResId, ...]:
+    columns = [
+        found[key].split(",") for key in ("previousKinds", "previousNames", "previousNamespaces") if key in found
+    ]
+    if len(columns) != 3 or len({len(column) for column in columns}) != 1:
+        return ()
+    return tuple(
+        present._replace(kind=kind, name=name, namespace=namespace)
+        for kind, name, namespace in zip(*columns, strict=True)
+    )
+
+
+def _without_mark(manifest: Manifest) -> Manifest:
+    """A validator may leave one label behind."""
+    metadata = manifest.get("metadata", {})
+    labels = metadata.get("labels")
+    if not isinstance(labels, dict) or VALIDATED_BY not in labels:
+        return manifest
+    kept = {key: value for key, value in labels.items() if key != VALIDATED_BY}
+    metadata = {key: value for key, value in metadata.items() if key != "labels"}
+    return {**manifest, "metadata": {**metadata, "labels": kept} if kept else metadata}

@@ -1,0 +1,149 @@
+"""``kustomize build``: from a file tree and a path in it to resources."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from penstock.core.errors import BuildFailed
+from penstock.core.kustomize import origins
+from penstock.core.kustomize.accumulate import Accumulated, Session, Target, read_kustomization
+from penstock.core.kustomize.filters.labels import METADATA_LABELS, add_entries
+from penstock.core.kustomize.filters.names import add_hashes
+from penstock.core.kustomize.kustomization import Kustomization
+from penstock.core.kustomize.load import LinkedTree, Loader, Source
+from penstock.core.kustomize.name_references import fix_name_references
+from penstock.core.kustomize.objects import ParseCache
+from penstock.core.kustomize.openapi import Schema
+from penstock.core.kustomize.options import BuildOptions
+from penstock.core.kustomize.order import legacy_order, sort_by
+from penstock.core.kustomize.resmap import ResMap
+from penstock.core.kustomize.resource import Origin, Resource, set_metadata
+from penstock.core.kustomize.yaml_out import dump
+from penstock.core.resources import Manifest
+from penstock.core.tree import Inputs, RecordingTree, Tree
+
+_LOCAL_CONFIG = "config.kubernetes.io/local-config"
+_INTERNAL = "internal.config.kubernetes.io/"
+_BUILD_ANNOTATIONS = frozenset(
+    {
+        *(
+            _INTERNAL + name
+            for name in (
+                "previousKinds", "previousNames", "prefixes", "suffixes", "previousNamespaces",
+                "allowNameChange", "allowKindChange", "refBy", "generatorBehavior", "needsHashSuffix", "path",
+                "index", "seqindent", "id", "annotations-migration-resource-id", "helm-generated",
+            )
+        ),
+        "config.kubernetes.io/path",
+        "config.kubernetes.io/index",
+        "config.k8s.io/id",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Build:
+    """What a build gives: ``resources`` in order, ``inputs`` (all that was read or looked for) and warnings."""
+
+    resources: tuple[Resource, ...]
+    inputs: Inputs
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def manifests(self) -> tuple[Manifest, ...]:
+        """The objects, as plain values that must not be changed."""
+        return tuple(resource.manifest for resource in self.resources)
+
+    def to_yaml(self) -> str:
+        """The output of ``kustomize build``, byte for byte."""
+        return dump(self.manifests)
+
+
+def build(tree: Tree, path: str = "", options: BuildOptions | None = None, cache: ParseCache | None = None) -> Build:
+    """Build the kustomization in the directory ``path`` of ``tree`` ("" is its root).
+
+    ``cache``: parsed files, kept by the caller from one build to the next. Raises BuildFailed or InvalidDocument
+    for what cannot be built, and Refused for what may not be read; the message names file, document and field.
+    """
+    options = options or BuildOptions()
+    recording = RecordingTree(tree)
+    source = Source(recording, options, tree if isinstance(tree, LinkedTree) else None)
+    root = source.real(path.strip("/"))
+    if root is None or not recording.is_dir(root):
+        raise BuildFailed(f"'{path}' doesn't exist, or is not a directory")
+    session = Session(cache=cache or ParseCache(), schema=Schema.builtin())
+    loader = Loader(source=source, root=root)
+    kustomization = _root_kustomization(loader, session)
+    session.tracking = bool(kustomization.build_metadata)
+    found = Target(session, loader, kustomization, Origin()).accumulate(Accumulated())
+    resources = found.resources
+    add_hashes(resources)
+    fix_name_references(resources, found.config.name_reference)
+    _expand(resources, found)
+    ordered = _ordered(_without_local(resources), kustomization, options, session)
+    return Build(
+        resources=tuple(_finished(ordered, kustomization, options)),
+        inputs=recording.inputs(),
+        warnings=tuple(session.warnings),
+    )
+
+
+def _root_kustomization(loader: Loader, session: Session) -> Kustomization:
+    options = loader.source.options
+    if not (options.generate_missing or options.overlay or options.lenient):
+        return read_kustomization(loader)
+    from penstock.core.kustomize.flux_rules import flux_kustomization
+
+    return flux_kustomization(loader, session.cache)
+
+
+def _expand(resources: ResMap, found: Accumulated) -> None:
+    if found.variables:
+        from penstock.core.kustomize.filters.refvar import expand_vars
+
+        expanded = expand_vars(list(resources), list(found.variables.values()), list(found.config.var_reference))
+        resources.replace_all(expanded)
+
+
+def _without_local(resources: Iterable[Resource]) -> list[Resource]:
+    """All but those that are for tools on the user's machine alone."""
+    return [one for one in resources if one.annotations.get(_LOCAL_CONFIG, "false") == "false"]
+
+
+def _ordered(
+    resources: list[Resource], kustomization: Kustomization, options: BuildOptions, session: Session
+) -> list[Resource]:
+    if kustomization.sort_options is not None:
+        if options.reorder != "unspecified":
+            session.warnings.append(
+                "sorting order is set both in the kustomization file ('sortOptions') and by --reorder: the file's is used"
+            )
+        return sort_by(resources, kustomization.sort_options, kustomization.file)
+    return list(resources) if options.reorder == "none" else legacy_order(resources)
+
+
+def _finished(resources: list[Resource], kustomization: Kustomization, options: BuildOptions) -> Iterable[Resource]:
+    wanted = kustomization.build_metadata
+    if options.managed_by_label or "managedByLabel" in wanted:
+        labelled = ResMap()
+        labelled.replace_all(resources)
+        label = {"app.kubernetes.io/managed-by": f"kustomize-{options.version}"}
+        add_entries(labelled, label, (METADATA_LABELS,))
+        resources = list(labelled)
+    for resource in resources:
+        clean = resource.with_manifest(_with_text_annotations(resource))
+        yield origins.annotated(
+            clean,
+            origin="originAnnotations" in wanted,
+            transformations="transformerAnnotations" in wanted,
+        )
+
+
+def _with_text_annotations(resource: Resource) -> Manifest:
+    """Annotations are text, none of them kustomize's own; where none is left, there is no field."""
+    manifest = resource.manifest
+    if "annotations" not in (manifest.get("metadata") or {}):
+        return manifest
+    kept = {key: value for key, value in resource.annotations.items() if key not in _BUILD_ANNOTATIONS}
+    for name in (origins.ORIGIN, origins.TRANSFORMATIONS):
+        kept.pop(name, None)
+    return set_metadata(manifest, "annotations", kept or None)

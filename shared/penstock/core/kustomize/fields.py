@@ -1,0 +1,115 @@
+"""Checks of the values in kustomize's own documents: each field has a shape, and errors name it.
+
+A shape is a function from a value (as ``load_config`` reads it) and its place to the value; null means "not given",
+as in Go. Keys match whatever their case, as Go's JSON decoder matches them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from penstock.core.errors import InvalidDocument
+
+Where = tuple[str, str]
+"""File and dotted path."""
+Shape = Callable[[Any, Where], Any]
+
+
+def _wrong(value: Any, expected: str, where: Where) -> InvalidDocument:
+    shown = f"{value!r:.60}" if not isinstance(value, dict | list) else f"a {_KINDS[type(value).__name__]}"
+    return InvalidDocument(f"should be {expected}, not {shown}", path=where[1], file=where[0])
+
+
+_KINDS = {"dict": "mapping", "list": "list"}
+
+
+def string(value: Any, where: Where) -> str:
+    """A string; "" where it is null."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise _wrong(value, "a string (put it in quotes)", where)
+
+
+def boolean(value: Any, where: Where) -> bool:
+    """True or false."""
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise _wrong(value, "true or false", where)
+
+
+def integer(value: Any, where: Where) -> int:
+    """A whole number."""
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
+        raise _wrong(value, "a whole number", where)
+    return int(value)
+
+
+def anything(value: Any, _where: Where) -> Any:
+    """Any value."""
+    return value
+
+
+def mapping(value: Any, where: Where) -> dict[str, Any]:
+    """A mapping of anything."""
+    if value is None or isinstance(value, dict):
+        return value or {}
+    raise _wrong(value, "a mapping", where)
+
+
+def list_of(shape: Shape) -> Shape:
+    """A list, each item of one shape."""
+
+    def check(value: Any, where: Where) -> list[Any]:
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise _wrong(value, "a list", where)
+        file, path = where
+        return [shape(item, (file, f"{path}[{index}]")) for index, item in enumerate(value)]
+
+    return check
+
+
+def map_of(shape: Shape) -> Shape:
+    """A mapping with values of one shape."""
+
+    def check(value: Any, where: Where) -> dict[str, Any]:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise _wrong(value, "a mapping", where)
+        file, path = where
+        return {key: shape(item, (file, f"{path}.{key}")) for key, item in value.items()}
+
+    return check
+
+
+def struct(shapes: Mapping[str, Shape], *, strict: bool = True) -> Shape:
+    """A mapping with known keys. The result has the keys as they are spelt in ``shapes``; missing ones are left out.
+
+    ``strict``: an unknown key is an error that names it; otherwise it is left out.
+    """
+    folded = {name.lower(): name for name in shapes}
+
+    def check(value: Any, where: Where) -> dict[str, Any]:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise _wrong(value, "a mapping", where)
+        file, path = where
+        result: dict[str, Any] = {}
+        for key, item in value.items():
+            name = key if key in shapes else folded.get(key.lower())
+            below = f"{path}.{key}" if path else key
+            if name is None:
+                if strict:
+                    raise InvalidDocument(
+                        f"unknown field; known here are {', '.join(sorted(shapes))}", path=below, file=file
+                    )
+                continue
+            if item is not None:
+                result[name] = shapes[name](item, (file, below))
+        return result
+
+    return check

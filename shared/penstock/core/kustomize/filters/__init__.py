@@ -1,0 +1,1 @@
+"""One transformer a file: resources in, resources out."""

@@ -1,0 +1,36 @@
+"""``labels``, ``commonLabels`` and ``commonAnnotations``: entries set in each field that the configuration names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.core.kustomize.fieldspec import FieldSpec, FieldSpecs, SpecIndex, merge_specs, update
+from penstock.core.kustomize.filters.values import set_entries
+from penstock.core.kustomize.resmap import ResMap
+from penstock.core.kustomize.transformer_config import TransformerConfig
+
+METADATA_LABELS = FieldSpec(path="metadata/labels", create=True)
+
+
+def add_entries(resources: ResMap, entries: Mapping[str, str], specs: FieldSpecs) -> None:
+    """Set the entries in the fields that ``specs`` name, creating those that may be created."""
+    if not entries:
+        return
+    index, setter = SpecIndex(specs), set_entries(entries)
+
+    def change(resource: Any) -> Any:
+        group, version, kind = resource.id[:3]
+        return update(resource, index.of(group, version, kind), setter, {})
+
+    resources.map(change)
+
+
+def label_specs(label: Mapping[str, Any], config: TransformerConfig) -> FieldSpecs:
+    """The fields that one entry of ``labels`` is set in. Raises BuildFailed where they contradict each other."""
+    specs = merge_specs(tuple(label.get("fields", ())), config.labels)
+    if label.get("includeSelectors"):
+        return merge_specs(specs, config.common_labels)
+    if label.get("includeTemplates"):
+        specs = merge_specs(specs, config.template_labels)
+    if label.get("includeVolumeClaimTemplates"):
+        specs = merge_specs(specs, config.volume_claim_template_labels)
+    return merge_specs(specs, (METADATA_LABELS,))

@@ -1,0 +1,204 @@
+"""``patches``, ``patchesStrategicMerge`` and ``patchesJson6902``: read, aimed and applied."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.core.errors import BuildFailed, InvalidDocument
+from penstock.core.kustomize.jsonpatch import Operation, apply_json6902, parse_json6902
+from penstock.core.kustomize.load import Loader
+from penstock.core.kustomize.merge import strategic_merge
+from penstock.core.kustomize.objects import parse_objects
+from penstock.core.kustomize.openapi import Schema
+from penstock.core.kustomize.resmap import ResMap
+from penstock.core.kustomize.resource import Resource, Scopes, metadata_of, set_metadata, text
+from penstock.core.kustomize.selectors import Selector, matches, parse_selector
+from penstock.core.resources import Manifest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patch:
+    """One patch. ``where``: file and field, for messages. Exactly one of ``strategic`` and ``operations`` is used.
+
+    ``target`` None: each strategic patch is for the object whose id it carries. ``allow_name_change``,
+    ``allow_kind_change``: it may rename. ``as_target``: it takes the group and version of what it patches.
+    """
+
+    where: str
+    strategic: tuple[Manifest, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    target: Selector | None = None
+    allow_name_change: bool = False
+    allow_kind_change: bool = False
+    as_target: bool = False
+    remembers: bool = True
+
+
+def load_patch(entry: Mapping[str, Any], loader: Loader, where: tuple[str, str]) -> Patch:
+    """An entry of ``patches``. Raises BuildFailed, or InvalidDocument that names the field."""
+    file, path = where
+    content, source = _content(entry, loader, where)
+    target = parse_selector(entry["target"], f"{file}: {path}.target") if "target" in entry else None
+    options = entry.get("options") or {}
+    strategic, operations = _parsed(content, source, loader)
+    if operations and target is None:
+        raise InvalidDocument("must specify a target for JSON patch", path=f"{path}.target", file=file)
+    if target is not None and len(strategic) > 1:
+        raise InvalidDocument(
+            "multiple Strategic-Merge Patches in one `patches` entry are not allowed with a target; make an entry of each",
+            path=path,
+            file=file,
+        )
+    return Patch(
+        where=f"{file}: {path}",
+        strategic=strategic,
+        operations=operations,
+        target=target,
+        allow_name_change=bool(options.get("allowNameChange")),
+        allow_kind_change=bool(options.get("allowKindChange")),
+        as_target=target is not None,
+    )
+
+
+def _content(entry: Mapping[str, Any], loader: Loader, where: tuple[str, str]) -> tuple[bytes, str]:
+    file, path = where
+    inline, named = entry.get("patch", "").strip(), entry.get("path", "")
+    if inline and named:
+        raise InvalidDocument("patch and path can't be set at the same time", path=path, file=file)
+    if not inline and not named:
+        raise InvalidDocument("must specify one of patch and path", path=path, file=file)
+    if inline:
+        return inline.encode(), f"{file}: {path}.patch"
+    found, blob = loader.load(named)
+    return blob.data, found
+
+
+def _parsed(content: bytes, source: str, loader: Loader) -> tuple[tuple[Manifest, ...], tuple[Operation, ...]]:
+    """The patch as objects or as JSON operations. Raises BuildFailed where it is neither."""
+    try:
+        return parse_objects(content, source, loader.source.options.bounds, patch=True), ()
+    except BuildFailed as error:
+        try:
+            return (), parse_json6902(content.decode(errors="replace"), source)
+        except BuildFailed as other:
+            raise BuildFailed(
+                f"{source}: unable to parse SM or JSON patch; as an object: {error}; as operations: {other}"
+            ) from other
+
+
+def load_merge_patch(value: str, loader: Loader, where: tuple[str, str]) -> Patch:
+    """An entry of ``patchesStrategicMerge``: a patch itself, or the path of one."""
+    file, path = where
+    bounds = loader.source.options.bounds
+    try:
+        found = parse_objects(value.encode(), f"{file}: {path}", bounds, patch=True)
+    except BuildFailed:
+        named, blob = loader.load(value)
+        found = parse_objects(blob.data, named, bounds, patch=True)
+    return Patch(where=f"{file}: {path}", strategic=found, as_target=True)
+
+
+def load_json_patch(entry: Mapping[str, Any], loader: Loader, where: tuple[str, str]) -> Patch:
+    """An entry of ``patchesJson6902``. Raises InvalidDocument that names the field."""
+    file, path = where
+    target = entry.get("target") or {}
+    if not target.get("name"):
+        raise InvalidDocument("must specify the target name", path=f"{path}.target.name", file=file)
+    content, source = _content(entry, loader, where)
+    operations = parse_json6902(content.decode(errors="replace"), source)
+    if not operations:
+        raise BuildFailed(f"{source}: patch appears to be empty")
+    selector = parse_selector(target, f"{file}: {path}.target")
+    return Patch(where=f"{file}: {path}", operations=operations, target=selector, remembers=False)
+
+
+def apply_patch(resources: ResMap, patch: Patch, schema: Schema, scopes: Scopes) -> None:
+    """Apply one patch to what it is aimed at. Raises BuildFailed where an untargeted one finds no object."""
+    removed: set[int] = set()
+    for index, document in _aimed(resources, patch, scopes, removed):
+        resource = resources[index]
+        if document is None:
+            base = resource.remembering() if patch.remembers else resource
+            manifest: Manifest | None = _operated(base, patch)
+        else:
+            renames = patch.allow_name_change or patch.allow_kind_change
+            base = resource.remembering() if renames else resource
+            manifest = _merged(base, document, patch, schema)
+        if manifest:
+            resources.set(index, base.with_manifest(manifest))
+        else:
+            removed.add(index)
+    if removed:
+        resources.replace_all([one for index, one in enumerate(resources) if index not in removed])
+    if patch.allow_name_change or patch.allow_kind_change:
+        resources.check_unique()
+
+
+def _aimed(resources: ResMap, patch: Patch, scopes: Scopes, removed: set[int]) -> Iterator[tuple[int, Manifest | None]]:
+    """The places of the objects to change, each with the strategic patch for it (None: the operations)."""
+    documents: Sequence[Manifest | None] = patch.strategic or ((None,) if patch.operations else ())
+    for document in documents:
+        if patch.target is not None:
+            yield from ((index, document) for index in select(resources, patch.target))
+        elif document is not None:
+            wanted = Resource(manifest=document, scopes=scopes).id
+            index = resources.one_matching(wanted, f"patch {wanted} in {patch.where}")
+            if index in removed:
+                raise BuildFailed(f"no matches for Id {wanted} in {patch.where}: an earlier patch deletes it")
+            yield index, document
+
+
+def select(resources: ResMap, selector: Selector) -> list[int]:
+    """The places of the objects that a selector selects: by the name and namespace that they had first, or have."""
+    found = []
+    for index, resource in enumerate(resources):
+        original, present = resource.original_id, resource.id
+        if matches(
+            selector,
+            gvk=present.gvk,
+            names=(original.name, present.name),
+            namespaces=(original.effective_namespace, present.effective_namespace),
+            labels=resource.labels if selector.label_selector else {},
+            annotations=resource.annotations if selector.annotation_selector else {},
+        ):
+            found.append(index)
+    return found
+
+
+def _operated(resource: Resource, patch: Patch) -> Manifest:
+    try:
+        return apply_json6902(resource.manifest, patch.operations)
+    except BuildFailed as error:
+        raise BuildFailed(f"{patch.where}: patching {resource.id}: {error}") from error
+
+
+def _merged(resource: Resource, document: Manifest, patch: Patch, schema: Schema) -> Manifest | None:
+    if patch.as_target:
+        document = _addressed(document, resource)
+    try:
+        merged = strategic_merge(resource.manifest, document, schema)
+    except BuildFailed as error:
+        raise BuildFailed(f"{patch.where}: patching {resource.id}: {error}") from error
+    if not merged:
+        return None
+    if not patch.allow_kind_change:
+        merged = _kept(merged, resource.manifest, "kind")
+    if not patch.allow_name_change:
+        merged = set_metadata(merged, "name", resource.manifest["metadata"]["name"])
+    return set_metadata(merged, "namespace", metadata_of(resource.manifest).get("namespace") or None)
+
+
+def _kept(merged: Manifest, old: Manifest, field: str) -> Manifest:
+    return merged if merged.get(field) == old[field] else {**merged, field: old[field]}
+
+
+def _addressed(document: Manifest, resource: Resource) -> Manifest:
+    """A patch with the version of its target; kustomize rewrites its labels and annotations as text on the way."""
+    metadata = dict(metadata_of(document))
+    for field in ("labels", "annotations"):
+        values = metadata.get(field)
+        if isinstance(values, dict):
+            metadata[field] = {key: "null" if value is None else text(value) for key, value in values.items()}
+            if not values:
+                del metadata[field]
+    return {**document, "apiVersion": resource.manifest.get("apiVersion"), "metadata": metadata}

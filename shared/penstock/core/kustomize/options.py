@@ -1,0 +1,48 @@
+"""How a build is to be done, and the bounds that hold it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from penstock.core.kustomize.yaml_in import DEFAULT_LIMITS, YamlLimits
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """How much one build may read and make; exceeding one is an error that names it.
+
+    ``depth``: bases below bases. ``files``, ``bytes``: read, each file once. ``documents``: objects in all files.
+    ``yaml``: one document's nesting and size with its aliases written out.
+    """
+
+    depth: int = 64
+    files: int = 50_000
+    bytes: int = 512 * 1024 * 1024
+    documents: int = 200_000
+    yaml: YamlLimits = DEFAULT_LIMITS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildOptions:
+    """kustomize's own switches, and Flux's rules on top.
+
+    ``load_restrictions``: "rootOnly" (a file must stand in or below the directory of the kustomization that names
+    it) or "none". ``reorder``: "legacy" (by kind), "none" (as read) or "unspecified" (legacy, unless
+    ``sortOptions`` says otherwise). ``managed_by_label``: add ``app.kubernetes.io/managed-by``, with ``version``.
+    ``overlay``: what a Flux Kustomization adds to the file at the built path: ``patches``, ``components`` and
+    ``buildMetadata`` are appended, ``images`` replaced by name, ``namespace``, ``namePrefix``, ``nameSuffix`` and
+    ``commonMetadata`` set. ``generate_missing``: make a kustomization where the path has none, as Flux does.
+    ``lenient``: ignore unknown fields of that file, as Flux does. ``ignore_missing_components``: of ``overlay``.
+    ``openapi_adds``: a schema in ``openapi.path`` adds to the built-in kinds, instead of replacing them.
+    """
+
+    load_restrictions: Literal["rootOnly", "none"] = "rootOnly"
+    reorder: Literal["legacy", "none", "unspecified"] = "unspecified"
+    managed_by_label: bool = False
+    version: str = "v5.8.1"
+    overlay: Mapping[str, Any] = field(default_factory=dict)
+    generate_missing: bool = False
+    lenient: bool = False
+    ignore_missing_components: bool = False
+    openapi_adds: bool = False
+    bounds: Bounds = Bounds()

@@ -1,0 +1,34 @@
+"""``replacements`` of a kustomization file: those written in place and those in files of their own."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from penstock.core.errors import InvalidDocument
+from penstock.core.kustomize.fields import struct
+from penstock.core.kustomize.kustomization import REPLACEMENT
+from penstock.core.kustomize.load import Loader
+from penstock.core.kustomize.yaml_in import load_config
+
+
+def load_replacements(entries: Iterable[Mapping[str, Any]], loader: Loader, file: str) -> list[Mapping[str, Any]]:
+    """Each replacement, in order; a file holds one or a list. Raises InvalidDocument that names the field."""
+    result: list[Mapping[str, Any]] = []
+    for index, entry in enumerate(entries):
+        path = entry.get("path", "")
+        if not path:
+            result.append(entry)
+            continue
+        if "source" in entry or entry.get("targets"):
+            raise InvalidDocument(
+                "cannot specify both path and inline replacement", path=f"replacements[{index}]", file=file
+            )
+        named, blob = loader.load(path)
+        document = load_config(blob.data, named)
+        check = struct(REPLACEMENT, strict=False)
+        if isinstance(document, list):
+            result.extend(check(item, (named, f"[{at}]")) for at, item in enumerate(document))
+        elif isinstance(document, dict):
+            result.append(check(document, (named, "")))
+        else:
+            raise InvalidDocument("should be a replacement or a list of them", file=named)
+    return result

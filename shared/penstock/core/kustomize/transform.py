@@ -1,0 +1,160 @@
+"""The transformers that the fields of one kustomization file stand for, in the order in which kustomize runs them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from penstock.core.kustomize import origins
+from penstock.core.kustomize.fieldspec import FieldSpecs
+from penstock.core.kustomize.filters.images import set_images
+from penstock.core.kustomize.filters.labels import add_entries, label_specs
+from penstock.core.kustomize.filters.names import affix_names
+from penstock.core.kustomize.filters.namespace import NamespaceSetting, set_namespace
+from penstock.core.kustomize.filters.patches import (
+    Patch,
+    apply_patch,
+    load_json_patch,
+    load_merge_patch,
+    load_patch,
+)
+from penstock.core.kustomize.filters.replacement import apply_replacements
+from penstock.core.kustomize.filters.replicas import set_replicas
+from penstock.core.kustomize.kustomization import Entries, Kustomization
+from penstock.core.kustomize.load import Loader
+from penstock.core.kustomize.replacements import load_replacements
+from penstock.core.kustomize.resmap import ResMap
+from penstock.core.kustomize.resource import Origin
+from penstock.core.kustomize.transformer_config import TransformerConfig
+
+if TYPE_CHECKING:
+    from penstock.core.kustomize.accumulate import Session
+
+Run = Callable[[ResMap], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One transformer. ``origin``: how it is recorded, where that is wanted."""
+
+    run: Run
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Stage:
+    """What all transformers of one file have at hand."""
+
+    kustomization: Kustomization
+    loader: Loader
+    config: TransformerConfig
+    session: "Session"
+
+    def named(self) -> Iterator[tuple[str, Run]]:
+        """Each transformer with the name of its kind. Patches and replacements are read before any runs."""
+        yield from self._merge_patches()
+        yield from self._patches()
+        yield from self._names()
+        yield from self._labels()
+        yield from self._json_patches()
+        yield from self._replicas()
+        yield from self._images()
+        yield from self._replacements()
+
+    def _applying(self, patches: list[Patch]) -> Run:
+        def run(resources: ResMap) -> None:
+            for patch in patches:
+                apply_patch(resources, patch, self.session.schema, self.session.scopes)
+
+        return run
+
+    def _merge_patches(self) -> Iterator[tuple[str, Run]]:
+        file, entries = self.kustomization.file, self.kustomization.patches_strategic_merge
+        if entries:
+            loaded = [
+                load_merge_patch(entry, self.loader, (file, f"patchesStrategicMerge[{index}]"))
+                for index, entry in enumerate(entries)
+            ]
+            yield "PatchStrategicMergeTransformer", self._applying(loaded)
+
+    def _patches(self) -> Iterator[tuple[str, Run]]:
+        for index, entry in enumerate(self.kustomization.patches):
+            patch = load_patch(entry, self.loader, (self.kustomization.file, f"patches[{index}]"))
+            yield "PatchTransformer", self._applying([patch])
+
+    def _json_patches(self) -> Iterator[tuple[str, Run]]:
+        for index, entry in enumerate(self.kustomization.patches_json6902):
+            where = (self.kustomization.file, f"patchesJson6902[{index}]")
+            yield "PatchJson6902Transformer", self._applying([load_json_patch(entry, self.loader, where)])
+
+    def _names(self) -> Iterator[tuple[str, Run]]:
+        kustomization, config = self.kustomization, self.config
+        if kustomization.namespace:
+            setting = NamespaceSetting(namespace=kustomization.namespace, specs=config.namespace)
+            yield "NamespaceTransformer", lambda resources: set_namespace(resources, setting)
+        if kustomization.name_prefix:
+            prefix = kustomization.name_prefix
+            yield (
+                "PrefixTransformer",
+                lambda resources: affix_names(resources, prefix, config.name_prefix, "prefix"),
+            )
+        if kustomization.name_suffix:
+            suffix = kustomization.name_suffix
+            yield (
+                "SuffixTransformer",
+                lambda resources: affix_names(resources, suffix, config.name_suffix, "suffix"),
+            )
+
+    def _labels(self) -> Iterator[tuple[str, Run]]:
+        kustomization, config = self.kustomization, self.config
+        for label in kustomization.labels:
+            specs, pairs = label_specs(label, config), label.get("pairs", {})
+            yield "LabelTransformer", _adding(pairs, specs)
+        if kustomization.labels or kustomization.common_labels:
+            yield "LabelTransformer", _adding(kustomization.common_labels, config.common_labels)
+        if kustomization.common_annotations:
+            yield "AnnotationsTransformer", _adding(kustomization.common_annotations, config.common_annotations)
+
+    def _replicas(self) -> Iterator[tuple[str, Run]]:
+        specs = self.config.replicas
+        for batch in self._batches(self.kustomization.replicas):
+            yield "ReplicaCountTransformer", partial(set_replicas, replicas=batch, specs=specs)
+
+    def _images(self) -> Iterator[tuple[str, Run]]:
+        specs = self.config.images
+        for batch in self._batches(self.kustomization.images):
+            yield "ImageTagTransformer", partial(set_images, images=batch, specs=specs)
+
+    def _batches(self, entries: Entries) -> Iterable[Entries]:
+        """One transformer for all entries; one for each where each is recorded."""
+        if self.session.tracking:
+            return [(entry,) for entry in entries]
+        return [entries] if entries else []
+
+    def _replacements(self) -> Iterator[tuple[str, Run]]:
+        entries = self.kustomization.replacements
+        if entries:
+            loaded = load_replacements(entries, self.loader, self.kustomization.file)
+            yield (
+                "ReplacementTransformer",
+                lambda resources: resources.replace_all(apply_replacements(list(resources), loaded)),
+            )
+
+
+def _adding(entries: Mapping[str, str], specs: FieldSpecs) -> Run:
+    return partial(add_entries, entries=entries, specs=specs)
+
+
+def builtin_steps(
+    kustomization: Kustomization,
+    loader: Loader,
+    config: TransformerConfig,
+    session: "Session",
+    origin: Origin | None,
+) -> list[Step]:
+    """The steps of one file. ``origin``: where the file stands, if steps are to be recorded."""
+    stage = _Stage(kustomization=kustomization, loader=loader, config=config, session=session)
+    return [
+        Step(run=run, origin=origins.built_by(origin, kustomization.file, kind) if origin else None)
+        for kind, run in stage.named()
+    ]

@@ -1,0 +1,63 @@
+"""The ValueAddTransformer: one value put into a field, or into a path that a field holds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.core.errors import InvalidDocument
+from penstock.core.kustomize.fieldspec import FieldSpec, split_path, update
+from penstock.core.kustomize.filters.namespace import NamespaceSetting, set_namespace
+from penstock.core.kustomize.filters.patches import select
+from penstock.core.kustomize.filters.values import require_scalar
+from penstock.core.kustomize.resmap import ResMap
+from penstock.core.kustomize.resource import Resource, text
+from penstock.core.kustomize.selectors import Selector, parse_selector
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValueTarget:
+    """Where the value goes. ``position``: its place (from 1) in a ``/``-separated path; 0 replaces all of it."""
+
+    selector: Selector | None
+    path: str
+    position: int
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any], where: str) -> "ValueTarget":
+        """From an entry of ``targets``. Raises InvalidDocument."""
+        path, position = entry.get("fieldPath", ""), entry.get("filePathPosition", 0)
+        if not path:
+            raise InvalidDocument("fieldPath cannot be empty", path=where)
+        if position < 0:
+            raise InvalidDocument(f"value of filePathPosition ({position}) cannot be negative", path=where)
+        selector = parse_selector(entry["selector"], where) if "selector" in entry else None
+        return cls(selector=selector, path=path, position=position)
+
+
+def add_value(resources: ResMap, value: str, target: ValueTarget) -> None:
+    """Put the value into each selected object, creating the field where it is missing."""
+    chosen = range(len(resources)) if target.selector is None else select(resources, target.selector)
+
+    def setter(old: Any) -> Any:
+        require_scalar(old)
+        return insert_part(text(old), target.position - 1, value) if target.position > 0 else value
+
+    spec = FieldSpec(path=target.path, create=True)
+    assert split_path(target.path) == spec.parts
+    for index in list(chosen):
+        resource = resources[index]
+        if target.path == "metadata/namespace":
+            alone = ResMap([resource])
+            set_namespace(alone, NamespaceSetting(namespace=value, specs=()))
+            changed: Resource = resource.with_manifest(alone[0].manifest)
+        else:
+            changed = resource.with_manifest(update(resource, (spec,), setter, ""))
+        resources.set(index, changed)
+
+
+def insert_part(path: str, position: int, part: str) -> str:
+    """A path with ``part`` at ``position`` (beyond its end: at its end); an absolute path stays absolute."""
+    absolute = path.startswith("/")
+    parts = [piece for piece in path.split("/") if piece]
+    parts.insert(min(position, len(parts)), part)
+    return ("/" if absolute else "") + "/".join(parts)
