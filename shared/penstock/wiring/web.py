@@ -16,8 +16,9 @@ from penstock.wiring.http import BODY_LIMITS, to_response
 from penstock.wiring.runtime import Runtime
 
 THREADS = 8
-MOST_BODY = max(BODY_LIMITS.values()) + 1
-"""Waitress takes in a body before anybody looks at it; each stage has its own, lower limit."""
+MOST_BODY = max(BODY_LIMITS.values()) + 64 * 1024
+"""Waitress takes in a body before anybody looks at it, and cuts the connection above this; the stages' own limits are
+lower, so that a body a little too large still gets its answer."""
 STOP_SECONDS = 5
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -58,21 +59,18 @@ class WebServer:
 
         logging.getLogger("waitress").setLevel(logging.ERROR)
         self._map: dict[int, Any] = {}
-        try:
-            family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            numeric = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
-            self._server = create_server(
-                app,
-                map=self._map,
-                listen=f"{numeric}:{port}",
-                threads=THREADS,
-                max_request_body_size=MOST_BODY,
-                ident="penstock",
-                clear_untrusted_proxy_headers=True,
-            )
-        except OSError as error:
-            raise Refused(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-        self.url = f"http://{numeric}:{self._server.effective_port}"
+        listening = _listen(host, port)
+        self._server = create_server(
+            app,
+            map=self._map,
+            sockets=[listening],
+            threads=THREADS,
+            max_request_body_size=MOST_BODY,
+            ident="penstock",
+            clear_untrusted_proxy_headers=True,
+        )
+        numeric, taken, *_ = listening.getsockname()
+        self.url = f"http://[{numeric}]:{taken}" if ":" in numeric else f"http://{numeric}:{taken}"
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
 
     def start(self) -> None:
@@ -89,3 +87,19 @@ class WebServer:
             self._thread.join(STOP_SECONDS)
         else:
             wasyncore.close_all(self._map)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A bound socket; Waitress itself would leave one open where the port is taken."""
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        made = socket.socket(family, kind, number)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(address)
+        except OSError:
+            made.close()
+            raise
+    except OSError as error:
+        raise Refused(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    return made

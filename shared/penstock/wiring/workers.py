@@ -22,8 +22,9 @@ THREADS: Mapping[str, int] = {"reconcile": 4}
 THREADS_OF_OTHERS = 2
 TICK_SECONDS = 1.0
 HEARTBEAT_SECONDS = VISIBILITY / 3
-RECEIVE_SECONDS = 1.0
+RECEIVE_SECONDS = 0.25
 """How long a worker waits for a message before it looks whether it should stop."""
+COMPLAINT_SECONDS = 1.0
 OVERTIME = 2.0
 """A run of more than this many times its stage's timeout is taken for hung."""
 MOST_DEAD_LETTERS = 10_000
@@ -128,4 +129,4 @@ class Workers:
 
     def _complain(self, who: str, error: PenstockError) -> None:
         self._runtime.port("telemetry").record("bus unavailable", stage=who, outcome="failed", error=str(error))
-        self._stopping.wait(RECEIVE_SECONDS)
+        self._stopping.wait(COMPLAINT_SECONDS)

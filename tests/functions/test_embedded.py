@@ -1,0 +1,241 @@
+"""A whole plane in one process: started, spoken to over HTTP, stopped. The stages are the tests' own."""
+
+import http.client
+import json
+import threading
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from penstock.adapters.bus.sqlite import SqliteBus
+from penstock.adapters.clock.system import SystemClock
+from penstock.adapters.telemetry.memory import MemoryTelemetry
+from penstock.core.errors import NotFound, Refused, Transient
+from penstock.core.http import HttpResponse
+from penstock.core.messages import Envelope, Outgoing, SourceChanged
+from penstock.core.records import PLANE_KEY, PlaneRecord
+from penstock.ports.bus import Dispatch
+from penstock.wiring import Settings, load_pipeline, open_state
+from penstock.wiring.embedded import API_TOKEN, EmbeddedPlane, Options
+
+DOCUMENT = {
+    "apiVersion": "penstock.dev/v1alpha1",
+    "kind": "Plane",
+    "metadata": {"name": "test"},
+    "spec": {
+        "source": {"url": "https://git.example/fleet.git", "interval": "1m"},
+        "clusters": [{"name": "production", "path": "clusters/production"}],
+    },
+}
+PUSH = SourceChanged(cluster="production", namespace="flux-system", name="web")
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    state = open_state(tmp_path / "data")
+    state.put(PLANE_KEY, PlaneRecord(uid="ab" * 16, document=DOCUMENT).to_value(), expected=None)
+    state.close()
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def stages(as_stage):
+    """Stages that do nothing; (stage, message) of each run stands in the list."""
+    ran = []
+
+    def quiet(name):
+        return lambda message, deps: ran.append((name, message)) or []
+
+    for name in ("fetch", "reconcile", "notify"):
+        as_stage(name, quiet(name))
+    as_stage("tick", lambda deps: [])
+    as_stage("webhook", lambda request, deps: (HttpResponse(status=202), [Outgoing(message=PUSH)]))
+    as_stage("api", lambda request, deps: (HttpResponse(status=200, body=request.path.encode()), []))
+    return ran
+
+
+def options(data_dir, **more):
+    instead = {"telemetry": MemoryTelemetry}
+    return Options(settings=Settings(data_dir=data_dir), instead=instead, **more)
+
+
+def call(plane, method, path, body=b"", length=None):
+    parts = urlsplit(plane.url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    try:
+        connection.request(method, path, body=body, headers={"content-length": str(length or len(body))})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def eventually(check, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "did not happen"
+        time.sleep(0.005)
+
+
+def test_a_start_syncs_the_source_and_each_root_before_deliveries_are_taken(data_dir, stages):
+    with EmbeddedPlane(options(data_dir)) as plane:
+        assert plane.wait_synced(5)
+        assert [(stage, message.cluster, message.name) for stage, message in sorted(stages, key=str)] == [
+            ("fetch", "-", "flux-system"),
+            ("reconcile", "production", "flux-system"),
+        ]
+        status, body = call(plane, "GET", "/healthz")
+        assert (status, json.loads(body)) == (
+            200,
+            {"status": "ok", "queues": {"fetch": 0, "reconcile": 0, "notify": 0}},
+        )
+
+
+def test_paths_lead_to_their_stages_and_a_push_to_the_work(data_dir, stages):
+    with EmbeddedPlane(options(data_dir)) as plane:
+        assert plane.wait_synced(5)
+        assert call(plane, "POST", "/hook/abc", b"{}")[0] == 202
+        assert call(plane, "GET", "/status") == (200, b"/status")
+        assert call(plane, "POST", "/reconcile") == (200, b"/reconcile")
+        eventually(lambda: ("fetch", PUSH) in stages)
+
+
+@pytest.mark.parametrize("length", [3 * 1024 * 1024 + 1, 10**12])
+def test_a_body_that_is_too_large_is_refused(data_dir, stages, length):
+    with EmbeddedPlane(options(data_dir)) as plane:
+        assert plane.wait_synced(5)
+        assert call(plane, "POST", "/hook/abc", b"x" * length if length < 10**9 else b"", length)[0] == 413
+
+
+def test_deliveries_wait_until_they_can_be_verified(data_dir, stages, as_stage):
+    go = threading.Event()
+    as_stage("fetch", lambda message, deps: go.wait(10) and [])
+    with EmbeddedPlane(options(data_dir)) as plane:
+        assert call(plane, "POST", "/hook/abc")[0] == 503
+        assert json.loads(call(plane, "GET", "/healthz")[1])["status"] == "syncing"
+        assert call(plane, "GET", "/status")[0] == 200
+        go.set()
+        assert plane.wait_synced(5)
+        assert call(plane, "POST", "/hook/abc")[0] == 202
+
+
+def test_a_sync_that_does_not_end_holds_deliveries_up_for_a_bounded_time(data_dir, stages, as_stage):
+    go = threading.Event()
+    as_stage("fetch", lambda message, deps: go.wait(10) and [])
+    with EmbeddedPlane(options(data_dir, sync_seconds=0.2)) as plane:
+        assert plane.wait_synced(5)
+        assert call(plane, "POST", "/hook/abc")[0] == 202
+        go.set()
+
+
+def test_a_message_that_fails_is_tried_again_and_a_dead_letter_is_announced(data_dir, stages, as_stage, monkeypatch):
+    monkeypatch.setattr("penstock.wiring.outcome.BACKOFF_SECONDS", 0.001)
+    attempts = []
+
+    def failing(message, deps):
+        if message.name == "web":
+            attempts.append(message)
+            raise Transient("no answer", reason="GitOperationFailed")
+        return []
+
+    as_stage("fetch", failing)
+    with EmbeddedPlane(options(data_dir)) as plane:
+        assert plane.wait_synced(5)
+        call(plane, "POST", "/hook/abc")
+        eventually(lambda: any(stage == "notify" for stage, _ in stages))
+        (event,) = [message for stage, message in stages if stage == "notify"]
+        assert (event.kind, event.name, event.reason) == ("Stage", "fetch", "DeadLetter")
+        assert event.message.endswith("GitOperationFailed: no answer")
+        assert len(attempts) == load_pipeline().stage("fetch").attempts
+
+
+def test_stopping_gives_back_what_does_not_finish(data_dir, stages, as_stage):
+    started, go = threading.Event(), threading.Event()
+
+    def slow(message, deps):
+        started.set()
+        go.wait(10)
+        return []
+
+    as_stage("reconcile", slow)
+    with EmbeddedPlane(options(data_dir)) as plane:
+        assert started.wait(5)
+        assert plane.workers.stop(patience=0.1) == 1
+        bus = SqliteBus(data_dir / "bus.db", load_pipeline(), SystemClock())
+        again = bus.receive("reconcile", wait=0)
+        assert again.envelope.attempt == 2
+        bus.close()
+        go.set()
+
+
+def test_the_heartbeat_keeps_what_is_in_hand(data_dir, stages, as_stage):
+    started, go = threading.Event(), threading.Event()
+
+    def slow(message, deps):
+        started.set()
+        go.wait(10)
+        return []
+
+    as_stage("reconcile", slow)
+    with EmbeddedPlane(options(data_dir)) as plane:
+        assert started.wait(5)
+        (delivery,) = [held for held, _ in plane.workers._held.values() if held.stage == "reconcile"]
+        plane.runtime.bus.extend(delivery, 0.05)
+        plane.workers.beat()
+        time.sleep(0.1)
+        assert plane.runtime.bus.receive("reconcile", wait=0) is None
+        go.set()
+
+
+def test_what_a_killed_process_had_in_hand_is_done_at_the_next_start(data_dir, stages):
+    bus = SqliteBus(data_dir / "bus.db", load_pipeline(), SystemClock())
+    bus.publish([Dispatch(envelope=Envelope(message=PUSH, id="1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01"))])
+    bus.receive("fetch", wait=0)  # and here it was killed
+    bus.close()
+    with EmbeddedPlane(options(data_dir)) as plane:
+        assert plane.given_back == 1
+        eventually(lambda: ("fetch", PUSH) in stages)
+
+
+def test_one_plane_a_directory(data_dir, stages):
+    with (
+        EmbeddedPlane(options(data_dir)),
+        pytest.raises(Refused, match="another `penstock serve` works on"),
+        EmbeddedPlane(options(data_dir)),
+    ):
+        pass
+    with EmbeddedPlane(options(data_dir)) as plane:  # and the first let go of it
+        assert call(plane, "GET", "/healthz")[0] == 200
+
+
+def test_a_port_that_is_taken_is_named(data_dir, stages, tmp_path):
+    with EmbeddedPlane(options(data_dir)) as plane:
+        port = urlsplit(plane.url).port
+        other = tmp_path / "other"
+        other.mkdir()
+        (other / "state.db").write_bytes(b"")
+        state = open_state(other)
+        state.put(PLANE_KEY, PlaneRecord(uid="cd" * 16, document=DOCUMENT).to_value(), expected=None)
+        state.close()
+        with (
+            pytest.raises(Refused, match=f"cannot listen on 127.0.0.1:{port}"),
+            EmbeddedPlane(options(other, port=port)),
+        ):
+            pass
+
+
+def test_a_directory_without_a_plane_says_what_to_do(tmp_path, stages):
+    with pytest.raises(NotFound, match="penstock plane apply"), EmbeddedPlane(options(tmp_path / "new")):
+        pass
+
+
+def test_the_api_token_is_made_once_readable_by_its_owner_alone_and_given_to_the_api(data_dir, stages):
+    tokens = []
+    for _ in range(2):
+        with EmbeddedPlane(options(data_dir)) as plane:
+            tokens.append(plane.runtime.port("secrets").get(API_TOKEN)["token"].decode())
+    path = data_dir / "api-token"
+    assert tokens == [path.read_text().strip()] * 2
+    assert len(tokens[0]) >= 43
+    assert path.stat().st_mode & 0o777 == 0o600
