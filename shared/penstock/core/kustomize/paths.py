@@ -19,7 +19,15 @@ from penstock.core.kustomize.yaml_out import dump_one
 
 _INDEX = re.compile(r"[+-]?[0-9]{1,9}\Z")
 _MISSING: Final = object()
-CREATED: Final = object()
+
+
+class Unread(str):
+    """The text of a created scalar, which is of no kind yet."""
+
+    __slots__ = ()
+
+
+CREATED: Final = Unread("")
 """What a created scalar is before it has a value."""
 
 Change = Callable[[Any], Any]
@@ -181,7 +189,7 @@ class Editor:
         found = [self.edit(item, rest) if _shows(item, name, matched) else item for item in items]
         if self.hits > before or self.blank is None:
             return found if isinstance(value, list) else value
-        created = {name: resolve(pattern)} if name else resolve(pattern)
+        created: Any = {name: resolve(pattern)} if name else Unread(pattern)
         if not _shows(created, name, matched):
             raise BuildFailed(f"an item for {path[0]} cannot be created: the expression does not match itself")
         created = self.edit(created, rest)

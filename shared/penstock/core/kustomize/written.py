@@ -13,6 +13,7 @@ value alone would not tell; losing one (a copy, a JSON patch) loses the trait, a
 
 from typing import Any, Self
 
+from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.scalars import resolve
 
 
@@ -69,7 +70,7 @@ def is_quoted(value: Any) -> bool:
 def text_of(value: Any) -> str:
     """A scalar's text: ``true``, ``8080``, ``1.10``; "" for null, mappings and lists, as kustomize compares them."""
     if isinstance(value, str):
-        return value
+        return value if type(value) is str else str(value)
     if value is None or isinstance(value, dict | list):
         return ""
     if isinstance(value, bool):
@@ -77,3 +78,51 @@ def text_of(value: Any) -> str:
     if type(value) is WrittenInt or type(value) is WrittenFloat:
         return value.text
     return str(value)
+
+
+def read(text: str) -> Any:
+    """What a plain scalar of this text would be; text of several lines is a string."""
+    value = text if "\n" in text else resolve(text)
+    return numbered(value, text) if type(value) is int or type(value) is float else value
+
+
+def retyped(old: Any, text: str) -> Any:
+    """``text`` as the kind of scalar that ``old`` is: a string stays one, a number has to become a number.
+
+    Raises BuildFailed where the text does not read as that kind. A mapping or list counts as a string.
+    """
+    if isinstance(old, str):
+        return Quoted(text) if is_quoted(old) else text
+    if isinstance(old, dict | list):
+        return text
+    value = read(text)
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) or (value is None) != (old is None) or isinstance(value, bool) != isinstance(old, bool):
+        raise _unfit(old, text)
+    if isinstance(value, float) and isinstance(old, int):
+        raise _unfit(old, text)
+    return value
+
+
+def numbered(value: float, text: str) -> Any:
+    """A number that remembers its text where it has to."""
+    if isinstance(value, int):
+        return value if str(value) == text else WrittenInt(value, text)
+    return value if repr(value) == text else WrittenFloat(value, text)
+
+
+class Unfit(BuildFailed):
+    """``text`` does not read as the kind of scalar that it replaces. ``tag``: that kind in YAML, ``!!int`` for one."""
+
+    def __init__(self, tag: str, text: str) -> None:
+        super().__init__(
+            f"cannot decode `{text}` as {tag}, which the field held before: "
+            "put that value in quotes to make the field a text"
+        )
+        self.tag, self.text = tag, text
+
+
+def _unfit(old: Any, text: str) -> Unfit:
+    tags = {bool: "!!bool", int: "!!int", WrittenInt: "!!int"}
+    return Unfit("!!null" if old is None else tags.get(type(old), "!!float"), text)
