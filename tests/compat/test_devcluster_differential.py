@@ -465,6 +465,11 @@ def differences(dev: Any, real: Any, path: str = "") -> Iterator[str]:
         yield f"{path}: devcluster {json.dumps(dev)}, real {json.dumps(real)}"
 
 
+def same(dev: Any, real: Any, where: str) -> None:
+    found = list(differences(dev, real))
+    assert not found, "\n".join([where, *found])
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_both_answer_alike(sides: tuple[Side, Side], name: str) -> None:
     for number, step in enumerate(CASES[name]):
@@ -472,7 +477,7 @@ def test_both_answer_alike(sides: tuple[Side, Side], name: str) -> None:
         where = f"step {number}: {step.method} {step.path}"
         assert dev_status == real_status, f"{where}\ndevcluster: {dev}\nreal: {real}"
         if name not in ALLOWED:
-            assert list(differences(normal(dev), normal(real))) == [], where
+            same(normal(dev), normal(real), where)
 
 
 def test_what_may_differ_is_still_a_case() -> None:
@@ -578,7 +583,7 @@ def test_custom_resources_alike(sides: tuple[Side, Side]) -> None:
         delete(f"{where}/a"),
         delete(crd),
     ]
-    differing = []
+    differing: list[str] = []
     for number, step in enumerate(steps):
         (dev_status, dev), (real_status, real) = (side.run(step) for side in sides)
         if step.path == crd and step.method == "DELETE":
@@ -586,7 +591,7 @@ def test_custom_resources_alike(sides: tuple[Side, Side]) -> None:
         else:
             both = {"code": dev_status, "body": normal(dev)}, {"code": real_status, "body": normal(real)}
             differing += [f"step {number}: {step.method} {step.path}: {each}" for each in differences(*both)]
-    assert differing == []
+    assert not differing, "\n".join(differing)
 
 
 def _established(crd: dict) -> bool:
@@ -608,4 +613,4 @@ def test_watches_alike(sides: tuple[Side, Side]) -> None:
         assert status == 200
         seen.append([normal(json.loads(line)) for line in answer["text"].splitlines()])
     assert [event["type"] for event in seen[1]] == ["ADDED", "MODIFIED", "DELETED", "ADDED", "DELETED"]
-    assert list(differences(*seen)) == []
+    same(*seen, "watch")
