@@ -1,5 +1,6 @@
 """Decoding of objects under their schema: unknown fields, types, and the form in which the API server stores them."""
 
+import binascii
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,7 +9,7 @@ from penstock.devcluster.quantities import PATTERN as QUANTITY_PATTERN
 from penstock.devcluster.quantities import canonical
 from penstock.devcluster.schema import Schema
 
-BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?|[A-Za-z0-9+/]*")
+BASE64 = re.compile(r"[A-Za-z0-9+/]*")
 NAMES: dict[type, str] = {
     bool: "boolean",
     str: "string",
@@ -128,19 +129,18 @@ class _Decoder:
         return out
 
     def _complete(self, out: dict[str, Any], schema: Schema, path: str) -> None:
-        """What Go's structs always have: nested structs, and null for lists and maps that may not be left out."""
+        """What Go's structs always have: nested structs, and null for what may not be left out."""
         for key, default in schema.defaults.items():
             if out.get(key) is None:
                 out[key] = self.walk(default, schema.fields[key], f"{path}.{key}", schema.name)
-        for key in schema.required:
-            if key not in out and schema.fields[key].kind in {"list", "map"}:
-                out[key] = None
+        for key in schema.show_null:
+            out.setdefault(key, None)
 
     def _dropped(self, key: str, value: Any, schema: Schema, inner: Schema) -> bool:
         if value is None:
             return True
         if inner.kind in {"list", "map"} and not value:
-            return key not in schema.required
+            return True
         return key in schema.omit_zero and not value and not isinstance(value, (dict, list))
 
 
@@ -152,11 +152,12 @@ GO_TYPES = {"integer": "number", "boolean": "bool"}
 def illegal_base64(text: str) -> int | None:
     """Where a text stops being base64, as Go's decoder counts; None where it is well-formed."""
     clean = text.replace("\n", "").replace("\r", "")
-    match = BASE64.match(clean)
-    at = match.end() if match else 0
-    if at == len(clean) and len(clean) % 4 == 0:
-        return None
-    return at if at < len(clean) else len(clean) - len(clean) % 4
+    try:
+        binascii.a2b_base64(clean, strict_mode=True)
+    except binascii.Error:
+        letters = BASE64.match(clean)
+        return letters.end() if letters else 0
+    return None
 
 
 def fits(value: Any, schema: Schema) -> bool:

@@ -109,6 +109,9 @@ def _pod(new: Object, _: Object | None) -> None:
         limits = (container.get("resources") or {}).get("limits")
         if limits:
             fill(container["resources"].setdefault("requests", {}), limits)
+        if spec.get("hostNetwork"):
+            for port in container.get("ports") or ():
+                port.setdefault("hostPort", port.get("containerPort"))
 
 
 def _job(new: Object, _: Object | None) -> None:
@@ -117,6 +120,9 @@ def _job(new: Object, _: Object | None) -> None:
         spec["completions"] = 1
     fill(spec, JOB)
     spec.setdefault("podReplacementPolicy", "Failed" if spec.get("podFailurePolicy") else "TerminatingOrFailed")
+    labels = (spec.get("template") or {}).get("metadata", {}).get("labels")
+    if labels and not new["metadata"].get("labels"):
+        new["metadata"]["labels"] = dict(labels)
     _template(new)
 
 
@@ -210,6 +216,15 @@ def _webhooks(new: Object, _: Object | None, more: Object) -> None:
             hook["clientConfig"]["service"].setdefault("port", 443)
 
 
+def _policy(new: Object, _: Object | None) -> None:
+    constraints = new.get("spec", {}).get("matchConstraints")
+    fill(new["spec"], {"failurePolicy": "Fail"})
+    if constraints:
+        fill(constraints, {"namespaceSelector": {}, "objectSelector": {}, "matchPolicy": "Equivalent"})
+        for rule in (*(constraints.get("resourceRules") or ()), *(constraints.get("excludeResourceRules") or ())):
+            rule.setdefault("scope", "*")
+
+
 def _definition(new: Object, _: Object | None) -> None:
     names = new["spec"].setdefault("names", {})
     kind = names.get("kind", "")
@@ -229,6 +244,8 @@ SETTERS: dict[tuple[str, str], Callable[[Object, Object | None], None]] = {
         new, live, {"reinvocationPolicy": "Never"}
     ),
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): lambda new, live: _webhooks(new, live, {}),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicies"): _policy,
+    ("admissionregistration.k8s.io", "validatingadmissionpolicies"): _policy,
     ("apiextensions.k8s.io", "customresourcedefinitions"): _definition,
     ("apps", "daemonsets"): _daemon_set,
     ("apps", "deployments"): _deployment,

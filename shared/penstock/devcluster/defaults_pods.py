@@ -31,9 +31,6 @@ def set_pod_spec(spec: dict[str, Any]) -> None:
         spec["serviceAccountName"] = spec["serviceAccount"]
     for container in containers(spec):
         _set_container(container)
-        if spec.get("hostNetwork"):
-            for port in container.get("ports") or ():
-                port.setdefault("hostPort", port["containerPort"])
     for volume in spec.get("volumes") or ():
         _set_volume(volume)
 

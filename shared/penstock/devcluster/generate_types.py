@@ -4,8 +4,9 @@
 
 Read from a running API server: aggregated discovery (names, verbs, short names, subresources) and ``/openapi/v3``
 (fields, types, defaults, merge keys). Read from the Go sources of the same release (k8s.io/api and
-k8s.io/apimachinery): which fields are plain values with ``omitempty`` or ``omitzero``, because the API server drops
-their zero values (``false``, ``0``, ``""``) from what it stores, and OpenAPI does not say which these are.
+k8s.io/apimachinery), because OpenAPI does not say it: which fields are plain values with ``omitempty`` or
+``omitzero`` (the API server drops their zero values ``false``, ``0``, ``""``), and which pointers, lists and maps have
+neither (the API server writes null for them).
 Descriptions are left out. Nothing here runs in the product: a maintainer runs it for a new Kubernetes release.
 """
 
@@ -57,6 +58,7 @@ KEPT = (
 )
 REF = re.compile(r'"\$ref": "#/components/schemas/([^"]+)"')
 FIELD = re.compile(r'^\t\w+\s+(\S+)\s+`[^`]*json:"(\w+),(?:omitempty|omitzero)[^`]*`', re.MULTILINE)
+NULL_FIELD = re.compile(r'^\t\w+\s+((?:\*|\[\]|map\[)\S+)\s+`[^`]*json:"(\w+)"[^`]*`', re.MULTILINE)
 STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 PACKAGE = re.compile(r"^// \+k8s:openapi-model-package=(\S+)$", re.MULTILINE)
 
@@ -99,15 +101,19 @@ def _kept(node: dict[str, Any]) -> dict[str, Any]:
     return {key: node[key] for key in KEPT if key in node}
 
 
-def omitted_zeros(roots: list[Path]) -> Iterator[tuple[str, str, str]]:
-    """(package path, struct, JSON field) of each plain scalar that is dropped when it is zero."""
+def go_facts(roots: list[Path]) -> Iterator[tuple[str, str, str, str]]:
+    """(package path, struct, JSON field, fact): ``omitZero`` for plain scalars that are dropped when they are zero,
+    ``showNull`` for pointers, lists and maps that are written as null when they are missing.
+    """
     for root in roots:
         for source in sorted(root.rglob("types*.go")):
             package = ".".join(source.parent.parts[-2:])
             for name, body in STRUCT.findall(source.read_text()):
                 for go_type, field in FIELD.findall(body):
                     if not go_type.startswith(("*", "[]", "map[")):
-                        yield package, name, field
+                        yield package, name, field, "omitZero"
+                for _, field in NULL_FIELD.findall(body):
+                    yield package, name, field, "showNull"
 
 
 def referenced(defs: dict[str, Any], roots: set[str]) -> dict[str, Any]:
@@ -153,20 +159,20 @@ def main(url: str, token: str, *go_directories: str) -> None:
                 gvks = node.get("x-kubernetes-group-version-kind", [])
                 if len(gvks) == 1:
                     by_gvk[gvks[0]["group"], gvks[0]["version"], gvks[0]["kind"]] = name
-    for package, struct, field in omitted_zeros([Path(d) for d in go_directories]):
+    for package, struct, field, fact in go_facts([Path(directory) for directory in go_directories]):
         for name, node in defs.items():
             if name.endswith(f".{package}.{struct}") and field in node.get("properties", {}):
                 prop = node["properties"][field]
-                if prop.get("type") in {"string", "boolean", "integer", "number"}:
-                    prop["omitZero"] = True
+                if fact == "showNull" or prop.get("type") in {"string", "boolean", "integer", "number"}:
+                    prop[fact] = True
     served = list(kinds(server))
     for record in served:
         kind = record["responseKind"]["kind"]
         record["schema"] = by_gvk.get((record["group"], record["version"], kind), "")
     kept = referenced(defs, {record["schema"] for record in served if record["schema"]})
-    DATA_FILE.write_text(
-        json.dumps({"version": server.get("/version"), "kinds": served, "definitions": kept}, separators=(",", ":"))
-    )
+    data = {"version": server.get("/version"), "kinds": served, "definitions": kept}
+    DATA_FILE.write_text(json.dumps(data, separators=(",", ":")))
+
 
 
 if __name__ == "__main__":

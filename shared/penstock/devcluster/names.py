@@ -42,3 +42,31 @@ def _path_problems(name: str) -> list[str]:
     if name in {".", ".."}:
         return [f"may not be '{name}'"]
     return [f"may not contain '{character}'" for character in "/%" if character in name]
+
+
+VALUE_TEXT = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    f"'{LABEL_VALUE}')"
+)
+KEY_TEXT = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    f"character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{QUALIFIED}')"
+)
+
+
+def label_problems(key: str, value: str) -> list[tuple[str, str]]:
+    """(text, problem) of a label's key and value; empty where both are valid."""
+    out: list[tuple[str, str]] = []
+    prefix, slash, name = key.rpartition("/")
+    if slash and not re.fullmatch(SUBDOMAIN, prefix):
+        out.append((key, f"prefix part {SUBDOMAIN_TEXT}"))
+    if not re.fullmatch(QUALIFIED, name):
+        out.append((key, KEY_TEXT))
+    if len(name) > 63:
+        out.append((key, "name part must be no more than 63 bytes"))
+    if not re.fullmatch(LABEL_VALUE, value):
+        out.append((value, VALUE_TEXT))
+    if len(value) > 63:
+        out.append((value, "must be no more than 63 bytes"))
+    return out

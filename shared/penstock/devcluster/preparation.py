@@ -54,6 +54,7 @@ def _job(new: Object) -> None:
         return
     uid, name = new["metadata"]["uid"], new["metadata"].get("name", "")
     metadata = spec.setdefault("template", {}).setdefault("metadata", {})
+    shared = (new["metadata"].get("labels") or {}) == (metadata.get("labels") or {})
     metadata["labels"] = {
         **(metadata.get("labels") or {}),
         "batch.kubernetes.io/controller-uid": uid,
@@ -61,6 +62,8 @@ def _job(new: Object) -> None:
         "controller-uid": uid,
         "job-name": name,
     }
+    if shared:
+        new["metadata"]["labels"] = dict(metadata["labels"])
     spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
 
 
@@ -116,6 +119,12 @@ def _namespace_changed(new: Object, live: Object) -> None:
     new["spec"] = live["spec"]
 
 
+def _claim(new: Object) -> None:
+    spec = new["spec"]
+    if spec.get("dataSource") and not spec.get("dataSourceRef"):
+        spec["dataSourceRef"] = dict(spec["dataSource"])
+
+
 def _volume(new: Object) -> None:
     new["status"] = {**new.get("status", {}), "lastPhaseTransitionTime": new["metadata"]["creationTimestamp"]}
 
@@ -127,6 +136,7 @@ def _definition(new: Object) -> None:
 
 CREATED: dict[tuple[str, str], Callable[[Object], None]] = {
     ("", "namespaces"): _namespace,
+    ("", "persistentvolumeclaims"): _claim,
     ("", "persistentvolumes"): _volume,
     ("", "pods"): _pod,
     ("", "services"): _service,

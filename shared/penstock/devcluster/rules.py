@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from penstock.devcluster.names import name_problems
+from penstock.devcluster.names import label_problems, name_problems
 from penstock.devcluster.registry import Resource
 from penstock.devcluster.rules_kinds import created_causes, updated_causes
 from penstock.devcluster.rules_schema import schema_causes
@@ -27,13 +27,13 @@ def admit(resource: Resource, namespace: str, new: Object, owner: Object | None)
 
 def check_create(resource: Resource, new: Object) -> None:
     """Raise ApiError (422) for a new object that is not valid."""
-    causes = [*_metadata_causes(resource, new), *_content_causes(resource, new)]
+    causes = [*_metadata_causes(resource, new), *_label_causes(new), *_content_causes(resource, new)]
     _refuse(resource, new, [*causes, *created_causes(resource.key, new)])
 
 
 def check_update(resource: Resource, new: Object, live: Object) -> None:
     """Raise ApiError (422) for a changed object that is not valid, or changed where it may not."""
-    causes = [*_content_causes(resource, new), *created_causes(resource.key, new)]
+    causes = [*_label_causes(new), *_content_causes(resource, new), *created_causes(resource.key, new)]
     _refuse(resource, new, [*causes, *updated_causes(resource.key, new, live)])
 
 
@@ -54,4 +54,13 @@ def _metadata_causes(resource: Resource, new: Object) -> list[Cause]:
     return [
         Cause(reason="FieldValueInvalid", message=f'Invalid value: "{name}": {problem}', field="metadata.name")
         for problem in name_problems(resource.key, name)
+    ]
+
+
+def _label_causes(new: Object) -> list[Cause]:
+    labels = new["metadata"].get("labels") or {}
+    return [
+        Cause(reason="FieldValueInvalid", message=f'Invalid value: "{shown}": {problem}', field="metadata.labels")
+        for key, value in labels.items()
+        for shown, problem in label_problems(key, value)
     ]

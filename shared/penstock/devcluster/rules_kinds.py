@@ -1,5 +1,6 @@
 """What single built-in kinds require, and what may not change, in the API server's words."""
 
+import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -114,10 +115,22 @@ def _service(new: Object) -> Iterator[Cause]:
         yield _required("spec.ports")
     if spec.get("type") == "ExternalName" and not spec.get("externalName"):
         yield _required("spec.externalName")
+    for index, address in enumerate(spec.get("clusterIPs") or [spec.get("clusterIP") or "None"]):
+        if address != "None" and not _is_address(address):
+            problem = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+            yield _invalid(f"spec.clusterIPs[{index}]", address, problem)
     for index, port in enumerate(spec.get("ports") or ()):
         number = port.get("port", 0)
         if not 1 <= number <= 65535:
             yield _invalid(f"spec.ports[{index}].port", number, "must be between 1 and 65535, inclusive")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _autoscaler(new: Object) -> Iterator[Cause]:

@@ -37,8 +37,8 @@ class Schema:
     ``name``: the definition's short name (``DeploymentSpec``), "" for nodes without one.
     ``kind``: struct (declared ``fields``), map (any key, ``element``), list (``element``), scalar (``type``: string,
     integer, number, boolean, intOrString, quantity) or any (no declared form). ``atomic``: one owner for the whole
-    value. ``keys``: the merge keys of a list of maps; ``unique``: a list that is a set. ``defaults`` and ``omit_zero``
-    speak of the fields of a struct. ``preserve``: undeclared fields are kept. ``rules``: further constraints, by their
+    value. ``keys``: the merge keys of a list of maps; ``unique``: a list that is a set. ``defaults``, ``omit_zero``
+    and ``show_null`` speak of the fields of a struct. ``preserve``: undeclared fields are kept. ``rules``: further constraints, by their
     JSON schema names. ``merge_key``/``merge_strategy``: what a strategic merge patch does with a list.
     """
 
@@ -53,6 +53,7 @@ class Schema:
     required: tuple[str, ...] = ()
     defaults: dict[str, Any] = field(default_factory=dict)
     omit_zero: frozenset[str] = frozenset()
+    show_null: frozenset[str] = frozenset()
     nullable: bool = False
     preserve: bool = False
     embedded: bool = False
@@ -135,6 +136,7 @@ def _fill_object(out: Schema, node: Mapping[str, Any], known: Mapping[str, Schem
     out.fields = {name: _compile(child, known) for name, child in properties.items()}
     out.defaults = {name: child["default"] for name, child in properties.items() if "default" in child}
     out.omit_zero = frozenset(name for name, child in properties.items() if child.get("omitZero"))
+    out.show_null = frozenset(name for name, child in properties.items() if child.get("showNull"))
 
 
 def _fill_list(out: Schema, node: Mapping[str, Any], known: Mapping[str, Schema]) -> None:

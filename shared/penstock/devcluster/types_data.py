@@ -7,7 +7,7 @@ The data stands in ``types_data.json``, made by ``penstock.devcluster.generate_t
 - ``kinds``: the resources of aggregated discovery, each with ``group`` ("" is core), ``version`` and ``schema`` (the
   name of its definition, "" where there is none);
 - ``definitions``: name -> JSON schema with ``$ref`` shortened to a name, plus ``omitZero`` on a scalar whose zero
-  value the API server drops.
+  value the API server drops, and ``showNull`` on a field that it writes as null when it is missing.
 """
 
 import json
