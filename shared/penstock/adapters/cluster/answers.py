@@ -15,8 +15,8 @@ from penstock.ports.cluster import ApiRefused
 MESSAGE_LIMIT = 2000
 """Characters of the server's message that are kept."""
 
-# Server-side apply answers 500 to a manifest that does not fit its schema (1.36 still does).
-_TYPED = re.compile(r"failed to create (typed|manager for)|error(s)? (decoding|converting)|strict decoding error")
+# 500s that mean a bad request (1.36): an apply that does not fit its schema, a create with a resourceVersion.
+_OURS = re.compile(r"failed to create typed|resourceVersion should not be set")
 _TYPED_CAUSE = re.compile(r"(?:^\s+|\): )\.(?P<field>\S+): (?P<message>.+)$", re.MULTILINE)
 _SHOWN_VALUE = re.compile(
     r"(Invalid value: )(?:\"(?:[^\"\\]|\\.)*\"|[^:\s]+)|(got ).*?valueUnstructured\{Value:.*?\}(?=$|\n)"
@@ -142,16 +142,16 @@ def _lost_race(answer: Answer, status: Status, call: Call) -> bool:
 
 
 def is_passing(answer: Answer, status: Status) -> bool:
-    """Whether the same request may succeed later: 408, 429 and 5xx but for schema errors."""
+    """Whether the same request may succeed later: 408, 429 and 5xx but for those that are our own doing."""
     if answer.status in {408, 429}:
         return True
-    return answer.status >= 500 and not (answer.status == 500 and _TYPED.search(status.message))
+    return answer.status >= 500 and not (answer.status == 500 and _OURS.search(status.message))
 
 
 def _causes(status: Status) -> tuple[tuple[str, str], ...]:
     if status.causes:
         return tuple(dict.fromkeys((where, message) for where, _, message in status.causes))
-    if not _TYPED.search(status.message):
+    if not _OURS.search(status.message):
         return ()
     return tuple((m["field"], m["message"]) for m in _TYPED_CAUSE.finditer(status.message))
 
