@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from penstock.core.kustomize.fieldspec import FieldSpec
-from penstock.core.kustomize.transformer_config import NameReference, TransformerConfig
+from penstock.core.kustomize.transformer_config import EMPTY, NameReference, TransformerConfig
 
 _RBAC = "rbac.authorization.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"
@@ -265,7 +265,7 @@ def _references() -> tuple[NameReference, ...]:
 @lru_cache(maxsize=1)
 def default_config() -> TransformerConfig:
     """The built-in configuration; always the same object."""
-    return TransformerConfig(
+    config = TransformerConfig(
         name_prefix=_specs("metadata/name"),
         name_suffix=_specs("metadata/name"),
         namespace=_specs(_NAMESPACE),
@@ -277,4 +277,5 @@ def default_config() -> TransformerConfig:
         var_reference=_specs("\n".join(_variables())),
         images=_specs(_IMAGES),
         replicas=_specs(_REPLICAS),
-    ).in_order()
+    )
+    return EMPTY.merge(config.in_order())

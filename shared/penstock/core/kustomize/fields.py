@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock.core.errors import InvalidDocument
+from penstock.core.kustomize.resource import text
 
 Where = tuple[str, str]
 """File and dotted path."""
@@ -27,6 +28,13 @@ def string(value: Any, where: Where) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     raise _wrong(value, "a string (put it in quotes)", where)
+
+
+def loose_string(value: Any, where: Where) -> str:
+    """A string; other scalars become their text."""
+    if isinstance(value, dict | list):
+        raise _wrong(value, "a string", where)
+    return text(value)
 
 
 def boolean(value: Any, where: Where) -> bool:

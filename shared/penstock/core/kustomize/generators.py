@@ -161,7 +161,7 @@ def merge_generated(new: Resource, old: Resource) -> Resource:
         suffixes=old.suffixes,
         needs_hash=old.needs_hash and new.needs_hash,
         behavior=old.behavior,
-        origin=old.origin if old.origin is not None else new.origin,
+        origin=(old.origin or new.origin) if new.behavior == "merge" else (new.origin or old.origin),
         transformations=old.transformations,
         var_names=old.var_names,
     )

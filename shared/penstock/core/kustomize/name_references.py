@@ -30,6 +30,8 @@ class _Renamed:
 
 def fix_name_references(resources: ResMap, references: tuple[NameReference, ...]) -> None:
     """Write the present names into the fields that hold old ones. Raises BuildFailed for an ambiguous name."""
+    for resource in resources:
+        _account_namespaces(resource)  # a blank one is an error, even where nothing was renamed
     renamed = _index(resources)
     if not renamed.by_name:
         return

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock.core.errors import BuildFailed, InvalidDocument, Refused
-from penstock.core.kustomize.fields import Shape, boolean, integer, list_of, map_of, string, struct
+from penstock.core.kustomize.fields import Shape, boolean, integer, list_of, loose_string, map_of, string, struct
 from penstock.core.kustomize.filters import namespace
 from penstock.core.kustomize.filters.images import set_images
 from penstock.core.kustomize.filters.labels import add_entries
@@ -25,7 +25,7 @@ from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.replacements import load_replacements
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Resource, Scopes
-from penstock.core.kustomize.transformer_config import spec_of
+from penstock.core.kustomize.transformer_config import loose_spec_of
 from penstock.core.kustomize.value_add import ValueTarget, add_value
 from penstock.core.kustomize.yaml_in import load_config
 
@@ -33,7 +33,7 @@ Run = Callable[[ResMap], None]
 """What a transformer does to the resources."""
 Make = Callable[["Plugin"], Run]
 
-_SPECS = {"fieldSpecs": list_of(spec_of)}
+_SPECS = {"fieldSpecs": list_of(loose_spec_of)}
 _METADATA = struct({"name": string, "namespace": string}, strict=False)
 
 
@@ -121,12 +121,12 @@ def _iam_policy(plugin: Plugin) -> Resource:
 
 
 def _annotations(plugin: Plugin) -> Run:
-    found = plugin.fields({"annotations": map_of(string), **_SPECS})
+    found = plugin.fields({"annotations": map_of(loose_string), **_SPECS})
     return lambda resources: add_entries(resources, found.get("annotations", {}), found.get("fieldSpecs", ()))
 
 
 def _labels(plugin: Plugin) -> Run:
-    found = plugin.fields({"labels": map_of(string), **_SPECS})
+    found = plugin.fields({"labels": map_of(loose_string), **_SPECS})
     return lambda resources: add_entries(resources, found.get("labels", {}), found.get("fieldSpecs", ()))
 
 

@@ -13,6 +13,7 @@ from penstock.core.errors import BuildFailed
 Scalar = str | int | float | bool | None
 
 _NOT_A_HINT = object()
+_LONG = 64  # longer texts are seldom met twice: not worth keeping
 _CONSTANTS: dict[str, Scalar] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
@@ -77,11 +78,15 @@ def _number(text: str) -> int | float | None:
     return float(plain) if _FLOAT.match(plain) else None
 
 
-@lru_cache(maxsize=1 << 15)
 def resolve(text: str) -> Scalar:
     """The value of a plain scalar in a resource (go-yaml v3). A timestamp is its RFC 3339 text."""
     if text and text[0] not in _HINTS:
         return text
+    return _resolved(text) if len(text) < _LONG else _resolved.__wrapped__(text)
+
+
+@lru_cache(maxsize=1 << 14)
+def _resolved(text: str) -> Scalar:
     constant = _CONSTANTS.get(text, _NOT_A_HINT)
     if constant is not _NOT_A_HINT:
         return constant  # type: ignore[return-value] # the sentinel is gone

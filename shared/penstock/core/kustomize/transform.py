@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from penstock.core.errors import InvalidDocument
 from penstock.core.kustomize import origins
 from penstock.core.kustomize.fieldspec import FieldSpecs
 from penstock.core.kustomize.filters.images import set_images
@@ -75,6 +76,8 @@ class _Stage:
                 load_merge_patch(entry, self.loader, (file, f"patchesStrategicMerge[{index}]"))
                 for index, entry in enumerate(entries)
             ]
+            if not any(patch.strategic for patch in loaded):
+                raise InvalidDocument("patch appears to be empty", path="patchesStrategicMerge", file=file)
             yield "PatchStrategicMergeTransformer", self._applying(loaded)
 
     def _patches(self) -> Iterator[tuple[str, Run]]:

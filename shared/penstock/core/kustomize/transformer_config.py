@@ -1,7 +1,7 @@
 """Which fields each built-in transformer works on: the defaults, ``configurations`` and ``crds`` together."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from penstock.core.errors import InvalidDocument
@@ -19,7 +19,11 @@ class NameReference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransformerConfig:
-    """One list of fields for each transformer."""
+    """One list of fields for each transformer.
+
+    ``settled``: it is the outcome of a merge into nothing. kustomize merges each list item by item and leaves out
+    what a former item covers, so that a list, merged into nothing, may lose its most general item.
+    """
 
     name_prefix: FieldSpecs = ()
     name_suffix: FieldSpecs = ()
@@ -33,22 +37,23 @@ class TransformerConfig:
     var_reference: FieldSpecs = ()
     images: FieldSpecs = ()
     replicas: FieldSpecs = ()
+    settled: bool = field(default=False, compare=False)
 
     def merge(self, more: "TransformerConfig") -> "TransformerConfig":
         """Both together. Raises BuildFailed where they contradict each other."""
         if more is self or more is EMPTY:
             return self
-        if self is EMPTY:
+        if self is EMPTY and more.settled:
             return more
         merged: dict[str, Any] = {name: merge_specs(getattr(self, name), getattr(more, name)) for name in _SPEC_FIELDS}
         references = _merge_references(self.name_reference, more.name_reference)
-        return TransformerConfig(name_reference=references, **merged).in_order()
+        return TransformerConfig(name_reference=references, settled=self is EMPTY, **merged).in_order()
 
     def in_order(self) -> "TransformerConfig":
         """The same with each list in kustomize's order of kinds."""
         ordered: dict[str, Any] = {name: tuple(sorted(getattr(self, name), key=rank)) for name in _SPEC_FIELDS}
         references = sorted(self.name_reference, key=lambda reference: rank(reference.gvk))
-        return TransformerConfig(name_reference=tuple(references), **ordered)
+        return replace(self, name_reference=tuple(references), **ordered)
 
 
 def _merge_references(base: Iterable[NameReference], more: Iterable[NameReference]) -> tuple[NameReference, ...]:
@@ -63,7 +68,9 @@ def _merge_references(base: Iterable[NameReference], more: Iterable[NameReferenc
     return tuple(result)
 
 
-_SPEC_FIELDS = tuple(item.name for item in fields(TransformerConfig) if item.name != "name_reference")
+_SPEC_FIELDS = tuple(
+    item.name for item in fields(TransformerConfig) if item.name not in ("name_reference", "settled")
+)
 EMPTY = TransformerConfig()
 
 _KEYS = {
@@ -81,6 +88,13 @@ _KEYS = {
     "replicas": "replicas",
 }
 _SPEC_KEYS = {"group": str, "version": str, "kind": str, "path": str, "create": bool}
+
+
+def loose_spec_of(value: Any, where: tuple[str, str]) -> FieldSpec:
+    """As ``spec_of``, but an unknown field is left out: so kustomize reads the documents of plugins."""
+    if isinstance(value, Mapping):
+        value = {key: item for key, item in value.items() if key.lower() in _SPEC_KEYS}
+    return spec_of(value, where)
 
 
 def spec_of(value: Any, where: tuple[str, str]) -> FieldSpec:

@@ -18,11 +18,13 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.scalars import resolve, resolve_old
+from penstock.core.kustomize.written import PartlyEmpty, Quoted, WrittenFloat, WrittenInt
 
 _SEPARATOR = re.compile(r"\n---.*\n")
 _DEEP = ("- " * 100, "? " * 100, "\n" + " " * 600)
 _TAGS = "tag:yaml.org,2002:"
 _PLAIN, _QUOTED = "plain", "quoted"
+_LONGEST_MARKED = 1000  # a longer text is nothing that a patch replaces by a number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,9 +74,10 @@ class _Constructor:
         self._values += 1
         if type(node) is ScalarNode:
             tag = node.tag
-            if tag is _QUOTED:
-                return node.value
-            return self._constants(node.value) if tag is _PLAIN else self._tagged(node)
+            if tag is _PLAIN:
+                value = self._constants(node.value)
+                return value if type(value) is str else _as_written(value, node.value)
+            return _quoted(node.value) if tag is _QUOTED else self._tagged(node)
         known = self._done.get(id(node))
         if known is not None:  # an alias: counted each time that it stands in the document
             self._values += known[1]
@@ -102,6 +105,7 @@ class _Constructor:
 
     def _mapping(self, node: Node, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        empty: list[str] = []
         merged: list[Any] | None = None
         build, below, constants = self.build, depth + 1, self._constants
         for key_node, value_node in node.value:
@@ -118,14 +122,16 @@ class _Constructor:
                 key = self._odd_key(key_node, depth)
             if key in result and self._strict:
                 raise self.error(key_node, f'mapping key "{key}" already defined')
-            result[key] = build(value_node, below)
+            result[key] = value = build(value_node, below)
+            if value is None and value_node.value == "":
+                empty.append(key)
         if merged is not None:
             combined: dict[str, Any] = {}
             for mapping in reversed(merged):
                 combined.update(mapping)
             combined.update(result)
-            return combined
-        return result
+            result = combined
+        return PartlyEmpty(result, frozenset(empty)) if empty else result
 
     def _merge(self, node: Node, depth: int) -> list[Any]:
         value = self.build(node, depth)
@@ -165,6 +171,20 @@ class _Constructor:
 
     def error(self, node: Node, problem: str) -> MalformedYaml:
         return MalformedYaml(f"{self.where}: line {node.start_mark.line + 1}: {problem}")
+
+
+def _as_written(value: Any, written: str) -> Any:
+    """A number with its text, where that is not the usual one."""
+    if type(value) is int and str(value) != written:
+        return WrittenInt(value, written)
+    if type(value) is float and repr(value) != written:
+        return WrittenFloat(value, written)
+    return value
+
+
+def _quoted(value: str) -> str:
+    """A string that stood in quotes, marked as one where that cannot be told from its text."""
+    return Quoted(value) if len(value) <= _LONGEST_MARKED and isinstance(resolve(value), str) else value
 
 
 def split_documents(text: str, where: str) -> list[str]:

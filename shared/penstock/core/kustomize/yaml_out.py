@@ -12,6 +12,7 @@ from typing import Any
 from penstock.core.kustomize.scalars import number_text, reads_as_string
 
 _WIDTH = 80
+_LONG = 256  # longer texts are seldom met twice: not worth keeping
 _LONGEST_SIMPLE_KEY = 128
 _BREAKS = "\r\n\x85\u2028\u2029"
 # What go-yaml prints as it is; anything else forces double quotes (and so do all characters above U+FFFF).
@@ -149,9 +150,13 @@ def _text(value: str, pad: str, column: int) -> str:
     return _fold(form, pad, column, 1 if single else 0)
 
 
-@lru_cache(maxsize=1 << 15)
 def _form(value: str) -> str | None:
     """The string on one line: plain or quoted; None where it becomes a block."""
+    return _short_form(value) if len(value) < _LONG else _short_form.__wrapped__(value)
+
+
+@lru_cache(maxsize=1 << 15)
+def _short_form(value: str) -> str | None:
     if _EASY.match(value) and reads_as_string(value):
         return value
     special = _SPECIAL.search(value) is not None

@@ -59,8 +59,10 @@ def _matcher(name: str) -> Any:
         return re.compile(f"{name}{_TAG}\\Z").match
     import re2  # noqa: PLC0415 # costly to load, seldom needed
 
+    options = re2.Options()
+    options.log_errors = False
     try:
-        return re2.compile(f"^{name}{_TAG}$").search
+        return re2.compile(f"^{name}{_TAG}$", options).search
     except re2.error:
         return lambda _reference: None
 
