@@ -6,7 +6,7 @@ with, and those that a kustomization names in ``openapi:``. A schema says it wit
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -71,13 +71,15 @@ def _merge_keys(raw: Raw) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Schema:
-    """The definitions in use: those of documents, over the built-in ones where ``builtin`` says so.
+    """The definitions in use: those of documents, and the built-in ones where ``builtin_kinds`` says so.
 
     ``definitions``: by definition name. ``kinds``: definition name by (apiVersion, kind). ``namespaced``: whether
-    objects of (apiVersion, kind) live in namespaces, as far as the documents' paths say.
+    objects of (apiVersion, kind) live in namespaces, as far as the documents' paths say. ``builtin_first``: a
+    built-in definition outweighs a document's of the same name.
     """
 
     builtin_kinds: bool = True
+    builtin_first: bool = False
     definitions: Mapping[str, Raw] = field(default_factory=dict, repr=False)
     kinds: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False)
     namespaced: Mapping[tuple[str, str], bool] = field(default_factory=dict, repr=False)
@@ -119,7 +121,21 @@ class Schema:
                     for kind in _kinds_of(raw.get(_GVK)):
                         kinds[kind] = str(name)
             _add_scopes(document.get("paths"), namespaced)
-        return Schema(builtin_kinds=self.builtin_kinds, definitions=definitions, kinds=kinds, namespaced=namespaced)
+        return replace(self, definitions=definitions, kinds=kinds, namespaced=namespaced, _nodes={})
+
+    def below_builtin(self) -> "Schema":
+        """The same with the built-in kinds put over them.
+
+        This is what kustomize has where ``openapi.path`` stands in a base or component, and not in the kustomization
+        that is built, and objects of kinds that it does not know were read before.
+        """
+        return replace(self, builtin_kinds=True, builtin_first=True, _nodes={})
+
+    @staticmethod
+    def scope_is_built_in(api_version: str, kind: str) -> bool:
+        """Whether kustomize knows the scope of a kind without looking into a schema."""
+        known = (*schema_data.NAMESPACED.get(api_version, ()), *schema_data.CLUSTER_SCOPED.get(api_version, ()))
+        return kind in known
 
     def for_kind(self, gvk: Gvk) -> Node | None:
         """The schema of a kind's objects, None where it is unknown."""
@@ -127,7 +143,8 @@ class Schema:
 
     def for_type(self, api_version: str, kind: str) -> Node | None:
         """The same by ``apiVersion`` and ``kind`` as they stand in a manifest."""
-        name = self.kinds.get((api_version, kind)) or self._builtin_name(api_version, kind)
+        names = (self.kinds.get((api_version, kind)), self._builtin_name(api_version, kind))
+        name = (names[1] or names[0]) if self.builtin_first else (names[0] or names[1])
         return self.resolve({"$ref": _REF + name}) if name else None
 
     def cluster_scoped(self, api_version: str, kind: str) -> bool:
@@ -166,11 +183,9 @@ class Schema:
         return schema_data.KINDS.get(api_version, {}).get(kind, "") if known else ""
 
     def _definition(self, name: str) -> Raw | None:
-        if name in self.definitions:
-            return self.definitions[name]
-        if self.builtin_kinds or name in _ALWAYS.values():
-            return _decoded(name)
-        return None
+        known = self.builtin_kinds or name in _ALWAYS.values()
+        builtin = _decoded(name) if known and (self.builtin_first or name not in self.definitions) else None
+        return builtin or self.definitions.get(name)
 
 
 # The schema of kustomization files: kustomize adds it even where `openapi.path` replaces the built-in kinds.
