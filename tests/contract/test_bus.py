@@ -215,6 +215,8 @@ def test_equal_wake_ups_that_nobody_took_are_one(bus):
     bus.publish([dispatch(source()), dispatch(source(hint="later"))])
     bus.publish([dispatch(source())])
     assert bus.depth()["fetch"] == 1
+    bus.publish([dispatch(due(why="dependency")), dispatch(due(why="parent"))])
+    assert bus.depth()["reconcile"] == 1
 
 
 @pytest.mark.parametrize(
@@ -248,6 +250,7 @@ def test_a_wake_up_never_merges_into_one_that_was_taken(bus, clock):
         (event("e1"), event("e1")),
         (due(request="r1"), due(request="r2")),
         (due(), due(request="r1")),
+        (due(why="dependency"), due(why="request")),
         (due("a"), due("b")),
         (due(), ArtifactStored(cluster="prod", namespace="apps", name="web")),
     ],

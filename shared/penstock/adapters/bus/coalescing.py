@@ -3,15 +3,17 @@
 from penstock.core.messages import Event, ReconcileDue
 from penstock.ports.bus import Dispatch
 
+ASKS_MORE = frozenset({"interval", "request"})
+"""Reasons of a ReconcileDue for which a run also reads again what is not in files: only their likes stand for them."""
+
 
 def merge_key(dispatch: Dispatch) -> str:
     """Dispatches of equal non-empty merge keys may be one message while nobody has taken it; "" never merges.
 
-    Events each stand for themselves, and what is ordered keeps its place. A wake-up that somebody waits for
-    (``request``) never merges into one that would not answer it.
+    Events each stand for themselves, and what is ordered keeps its place.
     """
     message = dispatch.envelope.message
     if isinstance(message, Event) or dispatch.order:
         return ""
-    request = message.request if isinstance(message, ReconcileDue) else ""
-    return f"{message.topic} {message.key} {request}"
+    why = message.why if isinstance(message, ReconcileDue) and message.why in ASKS_MORE else ""
+    return f"{message.topic} {message.key} {why}"

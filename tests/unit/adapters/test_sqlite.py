@@ -1,0 +1,117 @@
+"""What only the SQLite adapters promise: formats, several processes, errors of the file."""
+
+import sqlite3
+import threading
+import time
+
+import pytest
+
+from penstock.adapters.bus.sqlite import SqliteBus
+from penstock.adapters.clock.memory import SimulatedClock
+from penstock.adapters.clock.system import SystemClock
+from penstock.adapters.state.database import Database
+from penstock.adapters.state.sqlite import SqliteState
+from penstock.core.errors import Terminal, Transient
+from penstock.core.messages import Envelope, SourceChanged
+from penstock.ports.bus import Dispatch
+from penstock.wiring import load_pipeline
+
+
+def dispatch(name="web"):
+    message = SourceChanged(cluster="c", namespace="n", name=name)
+    return Dispatch(envelope=Envelope(message=message, id=name, traceparent=""))
+
+
+def test_a_file_of_a_newer_release_is_refused(tmp_path):
+    path = tmp_path / "state.db"
+    SqliteState(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    with pytest.raises(Terminal, match="has format 2, this release reads 1"):
+        SqliteState(path)
+
+
+def test_what_is_no_database_is_named(tmp_path):
+    path = tmp_path / "state.db"
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(Terminal, match=r"state\.db cannot be used"):
+        SqliteState(path)
+
+
+def test_a_directory_that_does_not_exist_is_transient(tmp_path):
+    with pytest.raises(Transient, match="unable to open"):
+        SqliteState(tmp_path / "missing" / "state.db")
+
+
+def test_a_transaction_that_fails_leaves_nothing(tmp_path):
+    database = Database(tmp_path / "x.db", schema="CREATE TABLE IF NOT EXISTS t (n)", version=1)
+    with pytest.raises(Transient, match="no such table"), database.write() as run:
+        [run.execute(f"INSERT INTO {table} VALUES (1)") for table in ("t", "none")]
+    assert database.read("SELECT count(*) FROM t") == [(0,)]
+    database.close()
+
+
+def test_records_outlive_the_adapter(tmp_path):
+    state = SqliteState(tmp_path / "state.db")
+    state.put("k", {"n": 1}, expected=None, due=5.0)
+    state.close()
+    again = SqliteState(tmp_path / "state.db")
+    assert (again.get("k").value, again.get("k").due) == ({"n": 1}, 5.0)
+    again.close()
+
+
+def test_due_and_prefix_queries_use_an_index(tmp_path):
+    SqliteState(tmp_path / "state.db").close()
+    connection = sqlite3.connect(tmp_path / "state.db")
+    for query in ("due <= 1 ORDER BY due, key", "key >= 'a' AND key < 'b' ORDER BY key"):
+        plan = str(connection.execute(f"EXPLAIN QUERY PLAN SELECT key, value FROM record WHERE {query}").fetchall())
+        assert "USING INDEX" in plan, plan
+        assert "TEMP B-TREE" not in plan, plan
+    connection.close()
+
+
+def test_a_message_of_another_process_is_seen_by_polling(tmp_path):
+    one = SqliteBus(tmp_path / "bus.db", load_pipeline(), SystemClock())
+    other = SqliteBus(tmp_path / "bus.db", load_pipeline(), SystemClock())  # its bell rings for nobody here
+    timer = threading.Timer(0.05, lambda: other.publish([dispatch()]))
+    timer.start()
+    started = time.monotonic()
+    assert one.receive("fetch", wait=5).envelope.message.name == "web"
+    assert time.monotonic() - started < 2
+    timer.join()
+    one.close()
+    other.close()
+
+
+def test_giving_back_makes_what_is_taken_visible_and_counts_the_attempt(tmp_path):
+    clock = SimulatedClock()
+    bus = SqliteBus(tmp_path / "bus.db", load_pipeline(), clock)
+    bus.publish([dispatch("a"), dispatch("b")])
+    bus.receive("fetch", wait=0)
+    assert bus.give_back() == 1
+    assert bus.give_back() == 0
+    again = [bus.receive("fetch", wait=0) for _ in range(3)]
+    assert {d.envelope.message.name: d.envelope.attempt for d in again if d} == {"a": 2, "b": 1}
+    bus.close()
+
+
+def test_backlog_counts_what_is_due_or_in_hand_but_not_what_is_delayed(tmp_path):
+    clock = SimulatedClock()
+    bus = SqliteBus(tmp_path / "bus.db", load_pipeline(), clock)
+    bus.publish([dispatch("a"), Dispatch(envelope=dispatch("later").envelope, delay=60)])
+    assert bus.backlog() == 1
+    taken = bus.receive("fetch", wait=0)
+    assert bus.backlog() == 1
+    bus.ack(taken)
+    assert bus.backlog() == 0
+    clock.advance(60)
+    assert bus.backlog() == 1
+    bus.close()
+
+
+def test_a_closed_file_is_an_error_of_ours(tmp_path):
+    state = SqliteState(tmp_path / "state.db")
+    state.close()
+    with pytest.raises(Terminal, match="cannot be used"):
+        state.get("k")
