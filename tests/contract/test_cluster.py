@@ -461,9 +461,12 @@ def test_string_data_is_kept_as_data(subject: Subject) -> None:
     assert "stringData" not in subject.live(gvk=SECRET)
 
 
+with_rbac = pytest.mark.parametrize("subject", ["memory", pytest.param("real", marks=pytest.mark.real)], indirect=True)
+"""The devcluster knows no RBAC and says so."""
+
+
+@with_rbac
 def test_an_account_without_rights_is_refused(subject: Subject) -> None:
-    if subject.name == "devcluster":
-        pytest.skip("the devcluster knows no RBAC (documented): the memory adapter and the real one show this")
     account = f"system:serviceaccount:{subject.namespace}:nobody"
     nobody = subject.as_user(account)
     assert nobody.identity == account
@@ -476,9 +479,8 @@ def test_an_account_without_rights_is_refused(subject: Subject) -> None:
         nobody.apply(subject.config_map(), ApplyOptions())
 
 
+@with_rbac
 def test_rights_are_known_before_they_are_used(subject: Subject) -> None:
-    if subject.name == "devcluster":
-        pytest.skip("the devcluster knows no RBAC (documented): the memory adapter and the real one show this")
     account = f"system:serviceaccount:{subject.namespace}:deployer"
     flux = Gvk(group="kustomize.toolkit.fluxcd.io", version="v1", kind="Kustomization")  # not served
     grant(subject, account)

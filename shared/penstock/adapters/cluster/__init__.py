@@ -3,7 +3,8 @@
     clusters.py     KubeClusters: connections by name, cached (what wiring builds)
     kubeconfig.py   kubeconfigs, trusted and not -> Connection
     credentials.py  tokens, files, exec plugins -> Login
-    transport.py    one kept-alive pool: retries, deadlines, counting, streams
+    pools.py        kept-alive connections and TLS
+    transport.py    requests over them: retries, deadlines, counting, streams
     discovery.py    which kinds are served
     answers.py      the API server's refusals -> the port's errors (the only place)
     kube.py         the port's methods as requests

@@ -9,7 +9,8 @@ from penstock.adapters.cluster import kubeconfig as kubeconfigs
 from penstock.adapters.cluster.discovery import Discovery
 from penstock.adapters.cluster.kube import KubeCluster
 from penstock.adapters.cluster.kubeconfig import Connection
-from penstock.adapters.cluster.transport import Patience, Pools, Transport
+from penstock.adapters.cluster.pools import Pools
+from penstock.adapters.cluster.transport import Patience, Transport
 from penstock.core.errors import NotFound
 
 KEPT = 64

@@ -10,11 +10,12 @@ import datetime as dt
 import threading
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.adapters.cluster.memory_fields import Fields, fields_v1, is_builtin, merge, owned, remove, value_at
+from penstock.adapters.cluster.memory_types import builtin_types, custom_types
 from penstock.core.errors import Conflict, NotFound
 from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of, ref_of
 from penstock.ports.cluster import ApiRefused, ApplyOptions, ResourceType
@@ -22,26 +23,8 @@ from penstock.ports.cluster import ApiRefused, ApplyOptions, ResourceType
 HISTORY = 10_000
 """Changes that a watch can start behind."""
 
-VERBS = frozenset({"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"})
 Owner = tuple[str, str]  # manager, Apply | Update
 
-_TYPES = """
-v1: -Namespace -Node -PersistentVolume ConfigMap Endpoints Event LimitRange PersistentVolumeClaim Pod ResourceQuota
-v1: ReplicationController Secret Service ServiceAccount
-apps/v1: DaemonSet Deployment ReplicaSet StatefulSet
-batch/v1: CronJob Job
-autoscaling/v2: HorizontalPodAutoscaler
-policy/v1: PodDisruptionBudget
-networking.k8s.io/v1: -IngressClass Ingress NetworkPolicy
-rbac.authorization.k8s.io/v1: -ClusterRole -ClusterRoleBinding Role RoleBinding
-storage.k8s.io/v1: -StorageClass
-scheduling.k8s.io/v1: -PriorityClass
-coordination.k8s.io/v1: Lease
-discovery.k8s.io/v1: EndpointSlice
-apiextensions.k8s.io/v1: -CustomResourceDefinition
-admissionregistration.k8s.io/v1: -MutatingWebhookConfiguration -ValidatingWebhookConfiguration
-"""
-_PLURALS = {"Endpoints": "endpoints", "Ingress": "ingresses", "IngressClass": "ingressclasses"}
 _IMMUTABLE: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "Deployment": (("spec", "selector"),),
     "DaemonSet": (("spec", "selector"),),
@@ -211,7 +194,7 @@ class MemoryApi:
         self._objects[ref] = Stored(object=made, owners=owners)
         self._record(gvk_of(made), before, made)
         if ref.kind == "CustomResourceDefinition":
-            self._types |= {(t.gvk.group, t.gvk.kind): t for t in _custom_types(made)}
+            self._types |= {(t.gvk.group, t.gvk.kind): t for t in custom_types(made)}
         return copy.deepcopy(made)
 
     def _drop(self, ref: ObjectRef) -> None:
@@ -220,7 +203,7 @@ class MemoryApi:
         gone = {**gone, "metadata": {**gone["metadata"], "resourceVersion": str(self.version)}}
         self._record(gvk_of(gone), gone, None)
         if ref.kind == "CustomResourceDefinition":
-            for each in _custom_types(gone):
+            for each in custom_types(gone):
                 self._types.pop((each.gvk.group, each.gvk.kind), None)
                 self._drop_all(r for r in self._objects if (r.group, r.kind) == (each.gvk.group, each.gvk.kind))
         if ref.kind == "Namespace" and not ref.group:
@@ -238,42 +221,6 @@ class MemoryApi:
 
 
 _SERVER_FIELDS = frozenset({"uid", "creationTimestamp", "generation", "deletionTimestamp", "resourceVersion"})
-
-
-def builtin_types() -> Iterator[ResourceType]:
-    """The kinds that are served from the start."""
-    for line in _TYPES.split("\n"):
-        api_version, _, kinds = line.partition(": ")
-        group, _, version = api_version.rpartition("/")
-        for word in kinds.split():
-            kind = word.removeprefix("-")
-            plural = _PLURALS.get(kind) or _regular(kind.lower())
-            yield ResourceType(
-                gvk=Gvk(group=group, version=version, kind=kind),
-                plural=plural,
-                namespaced=not word.startswith("-"),
-                verbs=VERBS,
-                preferred=True,
-            )
-
-
-def _regular(lower: str) -> str:
-    if lower.endswith("s"):
-        return lower + "es"
-    return lower[:-1] + "ies" if lower.endswith("y") else lower + "s"
-
-
-def _custom_types(definition: Manifest) -> Iterator[ResourceType]:
-    spec = definition["spec"]
-    for version in spec.get("versions") or []:
-        if version.get("served"):
-            yield ResourceType(
-                gvk=Gvk(group=spec["group"], version=version["name"], kind=spec["names"]["kind"]),
-                plural=spec["names"]["plural"],
-                namespaced=spec.get("scope") == "Namespaced",
-                verbs=VERBS,
-                preferred=True,
-            )
 
 
 def _taken(

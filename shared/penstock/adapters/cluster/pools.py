@@ -1,0 +1,97 @@
+"""Kept-alive connections to one server, and the TLS settings of a client: key material stays in memory."""
+
+import contextlib
+import os
+import ssl
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from penstock.adapters.cluster.credentials import Login
+from penstock.adapters.cluster.kubeconfig import Connection
+from penstock.core.errors import Terminal
+
+if TYPE_CHECKING:
+    import urllib3
+
+POOL = 8
+"""Connections kept alive; more threads than that open short-lived ones."""
+
+
+class Pools:
+    """The kept-alive connections to one server, made anew when the client certificate changes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._made: tuple[bytes, urllib3.HTTPConnectionPool] | None = None
+        # A server may be a path below a host, as at Rancher: https://host/k8s/clusters/c-1
+        _, _, path = connection.server.partition("://")[2].partition("/")
+        self.prefix = f"/{path}" if path else ""
+
+    def of(self, login: Login) -> "urllib3.HTTPConnectionPool":
+        """The pool for a Login."""
+        with self._lock:
+            if self._made is None or self._made[0] != login.certificate:
+                if self._made is not None:
+                    self._made[1].close()
+                self._made = (login.certificate, self._make(login))
+            return self._made[1]
+
+    def close(self) -> None:
+        """Closes what is idle; the next request opens anew."""
+        with self._lock:
+            if self._made is not None:
+                self._made[1].close()
+                self._made = None
+
+    def _make(self, login: Login) -> "urllib3.HTTPConnectionPool":
+        import urllib3  # noqa: PLC0415 - loaded where a connection is made
+
+        options: dict[str, Any] = {"maxsize": POOL, "block": False}
+        if self._connection.server.startswith("https:"):
+            options["ssl_context"] = tls_context(self._connection, login.certificate)
+            if self._connection.tls_server_name:
+                options["server_hostname"] = self._connection.tls_server_name
+        try:
+            if not self._connection.proxy:
+                return urllib3.connection_from_url(self._connection.server, **options)
+            proxy = urllib3.ProxyManager(self._connection.proxy, **options)
+            return proxy.connection_from_url(self._connection.server)
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            raise Terminal(f"{self._connection.server}: not a server to connect to: {error}") from error
+
+
+def tls_context(connection: Connection, certificate: bytes) -> ssl.SSLContext:
+    """A client's TLS settings; key material stays in memory. Raises Terminal where a certificate is unusable."""
+    try:
+        context = ssl.create_default_context(cadata=connection.ca.decode() or None)
+        # Python 3.13 insists on extensions that clusters' own authorities often lack; client-go does not.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if not connection.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if certificate:
+            with _readable(certificate) as path:
+                context.load_cert_chain(path, password=b"")  # never ask a terminal for a passphrase
+    except (ssl.SSLError, UnicodeDecodeError, ValueError) as error:
+        raise Terminal(f"{connection.server}: the kubeconfig's certificates cannot be used: {error}") from error
+    return context
+
+
+@contextlib.contextmanager
+def _readable(data: bytes) -> Iterator[str]:
+    """A path under which OpenSSL finds ``data``: in memory where the system can, else a private file, gone at once."""
+    if hasattr(os, "memfd_create"):
+        number = os.memfd_create("penstock", os.MFD_CLOEXEC)
+        try:
+            os.write(number, data)
+            yield f"/proc/self/fd/{number}"
+        finally:
+            os.close(number)
+        return
+    with tempfile.NamedTemporaryFile() as file:  # made with mode 0600
+        file.write(data)
+        file.flush()
+        yield file.name
