@@ -21,6 +21,8 @@ from penstock.core.kustomize.yaml_in import MalformedYaml, load_config
 from penstock.core.resources import Gvk, Manifest
 
 VALIDATED_BY = "validated-by"
+_POLICY_VERSION = "admissionregistration.k8s.io/v1"
+_POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -36,10 +38,13 @@ class Session:
     tracking: bool = False
     warnings: list[str] = field(default_factory=list)
     documents: int = 0
+    policies_in_namespaces: bool = False
     schema_is_set: bool = False
 
     def scopes(self, api_version: str, kind: str) -> bool:
         """Whether a kind is certainly cluster-scoped."""
+        if self.policies_in_namespaces and kind in _POLICIES and api_version == _POLICY_VERSION:
+            return False
         return self.schema.cluster_scoped(api_version, kind)
 
 

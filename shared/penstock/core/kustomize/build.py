@@ -70,7 +70,11 @@ def build(tree: Tree, path: str = "", options: BuildOptions | None = None, cache
     root = source.real(path.strip("/"))
     if root is None or not recording.is_dir(root):
         raise BuildFailed(f"'{path}' doesn't exist, or is not a directory")
-    session = Session(cache=cache or ParseCache(), schema=Schema.builtin())
+    session = Session(
+        cache=cache or ParseCache(),
+        schema=Schema.builtin(),
+        policies_in_namespaces=options.policies_in_namespaces,
+    )
     loader = Loader(source=source, root=root)
     kustomization = _root_kustomization(loader, session)
     session.tracking = bool(kustomization.build_metadata)

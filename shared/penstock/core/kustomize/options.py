@@ -33,6 +33,8 @@ class BuildOptions:
     ``buildMetadata`` are appended, ``images`` replaced by name, ``namespace``, ``namePrefix``, ``nameSuffix`` and
     ``commonMetadata`` set. ``generate_missing``: make a kustomization where the path has none, as Flux does.
     ``lenient``: ignore unknown fields of that file, as Flux does. ``ignore_missing_components``: of ``overlay``.
+    ``policies_in_namespaces``: ValidatingAdmissionPolicies and their bindings get the ``namespace`` too, as up to
+    kustomize 5.8.1, though they live in none.
     ``openapi_adds``: a schema in ``openapi.path`` adds to the built-in kinds, instead of replacing them.
     """
 
@@ -45,4 +47,5 @@ class BuildOptions:
     lenient: bool = False
     ignore_missing_components: bool = False
     openapi_adds: bool = False
+    policies_in_namespaces: bool = False
     bounds: Bounds = Bounds()

@@ -77,7 +77,9 @@ class _Constructor:
             if tag is _PLAIN:
                 value = self._constants(node.value)
                 return value if type(value) is str else _as_written(value, node.value)
-            return _quoted(node.value) if tag is _QUOTED else self._tagged(node)
+            if tag is not _QUOTED:
+                return self._tagged(node)
+            return _quoted(refolded(node.value) if node.style == ">" else node.value)
         known = self._done.get(id(node))
         if known is not None:  # an alias: counted each time that it stands in the document
             self._values += known[1]
@@ -118,7 +120,7 @@ class _Constructor:
                     continue
                 if type(constants(key)) is not str:
                     key = self._odd_key(key_node, depth)
-            elif key_node.tag is not _QUOTED:
+            elif key_node.tag is not _QUOTED or type(key_node) is not ScalarNode:
                 key = self._odd_key(key_node, depth)
             if key in result and self._strict:
                 raise self.error(key_node, f'mapping key "{key}" already defined')
@@ -185,6 +187,35 @@ def _as_written(value: Any, written: str) -> Any:
 def _quoted(value: str) -> str:
     """A string that stood in quotes, marked as one where that cannot be told from its text."""
     return Quoted(value) if len(value) <= _LONGEST_MARKED and isinstance(resolve(value), str) else value
+
+
+def refolded(value: str) -> str:
+    """A folded block scalar after kustomize has written it and read it again.
+
+    go-yaml's writer of folded scalars looks at the start of the text where it should look at the next line. So a
+    line break before an indented line is doubled, and all breaks of a text that starts with a blank are folded.
+    """
+    tame = value[:1] not in (" ", "\t", "\n") and "\n " not in value and "\n\t" not in value
+    if (tame and not value.endswith("\n\n")) or " \n" in value or value.endswith(" ") or not value:
+        return value  # it reads back the same, or is not written as a folded scalar
+    doubles = value.lstrip("\n")[:1] not in ("", " ", "\t")
+    lines: list[str] = []
+    breaks = leading = True
+    for char in value:
+        if char == "\n":
+            lines.append("\n\n" if not breaks and not leading and doubles else "\n")
+            breaks = True
+            continue
+        if breaks:
+            lines.append("  ")
+            leading = char in " \t"
+        lines.append(char)
+        breaks = False
+    hint = "2" if value[0] in " \n" else ""
+    chomp = "-" if value[-1] != "\n" else "+" if len(value) == 1 or value[-2] == "\n" else ""
+    node = _Composer(f"k: >{hint}{chomp}\n{''.join(lines)}").get_single_node()
+    found: str = node.value[0][1].value
+    return found
 
 
 def split_documents(text: str, where: str) -> list[str]:

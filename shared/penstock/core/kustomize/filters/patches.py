@@ -166,8 +166,12 @@ def select(resources: ResMap, selector: Selector) -> list[int]:
 
 
 def _operated(resource: Resource, patch: Patch) -> Manifest:
+    """The operations applied. An object with a history has annotations: kustomize keeps it there."""
+    manifest = resource.manifest
+    if resource.previous or resource.needs_hash or resource.behavior or resource.origin:
+        manifest = set_metadata(manifest, "annotations", metadata_of(manifest).get("annotations") or {})
     try:
-        return apply_json6902(resource.manifest, patch.operations)
+        return apply_json6902(manifest, patch.operations)
     except BuildFailed as error:
         raise BuildFailed(f"{patch.where}: patching {resource.id}: {error}") from error
 
