@@ -1,11 +1,12 @@
 """pytest fixtures: a real Kubernetes control plane, once per test run, shared by all xdist workers.
 
 It starts with the first test that asks for ``control_plane`` and ends with the run (or its death). One for all
-workers: a start costs 4 s of both cores and 400 MB, and tests are apart by namespace anyway. Without a built
+workers: a start costs 4 s of both cores and 700 MB, and tests are apart by namespace anyway. Without a built
 control plane such tests skip and say what to do. PENSTOCK_TEST_KUBECONFIG names another cluster instead, which
 must be marked disposable (a ConfigMap kube-system/penstock-disposable); KUBECONFIG and ~/.kube are never read.
 """
 
+import base64
 import contextlib
 import fcntl
 import json
@@ -78,25 +79,39 @@ class ControlPlane:
 
 
 def call(kubeconfig: bytes, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict]:
-    """See ControlPlane.call; by a kubeconfig with an inline CA (or plain HTTP) and a token."""
-    config = yaml.safe_load(kubeconfig)
-    cluster = config["clusters"][0]["cluster"]
-    url = cluster["server"] + path
-    sent = {"Authorization": f"Bearer {config['users'][0]['user']['token']}", "Content-Type": "application/json"}
+    """See ControlPlane.call; by a kubeconfig with everything inline (token or client certificate)."""
+    cluster, user = _current(kubeconfig)
+    sent = {"Content-Type": "application/json"}
+    if "token" in user:
+        sent["Authorization"] = f"Bearer {user['token']}"
     sent.update({name.replace("_", "-"): value for name, value in headers.items()})
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, method=method, headers=sent)
-    tls = None
-    if url.startswith("https:"):
-        import base64
-
-        tls = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    request = urllib.request.Request(cluster["server"] + path, data=data, method=method, headers=sent)
+    tls = _tls(cluster, user) if cluster["server"].startswith("https:") else None
     try:
         with urllib.request.urlopen(request, timeout=30, context=tls) as answer:
             return answer.status, _decoded(answer.read())
     except urllib.error.HTTPError as error:
         with error:
             return error.code, _decoded(error.read())
+
+
+def _current(kubeconfig: bytes) -> tuple[dict, dict]:
+    config = yaml.safe_load(kubeconfig)
+    named = {s: {e["name"]: e[s[:-1]] for e in config[s]} for s in ("clusters", "users", "contexts")}
+    context = named["contexts"][config["current-context"]]
+    return named["clusters"][context["cluster"]], named["users"][context["user"]]
+
+
+def _tls(cluster: dict, user: dict) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    if "client-certificate-data" in user:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(base64.b64decode(user["client-certificate-data"]) + b"\n")
+            file.write(base64.b64decode(user["client-key-data"]))
+            file.flush()
+            context.load_cert_chain(file.name)
+    return context
 
 
 def _decoded(data: bytes) -> dict:

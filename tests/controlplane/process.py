@@ -12,6 +12,7 @@ import ipaddress
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import ssl
@@ -20,6 +21,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography import x509
@@ -145,6 +147,7 @@ class ControlPlane:
             *("--service-account-key-file", "sa.key", "--service-account-signing-key-file", "sa.key"),
             *("--service-cluster-ip-range", "10.0.0.0/16", "--shutdown-delay-duration", "0s"),
             *("--audit-policy-file", "audit-policy.json", "--audit-log-path", "audit.log"),
+            *("--audit-log-maxsize", "1000"),
         ]
 
     def _controller_manager(self) -> list[str]:
@@ -258,22 +261,30 @@ def _private(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def supervise(folder: Path, parent: int, plane: ControlPlane) -> None:
-    """Starts, reports, waits for SIGTERM or the parent's end, stops."""
+def supervise(folder: Path, parent: int, make: Callable[[], ControlPlane]) -> None:
+    """Starts, reports, waits for SIGTERM or the parent's end, stops.
+
+    Two attempts: between finding a free port and listening on it, somebody else may take it.
+    """
     stop: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: stop.append(received))
-    try:
-        plane.start()
-        (folder / "ready.tmp").write_text(json.dumps({"url": plane.url, "token": plane.token}))
-        (folder / "ready.tmp").rename(folder / "ready")
-        while not stop and _alive(parent):
-            plane.tend()
-            time.sleep(0.2)
-    except RuntimeError as error:
-        (folder / "failed").write_text(str(error))
-    finally:
-        plane.stop()
+    for last in (False, True):
+        plane = make()
+        try:
+            plane.start()
+            (folder / "ready").touch()
+            while not stop and _alive(parent):
+                plane.tend()
+                time.sleep(0.2)
+        except RuntimeError as error:
+            if last:
+                (folder / "failed").write_text(str(error))
+        else:
+            return
+        finally:
+            plane.stop()
+        shutil.rmtree(folder / "etcd", ignore_errors=True)
 
 
 def _alive(pid: int) -> bool:
@@ -291,4 +302,4 @@ if __name__ == "__main__":
     if binary is None:
         sys.exit("the control plane is not built: run `make tools`")
     where = Path(sys.argv[1]).resolve()
-    supervise(where, int(sys.argv[2]), ControlPlane(where, controlplane=binary, kwok=tool("kwok")))
+    supervise(where, int(sys.argv[2]), lambda: ControlPlane(where, controlplane=binary, kwok=tool("kwok")))

@@ -6,8 +6,10 @@ import sys
 import time
 
 import pytest
-from tests.controlplane import build
-from tests.controlplane.fixtures import ControlPlane
+from tests.controlplane import build, process
+from tests.controlplane.fixtures import ControlPlane, _named
+
+from penstock.devcluster import DevCluster
 
 pytestmark = pytest.mark.real
 
@@ -71,3 +73,30 @@ def test_a_tool_is_found_where_it_was_built(tmp_path, monkeypatch) -> None:
     assert build.tool("helm") == made
     assert made.parent.name.startswith("helm-4.3.1-")
     assert os.sep + "main" + os.sep + "tests" not in str(made)
+
+
+def test_a_named_cluster_must_be_marked_disposable(control_plane: ControlPlane, tmp_path) -> None:
+    assert _named(control_plane.kubeconfig).folder is None
+    with DevCluster() as unmarked:
+        (tmp_path / "config").write_bytes(unmarked.kubeconfig())
+        with pytest.raises(pytest.fail.Exception, match="not marked disposable"):
+            _named(tmp_path / "config")
+
+
+def test_a_killed_run_leaves_nothing_behind(control_plane: ControlPlane, tmp_path) -> None:
+    """The supervisor ends its parts when the process that it serves is gone."""
+    parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    command = [sys.executable, process.__file__, str(tmp_path), str(parent.pid)]
+    supervisor = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "ready").exists():
+        assert supervisor.poll() is None, (tmp_path / "failed").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    left = ControlPlane(kubeconfig=tmp_path / "kubeconfig", folder=tmp_path)
+    assert left.call("GET", "/readyz")[0] == 200
+    parent.kill()
+    parent.communicate()
+    assert supervisor.wait(30) == 0
+    with pytest.raises(OSError, match="refused"):
+        left.call("GET", "/readyz")
