@@ -14,8 +14,9 @@ from penstock.core.errors import BuildFailed, InvalidDocument, PenstockError
 from penstock.core.flux.classify import Classified, classify
 from penstock.core.flux.kustomization import Kustomization, unserved
 from penstock.core.flux.substitute import substitute
-from penstock.core.kustomize.build import BuildOptions, build
-from penstock.core.kustomize.cache import ParseCache
+from penstock.core.kustomize.build import build
+from penstock.core.kustomize.objects import ParseCache
+from penstock.core.kustomize.options import BuildOptions
 from penstock.core.reconcile.normalise import normalise
 from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
 from penstock.core.tree import Inputs, RecordingTree, Tree
@@ -29,14 +30,13 @@ class Context:
     """What a render uses beside the tree. ``variables``: of postBuild; None where it has none at all.
 
     ``decrypt`` opens encrypted objects; ``verify`` is called with the tree and what was read of it, and raises where
-    the MAC of an encrypted file does not hold. ``policy``: ``remote_bases`` allowed. ``cache``: parsed files.
+    the MAC of an encrypted file does not hold.  ``cache``: parsed files.
     """
 
     cache: ParseCache
     decrypt: Decrypt
     verify: Callable[[Tree, Inputs], None]
     variables: Mapping[str, str] | None = None
-    remote_bases: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,9 +86,8 @@ def render(kustomization: Kustomization, tree: Tree, context: Context) -> Render
         raise BuildFailed(f"kustomization path not found: {kustomization.path or '.'}", reason="ArtifactFailed")
     options = BuildOptions(
         load_restrictions="none",
-        kustomization_overlay=kustomization.overlay(recorded.is_dir),
+        overlay=kustomization.overlay(recorded.is_dir),
         generate_missing=True,
-        remote_bases=context.remote_bases,
     )
     try:
         built = build(recorded, directory, options, context.cache)

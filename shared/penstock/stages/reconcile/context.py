@@ -2,37 +2,45 @@
 
 import base64
 import binascii
+import threading
 from collections.abc import Mapping
 
 from penstock.core.errors import NotFound, Terminal
 from penstock.core.flux.kustomization import Kustomization, SubstituteFrom
 from penstock.core.flux.substitute import variables
-from penstock.core.kustomize.cache import ParseCache
+from penstock.core.kustomize.objects import ParseCache
+from penstock.core.reconcile.decryptor import Decryptor
 from penstock.core.reconcile.render import Context
 from penstock.core.resources import Gvk, Manifest
-from penstock.core.secrets.objects import Decryptor
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.attempt import Attempt
 
 CONFIG_MAP, SECRET = Gvk(version="v1", kind="ConfigMap"), Gvk(version="v1", kind="Secret")
-_cache = ParseCache()
+_local = threading.local()
 
 
 def gather(attempt: Attempt) -> Context:
     """Everything that the render uses. Raises NotFound or Refused where a ConfigMap or Secret cannot be read."""
     kustomization = attempt.kustomization
     decryptor = Decryptor(
-        keys=_decryption_keys(attempt),
+        _decryption_keys(attempt),
         configured=kustomization.decryption is not None,
         verify_mac=attempt.policy.sops_mac == "enforce",
     )
     return Context(
-        cache=_cache,
+        cache=_parse_cache(),
         decrypt=decryptor.open_object,
         verify=decryptor.verify_sources,
         variables=_variables(attempt),
-        remote_bases=False,
     )
+
+
+def _parse_cache() -> ParseCache:
+    """Parsed files by blob id, kept from run to run: one for each worker thread."""
+    if not hasattr(_local, "cache"):
+        _local.cache = ParseCache()
+    cache: ParseCache = _local.cache
+    return cache
 
 
 def secret_data(cluster: Cluster, namespace: str, name: str) -> dict[str, bytes] | None:
