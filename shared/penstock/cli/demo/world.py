@@ -1,0 +1,284 @@
+"""The stage on which the demo plays: a Git server, a cluster, a chat room that listens, and a plane."""
+
+import hashlib
+import hmac
+import http.client
+import json
+import secrets
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig
+from penstock.adapters.git.server import GitServer
+from penstock.cli.demo.fleet import NAMESPACES, fleet_files
+from penstock.cli.demo.progress import Progress
+from penstock.cli.plane import apply_document
+from penstock.core.errors import Refused
+from penstock.core.records import KustomizationStatus, ReceiverRecord, status_key
+from penstock.core.resources import Gvk, Manifest
+from penstock.devcluster import DevCluster
+from penstock.wiring import settings_from
+from penstock.wiring.embedded import API_TOKEN, EmbeddedPlane, Options
+
+NAME = "demo"
+SECRET = Gvk(version="v1", kind="Secret")
+NAMESPACE = Gvk(version="v1", kind="Namespace")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoCluster:
+    """``prefix`` goes before every namespace that the story makes; ``label``: what it is, for people."""
+
+    kubeconfig: Path
+    context: str
+    prefix: str
+    label: str
+
+
+@contextmanager
+def simulated_cluster() -> Iterator[DemoCluster]:
+    """A small in-process Kubernetes API, clearly labelled as what it is."""
+    with DevCluster() as cluster, tempfile.NamedTemporaryFile(prefix="kubeconfig-") as file:
+        file.write(cluster.kubeconfig())
+        file.flush()
+        yield DemoCluster(
+            kubeconfig=Path(file.name), context="", prefix="", label="a simulated cluster in this process"
+        )
+
+
+@contextmanager
+def real_cluster(kubeconfig: str, context: str) -> Iterator[DemoCluster]:
+    """A cluster of the user's: everything gets a fresh name."""
+    prefix = f"penstock-demo-{secrets.token_hex(3)}-"
+    path = Path(kubeconfig).expanduser()
+    yield DemoCluster(kubeconfig=path, context=context, prefix=prefix, label=f"{path}, context {context or 'current'}")
+
+
+def connect(demo: DemoCluster) -> Cluster:
+    """A connection of our own, to look at what the plane did."""
+    kubeconfig = Kubeconfig(paths=(str(demo.kubeconfig),), context=demo.context)
+    return KubeClusters(lambda _name: kubeconfig).connect(NAME)
+
+
+class World:
+    """Started by ``with``; what it made in a real cluster is removed when it ends."""
+
+    def __init__(self, directory: Path, cluster: DemoCluster, progress: Progress) -> None:
+        self.directory, self.demo, self.progress = directory, cluster, progress
+        self.token = secrets.token_urlsafe(24)
+        self.files = fleet_files(cluster.prefix)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.git = stack.enter_context(GitServer(self.directory / "git"))
+            self.git_url = self.git.create("fleet-infra")
+            self.work = self.directory / "work"
+            self.room = stack.enter_context(ChatRoom())
+            self.commit("Start the fleet", self.files)
+            self.plane = self._plane(stack)
+            self._say_where()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def _plane(self, stack: ExitStack) -> EmbeddedPlane:
+        settings = settings_from({"PENSTOCK_ALLOWED_HOSTS": "127.0.0.1"}, data_dir=self.directory / "plane")
+        apply_document(self._document(), settings)
+        self.api_token = secrets.token_urlsafe(24)
+        given = {**settings.secrets, API_TOKEN: {"token": self.api_token.encode()}}
+        options = Options(settings=replace(settings, secrets=given), instead={"telemetry": lambda: self.progress})
+        plane = EmbeddedPlane(options)
+        self._prepare(stack)
+        return stack.enter_context(plane)
+
+    def _prepare(self, stack: ExitStack) -> None:
+        """What a platform team does by hand once: the Secrets that the notifications refer to."""
+        self.cluster = connect(self.demo)
+        wanted = [self.name(name) for name in NAMESPACES]
+        if self.demo.prefix:
+            wanted.append("penstock-system")
+        for name in wanted:
+            if self.demo.prefix and self.cluster.get(NAMESPACE, "", name) is not None:
+                raise Refused(f"namespace {name} exists in this cluster: the demo touches nothing that it has not made")
+        if self.demo.prefix:
+            stack.callback(self._remove_all)
+        home = self.name("flux-system")
+        self.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}})
+        for name, data in (
+            ("webhook-token", {"token": self.token}),
+            ("slack-webhook", {"address": f"{self.room.url}/services/demo"}),
+        ):
+            metadata = {"name": name, "namespace": home}
+            self.cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
+
+    def _remove_all(self) -> None:
+        """Everything that the story made in a real cluster."""
+        crd = f"clusterissuers.{self.demo.prefix}issuing.example.com"
+        self.progress.say(f"\nremoving namespaces {self.demo.prefix}*, penstock-system and {crd}")
+        self._delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", crd)
+        for name in (*(self.name(name) for name in NAMESPACES), "penstock-system"):
+            self._delete("v1", "Namespace", name)
+        self.until(
+            lambda: all(self.cluster.get(NAMESPACE, "", self.name(name)) is None for name in NAMESPACES),
+            "its namespaces to be gone",
+            seconds=60,
+        )
+
+    def _delete(self, api_version: str, kind: str, name: str) -> None:
+        self.cluster.delete({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}})
+
+    def _document(self) -> Manifest:
+        kube_config: dict[str, Any] = {"path": str(self.demo.kubeconfig)}
+        if self.demo.context:
+            kube_config["context"] = self.demo.context
+        return {
+            "apiVersion": "penstock.dev/v1alpha1",
+            "kind": "Plane",
+            "metadata": {"name": NAME},
+            "spec": {
+                "source": {"url": self.git_url, "ref": {"branch": "main"}, "interval": "10m"},
+                "clusters": [{"name": NAME, "path": "clusters/production", "kubeConfig": kube_config}],
+            },
+        }
+
+    def _say_where(self) -> None:
+        self.progress.say(f"cluster     {self.demo.label}")
+        self.progress.say(f"repository  {self.git_url} (examples/fleet-infra, {len(self.files)} files)")
+        self.progress.say(f"plane       {self.plane.url}, everything below {self.directory}")
+
+    def name(self, namespace: str) -> str:
+        """The demo's own name of one of the fleet's namespaces."""
+        return self.demo.prefix + namespace
+
+    def commit(self, message: str, files: dict[str, str]) -> str:
+        """Write files into the working clone, commit and push; the new commit id."""
+        if not self.work.exists():
+            self._git("clone", "--quiet", self.git_url, str(self.work), inside=False)
+            self._git("checkout", "--quiet", "-B", "main")
+        for path, text in files.items():
+            target = self.work / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+        self._git("add", "--all")
+        self._git("commit", "--quiet", "-m", message)
+        self._git("push", "--quiet", "origin", "main")
+        return self._git("rev-parse", "HEAD")
+
+    def _git(self, *arguments: str, inside: bool = True) -> str:
+        where = ["-C", str(self.work)] if inside else []
+        identity = ["-c", "user.name=demo", "-c", "user.email=demo@example.com", "-c", "commit.gpgsign=false"]
+        command = ["git", *where, *identity, *arguments]
+        done = subprocess.run(  # noqa: S603 - fixed words and our own paths
+            command, env=self.git.environment(), capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise Refused(f"git {arguments[0]}: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def receiver(self) -> ReceiverRecord | None:
+        """The Receiver of the fleet as the plane has indexed it."""
+        found = self.plane.runtime.port("state").list("receiver/")
+        return ReceiverRecord.from_value(found[0].value) if found else None
+
+    def push_hook(self, commit: str, *, token: str | None = None) -> int:
+        """POST what GitHub would post for this push, signed; the status of the answer."""
+        receiver = self.receiver()
+        if receiver is None:
+            raise Refused("the plane has no Receiver yet")
+        body = json.dumps({"ref": "refs/heads/main", "after": commit}).encode()
+        key = (self.token if token is None else token).encode()
+        signature = hmac.new(key, body, hashlib.sha256).hexdigest()
+        headers = {
+            "content-type": "application/json",
+            "x-github-event": "push",
+            "x-github-delivery": secrets.token_hex(16),
+            "x-hub-signature-256": f"sha256={signature}",
+        }
+        return _post(self.plane.url, f"/hook/{receiver.digest}", body, headers)[0]
+
+    def api(self, path: str, body: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        """A request to the plane's api."""
+        headers = {"content-type": "application/json", "authorization": f"Bearer {self.api_token}"}
+        status, answer = _post(self.plane.url, path, json.dumps(body).encode(), headers)
+        return status, json.loads(answer)
+
+    def status(self, name: str) -> KustomizationStatus:
+        """What the plane knows of Kustomization flux-system/<name>."""
+        found = self.plane.runtime.port("state").get(status_key(NAME, "Kustomization", "flux-system", name))
+        return KustomizationStatus.from_value(found.value) if found else KustomizationStatus()
+
+    def live(self, api_version: str, kind: str, name: str, namespace: str = "apps") -> Manifest | None:
+        """An object of the fleet as the cluster has it now."""
+        group, _, version = api_version.rpartition("/")
+        scope = self.name(namespace) if namespace else ""
+        return self.cluster.get(Gvk(group=group, version=version, kind=kind), scope, name)
+
+    def until(self, condition: Callable[[], object], what: str, *, seconds: float = 20.0) -> None:
+        """Wait for a condition. Raises TimeoutError that names it."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+            time.sleep(0.005)
+
+
+class ChatRoom:
+    """What Slack would be: it takes messages on loopback and keeps their texts."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        room = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(min(int(self.headers.get("content-length") or 0), 1 << 20))
+                room.messages.append(body.decode())
+                self.send_response(200)
+                self.send_header("content-length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def log_message(self, *_: object) -> None:
+                """Nobody wants to know."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def heard(self, *words: str) -> bool:
+        """Whether one message holds all of these words."""
+        return any(all(word in message for word in words) for message in self.messages)
+
+
+def _post(url: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    try:
+        connection.request("POST", path, body=body, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
