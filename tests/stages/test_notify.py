@@ -1,6 +1,8 @@
 """notify: who is told, how often, and what becomes of those who cannot be."""
 
 import json
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -284,6 +286,38 @@ def test_a_secret_that_the_store_does_not_have_yet_is_waited_for(world):
     assert len(world.notifier.requests) == 1
 
 
+def test_of_two_events_that_say_the_same_at_once_one_is_told(world, monkeypatch):
+    """The other one wrote its words between our look and our own."""
+    world.alert()
+    world.provider()
+    put = world.state.put
+
+    def overtaken(key, value, **options):
+        if "/repeats/" in key and value["event"] == EVENT.id:
+            put(key, {**value, "event": "another"}, expected=None)
+        return put(key, value, **options)
+
+    monkeypatch.setattr(world.state, "put", overtaken)
+    world.run()
+    assert world.notifier.requests == ()
+
+
+def test_a_sweep_that_fails_is_made_up_for_another_time(world, monkeypatch):
+    world.alert()
+    world.provider()
+
+    def unreachable(prefix, find=world.state.list):
+        if prefix.startswith("sent/"):
+            raise Transient("unreachable")
+        return find(prefix)
+
+    monkeypatch.setattr(world.state, "list", unreachable)
+    world.run()
+    assert len(world.notifier.requests) == 1
+    assert [fact["detail"] for fact in world.telemetry.named("notifications not swept")] == ["unreachable"]
+    assert world.state.get("sent/swept") is None
+
+
 def test_two_deliveries_at_once_tell_once(world):
     """The second finds the claim of the first, and is delivered again when that is settled."""
     world.alert()
@@ -417,3 +451,15 @@ def test_nothing_secret_is_told_to_the_operator(world):
     assert CANARY in repr([request.url for request in world.notifier.requests])
     told = repr((str(caught.value), world.telemetry.facts, world.state.list("sent/"), world.state.list("status/")))
     assert CANARY not in told
+
+
+def test_neither_notify_nor_webhook_loads_a_heavy_client():
+    """Users feel a cold start; whoever posts a webhook gives ten seconds."""
+    heavy = {"kubernetes", "dulwich", "boto3", "grpc", "yaml", "re2", "requests", "urllib3", "flask", "cryptography"}
+    code = (
+        "import sys, penstock.stages.notify, penstock.stages.webhook, penstock.adapters.notifier.http\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert heavy.isdisjoint(loaded)
+    assert "penstock" in loaded

@@ -214,6 +214,13 @@ def test_clusters_that_share_the_planes_own_source_wake_it_once(world):
     assert world.send()[1] == [woken("ap"), woken(PLANE)]
 
 
+def test_other_sources_are_each_clusters_own(world):
+    own = {"kind": "GitRepository", "namespace": "apps", "name": "web"}
+    for cluster in ("eu", "us"):
+        world.receiver(cluster=cluster, resources=(own,))
+    assert [(each.cluster, each.name) for each in world.send()[1]] == [("eu", "web"), ("us", "web")]
+
+
 def test_a_wildcard_is_resolved_by_labels_among_what_the_cluster_has(world):
     wildcard = {"kind": "Kustomization", "namespace": "flux-system", "name": "*", "selector": "team=a"}
     world.receiver(resources=(GIT, wildcard))

@@ -125,7 +125,7 @@ def instructions(state: State, receiver: ReceiverRecord, public_url: str) -> lis
         "",
         "With GitHub's command line, the token never on a command line:",
         "",
-        f"  kubectl -n {namespace} get secret {secret} -o jsonpath='{{.data.token}}' | base64 --decode |",
+        f"  kubectl -n {quote(namespace)} get secret {quote(secret)} -o jsonpath='{{.data.token}}' | base64 --decode |",
         f"    {api} -X POST -f name=web -F active=true \\",
         *(f"      -f {quote(f'events[]={each}')} \\" for each in events),
         f"      -f {quote(f'config[url]={url}')} -f 'config[content_type]=json' -F 'config[secret]=@-'",
