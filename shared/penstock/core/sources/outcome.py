@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from penstock.core.errors import PenstockError
+from penstock.core.errors import PenstockError, Transient
 from penstock.core.records import Condition, SourceStatus
 
 SHORTEST_RETRY = 0.75
@@ -75,6 +75,24 @@ def stored(before: SourceStatus, look: Look, *, revision: str, artifact: str, me
     return Outcome(status=status, due=due, announcement=announcement, changed=changed)
 
 
+def generated(before: SourceStatus, look: Look, *, count: int, changed: tuple[str, ...]) -> Outcome:
+    """A generator's successful run: ``count`` artifacts, of which ``changed`` are new (``namespace/name (digest)``)."""
+    text = f"reconciliation succeeded, generated {count} artifact(s)"
+    status = replace(
+        before,
+        observation=before.observation + bool(changed),
+        generation=look.generation,
+        conditions=_conditions(before, look, (("Ready", "Succeeded", text),)),
+        last_checked=rfc3339(look.now),
+        error="",
+    )
+    told = "external artifacts reconciled: " + "\n".join(changed) if changed else text
+    announcement = None
+    if changed or before.error:
+        announcement = _announce(status, look, severity="info", reason="Succeeded", message=told)
+    return Outcome(status=status, due=None, announcement=announcement, changed=bool(changed))
+
+
 def failed(before: SourceStatus, look: Look, error: PenstockError, *, stalled: bool) -> Outcome:
     """A look that failed. ``stalled``: no retry can mend it, only a changed document.
 
@@ -95,7 +113,8 @@ def failed(before: SourceStatus, look: Look, error: PenstockError, *, stalled: b
     announcement = None
     if not before.error:
         announcement = _announce(status, look, severity="error", reason=error.reason, message=message)
-    due = None if stalled else look.now.timestamp() + retry_delay(status, look)
+    asked = error.retry_after if isinstance(error, Transient) else None
+    due = None if stalled else look.now.timestamp() + max(retry_delay(status, look), asked or 0.0)
     return Outcome(status=status, due=due, announcement=announcement)
 
 

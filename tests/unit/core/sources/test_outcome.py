@@ -121,3 +121,8 @@ def test_each_announcement_has_an_id_of_its_own():
 @pytest.mark.parametrize(("subject", "shown"), [("Fix", "Fix"), ("é" * 50, "é" * 50), ("é" * 51, "é" * 50 + "...")])
 def test_the_text_of_a_new_artifact(subject, shown):
     assert new_artifact_message(subject) == f"stored artifact for commit '{shown}'"
+
+
+def test_a_remote_that_asks_for_patience_gets_it():
+    error = Transient("slow down", reason="GitOperationFailed", retry_after=30)
+    assert failed(SourceStatus(), LOOK, error, stalled=False).due - NOW.timestamp() == 30

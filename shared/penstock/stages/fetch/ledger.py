@@ -1,0 +1,60 @@
+"""A source's status record, and what it still has to say.
+
+A new observation or a failure is written together with its announcement (``pending``), and the announcement leaves
+the record only in a later run: an invocation that is killed between its write and its publishing loses nothing. So
+an announcement goes out once or twice, each time with the same id.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from penstock.core.records import SourceStatus
+from penstock.core.sources.outcome import BACKSTOP, Announcement, Look, Outcome
+from penstock.ports.deps import Deps
+from penstock.ports.state import ABSENT
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A status record as read. ``pending``: an announcement is due; ``announcement``: what people are told, if any."""
+
+    key: str
+    version: str = ABSENT
+    status: SourceStatus = field(default_factory=SourceStatus)
+    pending: bool = False
+    announcement: Announcement | None = None
+    value: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load(deps: Deps, key: str) -> Held:
+    """The record, or an empty one."""
+    found = deps.state.get(key)
+    if found is None:
+        return Held(key=key)
+    pending = found.value.get("pending")
+    return Held(
+        key=key,
+        version=found.version,
+        status=SourceStatus.from_value(found.value),
+        pending=pending is not None,
+        announcement=Announcement(**pending) if pending else None,
+        value=found.value,
+    )
+
+
+def save(deps: Deps, held: Held, outcome: Outcome, look: Look) -> None:
+    """Write an outcome over what was held. Raises Conflict where somebody else wrote first."""
+    news = outcome.announcement
+    pending = asdict(news) if news else {} if outcome.changed else None
+    due = outcome.due
+    if pending is not None:
+        backstop = look.now.timestamp() + BACKSTOP
+        due = backstop if due is None else min(due, backstop)
+    deps.state.put(held.key, {**outcome.status.to_value(), "pending": pending}, expected=held.version, due=due)
+
+
+def rest(deps: Deps, held: Held) -> None:
+    """Leave the record as it is, but never look again by itself (suspended). Raises Conflict."""
+    if held.version != ABSENT:
+        deps.state.put(held.key, held.value, expected=held.version)

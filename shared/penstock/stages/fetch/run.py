@@ -1,0 +1,218 @@
+"""One wake-up of fetch: which source it means, what its remote has now, and who hears of it.
+
+The payload of a webhook is only a hint: the head is resolved here. A newer observation that somebody else writes
+meanwhile wins: then everything is read and resolved again.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from penstock.core.errors import Conflict, InvalidDocument, PenstockError, Terminal, Transient
+from penstock.core.flux import artifactgenerator, gitrepository
+from penstock.core.flux.gitrepository import GitRepository, parse_git_repository, unserved
+from penstock.core.messages import PLANE, Outgoing, SourceChanged
+from penstock.core.records import ObjectRecord, object_key, status_key
+from penstock.core.sources.artifact import decode, encode
+from penstock.core.sources.commit import CommitTree
+from penstock.core.sources.ignore import apply_ignore
+from penstock.core.sources.outcome import BACKSTOP, Look, Outcome, failed, new_artifact_message, stored
+from penstock.core.sources.wakeups import source_key
+from penstock.core.tree import MemoryTree
+from penstock.ports.deps import Deps
+from penstock.ports.git import GitRef, Head, Limits, Remote
+from penstock.stages.fetch.announce import event_of
+from penstock.stages.fetch.generators import derive_all, run_generator
+from penstock.stages.fetch.ledger import Held, load, rest, save
+from penstock.stages.fetch.remote import remote_of
+from penstock.stages.fetch.wake import Opened, followers, wake
+
+_TRIES = 5
+_UNKNOWN_INTERVAL = timedelta(minutes=10)
+_CHECKOUT = "failed to checkout and determine revision"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Visit:
+    """One look at one source: the message (its cluster is where the source stands), its record, what was held."""
+
+    message: SourceChanged
+    record: ObjectRecord
+    held: Held
+    look: Look
+    deps: Deps
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """What a look found. ``tree``: the artifact's files, None where they did not have to be fetched."""
+
+    outcome: Outcome
+    tree: MemoryTree | None = None
+
+
+def run(message: SourceChanged, deps: Deps) -> list[Outgoing]:
+    """Look at a source. Returns events, wake-ups of Kustomizations, and its own retry.
+
+    Failures of the remote are recorded and retried, not raised. Raises Transient where state, storage or secrets
+    cannot be reached, or others write the same record all the time.
+    """
+    if message.kind == artifactgenerator.KIND:
+        return run_generator(message, deps)
+    if message.kind != gitrepository.KIND:
+        deps.telemetry.record("source kind not served", kind=message.kind, cluster=message.cluster, name=message.name)
+        return []
+    for _ in range(_TRIES):
+        meant, record = _meant(message, deps)
+        if record is None or record.tombstone:
+            deps.state.delete(status_key(meant.cluster, meant.kind, meant.namespace, meant.name), expected=None)
+            return []
+        try:
+            return _visited(_visit(meant, record, deps))
+        except Conflict:
+            continue
+    raise Conflict(f"the status of {message.key} is being written by others all the time")
+
+
+def _meant(message: SourceChanged, deps: Deps) -> tuple[SourceChanged, ObjectRecord | None]:
+    """The source that a message means (the plane's own, where a cluster only has an alias of it), and its record."""
+    found = deps.state.get(object_key(message.cluster, message.kind, message.namespace, message.name))
+    record = ObjectRecord.from_value(found.value) if found else None
+    if record is None or not record.implicit or message.cluster == PLANE:
+        return message, record
+    return _meant(replace(message, cluster=PLANE), deps)
+
+
+def _visit(message: SourceChanged, record: ObjectRecord, deps: Deps) -> _Visit:
+    held = load(deps, status_key(message.cluster, message.kind, message.namespace, message.name))
+    look = Look(key=held.key, generation=record.generation, now=deps.clock.now(), interval=_UNKNOWN_INTERVAL)
+    return _Visit(message=message, record=record, held=held, look=look, deps=deps)
+
+
+def _visited(visit: _Visit) -> list[Outgoing]:
+    """Look, record, tell. Raises Conflict where somebody else recorded a look meanwhile."""
+    try:
+        repository = parse_git_repository(visit.record.document)
+        _check_served(repository)
+    except InvalidDocument as error:
+        return _recorded(visit, _Found(outcome=failed(visit.held.status, visit.look, error, stalled=True)))
+    if repository.suspend:
+        rest(visit.deps, visit.held)
+        return []
+    timed = replace(visit, look=replace(visit.look, interval=repository.interval))
+    return _recorded(timed, _look(timed, repository))
+
+
+def _check_served(repository: GitRepository) -> None:
+    fields = unserved(repository)
+    if fields:
+        name = f"{gitrepository.KIND}/{repository.namespace}/{repository.name}"
+        raise InvalidDocument("is not served yet", path=fields[0], document=name)
+
+
+def _look(visit: _Visit, repository: GitRepository) -> _Found:
+    """Ask the remote; fetch and store its tree unless the very same is stored already."""
+    deps, before, look = visit.deps, visit.held.status, visit.look
+    try:
+        remote = remote_of(repository, visit.message.cluster, deps)
+    except Terminal as error:
+        return _Found(outcome=failed(before, look, error, stalled=False))
+    try:
+        head = deps.git.resolve(remote, _ref(repository))
+    except PenstockError as error:
+        return _Found(outcome=failed(before, look, _told(error), stalled=False))
+    if _is_stored(visit, head):
+        return _Found(outcome=stored(before, look, revision=head.revision, artifact=before.artifact))
+    try:
+        head, checked_out = _checkout(remote, head, repository, deps)
+    except PenstockError as error:
+        return _Found(outcome=failed(before, look, _told(error), stalled=False))
+    return _keep(visit, repository, head, checked_out)
+
+
+def _is_stored(visit: _Visit, head: Head) -> bool:
+    """Whether the artifact of this head, under this very document, is in the store."""
+    before = visit.held.status
+    same = (before.revision, before.generation) == (head.revision, visit.look.generation)
+    return same and bool(before.artifact) and visit.deps.storage.get(before.artifact) is not None
+
+
+def _checkout(remote: Remote, head: Head, repository: GitRepository, deps: Deps) -> tuple[Head, MemoryTree]:
+    """The head's files; where it moved on between the two questions, those of the new head."""
+    try:
+        return head, deps.git.checkout(remote, head, Limits())
+    except Transient:
+        again = deps.git.resolve(remote, _ref(repository))
+        if again == head:
+            raise
+        return again, deps.git.checkout(remote, again, Limits())
+
+
+def _keep(visit: _Visit, repository: GitRepository, head: Head, checked_out: MemoryTree) -> _Found:
+    tree = apply_ignore(checked_out, repository.ignore)
+    artifact = encode(tree)
+    visit.deps.storage.put(artifact.digest, artifact.data)
+    subject = checked_out.subject if isinstance(checked_out, CommitTree) else ""
+    outcome = stored(
+        visit.held.status,
+        visit.look,
+        revision=head.revision,
+        artifact=artifact.digest,
+        message=new_artifact_message(subject) if subject else "",
+    )
+    return _Found(outcome=outcome, tree=tree)
+
+
+def _recorded(visit: _Visit, found: _Found) -> list[Outgoing]:
+    """Write the outcome, then say what is due: of this look, and of one before that may have been cut short."""
+    deps, held, outcome = visit.deps, visit.held, found.outcome
+    save(deps, held, outcome, visit.look)
+    told = [each for each in (held.announcement, outcome.announcement) if each is not None]
+    address = (visit.message.cluster, gitrepository.API_VERSION, *_name(visit))
+    messages = [event_of(each, address, outcome.status, deps) for each in told]
+    if (outcome.changed or held.pending) and outcome.status.artifact:
+        messages += _wake_all(visit, found)
+    return messages + _retry(visit, outcome)
+
+
+def _wake_all(visit: _Visit, found: _Found) -> list[Outgoing]:
+    """Wake-ups in every cluster that the source belongs to, by its own tree and by the artifacts derived from it."""
+    deps, status = visit.deps, found.outcome.status
+    tree = found.tree
+    if tree is None:
+        data = deps.storage.get(status.artifact)
+        if data is None:
+            return []
+        tree = decode(data)
+    mine = source_key(*_name(visit))
+    messages: list[Outgoing] = []
+    for cluster in followers(visit.message.cluster, *_name(visit), deps=deps):
+        opened = {mine: Opened(status=status, tree=tree)}
+        derived = derive_all(cluster, opened, deps)
+        messages += derived.messages
+        messages += wake(cluster, {**opened, **derived.opened}, deps)
+    return messages
+
+
+def _retry(visit: _Visit, outcome: Outcome) -> list[Outgoing]:
+    """A failing source's next try, where it comes sooner than `tick` would look."""
+    if not outcome.status.error or outcome.due is None:
+        return []
+    delay = outcome.due - visit.look.now.timestamp()
+    return [Outgoing(message=replace(visit.message, hint=""), delay=delay)] if delay < BACKSTOP else []
+
+
+def _name(visit: _Visit) -> tuple[str, str, str]:
+    return visit.message.kind, visit.message.namespace, visit.message.name
+
+
+def _ref(repository: GitRepository) -> GitRef:
+    ref = repository.reference
+    return GitRef(branch=ref.branch, tag=ref.tag, semver=ref.semver, name=ref.name, commit=ref.commit)
+
+
+def _told(error: PenstockError) -> PenstockError:
+    """A remote's failure in Flux's words."""
+    text = f"{_CHECKOUT}: {error}"
+    if isinstance(error, Transient):
+        return Transient(text, reason=error.reason, retry_after=error.retry_after)
+    return Terminal(text, reason=error.reason)

@@ -1,0 +1,91 @@
+"""tick: what is due is published, once a minute at most."""
+
+import pytest
+
+from penstock.adapters.clock.memory import SimulatedClock
+from penstock.adapters.state.memory import MemoryState
+from penstock.adapters.telemetry.memory import MemoryTelemetry
+from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
+from penstock.ports.deps import Deps
+from penstock.stages import tick
+
+GIT = "status/production/GitRepository/flux-system/site"
+
+
+class World:
+    def __init__(self, state=None):
+        self.clock, self.state = SimulatedClock(), state or MemoryState()
+        unused = None
+        self.deps = Deps(
+            clock=self.clock, clusters=unused, git=unused, notifier=unused, secrets=unused,
+            state=self.state, storage=unused, telemetry=MemoryTelemetry(),
+        )  # fmt: skip
+
+    def put(self, key, due_in):
+        due = None if due_in is None else self.clock.now().timestamp() + due_in
+        self.state.put(key, {"format": 1, "kept": True}, expected=None, due=due)
+
+    def run(self):
+        return tick.run(self.deps)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (GIT, SourceChanged(cluster="production", namespace="flux-system", name="site")),
+        ("status/-/GitRepository/a/b", SourceChanged(cluster="-", namespace="a", name="b")),
+        (
+            "status/c/ArtifactGenerator/a/b",
+            SourceChanged(cluster="c", kind="ArtifactGenerator", namespace="a", name="b"),
+        ),
+        ("status/c/Kustomization/a/b", ReconcileDue(cluster="c", namespace="a", name="b", why="interval")),
+        ("status/c/Alert/a/b", None),
+        ("status/c/Kustomization/a", None),
+        ("delivery/c/a/b", None),
+        ("plane", None),
+    ],
+)
+def test_what_a_due_record_means(key, message):
+    world = World()
+    world.put(key, 0)
+    assert world.run() == ([Outgoing(message=message)] if message else [])
+
+
+@pytest.mark.parametrize("due_in", [None, 0.5, 3600])
+def test_what_is_not_due_stays(due_in):
+    world = World()
+    world.put(GIT, due_in)
+    assert world.run() == []
+
+
+def test_a_message_on_its_way_is_not_published_at_each_tick_but_a_lost_one_is_again():
+    world = World()
+    world.put(GIT, -5)
+    counts = []
+    for _ in range(5):
+        counts.append(len(world.run()))
+        world.clock.advance(20)
+    assert counts == [1, 0, 0, 1, 0]
+    assert world.state.get(GIT).value == {"format": 1, "kept": True}
+
+
+def test_who_writes_meanwhile_decides():
+    class Racing(MemoryState):
+        def due(self, before, *, limit):
+            found = super().due(before, limit=limit)
+            self.put(GIT, {"format": 1, "newer": True}, expected=None, due=before + 600)
+            return found
+
+    world = World(Racing())
+    world.put(GIT, 0)
+    assert world.run() == []
+    assert world.state.get(GIT).value == {"format": 1, "newer": True}
+
+
+def test_a_run_is_bounded_and_the_longest_overdue_come_first(monkeypatch):
+    monkeypatch.setattr(tick, "MOST", 3)
+    world = World()
+    for number in range(8):
+        world.put(f"status/c/Kustomization/a/k{number}", -number)
+    runs = [[each.message.name for each in world.run()] for _ in range(4)]
+    assert runs == [["k7", "k6", "k5"], ["k4", "k3", "k2"], ["k1", "k0"], []]
