@@ -6,7 +6,7 @@ from typing import Any
 from penstock.devcluster.configs import typed_problems
 from penstock.devcluster.decoding import Decoded, WrongType, decode
 from penstock.devcluster.registry import Resource
-from penstock.devcluster.statuses import ApiError, Cause, bad_request, invalid
+from penstock.devcluster.statuses import ApiError, Cause, Subject, bad_request, invalid
 
 Object = dict[str, Any]
 
@@ -18,7 +18,9 @@ def check_type(resource: Resource, obj: Any) -> None:
     api_version, kind = str(obj.get("apiVersion") or ""), str(obj.get("kind") or "")
     if not api_version and not kind and resource.builtin:
         return
-    if kind != resource.kind:
+    if not resource.builtin:
+        _check_custom_type(resource, obj, api_version, kind)
+    elif kind != resource.kind:
         shown = f"{kind} in version {_version(api_version)}"
         problem = (
             f"no kind {kind!r} is registered for version" if not kind else f"converting ({gvk(api_version, kind)})"
@@ -27,12 +29,25 @@ def check_type(resource: Resource, obj: Any) -> None:
         raise bad_request(
             f"{shown} cannot be handled as a {resource.kind}: {problem} to ({wanted}): unknown conversion"
         )
-    if api_version != resource.api_version:
+    elif api_version != resource.api_version:
         message = (
             f"the API version in the data ({api_version}) does not match the expected API version "
             f"({resource.api_version})"
         )
         raise bad_request(message)
+
+
+def _check_custom_type(resource: Resource, obj: Object, api_version: str, kind: str) -> None:
+    wanted = (("kind", kind, resource.kind), ("apiVersion", api_version, resource.api_version))
+    causes = [
+        Cause(reason="FieldValueInvalid", message=f'Invalid value: "{got}": must be {must}', field=name)
+        for name, got, must in wanted
+        if got != must
+    ]
+    if causes:
+        metadata = obj.get("metadata")
+        name = str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+        raise invalid(Subject(group=resource.group, resource=resource.plural, kind=kind, name=name), causes)
 
 
 def check_names(obj: Mapping[str, Any], namespace: str, name: str) -> None:
@@ -58,7 +73,7 @@ def check_config(resource: Resource, namespace: str, name: str, config: Any) -> 
     if metadata.get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")
     if problems := typed_problems(got, resource.schema):
-        subject = _applied(namespace, metadata, api_version, kind)
+        subject = _applied("", metadata, api_version, kind)
         text = problems[0] if len(problems) == 1 else "errors:\n" + "\n".join(f"  {problem}" for problem in problems)
         raise ApiError(500, "", f"failed to create typed patch object ({subject}): {text}")
     check_names(got, namespace, name)
@@ -76,7 +91,7 @@ def decoded_body(resource: Resource, obj: Object, validation: str) -> Decoded:
     if validation == "Strict" and decoded.unknown:
         problems = ", ".join(f'unknown field "{path}"' for path in decoded.unknown)
         text = f"strict decoding error: {problems}"
-        raise bad_request(f"{_handled(resource)}: {text}" if resource.builtin else text)
+        raise bad_request(f"{_handled(resource)}: {text}")
     return _complete(resource, decoded, obj)
 
 

@@ -5,12 +5,23 @@ from typing import Any
 
 from penstock.devcluster.metadata import now
 from penstock.devcluster.registry import Resource
-from penstock.devcluster.statuses import Subject, bad_request, forbidden, not_found, precondition_failed, success
+from penstock.devcluster.statuses import (
+    ApiError,
+    Cause,
+    Subject,
+    forbidden,
+    invalid,
+    not_found,
+    precondition_failed,
+    success,
+)
 from penstock.devcluster.store import ObjectKey, Store, Stored
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 PERMANENT_NAMESPACES = SYSTEM_NAMESPACES[:3]
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
+CUSTOM_RESOURCES = "customresourcecleanup.apiextensions.k8s.io"
 POLICIES = {"Background": "", "Foreground": FOREGROUND, "Orphan": ORPHAN, "": ""}
 
 
@@ -28,7 +39,7 @@ def delete(
             raise forbidden(subject, "this namespace may not be deleted")
         policy = str(options.get("propagationPolicy") or "")
         if policy not in POLICIES:
-            raise bad_request(f'invalid propagationPolicy "{policy}"')
+            raise _unknown_policy(policy)
         marked = _marked(stored.object, resource, POLICIES[policy])
         if marked is None:
             if not dry_run:
@@ -37,6 +48,13 @@ def delete(
         if dry_run or "deletionTimestamp" in stored.object["metadata"]:
             return marked
         return store.put(resource.key, marked).object
+
+
+def _unknown_policy(policy: str) -> ApiError:
+    supported = '"Foreground", "Background", "Orphan", "nil"'
+    message = f'Unsupported value: "{policy}": supported values: {supported}'
+    cause = Cause(reason="FieldValueNotSupported", message=message, field="propagationPolicy")
+    return invalid(Subject(group="meta.k8s.io", resource="", kind="DeleteOptions"), [cause])
 
 
 def _check(subject: Subject, stored: Stored, wanted: Mapping[str, Any]) -> None:
@@ -59,17 +77,34 @@ def _marked(obj: dict[str, Any], resource: Resource, finalizer: str) -> dict[str
     """The object marked for deletion, or None where nothing holds it."""
     metadata = dict(obj["metadata"])
     finalizers = list(metadata.get("finalizers") or ())
-    if finalizer and finalizer not in finalizers:
-        finalizers.append(finalizer)
+    definition = resource.key == DEFINITIONS
+    for needed in (finalizer, CUSTOM_RESOURCES if definition else ""):
+        if needed and needed not in finalizers:
+            finalizers.append(needed)
     namespace = resource.key == ("", "namespaces")
     if not finalizers and not (namespace and obj.get("spec", {}).get("finalizers")):
         return None
     if finalizers:
         metadata["finalizers"] = finalizers
     metadata.setdefault("deletionTimestamp", now())
-    if not namespace:
+    if not namespace and not definition:
         metadata.setdefault("deletionGracePeriodSeconds", 0)
-    if "generation" in metadata and "deletionTimestamp" not in obj["metadata"]:
+    if "generation" in metadata and "deletionTimestamp" not in obj["metadata"] and not definition:
         metadata["generation"] += 1
     out = {**obj, "metadata": metadata}
+    if definition:
+        status = obj.get("status") or {}
+        conditions = [*(status.get("conditions") or ()), _terminating()]
+        return {**out, "status": {**status, "conditions": conditions}}
     return {**out, "status": {**obj.get("status", {}), "phase": "Terminating"}} if namespace else out
+
+
+def _terminating() -> dict[str, str]:
+    message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
+    return {
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": now(),
+        "reason": "InstanceDeletionPending",
+        "message": message,
+    }

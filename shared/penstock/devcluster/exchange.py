@@ -1,9 +1,10 @@
 """What comes in and goes out: requests, responses, bodies, and which resource a URL names."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import yaml
@@ -84,13 +85,16 @@ def parse_path(path: str) -> Target | None:
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML as Kubernetes reads it: timestamps stay strings."""
+    """YAML as Kubernetes reads it: timestamps stay strings, ``y`` and ``n`` are booleans."""
+
+    bool_values: ClassVar[dict[str, bool]] = {**yaml.CSafeLoader.bool_values, "y": True, "n": False}
 
 
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))
 
 
 def read_body(request: Request, kind: str) -> Any:

@@ -174,6 +174,5 @@ def main(url: str, token: str, *go_directories: str) -> None:
     DATA_FILE.write_text(json.dumps(data, separators=(",", ":")))
 
 
-
 if __name__ == "__main__":
     main(*sys.argv[1:])

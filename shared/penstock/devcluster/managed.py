@@ -135,7 +135,7 @@ def _encode(entry: Entry) -> dict[str, Any]:
         "manager": writer.manager,
         "operation": writer.operation,
         "apiVersion": writer.api_version,
-        "time": entry.time,
+        **({"time": entry.time} if entry.time else {}),
         "fieldsType": "FieldsV1",
         "fieldsV1": to_fields_v1(entry.paths),
     }

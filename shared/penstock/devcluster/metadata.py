@@ -4,6 +4,7 @@ import random
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from penstock.devcluster.registry import Resource
@@ -28,6 +29,7 @@ GENERATIONS = frozenset(
         ("apps", "statefulsets"),
         ("batch", "cronjobs"),
         ("batch", "jobs"),
+        ("discovery.k8s.io", "endpointslices"),
         ("networking.k8s.io", "ingressclasses"),
         ("networking.k8s.io", "ingresses"),
         ("networking.k8s.io", "networkpolicies"),
@@ -36,6 +38,32 @@ GENERATIONS = frozenset(
     },
 )
 """The built-in resources whose changes are counted."""
+COMPARE_AND_SWAP_ONLY = frozenset(
+    {
+        *(
+            (
+                ("admissionregistration.k8s.io", plural)
+                for plural in (
+                    "mutatingadmissionpolicies",
+                    "mutatingadmissionpolicybindings",
+                    "mutatingwebhookconfigurations",
+                    "validatingadmissionpolicies",
+                    "validatingadmissionpolicybindings",
+                    "validatingwebhookconfigurations",
+                )
+            )
+        ),
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
+        ("coordination.k8s.io", "leases"),
+        ("node.k8s.io", "runtimeclasses"),
+        ("policy", "poddisruptionbudgets"),
+        ("storage.k8s.io", "csidrivers"),
+        ("storage.k8s.io", "csinodes"),
+        ("storage.k8s.io", "csistoragecapacities"),
+        ("storage.k8s.io", "volumeattachments"),
+    },
+)
+"""The built-in resources that are replaced only with a resourceVersion, as custom resources are."""
 KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion")
 SERVERS_OWN = frozenset({*KEPT, "selfLink", "managedFields"})
 NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -72,6 +100,15 @@ def changed_metadata(given: Object, live: Object) -> Object:
     metadata = {key: value for key, value in given.items() if key not in SERVERS_OWN}
     kept = (*KEPT, "name", "namespace")
     return {**metadata, **{key: live[key] for key in kept if key in live}}
+
+
+def check_replaced(resource: Resource, given: Object, live: Object) -> None:
+    """Raise ApiError (409, 422) where a plain write names another revision or object, or must name one and does not."""
+    check_preconditions(resource, given, live)
+    if not given.get("resourceVersion") and (not resource.builtin or resource.key in COMPARE_AND_SWAP_ONLY):
+        message = "Invalid value: 0: must be specified for an update"
+        cause = Cause(reason="FieldValueInvalid", message=message, field="metadata.resourceVersion")
+        raise invalid(replace(resource.subject(live["name"]), kind=resource.plural), [cause])
 
 
 def check_preconditions(resource: Resource, given: Object, live: Object) -> None:

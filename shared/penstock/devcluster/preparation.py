@@ -10,6 +10,7 @@ from penstock.devcluster.defaults_pods import containers, fill
 from penstock.devcluster.registry import Resource
 
 Object = dict[str, Any]
+EXPOSED = frozenset({"NodePort", "LoadBalancer"})
 PROTECTED = {
     ("", "persistentvolumeclaims"): "kubernetes.io/pvc-protection",
     ("", "persistentvolumes"): "kubernetes.io/pv-protection",
@@ -93,11 +94,12 @@ def _service(new: Object) -> None:
 def _service_changed(new: Object, live: Object) -> None:
     """A write that does not name the addresses and ports that were chosen keeps them."""
     spec, before = new["spec"], live["spec"]
+    _drop_of_other_type(spec, before)
     if before.get("type") != "ExternalName" and spec["type"] != "ExternalName":
         for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
             if not spec.get(field) and field in before:
                 spec[field] = before[field]
-    if spec["type"] in {"NodePort", "LoadBalancer"}:
+    if spec["type"] in EXPOSED:
         chosen = {_port(port): port["nodePort"] for port in before.get("ports") or () if "nodePort" in port}
         for port in spec.get("ports") or ():
             if _port(port) in chosen:
@@ -105,6 +107,26 @@ def _service_changed(new: Object, live: Object) -> None:
         if "healthCheckNodePort" in before and spec.get("externalTrafficPolicy") == "Local":
             spec.setdefault("healthCheckNodePort", before["healthCheckNodePort"])
     _service(new)
+
+
+def _drop_of_other_type(spec: Object, before: Object) -> None:
+    """A Service that changes its type loses what only the old type has, unless the write changes that too."""
+    if spec["type"] == "ExternalName" and before.get("type") != "ExternalName":
+        _drop_same(spec, before, ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"))
+    if spec["type"] not in EXPOSED and before.get("type") in EXPOSED:
+        _drop_same(spec, before, ("externalTrafficPolicy", "healthCheckNodePort"))
+        chosen = [port.get("nodePort") for port in before.get("ports") or ()]
+        for port in spec.get("ports") or ():
+            if port.get("nodePort") in chosen:
+                port.pop("nodePort", None)
+    if spec["type"] != "LoadBalancer" and before.get("type") == "LoadBalancer":
+        _drop_same(spec, before, ("allocateLoadBalancerNodePorts", "loadBalancerClass"))
+
+
+def _drop_same(spec: Object, before: Object, fields: tuple[str, ...]) -> None:
+    for field in fields:
+        if field in spec and spec[field] == before.get(field):
+            del spec[field]
 
 
 def _port(port: Object) -> tuple[Any, Any]:

@@ -35,7 +35,7 @@ def object_test(request: Request, resource: Resource) -> ObjectTest:
     labels, fields = request.query.get("labelSelector", ""), request.query.get("fieldSelector", "")
     if not labels and not fields:
         return lambda _: True
-    by_label, by_field = label_test(labels), field_test(fields, resource.plural)
+    by_label, by_field = label_test(labels), field_test(fields, resource.plural if resource.builtin else "")
     return lambda s: by_label(s.object["metadata"].get("labels") or {}) and by_field(s.object)
 
 
@@ -66,6 +66,8 @@ class Reads:
             if not request.query.get("labelSelector") and not request.query.get("fieldSelector"):
                 metadata["remainingItemCount"] = len(found) - limit
             found = found[:limit]
+        elif not resource.builtin:
+            metadata["continue"] = ""
         head = b"{" if resource.builtin else _head(resource.kind, resource.api_version)
         items = b",".join([head + stored.rest() for stored in found])
         start = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata}
@@ -96,7 +98,7 @@ class Reads:
             try:
                 json.loads(base64.urlsafe_b64decode(token))
             except ValueError:
-                raise bad_request("continue key is not valid") from None
+                raise bad_request("invalid continue token: continue key is not valid") from None
             message = (
                 "The provided continue parameter is too old to display a consistent list result. You must start a "
                 "new list without the continue parameter."

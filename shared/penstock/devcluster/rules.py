@@ -33,7 +33,12 @@ def check_create(resource: Resource, new: Object) -> None:
 
 def check_update(resource: Resource, new: Object, live: Object) -> None:
     """Raise ApiError (422) for a changed object that is not valid, or changed where it may not."""
-    causes = [*_label_causes(new), *_content_causes(resource, new), *created_causes(resource.key, new)]
+    causes = [
+        *_finalizer_causes(new, live),
+        *_label_causes(new),
+        *_content_causes(resource, new),
+        *created_causes(resource.key, new),
+    ]
     _refuse(resource, new, [*causes, *updated_causes(resource.key, new, live)])
 
 
@@ -55,6 +60,18 @@ def _metadata_causes(resource: Resource, new: Object) -> list[Cause]:
         Cause(reason="FieldValueInvalid", message=f'Invalid value: "{name}": {problem}', field="metadata.name")
         for problem in name_problems(resource.key, name)
     ]
+
+
+def _finalizer_causes(new: Object, live: Object) -> list[Cause]:
+    """An object that is being deleted gets no new finalizers. Twice, as the API server says it."""
+    before = live["metadata"].get("finalizers") or ()
+    added = sorted(set(new["metadata"].get("finalizers") or ()) - set(before))
+    if "deletionTimestamp" not in live["metadata"] or not added:
+        return []
+    listed = ", ".join(f'"{name}"' for name in added)
+    problem = "no new finalizers can be added if the object is being deleted, found new finalizers []string"
+    message = f"Forbidden: {problem}{{{listed}}}"
+    return [Cause(reason="FieldValueForbidden", message=message, field="metadata.finalizers")] * 2
 
 
 def _label_causes(new: Object) -> list[Cause]:

@@ -95,7 +95,7 @@ def field_test(selector: str, resource: str) -> Callable[[Mapping[str, Any]], bo
             raise bad_request(f"invalid field selector: {part!r}")
         name, op, value = match.groups()
         if name not in COMMON and name not in PER_RESOURCE.get(resource, ()):
-            raise _unsupported(name)
+            raise _unsupported(name, resource)
         tests.append((tuple(name.split(".")), value, op == "!="))
     return lambda o: all((_at(o, path) == value) is not negated for path, value, negated in tests)
 
@@ -106,5 +106,7 @@ def _at(value: Any, path: tuple[str, ...]) -> str:
     return "" if value is None else str(value)
 
 
-def _unsupported(name: str) -> ApiError:
-    return bad_request(f"field label not supported: {name}")
+def _unsupported(name: str, resource: str) -> ApiError:
+    if resource in PER_RESOURCE:
+        return bad_request(f"field label not supported: {name}")
+    return bad_request(f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"')

@@ -16,11 +16,12 @@ from penstock.devcluster.metadata import now
 from penstock.devcluster.registry import Registry, Resource
 from penstock.devcluster.statuses import ApiError
 from penstock.devcluster.store import Change, ObjectKey, ResourceKey, Store, key_of
-from penstock.devcluster.workloads import STATUSES, Moment, is_stuck
+from penstock.devcluster.workloads import STATUSES, Moment, is_stuck, revised
 from penstock.devcluster.writes import Options, Writes
 
 MANAGER = "kube-controller-manager"
 NAMESPACES: ResourceKey = ("", "namespaces")
+DEPLOYMENTS: ResourceKey = ("apps", "deployments")
 CLAIMS: ResourceKey = ("", "persistentvolumeclaims")
 ROOT_CA = "kube-root-ca.crt"
 Place = tuple[ResourceKey, ObjectKey]
@@ -97,7 +98,9 @@ class Simulation:
                 self._schedule(0, lambda: self._empty_namespace(metadata["namespace"]))
             return
         if change.resource == NAMESPACES:
-            self._schedule(0, lambda: self._namespace(metadata["name"]))
+            self._schedule(
+                self.delay if "deletionTimestamp" in metadata else 0, lambda: self._namespace(metadata["name"])
+            )
         elif "deletionTimestamp" in metadata and {FOREGROUND, ORPHAN} & set(metadata.get("finalizers") or ()):
             self._schedule(0, lambda: self._release(place))
         elif change.resource in STATUSES:
@@ -142,7 +145,14 @@ class Simulation:
         )
         status = STATUSES[place[0]](stored.object, moment)
         options = Options(manager=MANAGER, subresource="status")
-        self.writes.patch(resource, place[1], lambda live: {**live, "status": status}, options)
+
+        def change(live: dict[str, Any]) -> dict[str, Any]:
+            metadata = (
+                {**live["metadata"], "annotations": revised(live)} if place[0] == DEPLOYMENTS else live["metadata"]
+            )
+            return {**live, "metadata": metadata, "status": status}
+
+        self.writes.patch(resource, place[1], change, options)
         if place[0] == CLAIMS and moment.ready:
             name = f"pvc-{progress.uid}"
             volume = lambda live: {**live, "spec": {"volumeName": name, **live["spec"]}}  # noqa: E731 — one use

@@ -14,6 +14,7 @@ from penstock.devcluster.defaults_pods import containers
 Object = Mapping[str, Any]
 Status = dict[str, Any]
 DAEMONS = 1
+REVISION = "deployment.kubernetes.io/revision"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +95,16 @@ def deployment(obj: Object, moment: Moment) -> Status:
         "terminatingReplicas": 0,
         "conditions": [available_condition, progress],
     }
+
+
+def revised(obj: Object) -> dict[str, str]:
+    """A Deployment's annotations with the count of its templates, which a new template raises."""
+    annotations = dict(obj["metadata"].get("annotations") or {})
+    messages = [condition.get("message", "") for condition in obj.get("status", {}).get("conditions") or ()]
+    seen = any(f'-{_hash(obj)}"' in message for message in messages)
+    if not seen or REVISION not in annotations:
+        annotations[REVISION] = str(int(annotations.get(REVISION, "0")) + 1)
+    return annotations
 
 
 def replica_set(obj: Object, moment: Moment) -> Status:

@@ -18,6 +18,7 @@ from penstock.devcluster.managed import APPLY, UPDATE, ConflictError, Context, E
 from penstock.devcluster.metadata import (
     changed_metadata,
     check_preconditions,
+    check_replaced,
     counted,
     generated_name,
     held,
@@ -137,15 +138,16 @@ class Writes:
         live = _at_version(resource, stored.object)
         decoded = decoded_body(resource, obj, options.validation)
         given = decoded.value["metadata"]
-        check_preconditions(resource, given, live["metadata"])
+        check_replaced(resource, given, live["metadata"])
         new = _without_managed(decoded.value)
         if options.subresource == "status":
             new = _only_status(resource, new, live)
         else:
             set_defaults(resource, new, live)
         entries = _entries_given(given, live)
-        context = _context(resource, options, UPDATE)
-        entries = managed.update(_without_managed(live), new, entries, context)
+        if entries:  # an object without managed fields stays so until somebody applies it
+            context = _context(resource, options, UPDATE)
+            entries = managed.update(_without_managed(live), new, entries, context)
         return self._change(resource, stored, Draft(new=new, entries=entries, unknown=decoded.unknown), options)
 
     def _add(self, resource: Resource, namespace: str, draft: Draft, options: Options) -> Written:
@@ -254,7 +256,7 @@ def _entries_for_apply(resource: Resource, live: Object) -> Entries:
     if entries:
         return entries
     writer = Writer(manager=managed.BEFORE_FIRST_APPLY, operation=UPDATE, api_version=resource.api_version)
-    context = Context(schema=resource.schema, writer=writer, now=now())
+    context = Context(schema=resource.schema, writer=writer, now="")
     return managed.update({}, _without_managed(live), {}, context)
 
 
