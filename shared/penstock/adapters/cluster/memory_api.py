@@ -117,7 +117,7 @@ class MemoryApi:
 
     def replace(self, manifest: Manifest, *, manager: str) -> Manifest:
         """Plain PUT."""
-        sent = _normalised(manifest)
+        sent = _normalised(_without_managed_fields(manifest))
         ref, owner = ref_of(sent), (manager, "Update")
         with self.changed:
             self._place(sent)
@@ -244,6 +244,12 @@ def _taken(
 
 def _dotted(path: Iterable[str]) -> str:
     return "".join(f".{s[2:]}" if s.startswith("f:") else f"[{s[2:]}]" for s in path).lstrip(".")
+
+
+def _without_managed_fields(manifest: Manifest) -> Manifest:
+    """What a PUT may carry and the server ignores; an apply that carries them is refused."""
+    metadata = {k: v for k, v in manifest["metadata"].items() if k != "managedFields"}
+    return {**manifest, "metadata": metadata}
 
 
 def _normalised(manifest: Manifest) -> Manifest:
