@@ -15,12 +15,20 @@ from penstock.core.kustomize.objects import ParseCache, objects_of, parse_object
 from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin, ResId, Resource
+from penstock.core.kustomize.schema_data import CLUSTER_SCOPED, NAMESPACED
 from penstock.core.kustomize.transform import Step, builtin_steps
 from penstock.core.kustomize.transformer_config import EMPTY, TransformerConfig, config_of
 from penstock.core.kustomize.yaml_in import MalformedYaml, load_config
 from penstock.core.resources import Gvk, Manifest
 
 VALIDATED_BY = "validated-by"
+
+
+def is_precomputed(api_version: str, kind: str) -> bool:
+    """Whether kustomize knows the scope of a kind without reading a schema."""
+    return kind in CLUSTER_SCOPED.get(api_version, ()) or kind in NAMESPACED.get(api_version, ())
+
+
 _POLICY_VERSION = "admissionregistration.k8s.io/v1"
 _POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 
@@ -30,7 +38,7 @@ class Session:
     """What one build shares from its root to its deepest base.
 
     ``tracking``: origins and transformations are recorded (the root has ``buildMetadata``). ``schema`` changes once,
-    by the first kustomization that has ``openapi``.
+    by the first kustomization that has ``openapi``; once the built-in kinds were in use, a schema adds to them.
     """
 
     cache: ParseCache
@@ -40,11 +48,14 @@ class Session:
     documents: int = 0
     policies_in_namespaces: bool = False
     schema_is_set: bool = False
+    builtin_in_use: bool = False
 
     def scopes(self, api_version: str, kind: str) -> bool:
         """Whether a kind is certainly cluster-scoped."""
         if self.policies_in_namespaces and kind in _POLICIES and api_version == _POLICY_VERSION:
             return False
+        if not self.builtin_in_use and not is_precomputed(api_version, kind):
+            self.builtin_in_use = True
         return self.schema.cluster_scoped(api_version, kind)
 
 
@@ -124,7 +135,8 @@ class Target:
                 problem = "builtin version and custom schema provided, cannot use both"
                 raise InvalidDocument(problem, path="openapi", file=self._file)
             file, blob = self._loader.load(wanted["path"])
-            base = Schema.builtin() if self._loader.source.options.openapi_adds else Schema.none()
+            adds = self._loader.source.options.openapi_adds or self._session.builtin_in_use
+            base = Schema.builtin() if adds else Schema.none()
             self._session.schema = base.with_documents([load_config(blob.data, file)])
             self._session.schema_is_set = True
         elif wanted.get("version"):

@@ -95,14 +95,14 @@ def _root_kustomization(loader: Loader, session: Session) -> Kustomization:
     options = loader.source.options
     if not (options.generate_missing or options.overlay or options.lenient):
         return read_kustomization(loader)
-    from penstock.core.kustomize.flux_rules import flux_kustomization
+    from penstock.core.kustomize.flux_rules import flux_kustomization  # noqa: PLC0415 # a plain build needs none
 
     return flux_kustomization(loader, session.cache)
 
 
 def _expand(resources: ResMap, found: Accumulated) -> None:
     if found.variables:
-        from penstock.core.kustomize.filters.refvar import expand_vars
+        from penstock.core.kustomize.filters.refvar import expand_vars  # noqa: PLC0415 # seldom needed
 
         expanded = expand_vars(list(resources), list(found.variables.values()), list(found.config.var_reference))
         resources.replace_all(expanded)
@@ -119,7 +119,7 @@ def _ordered(
     if kustomization.sort_options is not None:
         if options.reorder != "unspecified":
             session.warnings.append(
-                "sorting order is set both in the kustomization file ('sortOptions') and by --reorder: the file's is used"
+                "the order is set in the kustomization file ('sortOptions') and by --reorder: the file's is used"
             )
         return sort_by(resources, kustomization.sort_options, kustomization.file)
     return list(resources) if options.reorder == "none" else legacy_order(resources)

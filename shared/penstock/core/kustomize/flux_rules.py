@@ -42,9 +42,11 @@ def _document(loaded: Any, file: str) -> dict[str, Any]:
         return {}
     if not isinstance(loaded, dict):
         raise InvalidDocument("invalid Kustomization: should be a mapping", file=file)
-    spelt = {name.lower(): name for name in (*_SCALARS, "resources", "bases", "patches", "components", "images")}
+    spelt: dict[str, str] = {
+        name.lower(): name for name in (*_SCALARS, "resources", "bases", "patches", "components", "images")
+    }
     spelt["buildmetadata"] = "buildMetadata"
-    return {spelt.get(key.lower(), key): value for key, value in loaded.items()}
+    return {spelt.get(str(key).lower(), str(key)): value for key, value in loaded.items()}
 
 
 def _overlaid(document: dict[str, Any], loader: Loader) -> dict[str, Any]:

@@ -235,9 +235,8 @@ def kustomization_of(document: Mapping[str, Any], file: str, *, lenient: bool = 
     found["images"] = (*found.get("images", ()), *found.pop("imageTags", ()))
     for name in ("configMapGenerator", "secretGenerator"):
         found[name] = tuple(map(_with_env, found.get(name, ())))
-    values = {
-        _ATTRIBUTES[key.lower()]: tuple(value) if isinstance(value, list) else value
-        for key, value in found.items()
+    values: dict[str, Any] = {
+        _ATTRIBUTES[key.lower()]: tuple(value) if isinstance(value, list) else value for key, value in found.items()
     }
     return Kustomization(file=file, kind=kind, warnings=warnings, **values)
 

@@ -132,7 +132,7 @@ def _labels(plugin: Plugin) -> Run:
 
 def _namespace(plugin: Plugin) -> Run:
     found = plugin.fields({"metadata": _METADATA, "unsetOnly": boolean, "setRoleBindingSubjects": string, **_SPECS})
-    subjects = found.get("setRoleBindingSubjects") or "defaultOnly"
+    subjects: Any = found.get("setRoleBindingSubjects") or "defaultOnly"
     if subjects not in ("defaultOnly", "allServiceAccounts", "none"):
         raise InvalidDocument(
             f"invalid value {subjects!r}: must be one of defaultOnly, none or allServiceAccounts",

@@ -12,6 +12,9 @@ from penstock.core.errors import BuildFailed
 
 Scalar = str | int | float | bool | None
 
+NO_KEY = "\0"
+"""How a key starts that stands for one that JSON cannot have; the rest is the message for who writes it."""
+
 _NOT_A_HINT = object()
 _LONG = 64  # longer texts are seldom met twice: not worth keeping
 _CONSTANTS: dict[str, Scalar] = {

@@ -65,6 +65,7 @@ class _Stage:
     def _applying(self, patches: list[Patch]) -> Run:
         def run(resources: ResMap) -> None:
             for patch in patches:
+                self.session.builtin_in_use = self.session.builtin_in_use or bool(patch.strategic)
                 apply_patch(resources, patch, self.session.schema, self.session.scopes)
 
         return run

@@ -68,9 +68,7 @@ def _merge_references(base: Iterable[NameReference], more: Iterable[NameReferenc
     return tuple(result)
 
 
-_SPEC_FIELDS = tuple(
-    item.name for item in fields(TransformerConfig) if item.name not in ("name_reference", "settled")
-)
+_SPEC_FIELDS = tuple(item.name for item in fields(TransformerConfig) if item.name not in ("name_reference", "settled"))
 EMPTY = TransformerConfig()
 
 _KEYS = {

@@ -17,13 +17,14 @@ from yaml.events import MappingEndEvent, MappingStartEvent, SequenceEndEvent, Se
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from penstock.core.errors import BuildFailed
-from penstock.core.kustomize.scalars import resolve, resolve_old
+from penstock.core.kustomize.scalars import NO_KEY, resolve, resolve_old
 from penstock.core.kustomize.written import PartlyEmpty, Quoted, WrittenFloat, WrittenInt
 
 _SEPARATOR = re.compile(r"\n---.*\n")
 _DEEP = ("- " * 100, "? " * 100, "\n" + " " * 600)
 _TAGS = "tag:yaml.org,2002:"
 _PLAIN, _QUOTED = "plain", "quoted"
+_UNTAGGED = (_PLAIN, _QUOTED)
 _LONGEST_MARKED = 1000  # a longer text is nothing that a patch replaces by a number
 
 
@@ -109,30 +110,23 @@ class _Constructor:
         result: dict[str, Any] = {}
         empty: list[str] = []
         merged: list[Any] | None = None
-        build, below, constants = self.build, depth + 1, self._constants
+        build, below, constants, strict = self.build, depth + 1, self._constants, self._strict
         for key_node, value_node in node.value:
-            key = key_node.value
-            if key_node.tag is _PLAIN:
-                if key == "<<":
-                    if merged is not None and self._strict:
-                        raise self.error(key_node, "duplicate merge key")
-                    merged = self._merge(value_node, below)
-                    continue
-                if type(constants(key)) is not str:
-                    key = self._odd_key(key_node, depth)
-            elif key_node.tag is not _QUOTED or type(key_node) is not ScalarNode:
+            key, tag = key_node.value, key_node.tag
+            if tag is _PLAIN and key == "<<":
+                if merged is not None and strict:
+                    raise self.error(key_node, "duplicate merge key")
+                merged = self._merge(value_node, below)
+                continue
+            if (tag is _PLAIN and type(constants(key)) is not str) or tag not in _UNTAGGED or type(key) is not str:
                 key = self._odd_key(key_node, depth)
-            if key in result and self._strict:
+            if strict and key in result:
                 raise self.error(key_node, f'mapping key "{key}" already defined')
             result[key] = value = build(value_node, below)
             if value is None and value_node.value == "":
                 empty.append(key)
         if merged is not None:
-            combined: dict[str, Any] = {}
-            for mapping in reversed(merged):
-                combined.update(mapping)
-            combined.update(result)
-            result = combined
+            result = _combined(merged, result)
         return PartlyEmpty(result, frozenset(empty)) if empty else result
 
     def _merge(self, node: Node, depth: int) -> list[Any]:
@@ -144,7 +138,8 @@ class _Constructor:
 
     def _odd_key(self, node: Node, depth: int) -> str:
         if type(node) is not ScalarNode:
-            raise self.error(node, "a mapping or sequence can't be a key")
+            # A template's braces. kustomize minds only what is still there in the end: see ``key_order``.
+            return f"{NO_KEY}{self.where}: line {node.start_mark.line + 1}: a mapping or sequence can't be a key"
         value = self._constants(node.value) if node.tag is _PLAIN else self._tagged(node)
         if isinstance(value, str):
             return value if node.tag is not _PLAIN else str(node.value)
@@ -173,6 +168,15 @@ class _Constructor:
 
     def error(self, node: Node, problem: str) -> MalformedYaml:
         return MalformedYaml(f"{self.where}: line {node.start_mark.line + 1}: {problem}")
+
+
+def _combined(merged: list[Any], own: dict[str, Any]) -> dict[str, Any]:
+    """The entries of merged mappings, the first ones winning, under a mapping's own."""
+    combined: dict[str, Any] = {}
+    for mapping in reversed(merged):
+        combined.update(mapping)
+    combined.update(own)
+    return combined
 
 
 def _as_written(value: Any, written: str) -> Any:
@@ -213,7 +217,7 @@ def refolded(value: str) -> str:
         breaks = False
     hint = "2" if value[0] in " \n" else ""
     chomp = "-" if value[-1] != "\n" else "+" if len(value) == 1 or value[-2] == "\n" else ""
-    node = _Composer(f"k: >{hint}{chomp}\n{''.join(lines)}").get_single_node()
+    node: Any = _Composer(f"k: >{hint}{chomp}\n{''.join(lines)}").get_single_node()
     found: str = node.value[0][1].value
     return found
 

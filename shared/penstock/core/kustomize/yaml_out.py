@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cmp_to_key, lru_cache
 from typing import Any
 
-from penstock.core.kustomize.scalars import number_text, reads_as_string
+from penstock.core.errors import BuildFailed
+from penstock.core.kustomize.scalars import NO_KEY, number_text, reads_as_string
 
 _WIDTH = 80
 _LONG = 256  # longer texts are seldom met twice: not worth keeping
@@ -257,9 +258,15 @@ def _key(key: str) -> tuple[str, bool]:
 
 @lru_cache(maxsize=1 << 14)
 def key_order(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """Keys in go-yaml's natural order: digits by value, letters after all else, by code point."""
+    """Keys in go-yaml's natural order: digits by value, letters after all else, by code point.
+
+    Raises BuildFailed for a key that JSON cannot have.
+    """
     if all(map(_LETTERS.match, keys)):
         return tuple(sorted(keys))
+    unwritable = next((key for key in keys if key.startswith(NO_KEY)), None)
+    if unwritable is not None:
+        raise BuildFailed(unwritable.removeprefix(NO_KEY))
     return tuple(sorted(keys, key=cmp_to_key(_compare)))
 
 

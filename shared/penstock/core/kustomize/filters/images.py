@@ -123,7 +123,7 @@ def _walk(value: Any, setter: Setter) -> Any:
 
 
 def _containers(items: list[Any], setter: Setter) -> list[Any]:
-    result = []
+    result: list[Any] = []
     for item in items:
         if item is not None and not isinstance(item, dict):
             raise Misfit("wrong node kind: expected MappingNode in a list of containers")

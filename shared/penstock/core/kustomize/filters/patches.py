@@ -45,7 +45,7 @@ def load_patch(entry: Mapping[str, Any], loader: Loader, where: tuple[str, str])
         raise InvalidDocument("must specify a target for JSON patch", path=f"{path}.target", file=file)
     if target is not None and len(strategic) > 1:
         raise InvalidDocument(
-            "multiple Strategic-Merge Patches in one `patches` entry are not allowed with a target; make an entry of each",
+            "multiple Strategic-Merge Patches in one entry are not allowed with a target; make an entry of each",
             path=path,
             file=file,
         )
