@@ -1,0 +1,98 @@
+"""What the lean functions load: nothing of Kubernetes, Git or the clouds, at import and after their first work.
+
+Each runs in a process of its own, through functions-framework, on the embedded bus and the project's own stages.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import functions_framework
+import pytest
+from tests.bench.bench_cold_start import BODY, ROOT, published, seed
+
+from penstock.core.messages import Envelope, Event, encode
+
+HEAVY = (
+    "kubernetes",
+    "dulwich",
+    "boto3",
+    "botocore",
+    "grpc",
+    "google.auth",
+    "google.cloud.pubsub",
+    "google.cloud.storage",
+)
+HEAVY += ("google.cloud.secretmanager", "google.api_core", "urllib3", "cryptography", "pyrage", "yaml", "re2")
+
+PROGRAM = """
+import json, sys
+import functions_framework
+
+stage, source, path, headers, body = json.loads(sys.stdin.read())
+client = functions_framework.create_app(stage, source).test_client()
+imported = sorted(sys.modules)
+answer = client.post(path, headers=headers, data=body.encode())
+print(json.dumps({"status": answer.status_code, "imported": imported, "after": sorted(sys.modules)}))
+"""
+
+
+def first_answer(stage, environment, path, headers, body):
+    finished = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        input=json.dumps([stage, str(ROOT / "functions" / stage / "main.py"), path, headers, body]),
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def heavy(modules):
+    return [name for name in modules if any(name == h or name.startswith(h + ".") for h in HEAVY)]
+
+
+def test_the_webhook_loads_no_client_at_import_nor_for_a_push(tmp_path):
+    push = seed(tmp_path)
+    told = first_answer("webhook", push.environment, push.path, push.headers, BODY.decode())
+    assert told["status"] == 202
+    assert published(tmp_path) == 1
+    assert heavy(told["imported"]) == []
+    assert heavy(told["after"]) == []
+
+
+def test_a_forged_push_is_refused_and_publishes_nothing(tmp_path):
+    push = seed(tmp_path)
+    headers = {**push.headers, "x-hub-signature-256": "sha256=" + "0" * 64}
+    assert first_answer("webhook", push.environment, push.path, headers, BODY.decode())["status"] == 401
+    assert published(tmp_path) == 0
+
+
+@pytest.mark.parametrize("stage", ["notify", "tick"])
+def test_notify_and_tick_load_no_client_at_import_nor_for_their_first_work(tmp_path, stage):
+    event = Event(
+        id="e",
+        cluster="production",
+        api_version="v1",
+        kind="Kustomization",
+        namespace="flux-system",
+        name="apps",
+        severity="info",
+        reason="ReconciliationSucceeded",
+        message="m",
+        timestamp="2026-01-01T00:00:00Z",
+    )
+    body = encode(Envelope(message=event, id="1", traceparent="")).decode() if stage == "notify" else ""
+    told = first_answer(stage, seed(tmp_path).environment, "/", {"content-type": "application/cloudevents+json"}, body)
+    assert told["status"] == (200 if stage == "notify" else 204)
+    assert heavy(told["imported"]) == []
+    assert heavy(told["after"]) == []
+
+
+def test_the_names_that_are_looked_for_are_the_real_ones():
+    installed = {path.name for path in Path(functions_framework.__file__).parents[1].iterdir()}
+    assert {"kubernetes", "dulwich", "grpc", "boto3", "botocore", "urllib3", "yaml"} <= installed
