@@ -266,12 +266,14 @@ def test_what_is_wrong_with_a_document_is_recorded_and_not_tried_again(world, pr
 
 def test_an_alert_that_cannot_be_read_stops_no_other(world):
     world.alert("broken", eventSources=[])
+    world.state.put("object/production/Alert/flux-system/newer", {"format": 2}, expected=None)
     world.alert("good")
     world.provider()
     world.run()
     assert len(world.notifier.requests) == 1
-    (fact,) = world.telemetry.named("alert not usable")
-    assert fact["detail"].startswith("Alert/flux-system/broken, spec.eventSources: is required")
+    broken, newer = (str(fact["detail"]) for fact in world.telemetry.named("alert not usable"))
+    assert broken.startswith("Alert/flux-system/broken, spec.eventSources: is required")
+    assert newer.startswith("a record of format 2")
 
 
 def test_a_secret_that_the_store_does_not_have_yet_is_waited_for(world):

@@ -102,17 +102,17 @@ def _clusters(case: _Case) -> Iterable[str]:
 
 def _alerts(cluster: str, case: _Case) -> Iterable[Alert]:
     for record in case.deps.state.list(f"object/{cluster}/Alert/"):
-        stored = ObjectRecord.from_value(record.value)
-        if stored.tombstone:
-            continue
         try:
+            stored = ObjectRecord.from_value(record.value)
             alert = parse_alert(stored.document)
         except Terminal as error:
             case.deps.telemetry.record(
                 "alert not usable", cluster=cluster, outcome="failed", reason=error.reason, detail=str(error)
             )
             continue
-        if asks_for(alert, case.event, lambda: case.metadata("labels")) and _passes(cluster, alert, case):
+        if stored.tombstone or not asks_for(alert, case.event, lambda: case.metadata("labels")):
+            continue
+        if _passes(cluster, alert, case):
             yield alert
 
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.core.http import HttpRequest
 from penstock.core.webhooks import github
@@ -121,3 +123,26 @@ def test_what_we_sign_reads_back():
     assert github.read(request, TOKEN).hint == f"main@sha1:{COMMIT}"
     assert request.url == "https://x/hook/y"
     assert TOKEN.decode() not in repr(request)
+
+
+@given(
+    body=st.binary(max_size=300)
+    | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps).map(str.encode),
+    headers=st.dictionaries(
+        st.sampled_from(["content-type", "x-github-event", "x-hub-signature-256", "x-hub-signature"]), st.text()
+    ),
+    signed=st.booleans(),
+)
+def test_whatever_arrives_is_a_delivery_or_a_refusal(body, headers, signed):
+    request = HttpRequest(method="POST", path="/", headers=headers, body=body)
+    if signed:
+        request = delivery(
+            body, **{name.replace("-", "_"): text for name, text in headers.items() if "sig" not in name}
+        )
+    status, read = 200, None
+    try:
+        read = github.read(request, TOKEN)
+    except Refusal as refusal:
+        status = refusal.status
+    assert status in (200, 400, 401, 415)
+    assert signed or read is None, "nothing unsigned is ever read"
