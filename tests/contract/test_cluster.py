@@ -346,6 +346,25 @@ def test_a_watch_sees_what_changes_after_its_start(subject: Subject) -> None:
     assert seen == [("ADDED", "a", "1"), ("MODIFIED", "a", "2"), ("DELETED", "a", "2")]
 
 
+def test_what_stops_matching_is_deleted_for_a_watch(subject: Subject) -> None:
+    before = subject.cluster.create(subject.config_map(labels={"seen": "yes"}))
+    after = subject.cluster.replace(subject.config_map(labels={"seen": "no"}, data={"k": "2"}))
+    watch = subject.cluster.watch(
+        CONFIG_MAP,
+        namespace=subject.namespace,
+        resource_version=before["metadata"]["resourceVersion"],
+        timeout=0.3,
+        label_selector="seen=yes",
+    )
+    (event,) = (e for e in watch if e.type != "BOOKMARK")
+    assert (event.type, event.object["data"], event.object["metadata"]["labels"]) == (
+        "DELETED",
+        {"k": "1"},
+        {"seen": "yes"},
+    )
+    assert event.object["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
+
+
 def test_a_watch_ends_in_time_and_may_be_left_early(subject: Subject) -> None:
     start = subject.cluster.create(subject.config_map("before"))["metadata"]["resourceVersion"]
     subject.cluster.create(subject.config_map(labels={"seen": "yes"}))

@@ -235,5 +235,9 @@ def _event(change: Change, gvk: Gvk, namespace: str, matches: selectors.Matches)
     if after:
         return WatchEvent(type="MODIFIED" if before else "ADDED", object=change.after or {})
     if before:
-        return WatchEvent(type="DELETED", object=change.after or change.before or {})
+        gone = change.before or {}
+        return WatchEvent(
+            type="DELETED",
+            object={**gone, "metadata": {**gone["metadata"], "resourceVersion": str(change.version)}},
+        )
     return None
