@@ -1,0 +1,207 @@
+"""The formats of encrypted files: bytes to a tree and the ``sops`` block, and a decrypted tree to bytes.
+
+As SOPS's stores do it. YAML comes out in the renderer's own style, without comments: its values are SOPS's, its
+layout is not.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Any
+
+from penstock.core.kustomize.yaml_out import dump
+from penstock.core.secrets.errors import SopsError
+from penstock.core.secrets.flat import unflatten
+from penstock.core.secrets.ini import emit_ini, load_ini
+from penstock.core.secrets.values import Comment, Leaf, float_text, mac_bytes
+from penstock.core.secrets.yaml_tree import load_yaml
+
+MOST_BYTES = 5 << 20
+"""Flux's own limit for an encrypted file."""
+
+_SOPS, _PREFIX, _DATA = "sops", "sops_", "data"
+Trees = list[dict[Any, Any]]
+
+
+class Format(StrEnum):
+    """SOPS's formats."""
+
+    BINARY = "binary"
+    DOTENV = "dotenv"
+    INI = "ini"
+    JSON = "json"
+    YAML = "yaml"
+
+
+_MARKERS: dict[Format, bytes] = {
+    Format.BINARY: b'"mac": "ENC[',
+    Format.DOTENV: b"sops_mac=ENC[",
+    Format.INI: b"[sops]",
+    Format.JSON: b'"mac": "ENC[',
+    Format.YAML: b"mac: ENC[",
+}
+_EXTENSIONS = {
+    ".dockerconfigjson": Format.JSON,
+    ".env": Format.DOTENV,
+    ".ini": Format.INI,
+    ".json": Format.JSON,
+    ".yaml": Format.YAML,
+    ".yml": Format.YAML,
+}
+
+
+def format_of(name: str) -> Format:
+    """The format that a path or key promises by its end; binary where it promises none."""
+    path = PurePosixPath(name)
+    return _EXTENSIONS.get(path.suffix or path.name, Format.BINARY)
+
+
+def has_marker(data: bytes, form: Format) -> bool:
+    """Whether the bytes carry SOPS's mark in that format: how Flux tells encrypted files from others."""
+    return _MARKERS[form] in data
+
+
+def detect(data: bytes) -> Format | None:
+    """The format whose mark these bytes carry; None for what SOPS did not encrypt."""
+    order = (Format.JSON, Format.DOTENV, Format.YAML, Format.INI)
+    return next((form for form in order if has_marker(data, form)), None)
+
+
+def load(data: bytes, form: Format) -> tuple[Trees, Any]:
+    """The file's documents without SOPS's part, and the ``sops`` block of the first. Raises SopsError."""
+    trees = load_all(data, form)
+    block = _take_flat(trees[0]) if form is Format.DOTENV and trees else _take(trees)
+    if form is Format.INI and isinstance(block, Mapping):
+        lines = {k: v.replace("\\n", "\n") for k, v in block.items() if isinstance(k, str) and isinstance(v, str)}
+        block = unflatten(lines)
+    if block is None:
+        raise SopsError("sops metadata not found")
+    return trees, block
+
+
+def load_all(data: bytes, form: Format) -> Trees:
+    """The file's documents as they are, SOPS's part included. Raises SopsError."""
+    if len(data) > MOST_BYTES:
+        raise SopsError(f"is larger than {MOST_BYTES} bytes")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise SopsError("is not UTF-8") from None
+    return _LOADERS[form](text)
+
+
+def emit(trees: Trees, form: Format) -> bytes:
+    """Decrypted documents as the bytes of a file. Raises SopsError where the format cannot hold them."""
+    if form is Format.YAML:
+        return dump([_without_comments(tree) for tree in trees]).encode()
+    if len(trees) != 1:
+        raise SopsError(f"a {form} file holds one document, not {len(trees)}")
+    return _EMITTERS[form](trees[0])
+
+
+def _take(trees: Trees) -> Any:
+    blocks = [tree.pop(_SOPS, None) for tree in trees]
+    return blocks[0] if blocks else None
+
+
+def _take_flat(tree: dict[Any, Any]) -> Any:
+    names = [name for name in tree if isinstance(name, str) and name.startswith(_PREFIX)]
+    flat = {name.removeprefix(_PREFIX): tree.pop(name) for name in names}
+    return unflatten(flat) if flat else None
+
+
+def _load_json(text: str) -> Trees:
+    try:
+        found = json.loads(text, parse_int=_json_integer)
+    except (ValueError, RecursionError):
+        raise SopsError("is not JSON") from None
+    if not isinstance(found, dict):
+        raise SopsError("a JSON file must hold one object")
+    return [found]
+
+
+def _json_integer(digits: str) -> int | float:
+    number = int(digits) if len(digits) <= 20 else 2**64
+    return number if -(2**63) <= number < 2**63 else float(digits)
+
+
+def _load_dotenv(text: str) -> Trees:
+    tree: dict[Any, Any] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        name, equals, value = line.partition("=")
+        if line.startswith("#"):
+            tree[Comment(line[1:])] = None
+        elif line and not equals:
+            raise SopsError(f"line {number}: is no NAME=value")
+        elif line:
+            tree[name] = value.replace("\\n", "\n")
+    return [tree]
+
+
+def _emit_json(tree: dict[Any, Any]) -> bytes:
+    text = json.dumps(_jsonable(tree), indent="\t", ensure_ascii=False)
+    for sign in "<>&\u2028\u2029":  # Go's encoder escapes these
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return (text + "\n").encode()
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _jsonable(item) for name, item in value.items() if not isinstance(name, Comment)}
+    if isinstance(value, list):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return int(float_text(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else value
+
+
+def _without_comments(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_comments(item) for name, item in value.items() if not isinstance(name, Comment)}
+    if isinstance(value, list):
+        return [_without_comments(item) for item in value]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _emit_dotenv(tree: dict[Any, Any]) -> bytes:
+    lines = []
+    for name, value in tree.items():
+        if isinstance(name, Comment):
+            lines.append(b"#" + name.text.encode())
+        elif isinstance(value, dict | list):
+            raise SopsError(f"{name}: a dotenv file cannot hold a list or mapping")
+        else:
+            lines.append(name.encode() + b"=" + _flat_text(value).replace(b"\n", b"\\n"))
+    return b"".join(line + b"\n" for line in lines)
+
+
+def _flat_text(value: Leaf | None) -> bytes:
+    if isinstance(value, bool):
+        return str(value).lower().encode()
+    if isinstance(value, float):
+        text = float_text(value)
+        return (text if "." in text else f"{text}.0").encode()
+    return b"<nil>" if value is None else mac_bytes(value)
+
+
+def _emit_binary(tree: dict[Any, Any]) -> bytes:
+    value = tree.get(_DATA)
+    if not isinstance(value, str | bytes):
+        raise SopsError("a binary file has its content under the key `data`")
+    return value.encode() if isinstance(value, str) else value
+
+
+_LOADERS: dict[Format, Callable[[str], Trees]] = {
+    Format.BINARY: _load_json,
+    Format.DOTENV: _load_dotenv,
+    Format.INI: load_ini,
+    Format.JSON: _load_json,
+    Format.YAML: load_yaml,
+}
+_EMITTERS: dict[Format, Callable[[dict[Any, Any]], bytes]] = {
+    Format.BINARY: _emit_binary,
+    Format.DOTENV: _emit_dotenv,
+    Format.INI: lambda tree: emit_ini(tree).encode(),
+    Format.JSON: _emit_json,
+}

@@ -1,0 +1,91 @@
+"""SOPS: files and objects to plaintext, in memory. Keys: age.
+
+Spec: getsops/sops; what decrypts here is what `sops decrypt` decrypts, with the same MAC. Flux does not verify the
+MAC; this does, on the file as it stands in its source (after a build a namespace or a label has changed it).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.core.resources import Manifest
+from penstock.core.secrets.age_keys import AgeKeys
+from penstock.core.secrets.errors import SopsError
+from penstock.core.secrets.formats import Format, Trees, emit, has_marker, load, load_all
+from penstock.core.secrets.metadata import parse_metadata
+from penstock.core.secrets.tree import decrypt_tree
+
+BLOCK = "sops"
+
+
+def is_encrypted(manifest: Mapping[str, Any]) -> bool:
+    """Whether an object carries SOPS's block with a MAC (any kind, as Flux has it)."""
+    block = manifest.get(BLOCK)
+    return isinstance(block, Mapping) and bool(block.get("mac"))
+
+
+def decrypt_object(manifest: Manifest, keys: AgeKeys, *, verify_mac: bool) -> Manifest:
+    """An encrypted object as plaintext, without its ``sops`` block; an object without one as it is.
+
+    Raises NoKey, MacMismatch, SopsError; none of their messages holds a value.
+    """
+    if not is_encrypted(manifest):
+        return manifest
+    content = {name: value for name, value in manifest.items() if name != BLOCK}
+    (plain,) = _opened([content], manifest[BLOCK], keys, verify_mac=verify_mac)
+    found: Manifest = _texts(plain)
+    return found
+
+
+def decrypt_file(
+    data: bytes, form: Format, keys: AgeKeys, *, verify_mac: bool = True, output: Format | None = None
+) -> bytes:
+    """An encrypted file as plaintext of the same format, or of ``output``; one without SOPS's mark as it is."""
+    if not has_marker(data, form):
+        return data
+    trees, block = load(data, form)
+    return emit(_opened(trees, block, keys, verify_mac=verify_mac), output or form)
+
+
+def verify_file(data: bytes, form: Format, keys: AgeKeys) -> None:
+    """Raises MacMismatch where the file was changed after it was encrypted, NoKey where it cannot be told.
+
+    YAML documents that were encrypted apart, and put into one file, are verified apart.
+    """
+    if not has_marker(data, form):
+        return
+    for trees, block in _encrypted_parts(data, form):
+        _opened(trees, block, keys, verify_mac=True)
+
+
+def _encrypted_parts(data: bytes, form: Format) -> list[tuple[Trees, Any]]:
+    if form is not Format.YAML:
+        return [load(data, form)]
+    parts: list[tuple[Trees, Any]] = []
+    for tree in load_all(data, form):
+        block = tree.pop(BLOCK, None)
+        if not isinstance(block, Mapping):
+            continue
+        if parts and parts[-1][1] == block:
+            parts[-1][0].append(tree)
+        else:
+            parts.append(([tree], block))
+    return parts
+
+
+def _opened(trees: Trees, block: Any, keys: AgeKeys, *, verify_mac: bool) -> Trees:
+    metadata = parse_metadata(block)
+    return decrypt_tree(trees, metadata, keys.data_key(metadata), verify_mac=verify_mac)
+
+
+def _texts(value: Any) -> Any:
+    """Bytes have no place in an object: SOPS prints them as text."""
+    if isinstance(value, dict):
+        return {name: _texts(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_texts(item) for item in value]
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise SopsError("an encrypted value is not UTF-8: put it into `data`, base64-encoded") from None
+    return value
