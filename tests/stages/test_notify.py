@@ -218,7 +218,7 @@ def test_one_bad_provider_never_stops_the_others(world, answer, outcome, reason)
         world.run()
     assert world.hosts() == ["bad", "better", "good"]
     (failed,) = world.telemetry.named("notification failed")
-    assert (failed["alert"], failed["outcome"]) == ("flux-system/bad", outcome)
+    assert (failed["name"], failed["outcome"]) == ("bad", outcome)
     assert world.status("bad").refused_reason.startswith(reason)
     # a redelivery tries those again that may work now, and nobody else
     world.answers({})
@@ -413,8 +413,8 @@ def test_a_dead_letter_is_told_to_flux_systems_alerts(world):
     world.provider()
     world.provider(namespace="team")
     world.run(replace(EVENT, kind="Stage", namespace="", name="reconcile", api_version="penstock.dev/v1alpha1"))
-    told = sorted(str(fact["alert"]) for fact in world.telemetry.named("notification sent"))
-    assert told == ["flux-system/everything", "flux-system/stages"]
+    told = sorted((fact["namespace"], fact["name"]) for fact in world.telemetry.named("notification sent"))
+    assert told == [("flux-system", "everything"), ("flux-system", "stages")]
 
 
 def test_the_plane_can_forbid_to_hear_of_other_namespaces(world):

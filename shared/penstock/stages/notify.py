@@ -224,8 +224,14 @@ def _secret(cluster: str, provider: Provider, case: _Case) -> Mapping[str, bytes
 
 def _report(cluster: str, alert: Alert, case: _Case, error: PenstockError | None) -> None:
     """The outcome, for the operator's log and for ``penstock get alerts``."""
-    name = f"{alert.namespace}/{alert.name}"
-    common: dict[str, Any] = {"cluster": cluster, "alert": name, "trace": case.deps.trace, "event": case.event.id}
+    common: dict[str, Any] = {
+        "cluster": cluster,
+        "kind": "Alert",
+        "namespace": alert.namespace,
+        "name": alert.name,
+        "trace": case.deps.trace,
+        "event": case.event.id,
+    }
     if error is None:
         case.deps.telemetry.record("notification sent", **common, outcome="ok")
     else:

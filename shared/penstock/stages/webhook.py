@@ -139,7 +139,9 @@ def _record(outcome: _Outcome, deps: Deps) -> None:
     deps.telemetry.record(
         "webhook refused" if refusal else "webhook delivered",
         cluster=receiver.cluster,
-        receiver=f"{receiver.namespace}/{receiver.name}",
+        kind="Receiver",
+        namespace=receiver.namespace,
+        name=receiver.name,
         trace=deps.trace,
         event=event,
         reason=refusal.reason if refusal else "",
@@ -160,7 +162,9 @@ def _record(outcome: _Outcome, deps: Deps) -> None:
         deps.telemetry.record(
             "delivery not recorded",
             cluster=receiver.cluster,
-            receiver=f"{receiver.namespace}/{receiver.name}",
+            kind="Receiver",
+            namespace=receiver.namespace,
+            name=receiver.name,
             reason=error.reason,
             detail=str(error),
         )
