@@ -108,24 +108,28 @@ def test_a_body_that_is_too_large_is_refused(data_dir, stages, length):
         assert call(plane, "POST", "/hook/abc", b"x" * length if length < 10**9 else b"", length)[0] == 413
 
 
-def test_deliveries_wait_until_they_can_be_verified(data_dir, stages, as_stage):
+@pytest.mark.parametrize("refusal", [401, 404])
+def test_a_start_refuses_nothing_for_want_of_secrets_that_it_has_not_read_yet(data_dir, stages, as_stage, refusal):
     go = threading.Event()
     as_stage("fetch", lambda message, deps: go.wait(10) and [])
+    as_stage("webhook", lambda request, deps: (HttpResponse(status=202 if request.path == "/hook/a" else refusal), []))
     with EmbeddedPlane(options(data_dir)) as plane:
-        assert call(plane, "POST", "/hook/abc")[0] == 503
+        assert call(plane, "POST", "/hook/a")[0] == 202
+        assert call(plane, "POST", "/hook/b")[0] == 503
         assert json.loads(call(plane, "GET", "/healthz")[1])["status"] == "syncing"
         assert call(plane, "GET", "/status")[0] == 200
         go.set()
         assert plane.wait_synced(5)
-        assert call(plane, "POST", "/hook/abc")[0] == 202
+        assert call(plane, "POST", "/hook/b")[0] == refusal
 
 
-def test_a_sync_that_does_not_end_holds_deliveries_up_for_a_bounded_time(data_dir, stages, as_stage):
+def test_a_sync_that_does_not_end_is_waited_for_a_bounded_time(data_dir, stages, as_stage):
     go = threading.Event()
     as_stage("fetch", lambda message, deps: go.wait(10) and [])
+    as_stage("webhook", lambda request, deps: (HttpResponse(status=401), []))
     with EmbeddedPlane(options(data_dir, sync_seconds=0.2)) as plane:
         assert plane.wait_synced(5)
-        assert call(plane, "POST", "/hook/abc")[0] == 202
+        assert call(plane, "POST", "/hook/abc")[0] == 401
         go.set()
 
 

@@ -1,7 +1,8 @@
 """A whole plane in one process: `penstock serve`, the demo and the tests of the flow start and stop this.
 
 What an operator runs needs no cloud: SQLite for bus and records, files for artifacts, secrets in memory only. So each
-start begins with a sync that reads them again from the clusters; until it is over, deliveries are answered 503.
+start begins with a sync that reads them again from the clusters; until it is over, a delivery that cannot be verified
+is answered 503.
 """
 # ruff: noqa: TID251 - the ban on I/O and threads is core's
 
@@ -31,7 +32,7 @@ from penstock.wiring.workers import THREADS, Workers
 
 API_TOKEN = secret_name(PLANE, "penstock-system", "api-token")
 SYNC_SECONDS = 60.0
-"""After this the webhook answers even where a source or a cluster did not."""
+"""After this the webhook refuses what it cannot verify even where a source or a cluster did not answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

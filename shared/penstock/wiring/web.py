@@ -27,7 +27,8 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 def application(runtime: Runtime, health: Callable[[], tuple[bool, dict[str, Any]]]) -> Wsgi:
     """``/hook/…`` is the webhook's, ``/healthz`` answers for the process, everything else is the api's.
 
-    ``health``: whether deliveries can be verified already, and what else to tell.
+    ``health``: whether every delivery can be verified already, and what else to tell. Until then one that cannot be
+    is answered 503, not refused.
     """
 
     def route(request: Request) -> Response:
@@ -36,9 +37,10 @@ def application(runtime: Runtime, health: Callable[[], tuple[bool, dict[str, Any
             return to_response(json_response(200, {"status": "ok" if ready else "syncing", **told}))
         if not request.path.startswith("/hook/"):
             return runtime.serve_http("api", request)
-        if not ready:  # the secrets are still being read: a 401 now would be a lie
+        answer = runtime.serve_http("webhook", request)
+        if answer.status_code in (401, 404) and not ready:  # the secrets are still being read: that may be a lie
             return to_response(_later())
-        return runtime.serve_http("webhook", request)
+        return answer
 
     def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         return route(Request(environ))(environ, start_response)
