@@ -26,7 +26,8 @@ _Node = yaml.Node | None  # None: a value that the original does not have
 def rewritten(original: str, old: Any, new: Any) -> str:
     """``new`` in the form of ``original``, whose value is ``old``: what is the same object in both has not changed."""
     node = yaml.compose(original, Loader=yaml.CBaseLoader)
-    return "".join(f"{line}\n" for line in _Printer(original).block(node, old, new))
+    printer = _Printer(original)
+    return "".join(f"{line}\n" for line in (*printer.block(node, old, new), *printer.tail()))
 
 
 class _Printer:
@@ -82,7 +83,7 @@ class _Printer:
         if type(new) is Tagged:
             return [text]
         if style in ("|", ">") or (style is None and "\n" in text):
-            return _literal(text)
+            return _literal(text, style or "|")
         if style == "'":
             return ["'" + text.replace("'", "''") + "'"]
         if style == '"' or (node is None and type(new) is Quoted):
@@ -124,13 +125,20 @@ class _Printer:
             if text.startswith("#"):
                 if gap and any_comment:
                     yield ""
-                yield text
+                # one that stands further in belongs to what was printed before
+                yield f"  {text}" if line.index("#") > node.start_mark.column else text
                 gap, any_comment = False, True
             else:
                 gap = True
         if gap and any_comment:
             yield ""
         self._printed = max(self._printed, start)
+
+    def tail(self) -> Iterator[str]:
+        """The comments after everything else."""
+        lines = [line.strip() for line in self._lines[self._printed :]]
+        comments = [line for line in lines if line.startswith("#")]
+        yield from ["", *comments] if comments else []
 
     def _comment_on(self, node: _Node) -> str:
         """The comment behind a key whose value starts on the next line."""
@@ -166,9 +174,11 @@ def tagged_text(text: str) -> str:
     return plain(text) if isinstance(read(text), str) else text
 
 
-def _literal(text: str) -> list[str]:
+def _literal(text: str, style: str) -> list[str]:
     body = text.rstrip("\n")
     end = "-" if body == text else "" if text == body + "\n" else "+"
     hint = "2" if text[:1] in (" ", "\n") else ""
-    lines = text[:-1].split("\n") if end != "-" else text.split("\n")
-    return [f"|{hint}{end}", *lines]
+    lines = (text if end == "-" else text[:-1]).split("\n")
+    if style == ">":  # in folded style an empty line is a line feed
+        lines = [part for line in lines for part in (line, "")][:-1]
+    return [f"{style}{hint}{end}", *lines]
