@@ -115,7 +115,7 @@ class MemoryPlane:
 
     def step(self) -> bool:
         """Run one message of any stage that is due; whether there was one."""
-        for stage in self.pipeline.stages:
+        for stage in self.pipeline.stages.values():
             if stage.trigger != "topic":
                 continue
             delivery = self.bus.receive(stage.name, wait=0)
@@ -172,7 +172,7 @@ class MemoryPlane:
 
     def writes(self) -> list[tuple[str, str]]:
         """Requests that changed something."""
-        return [call for call in self.cluster.calls if call[0] in ("apply", "create", "replace", "delete")]
+        return [call for call in self.cluster.calls if call[0] in ("create", "delete", "patch", "update")]
 
 
 def kustomization(name: str, path: str, **spec: Any) -> str:

@@ -64,7 +64,7 @@ class _Walk:
         if desired is None or (live is _MISSING and desired in ({}, [])):
             return  # neither is stored; an owned one is found missing by its parent
         if owned is None:
-            self.differ(path)  # not ours (yet): one apply takes the ownership
+            self.unowned(desired, live, path)
         elif isinstance(desired, Mapping) and _has(owned, "f:"):
             self.mapping(desired, live, owned, path)
         elif isinstance(desired, Sequence) and not isinstance(desired, str) and _has(owned, "k:"):
@@ -73,6 +73,13 @@ class _Walk:
             self.members(desired, live, owned, path)
         else:
             self.whole(desired, live, path)
+
+    def unowned(self, desired: Any, live: Any, path: str) -> None:
+        """Not ours (yet): one apply takes the ownership. The values that differ are named where there are any."""
+        before = len(self.differs)
+        self.whole(desired, live, path)
+        if len(self.differs) == before:
+            self.differ(path)
 
     def whole(self, desired: Any, live: Any, path: str) -> None:
         """An atomic value: ours as a whole, but the server may have filled in defaults inside."""

@@ -67,14 +67,20 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     return messages + _after_run(attempt, done)
 
 
-def waits_for_dependencies(attempt: Attempt, source: Source, waiting: Mapping[str, str]) -> list[Outgoing]:
-    """Nothing was applied: the end of a dependency's run wakes this one again; a backstop stands in the due index."""
+def waits_for_dependencies(
+    attempt: Attempt, source: Source, waiting: Mapping[str, str], *, rendered: bool = False
+) -> list[Outgoing]:
+    """Nothing was applied: the end of a dependency's run wakes this one again; a backstop stands in the due index.
+
+    ``rendered``: this run wrote down a new render. Only then is there news for those who wait for this one (two that
+    wait for each other would wake each other for ever).
+    """
     message = "Dependencies do not meet ready condition: " + "; ".join(waiting.values())
     said = Said(ready="False", reason="DependencyNotReady", message=message)
     before = attempt.status
     status = with_conditions(replace(before, waiting_for=tuple(sorted(waiting))), said, attempt.now())
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
-    messages = wake(attempt)
+    messages = wake(attempt) if rendered else []
     if before.waiting_for != status.waiting_for:
         messages.append(event(attempt, "info", said.reason, message))
     if not unready_dependencies(attempt, source):  # it became ready between the look and the record

@@ -56,9 +56,10 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
         if waiting:
             return endings.waits_for_dependencies(attempt, source, waiting)
         raise
-    attempt = _record_render(attempt, source, rendered)
+    before, attempt = attempt.status, _record_render(attempt, source, rendered)
     if waiting:
-        return endings.waits_for_dependencies(attempt, source, waiting)
+        news = (before.rendered, before.rendered_revision) != (attempt.status.rendered, source.revision)
+        return endings.waits_for_dependencies(attempt, source, waiting, rendered=news)
     target = open_target(attempt)
     planned = make_plan(attempt, source, rendered, target)
     try:
