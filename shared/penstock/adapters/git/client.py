@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 from dulwich.client import HTTPUnauthorized, Urllib3HttpGitClient
-from dulwich.errors import GitProtocolError, NotGitRepository
+from dulwich.errors import GitProtocolError, HangupException, NotGitRepository
 from dulwich.objects import ObjectID
 from dulwich.refs import Ref
 
@@ -55,6 +55,9 @@ def fetch_pack(pool: Pool, url: str, head: Head) -> bytes:
         client.fetch_pack(
             "", wants, cast("Any", _NoHistory()), take, depth=1, ref_prefix=[(head.ref or "HEAD").encode()]
         )
+    except HangupException as error:  # git ends so when it is asked for what it has not
+        text = f"the server does not give commit {head.commit}: its ref may have moved on"
+        raise Transient(text, reason=FAILED) from error
     except (GitProtocolError, NotGitRepository, HTTPUnauthorized, ValueError, AssertionError, IndexError) as error:
         _broken(error)
     return bytes(received)

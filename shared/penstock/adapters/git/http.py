@@ -7,12 +7,12 @@ that no library's error and no password leaves the adapter.
 import ssl
 import time
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
 
 from penstock.adapters.git.guard import pool_classes
 from penstock.core.errors import NotFound, PenstockError, Refused, Terminal, Transient
@@ -92,8 +92,6 @@ class Pool:
         timeout = urllib3.Timeout(connect=min(left, _CONNECT_SECONDS), read=left)
         try:
             raw = self._manager.request(method, url, headers=sent, timeout=timeout, **options)
-        except SSLError as error:
-            raise Transient("the server's certificate is not trusted", reason=FAILED) from error
         except HTTPError as error:
             raise Transient(_unreachable(error), reason=FAILED) from error
         _check(raw)
@@ -171,16 +169,23 @@ def status_error(status: int, retry_after: str | None) -> PenstockError | None:
 
 def _unreachable(error: HTTPError) -> str:
     """What happened, from the innermost reason: urllib3's own texts repeat the URL."""
-    inner: BaseException = error
-    for cause in _causes(error):
-        inner = cause
-    if isinstance(inner, TimeoutError) or "Timeout" in type(error).__name__:
+    causes = [error, *_causes(error)]
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return "the server's certificate is not trusted"
+    if any(
+        isinstance(cause, TimeoutError) or type(cause) in (ConnectTimeoutError, ReadTimeoutError) for cause in causes
+    ):
         return "timed out"
+    inner = causes[-1]
     return f"unreachable: {getattr(inner, 'strerror', None) or type(inner).__name__}"
 
 
-def _causes(error: BaseException) -> Iterable[BaseException]:
-    cause = getattr(error, "reason", None) or error.__cause__
-    while isinstance(cause, BaseException):
-        yield cause
-        cause = cause.__cause__
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """What an error came from, step by step: urllib3 keeps it as ``reason``, as cause, or as an argument."""
+    for _ in range(10):
+        candidates = (getattr(error, "reason", None), error.__cause__, *error.args)
+        inner = next((each for each in candidates if isinstance(each, BaseException)), None)
+        if inner is None:
+            return
+        yield inner
+        error = inner
