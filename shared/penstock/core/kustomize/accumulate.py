@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock.core.errors import BuildFailed, InvalidDocument, Refused, Terminal
-from penstock.core.kustomize import origins, plugins
-from penstock.core.kustomize.crds import config_of_crd
+from penstock.core.kustomize import origins
 from penstock.core.kustomize.default_config import default_config
 from penstock.core.kustomize.generators import generate, merge_generated, merge_options
 from penstock.core.kustomize.kustomization import COMPONENT, FILE_NAMES, Kustomization, parse_kustomization
@@ -163,6 +162,8 @@ class Target:
             config = config.merge(config_of(load_config(blob.data, file), file))
         config = default_config().merge(config)
         for path in kustomization.crds:
+            from penstock.core.kustomize.crds import config_of_crd  # noqa: PLC0415 # seldom needed
+
             file, blob = self._loader.load(path)
             config = config.merge(config_of_crd(load_config(blob.data, file), file))
         return config
@@ -239,6 +240,10 @@ class Target:
             self._absorb(into.resources, [self._made_by(made, f"{kind}Generator")])
         if kustomization.helm_charts or kustomization.helm_chart_inflation_generator:
             raise Refused(f"{self._file}: helmCharts needs the helm port", reason="BuildFailed")
+        if not kustomization.generators:
+            return
+        from penstock.core.kustomize import plugins  # noqa: PLC0415 # seldom needed
+
         for plugin in self._plugins(kustomization.generators):
             generated = plugins.generator(plugin, self._loader, self._file)
             origin = origins.built_by_plugin(plugin) if self._session.tracking else None
@@ -286,7 +291,11 @@ class Target:
         self._add_resources(found, paths)
         return found.resources
 
-    def _steps(self, entries: Iterable[str]) -> list[Step]:
+    def _steps(self, entries: tuple[str, ...]) -> list[Step]:
+        if not entries:
+            return []
+        from penstock.core.kustomize import plugins  # noqa: PLC0415 # seldom needed
+
         schema, tracking = self._session.schema, self._session.tracking
         return [
             Step(

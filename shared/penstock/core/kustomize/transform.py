@@ -12,24 +12,16 @@ from penstock.core.kustomize.filters.images import set_images
 from penstock.core.kustomize.filters.labels import add_entries, label_specs
 from penstock.core.kustomize.filters.names import affix_names
 from penstock.core.kustomize.filters.namespace import NamespaceSetting, set_namespace
-from penstock.core.kustomize.filters.patches import (
-    Patch,
-    apply_patch,
-    load_json_patch,
-    load_merge_patch,
-    load_patch,
-)
-from penstock.core.kustomize.filters.replacement import apply_replacements
 from penstock.core.kustomize.filters.replicas import set_replicas
 from penstock.core.kustomize.kustomization import Entries, Kustomization
 from penstock.core.kustomize.load import Loader
-from penstock.core.kustomize.replacements import load_replacements
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin
 from penstock.core.kustomize.transformer_config import TransformerConfig
 
 if TYPE_CHECKING:
     from penstock.core.kustomize.accumulate import Session
+    from penstock.core.kustomize.filters.patches import Patch
 
 Run = Callable[[ResMap], None]
 
@@ -62,7 +54,9 @@ class _Stage:
         yield from self._images()
         yield from self._replacements()
 
-    def _applying(self, patches: list[Patch]) -> Run:
+    def _applying(self, patches: list["Patch"]) -> Run:
+        from penstock.core.kustomize.filters.patches import apply_patch  # noqa: PLC0415 # not for every build
+
         def run(resources: ResMap) -> None:
             for patch in patches:
                 self.session.builtin_in_use = self.session.builtin_in_use or bool(patch.strategic)
@@ -73,6 +67,8 @@ class _Stage:
     def _merge_patches(self) -> Iterator[tuple[str, Run]]:
         file, entries = self.kustomization.file, self.kustomization.patches_strategic_merge
         if entries:
+            from penstock.core.kustomize.filters.patches import load_merge_patch  # noqa: PLC0415 # as above
+
             loaded = [
                 load_merge_patch(entry, self.loader, (file, f"patchesStrategicMerge[{index}]"))
                 for index, entry in enumerate(entries)
@@ -82,11 +78,19 @@ class _Stage:
             yield "PatchStrategicMergeTransformer", self._applying(loaded)
 
     def _patches(self) -> Iterator[tuple[str, Run]]:
+        if not self.kustomization.patches:
+            return
+        from penstock.core.kustomize.filters.patches import load_patch  # noqa: PLC0415 # as above
+
         for index, entry in enumerate(self.kustomization.patches):
             patch = load_patch(entry, self.loader, (self.kustomization.file, f"patches[{index}]"))
             yield "PatchTransformer", self._applying([patch])
 
     def _json_patches(self) -> Iterator[tuple[str, Run]]:
+        if not self.kustomization.patches_json6902:
+            return
+        from penstock.core.kustomize.filters.patches import load_json_patch  # noqa: PLC0415 # as above
+
         for index, entry in enumerate(self.kustomization.patches_json6902):
             where = (self.kustomization.file, f"patchesJson6902[{index}]")
             yield "PatchJson6902Transformer", self._applying([load_json_patch(entry, self.loader, where)])
@@ -138,6 +142,9 @@ class _Stage:
     def _replacements(self) -> Iterator[tuple[str, Run]]:
         entries = self.kustomization.replacements
         if entries:
+            from penstock.core.kustomize.filters.replacement import apply_replacements  # noqa: PLC0415 # as above
+            from penstock.core.kustomize.replacements import load_replacements  # noqa: PLC0415 # as above
+
             loaded = load_replacements(entries, self.loader, self.kustomization.file)
             yield (
                 "ReplacementTransformer",

@@ -6,7 +6,7 @@ key, strings plain where they can be, lines folded at the first space after colu
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cmp_to_key, lru_cache
+from functools import cache, cmp_to_key, lru_cache
 from typing import Any
 
 from penstock.core.errors import BuildFailed
@@ -17,8 +17,9 @@ _LONG = 256  # longer texts are seldom met twice: not worth keeping
 _LONGEST_SIMPLE_KEY = 128
 _BREAKS = "\r\n\x85\u2028\u2029"
 # What go-yaml prints as it is; anything else forces double quotes (and so do all characters above U+FFFF).
-_SPECIAL = re.compile("[^\n\x20-\x7e\u00a0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
-_ESCAPED = re.compile('[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufefe\uff00-\ufffd]|[\\\\"\u2028\u2029]')
+_PRINTED = "\x20-\x7e\u00a0-\ud7ff\ue000-\ufefe\uff00-\ufffd"
+_ASCII_SPECIAL = re.compile("[^\n\x20-\x7e]")
+_ASCII_ESCAPED = re.compile('[^\x20-\x7e]|[\\\\"]')
 _ESCAPES = {
     "\0": "\\0", "\x07": "\\a", "\x08": "\\b", "\t": "\\t", "\n": "\\n", "\x0b": "\\v", "\x0c": "\\f",
     "\r": "\\r", "\x1b": "\\e", '"': '\\"', "\\": "\\\\", "\x85": "\\N", "\u2028": "\\L", "\u2029": "\\P",
@@ -160,7 +161,7 @@ def _form(value: str) -> str | None:
 def _short_form(value: str) -> str | None:
     if _EASY.match(value) and reads_as_string(value):
         return value
-    special = _SPECIAL.search(value) is not None
+    special = (_ASCII_SPECIAL if value.isascii() else _special()).search(value) is not None
     if "\n" in value:
         return _double(value) if special or " \n" in value or value[-1] == " " else None
     if not reads_as_string(value) or special:
@@ -180,7 +181,18 @@ def _plain_allowed(value: str) -> bool:
 
 
 def _double(value: str) -> str:
-    return '"' + _ESCAPED.sub(_escape, value) + '"'
+    return '"' + (_ASCII_ESCAPED if value.isascii() else _escaped()).sub(_escape, value) + '"'
+
+
+@cache
+def _special() -> re.Pattern[str]:
+    """Made when it is needed: compiling sets of so many characters takes milliseconds."""
+    return re.compile(f"[^\n{_PRINTED}]")
+
+
+@cache
+def _escaped() -> re.Pattern[str]:
+    return re.compile(f'[^{_PRINTED}]|[\\\\"\u2028\u2029]')
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -1,0 +1,116 @@
+"""``penstock build PATH``: what ``kustomize build PATH`` does, with its flags, its output and its exit status."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+
+from penstock.adapters.tree.disk import DiskTree
+from penstock.core.errors import PenstockError, Refused
+from penstock.core.kustomize.load import is_remote
+from penstock.core.kustomize.resource import CLUSTER_SCOPE, Resource
+from penstock.core.kustomize.yaml_out import dump_one
+from penstock.kustomize import Build, BuildOptions, build
+
+_RESTRICTIONS = {"LoadRestrictionsRootOnly": "rootOnly", "LoadRestrictionsNone": "none"}
+_REFUSED = (
+    "--enable-alpha-plugins", "--enable-exec", "--network", "--as-current-user",
+)  # fmt: skip
+_REFUSED_VALUES = ("--env", "-e", "--mount", "--network-name")
+_HELM_VALUES = ("--helm-command", "--helm-api-versions", "--helm-kube-version")
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare flags and help."""
+    parser = subparsers.add_parser(
+        "build",
+        help="build a kustomization, as kustomize build",
+        description="Builds the kustomization in a directory and prints its objects as kustomize build does.",
+    )
+    parser.add_argument("path", nargs="?", default=".", metavar="DIR", help="default: the current directory")
+    parser.add_argument("-o", "--output", default="", help="write to this file, or one file each into this directory")
+    parser.add_argument(
+        "--load-restrictor",
+        choices=tuple(_RESTRICTIONS),
+        default="LoadRestrictionsRootOnly",
+        help="whether files may be read from outside their kustomization's directory (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--reorder",
+        choices=("legacy", "none"),
+        default=None,
+        help="order the objects by kind (the default, unless sortOptions says otherwise), or keep theirs",
+    )
+    parser.add_argument("--enable-managedby-label", action="store_true", help="label everything as built by kustomize")
+    parser.add_argument("--enable-helm", action="store_true", help="inflate helmCharts")
+    for flag in _HELM_VALUES:
+        parser.add_argument(flag, action="append", help=argparse.SUPPRESS)
+    parser.add_argument("--helm-debug", action="store_true", help=argparse.SUPPRESS)
+    for flag in _REFUSED:
+        parser.add_argument(flag, dest="plugins", action="append_const", const=flag, help=argparse.SUPPRESS)
+    for flag in _REFUSED_VALUES:
+        parser.add_argument(flag, dest=f"refused{flag}", default=None, help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build and print. Raises PenstockError for what cannot be built or written."""
+    _check_flags(args)
+    result = _built(args)
+    for warning in result.warnings:
+        print(f"# Warning: {warning}", file=sys.stderr)
+    if not args.output:
+        sys.stdout.write(result.to_yaml())
+        sys.stdout.flush()
+        return 0
+    try:
+        if os.path.isdir(args.output):  # noqa: PTH112 # no pathlib here: see _built
+            _write_each(args.output, result.resources)
+        else:
+            _write(args.output, result.to_yaml())
+    except OSError as error:
+        raise PenstockError(f"{args.output}: {error.strerror}; the build itself went well") from error
+    return 0
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    refused = list(args.plugins or ())
+    refused += [flag for flag in _REFUSED_VALUES if getattr(args, f"refused{flag}") is not None]
+    if refused:
+        raise Refused(f"{refused[0]}: plugins of others (executables, containers) do not run; remove the flag")
+    if args.enable_helm:
+        raise Refused("--enable-helm: needs the helm port, which this release does not have")
+
+
+def _built(args: argparse.Namespace) -> Build:
+    if is_remote(args.path):
+        raise Refused(f"{args.path}: remote kustomizations are not fetched; clone it and name the directory")
+    path = os.path.realpath(args.path)  # and no Path: the command is to start fast
+    options = BuildOptions(
+        load_restrictions=_RESTRICTIONS[args.load_restrictor],  # type: ignore[arg-type] # one of the two
+        reorder=args.reorder or "unspecified",
+        managed_by_label=args.enable_managedby_label,
+    )
+    try:
+        return build(DiskTree("/"), path.lstrip("/"), options)
+    except PenstockError as error:
+        # The tree's root is the disk's: say paths as the user would, relative to where the command runs.
+        here = os.getcwd().lstrip("/") + "/"  # noqa: PTH109 # as above
+        raise type(error)(str(error).replace(here, "")) from error
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 # no pathlib here: see _built
+        file.write(text)
+
+
+def _write_each(directory: str, resources: Iterable[Resource]) -> None:
+    """One file each, named by kind and name, and by namespace where there are several."""
+    found = list(resources)
+    namespaces = {one.id.effective_namespace for one in found} - {CLUSTER_SCOPE}
+    for resource in found:
+        known = resource.id
+        parts = [part for part in (known.group, known.version, known.kind, known.name) if part]
+        if len(namespaces) > 1 and not known.cluster_scoped:
+            parts.insert(0, known.effective_namespace)
+        name = "_".join(parts).lower().replace("/", "_")
+        _write(f"{directory}/{name}.yaml", dump_one(resource.manifest))
