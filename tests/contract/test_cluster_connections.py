@@ -2,9 +2,13 @@
 
 import base64
 import json
+import select
+import socket
+import socketserver
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -77,6 +81,42 @@ def test_a_server_of_another_name_is_not_trusted(connect: Connect) -> None:
     with pytest.raises(Terminal, match="certificate is not trusted"):
         connect(cluster={"tls-server-name": "another.example"}).resource_type("", "ConfigMap")
     assert connect(cluster={"tls-server-name": "localhost"}).resource_type("", "ConfigMap")
+
+
+@pytest.fixture
+def proxy() -> Iterator[tuple[str, list[str]]]:
+    """An HTTP proxy that tunnels (CONNECT), and the targets that it was asked for."""
+    asked: list[str] = []
+
+    class Tunnel(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += self.request.recv(4096)
+            asked.append(head.split()[1].decode())
+            host, port = asked[-1].rsplit(":", 1)
+            with socket.create_connection((host, int(port))) as server:
+                self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                ends = {self.request: server, server: self.request}
+                while True:
+                    for ready in select.select(list(ends), [], [])[0]:
+                        data = ready.recv(1 << 16)
+                        if not data:
+                            return
+                        ends[ready].sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        server.shutdown()
+
+
+def test_a_proxy_of_the_operator_is_used(control_plane: ControlPlane, connect: Connect, proxy) -> None:
+    url, asked = proxy
+    assert connect(cluster={"proxy-url": url}).resource_type("", "ConfigMap")
+    server = yaml.safe_load(control_plane.read_kubeconfig())["clusters"][0]["cluster"]["server"]
+    assert asked == [server.removeprefix("https://")]
 
 
 def test_a_token_that_nobody_knows_is_refused(connect: Connect) -> None:

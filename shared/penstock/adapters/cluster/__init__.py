@@ -3,6 +3,7 @@
     clusters.py     KubeClusters: connections by name, cached (what wiring builds)
     kubeconfig.py   kubeconfigs, trusted and not -> Connection
     credentials.py  tokens, files, exec plugins -> Login
+    proxies.py      HTTPS_PROXY and NO_PROXY
     pools.py        kept-alive connections and TLS
     transport.py    requests over them: retries, deadlines, counting, streams
     discovery.py    which kinds are served

@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from penstock.adapters.cluster import kubeconfig as kubeconfigs
 from penstock.adapters.cluster.discovery import Discovery
@@ -62,7 +62,7 @@ class KubeClusters:
 
     ``find``: cluster name -> its Kubeconfig, None where the plane has none of that name; asked at each connect, so
     that a changed kubeconfig is used at once. ``allow_server``: raises Refused for a server URL in a manifest's
-    kubeconfig that policy forbids.
+    kubeconfig that policy forbids. ``proxy_for``: server URL -> proxy URL or "" (see proxies.py).
     """
 
     def __init__(
@@ -70,8 +70,10 @@ class KubeClusters:
         find: Callable[[str], Kubeconfig | None],
         *,
         allow_server: Callable[[str], None] = kubeconfigs.https_only,
+        proxy_for: Callable[[str], str] = lambda _server: "",
         patience: Patience | None = None,
     ) -> None:
+        self._proxy_for = proxy_for
         self._find, self._allow_server = find, allow_server
         self._patience = patience or Patience()
         self._lock = threading.Lock()
@@ -88,7 +90,7 @@ class KubeClusters:
             if kept is None or kept[0] != found:
                 if kept is not None:
                     kept[1].close()
-                kept = (found, _Server(found.connection(cluster), self._patience))
+                kept = (found, self._server(found.connection(cluster)))
                 self._named[cluster] = kept
             return kept[1].as_account(impersonate)
 
@@ -100,8 +102,12 @@ class KubeClusters:
                 made = kubeconfigs.untrusted(kubeconfig, name=name, allow_server=self._allow_server)
                 while len(self._untrusted) >= KEPT:
                     self._untrusted.pop(next(iter(self._untrusted))).close()
-                self._untrusted[key] = _Server(made, self._patience)
+                self._untrusted[key] = self._server(made)
             return self._untrusted[key].as_account(impersonate)
+
+    def _server(self, connection: Connection) -> _Server:
+        proxy = connection.proxy or self._proxy_for(connection.server)
+        return _Server(replace(connection, proxy=proxy), self._patience)
 
     def close(self) -> None:
         """Closes the kept-alive connections; asking again opens new ones."""

@@ -25,14 +25,17 @@ HISTORY = 10_000
 
 Owner = tuple[str, str]  # manager, Apply | Update
 
-_IMMUTABLE: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "Deployment": (("spec", "selector"),),
-    "DaemonSet": (("spec", "selector"),),
-    "StatefulSet": (("spec", "selector"), ("spec", "serviceName")),
-    "Job": (("spec", "selector"), ("spec", "template")),
-    "RoleBinding": (("roleRef",),),
-    "ClusterRoleBinding": (("roleRef",),),
+_FIXED = "field is immutable"
+_SPEC_FIXED = "updates to statefulset spec for fields other than 'replicas', 'template' and some more are forbidden"
+_IMMUTABLE: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
+    "Deployment": ((("spec", "selector"), _FIXED),),
+    "DaemonSet": ((("spec", "selector"), _FIXED),),
+    "StatefulSet": ((("spec", "selector"), _SPEC_FIXED), (("spec", "serviceName"), _SPEC_FIXED)),
+    "Job": ((("spec", "selector"), _FIXED), (("spec", "template"), _FIXED)),
+    "RoleBinding": ((("roleRef",), "cannot change roleRef"),),
+    "ClusterRoleBinding": ((("roleRef",), "cannot change roleRef"),),
 }
+"""Kind -> fields that cannot change, each with the server's words (not all of them say "immutable")."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -282,11 +285,13 @@ def _check_immutable(ref: ObjectRef, made: Manifest, before: Manifest | None) ->
         return
     frozen = list(_IMMUTABLE.get(ref.kind, ()))
     if ref.kind in {"ConfigMap", "Secret"} and not ref.group and before.get("immutable"):
-        frozen += [("data",), ("binaryData",), ("immutable",)]
-    for path in frozen:
+        frozen += [
+            ((name,), "field is immutable when `immutable` is set") for name in ("data", "binaryData", "immutable")
+        ]
+    for path, message in frozen:
         segments = tuple(f"f:{name}" for name in path)
         if value_at(made, segments) != value_at(before, segments):
-            where, message = ".".join(path), "field is immutable"
+            where = ".".join(path)
             raise ApiRefused(f"{ref}: {where}: {message}", code=422, causes=((where, message),))
 
 
