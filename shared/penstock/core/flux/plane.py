@@ -22,6 +22,9 @@ NAMESPACE = "flux-system"
 NAME = "flux-system"
 """The plane's source is GitRepository ``flux-system/flux-system``, each root a Kustomization of that name."""
 
+DECLARED_BY = "penstock.dev/declared-by"
+"""Annotation of a root that the Plane document made; one that a repository declares doesn't have it."""
+
 MOST_CLUSTERS = 10_000
 CLUSTER_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DEFAULT_INTERVAL = "5m"
@@ -146,7 +149,9 @@ def root_kustomization(plane: Plane, cluster: PlaneCluster) -> Manifest:
         "prune": True,
         "sourceRef": {"kind": gitrepository.KIND, "name": NAME},
     }
-    return _document(kustomization.API_VERSION, kustomization.KIND, spec)
+    root = _document(kustomization.API_VERSION, kustomization.KIND, spec)
+    root["metadata"]["annotations"] = {DECLARED_BY: KIND}
+    return root
 
 
 def _document(api_version: str, kind: str, spec: dict[str, Any]) -> Manifest:

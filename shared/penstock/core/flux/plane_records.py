@@ -9,7 +9,15 @@ from typing import Any
 
 from penstock.core.flux import gitrepository, kustomization
 from penstock.core.flux.kustomization import parse_kustomization
-from penstock.core.flux.plane import NAME, NAMESPACE, Plane, PlaneCluster, plane_source_document, root_kustomization
+from penstock.core.flux.plane import (
+    DECLARED_BY,
+    NAME,
+    NAMESPACE,
+    Plane,
+    PlaneCluster,
+    plane_source_document,
+    root_kustomization,
+)
 from penstock.core.messages import PLANE, Message, ReconcileDue, SourceChanged
 from penstock.core.records import PLANE_KEY, ObjectRecord, PlaneRecord, object_key
 from penstock.core.resources import Manifest
@@ -59,26 +67,26 @@ def _is_ours(value: Mapping[str, Any] | None) -> bool:
 
 
 def _source(plane: Plane, value: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    return _raised(plane_source_document(plane), value)
+    return _raised(plane_source_document(plane), value, implicit=True)
 
 
 def _root(plane: Plane, cluster: PlaneCluster, value: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if value is not None:
-        kept = ObjectRecord.from_value(value)
+        kept = ObjectRecord.from_value(value).document
         # A repository may declare its own root (with decryption, say), which took this place: it stays while it
         # leads to the same directory.
-        if not kept.implicit and parse_kustomization(kept.document).directory == cluster.path:
+        own = DECLARED_BY not in (kept["metadata"].get("annotations") or {})
+        if own and parse_kustomization(kept).directory == cluster.path:
             return value
-    return _raised(root_kustomization(plane, cluster), value)
+    return _raised(root_kustomization(plane, cluster), value, implicit=False)
 
 
-def _raised(document: Manifest, value: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if value is None:
-        return ObjectRecord(document=document, implicit=True).to_value()
-    kept = ObjectRecord.from_value(value)
-    same = kept.document == document
-    generation = kept.generation if same else kept.generation + 1
-    return ObjectRecord(document=document, generation=generation, implicit=True).to_value()
+def _raised(document: Manifest, value: Mapping[str, Any] | None, *, implicit: bool) -> Mapping[str, Any]:
+    generation = 1
+    if value is not None:
+        kept = ObjectRecord.from_value(value)
+        generation = kept.generation + (kept.document != document)
+    return ObjectRecord(document=document, generation=generation, implicit=implicit).to_value()
 
 
 def _orphaned(plane: Plane, existing: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:

@@ -34,7 +34,8 @@ def test_the_first_document_makes_source_alias_and_root() -> None:
     found = change(document("production"))
     assert set(found.writes) == {"plane", SOURCE_KEY, ALIAS_KEY, ROOT_KEY}
     assert PlaneRecord.from_value(found.writes["plane"]) == PlaneRecord(uid=UID, document=document("production"))
-    assert all(ObjectRecord.from_value(found.writes[key]).implicit for key in (SOURCE_KEY, ALIAS_KEY, ROOT_KEY))
+    implicit = [ObjectRecord.from_value(found.writes[key]).implicit for key in (SOURCE_KEY, ALIAS_KEY, ROOT_KEY)]
+    assert implicit == [True, True, False]
     assert found.wake == (
         SourceChanged(cluster="-", namespace="flux-system", name="flux-system"),
         ReconcileDue(cluster="production", namespace="flux-system", name="flux-system", why="request"),
@@ -86,6 +87,7 @@ def test_a_repository_s_own_source_and_root_stay() -> None:
     plane = parse_plane(document("production"))
     root = root_kustomization(plane, plane.clusters[0])
     root["spec"]["decryption"] = {"provider": "sops"}
+    del root["metadata"]["annotations"]
     own = ObjectRecord(document=root).to_value()
     existing = {**stored(change(document("production"))), ALIAS_KEY: own, ROOT_KEY: own}
     assert dict(change(document("production"), existing).writes) == {}
@@ -93,8 +95,18 @@ def test_a_repository_s_own_source_and_root_stay() -> None:
 
 def test_a_moved_cluster_gets_its_new_root() -> None:
     plane = parse_plane(document("production"))
-    own = ObjectRecord(document=root_kustomization(plane, plane.clusters[0]), generation=4).to_value()
+    root = root_kustomization(plane, plane.clusters[0])
+    del root["metadata"]["annotations"]
+    own = ObjectRecord(document=root, generation=4).to_value()
     existing = {**stored(change(document("production"))), ROOT_KEY: own}
     found = change(document("production", path="elsewhere/"), existing)
     moved = ObjectRecord.from_value(found.writes[ROOT_KEY])
-    assert (moved.document["spec"]["path"], moved.generation, moved.implicit) == ("./elsewhere/production", 5, True)
+    assert (moved.document["spec"]["path"], moved.generation) == ("./elsewhere/production", 5)
+
+
+def test_a_changed_interval_reaches_the_root_that_the_plane_declared() -> None:
+    existing = stored(change(document("production")))
+    manifest = document("production")
+    manifest["spec"]["source"]["interval"] = "1m"
+    root = ObjectRecord.from_value(change(manifest, existing).writes[ROOT_KEY])
+    assert (root.document["spec"]["interval"], root.generation) == ("1m", 2)
