@@ -87,7 +87,7 @@ def _parts(pattern: str) -> list[str]:
 
 
 def _class(pattern: str, at: int) -> tuple[str, int]:
-    negated = pattern[at : at + 1] in ("^", "!")
+    negated = pattern[at : at + 1] == "^"
     at += negated
     ranges: list[str] = []
     while not (ranges and pattern[at : at + 1] == "]"):

@@ -118,16 +118,16 @@ def _comparison(found: re.Match[str]) -> _Comparison:
     depth = len(numbers)
     major, minor, patch = (*numbers, 0, 0, 0)[:3]
     pre = tuple(found[5].split(".")) if found[5] else ()
-    operator = found[1] or ""
-    return _Comparison(
-        operator=_ALIASES.get(operator, operator), version=Version(core=(major, minor, patch), pre=pre), depth=depth
-    )
+    operator = _ALIASES.get(found[1] or "", found[1] or "")
+    if depth == 0 and operator not in ("=", "~"):
+        depth = 3  # upstream compares with 0.0.0 itself
+    return _Comparison(operator=operator, version=Version(core=(major, minor, patch), pre=pre), depth=depth)
 
 
 def _group_fits(group: list[_Comparison], version: Version) -> bool:
-    """Pre-releases fit a group in which any comparison names one, and ``!=`` of a whole version."""
+    """Pre-releases only fit a group in which any comparison names one."""
     open_to_pre = not version.pre or any(each.version.pre for each in group)
-    return all((open_to_pre or (each.operator == "!=" and each.depth == 3)) and _fits(each, version) for each in group)
+    return open_to_pre and all(_fits(each, version) for each in group)
 
 
 def _fits(comparison: _Comparison, version: Version) -> bool:

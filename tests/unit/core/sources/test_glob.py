@@ -26,6 +26,7 @@ from penstock.core.sources.glob import is_malformed, match_name, match_path
         (r"\*", "a", False),
         (r"[\]]", "]", True),
         ("a+b", "a+b", True),
+        ("[!a]", "!", True),
         ("[]a]", "a", False),
         ("[-]", "-", False),
         ("[a", "a", False),
