@@ -11,27 +11,22 @@ from penstock.devcluster.reads import Reads, body_of, object_test
 from penstock.devcluster.registry import AGGREGATED, Registry, Resource
 from penstock.devcluster.statuses import (
     ApiError,
-    Cause,
-    Subject,
+    bad_options,
     bad_request,
-    invalid,
     method_not_allowed,
     not_found,
     unauthorized,
     unknown_resource,
 )
 from penstock.devcluster.store import Store, key_of
+from penstock.devcluster.strategic import strategic_merge
 from penstock.devcluster.writes import Options, Writes, Written
 
 ADMIN = {"username": "admin", "groups": ["system:masters", "system:authenticated"]}
-VALIDATIONS = ("", "Strict", "Warn", "Ignore")
+VALIDATIONS = ("", "Ignore", "Strict", "Warn")
+OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
+APPLIES = frozenset({"application/apply-patch+yaml", "application/apply-patch+json"})
 READY_PATHS = frozenset({"/readyz", "/livez", "/healthz"})
-PATCHES = (
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,14 +57,14 @@ class Api:
         if path in {"/api", "/apis"}:
             return self._discovery(request, core=path == "/api")
         target = parse_path(path)
-        if target is None:
-            return self._group(path)
-        if target.plural == "":
-            if target.version not in self.registry.groups().get(target.group, ()):
-                return page_not_found()
-            return json_response(self.registry.resource_list(target.group, target.version))
-        if target.version not in self.registry.groups().get(target.group, ()):
+        return self._group(path) if target is None else self._target(request, target)
+
+    def _target(self, request: Request, target: Target) -> Response:
+        versions = self.registry.groups().get(target.group)
+        if versions is None or (target.plural == "" and target.version not in versions):
             return page_not_found()
+        if target.plural == "":
+            return json_response(self.registry.resource_list(target.group, target.version))
         resource = self.registry.find(target.group, target.version, target.plural)
         if resource is None or (target.namespace and not resource.namespaced):
             raise unknown_resource()
@@ -77,7 +72,7 @@ class Api:
             return self._review(request, resource)
         if target.subresource:
             return self._subresource(request, resource, target)
-        return self._object(request, resource, target) if target.name else self._collection(request, resource, target)
+        return (self._object if target.name else self._collection)(request, resource, target)
 
     def _discovery(self, request: Request, *, core: bool) -> Response:
         accepted = [part.strip() for part in request.headers.get("accept", "").split(",")]
@@ -128,13 +123,10 @@ class Api:
             raise method_not_allowed()
 
     def _create(self, request: Request, resource: Resource, target: Target) -> Response:
+        if resource.namespaced and not target.namespace:
+            raise method_not_allowed()
         obj = read_body(request, resource.kind)
-        namespace = target.namespace
-        if resource.namespaced and not namespace:
-            message = "an empty namespace may not be set during creation"
-            cause = Cause(reason="FieldValueRequired", message=f"Required value: {message}", field="metadata.namespace")
-            raise invalid(resource.subject(), [cause])
-        return self._written(resource, self.writes.create(resource, namespace, obj, self._options(request)))
+        return self._written(resource, self.writes.create(resource, target.namespace, obj, self._options(request)))
 
     def _object(self, request: Request, resource: Resource, target: Target) -> Response:
         key = (target.namespace, target.name)
@@ -181,29 +173,37 @@ class Api:
         key = (target.namespace, target.name)
         body = read_body(request, resource.kind)
         change: Callable[[dict[str, Any]], Any]
+        options = self._options(request, subresource=subresource)
         match request.media_type:
             case "application/apply-patch+yaml" | "application/apply-patch+json":
-                options = self._options(request, subresource=subresource, apply=True)
                 return self.writes.apply(resource, key, body, options)
             case "application/merge-patch+json":
                 change = lambda live: merge_patch(live, body)  # noqa: E731 — one of three forms
             case "application/json-patch+json":
                 change = lambda live: json_patch(live, body)  # noqa: E731 — one of three forms
+            case "application/strategic-merge-patch+json" if resource.builtin:
+                change = lambda live: strategic_merge(live, body, resource.schema)  # noqa: E731 — one of three forms
             case _:
                 raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
-        return self.writes.patch(resource, key, change, self._options(request, subresource=subresource))
+        return self.writes.patch(resource, key, change, options)
 
-    def _options(self, request: Request, *, subresource: str = "", apply: bool = False) -> Options:
+    def _options(self, request: Request, *, subresource: str = "") -> Options:
         query = request.query
         manager = query.get("fieldManager", "")
+        kind = OPTIONS[request.method]
+        apply = request.media_type in APPLIES and request.method == "PATCH"
         if apply and not manager:
-            message = "Required value: is required for apply patch"
-            cause = Cause(reason="FieldValueRequired", message=message, field="fieldManager")
-            raise invalid(Subject(group="meta.k8s.io", resource="", kind="PatchOptions"), [cause])
-        if query.get("fieldValidation", "") not in VALIDATIONS:
-            raise bad_request(f'invalid fieldValidation "{query["fieldValidation"]}": use Ignore, Warn or Strict')
-        if query.get("dryRun", "All") != "All":
-            raise bad_request(f'invalid dryRun "{query["dryRun"]}": use All')
+            raise bad_options(kind, "fieldManager", "FieldValueRequired", "Required value: is required for apply patch")
+        if request.method == "PATCH" and "force" in query and not apply:
+            problem = "Forbidden: may not be specified for non-apply patch"
+            raise bad_options(kind, "force", "FieldValueForbidden", problem)
+        if (given := query.get("fieldValidation", "")) not in VALIDATIONS:
+            supported = ", ".join(f'"{value}"' for value in VALIDATIONS)
+            problem = f'Unsupported value: "{given}": supported values: {supported}'
+            raise bad_options(kind, "fieldValidation", "FieldValueNotSupported", problem)
+        if (given := query.get("dryRun") or "All") != "All":
+            problem = f'Unsupported value: ["{given}"]: supported values: "All"'
+            raise bad_options(kind, "dryRun", "FieldValueNotSupported", problem)
         agent = request.headers.get("user-agent", "").partition("/")[0] or "unknown"
         return Options(
             manager=manager or agent[:128],

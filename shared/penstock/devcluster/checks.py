@@ -11,6 +11,23 @@ from penstock.devcluster.statuses import ApiError, Cause, Subject, bad_request, 
 Object = dict[str, Any]
 
 
+class BodyError(ApiError):
+    """400: a body that does not decode. ``problem``: without the sentence about its kind."""
+
+    def __init__(self, resource: Resource, problem: str) -> None:
+        handled = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
+        super().__init__(400, "BadRequest", f"{handled}: {problem}")
+        self.problem = problem
+
+
+def bad_patch(error: BodyError) -> ApiError:
+    """422 of a patch whose result does not decode. The result is not repeated: it may be a Secret."""
+    message = f'Invalid value: "(the patched object)": {error.problem}'
+    return invalid(
+        Subject(group="", resource="", kind=""), [Cause(reason="FieldValueInvalid", message=message, field="patch")]
+    )
+
+
 def check_type(resource: Resource, obj: Any) -> None:
     """Raise ApiError (400) unless the body is an object of the resource's kind and version."""
     if not isinstance(obj, dict):
@@ -21,14 +38,9 @@ def check_type(resource: Resource, obj: Any) -> None:
     if not resource.builtin:
         _check_custom_type(resource, obj, api_version, kind)
     elif kind != resource.kind:
-        shown = f"{kind} in version {_version(api_version)}"
-        problem = (
-            f"no kind {kind!r} is registered for version" if not kind else f"converting ({gvk(api_version, kind)})"
-        )
-        wanted = gvk(resource.api_version, resource.kind)
-        raise bad_request(
-            f"{shown} cannot be handled as a {resource.kind}: {problem} to ({wanted}): unknown conversion"
-        )
+        problem = f"converting ({_go(api_version, kind)}) to ({_internal(resource)}): unknown conversion"
+        version = api_version.rpartition("/")[2]
+        raise bad_request(f'{kind} in version "{version}" cannot be handled as a {resource.kind}: {problem}')
     elif api_version != resource.api_version:
         message = (
             f"the API version in the data ({api_version}) does not match the expected API version "
@@ -51,7 +63,7 @@ def _check_custom_type(resource: Resource, obj: Object, api_version: str, kind: 
 
 
 def check_names(obj: Mapping[str, Any], namespace: str, name: str) -> None:
-    """Raise ApiError (400) where the body's name or namespace is not the URL's; "" in the body is taken as the URL's."""
+    """Raise ApiError (400) where the body's name or namespace is given and is not the URL's."""
     metadata = obj.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise bad_request("metadata must be an object")
@@ -80,18 +92,18 @@ def check_config(resource: Resource, namespace: str, name: str, config: Any) -> 
 
 
 def _applied(namespace: str, metadata: Mapping[str, Any], api_version: str, kind: str) -> str:
-    return f"{metadata.get('namespace') or namespace}/{metadata.get('name', '')}; {gvk(api_version, kind)}"
+    name = metadata.get("name", "")
+    return f"{metadata.get('namespace') or namespace}/{name if isinstance(name, str) else ''}; {gvk(api_version, kind)}"
 
 
 def decoded_body(resource: Resource, obj: Object, validation: str) -> Decoded:
     """The decoded body of a plain write. Raises ApiError (400, 422) for wrong types and, if Strict, unknown fields."""
     decoded = decode(obj, resource.schema, builtin=resource.builtin)
     if decoded.wrong and resource.builtin:
-        raise bad_request(f"{_handled(resource)}: {decoded.wrong[0].go_message}")
+        raise BodyError(resource, decoded.wrong[0].go_message)
     if validation == "Strict" and decoded.unknown:
         problems = ", ".join(f'unknown field "{path}"' for path in decoded.unknown)
-        text = f"strict decoding error: {problems}"
-        raise bad_request(f"{_handled(resource)}: {text}")
+        raise BodyError(resource, f"strict decoding error: {problems}")
     return _complete(resource, decoded, obj)
 
 
@@ -125,12 +137,12 @@ def _wrong_type(problem: WrongType) -> Cause:
     return Cause(reason="FieldValueTypeInvalid", message=message, field=problem.path)
 
 
-def _handled(resource: Resource) -> str:
-    return f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
+def _go(api_version: str, kind: str) -> str:
+    return f"{api_version.rpartition('/')[2]}.{kind}"
 
 
-def _version(api_version: str) -> str:
-    return '"' + api_version.rpartition("/")[2] + '"'
+def _internal(resource: Resource) -> str:
+    return f"{resource.group.partition('.')[0] or 'core'}.{resource.kind}"
 
 
 def gvk(api_version: str, kind: str) -> str:

@@ -29,7 +29,13 @@ class DevCluster:
     Use it as a context manager, or call ``start`` and ``stop``.
     """
 
-    def __init__(self, simulate: bool = True, *, ready_after: float = 0.2, stuck_marker: str = "never-ready") -> None:
+    def __init__(
+        self,
+        simulate: bool = True,  # noqa: FBT002 — DevCluster(False) reads well enough
+        *,
+        ready_after: float = 0.2,
+        stuck_marker: str = "never-ready",
+    ) -> None:
         self.requests = Requests()
         self.token = secrets.token_urlsafe(24)
         self.store = Store()

@@ -6,6 +6,7 @@ from typing import Any
 from penstock.devcluster.decoding import fits, type_name
 from penstock.devcluster.fieldpaths import item_element, readable
 from penstock.devcluster.schema import Schema
+from penstock.devcluster.store import dump
 
 EXPECTED = {
     "string": "string",
@@ -13,7 +14,6 @@ EXPECTED = {
     "number": "numeric (int or float)",
     "boolean": "boolean",
 }
-NAMES = {"array": "list", "object": "map", "integer": "int", "number": "float"}
 
 
 def typed_problems(value: Any, schema: Schema) -> list[str]:
@@ -50,7 +50,16 @@ def _acceptable(value: Any, schema: Schema) -> bool:
 
 
 def _name(value: Any) -> str:
-    return "&value.mapUnstructured{}" if isinstance(value, dict) else NAMES.get(type_name(value), type_name(value))
+    return "string" if isinstance(value, str) else f"&value.valueUnstructured{{Value:{_go(value)}}}"
+
+
+def _go(value: Any) -> str:
+    """A value as Go prints it with its types."""
+    if isinstance(value, dict):
+        return "map[string]interface {}{" + ", ".join(f"{dump(k).decode()}:{_go(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[]interface {}{" + ", ".join(map(_go, value)) + "}"
+    return "interface {}(nil)" if value is None else dump(value).decode()
 
 
 def _list_problems(value: list[Any], schema: Schema, path: str) -> Iterator[str]:

@@ -2,12 +2,13 @@
 
 import binascii
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from penstock.devcluster.quantities import PATTERN as QUANTITY_PATTERN
 from penstock.devcluster.quantities import canonical
 from penstock.devcluster.schema import Schema
+from penstock.devcluster.times import canonical_time, micro_time
 
 BASE64 = re.compile(r"[A-Za-z0-9+/]*")
 NAMES: dict[type, str] = {
@@ -25,6 +26,8 @@ TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "intOrString": (int, str),
     "quantity": (int, float, str),
+    "time": (str,),
+    "microtime": (str,),
 }
 
 
@@ -84,6 +87,9 @@ class _Decoder:
             return self._wrong(value, WrongType(path=path, wanted=_GO_FORMS[wanted], got=type_name(value), owner=owner))
         if schema.kind == "struct" and isinstance(value, dict):
             return self._struct(value, schema, path)
+        return self._items(value, schema, path, owner)
+
+    def _items(self, value: Any, schema: Schema, path: str, owner: str) -> Any:
         element = schema.element
         if element is None:
             return value
@@ -100,12 +106,12 @@ class _Decoder:
         if not fits(value, schema):
             wanted = form if schema.type == "integer" and self.builtin and form else schema.type
             return self._wrong(value, WrongType(path=path, wanted=wanted, got=type_name(value), owner=owner))
-        if schema.type == "quantity":
+        if schema.type in CANONICAL:
             try:
-                return canonical(value)
-            except ValueError:
-                text = f"quantities must match the regular expression '{QUANTITY_PATTERN}'"
-                return self._wrong(value, WrongType(path=path, wanted="quantity", got=type_name(value), problem=text))
+                return CANONICAL[schema.type](value)
+            except ValueError as problem:
+                wrong = WrongType(path=path, wanted=schema.type, got=type_name(value), problem=str(problem))
+                return self._wrong(value, wrong)
         if form == "byte" and self.builtin and (at := illegal_base64(value)) is not None:
             text = f"illegal base64 data at input byte {at}"
             return self._wrong("", WrongType(path=path, wanted="byte", got="string", problem=text))
@@ -144,6 +150,7 @@ class _Decoder:
         return key in schema.omit_zero and not value and not isinstance(value, (dict, list))
 
 
+CANONICAL: dict[str, Callable[[Any], str]] = {"quantity": canonical, "time": canonical_time, "microtime": micro_time}
 _GO_FORMS = {list: "array", dict: "object"}
 EMBEDDED = frozenset({"apiVersion", "kind", "metadata"})
 GO_TYPES = {"integer": "number", "boolean": "bool"}
@@ -156,7 +163,8 @@ def illegal_base64(text: str) -> int | None:
         binascii.a2b_base64(clean, strict_mode=True)
     except binascii.Error:
         letters = BASE64.match(clean)
-        return letters.end() if letters else 0
+        end = letters.end() if letters else 0
+        return end if end < len(clean) else end - end % 4
     return None
 
 

@@ -7,10 +7,9 @@ from penstock.devcluster.metadata import now
 from penstock.devcluster.registry import Resource
 from penstock.devcluster.statuses import (
     ApiError,
-    Cause,
     Subject,
+    bad_options,
     forbidden,
-    invalid,
     not_found,
     precondition_failed,
     success,
@@ -51,10 +50,8 @@ def delete(
 
 
 def _unknown_policy(policy: str) -> ApiError:
-    supported = '"Foreground", "Background", "Orphan", "nil"'
-    message = f'Unsupported value: "{policy}": supported values: {supported}'
-    cause = Cause(reason="FieldValueNotSupported", message=message, field="propagationPolicy")
-    return invalid(Subject(group="meta.k8s.io", resource="", kind="DeleteOptions"), [cause])
+    problem = f'Unsupported value: "{policy}": supported values: "Foreground", "Background", "Orphan", "nil"'
+    return bad_options("DeleteOptions", "propagationPolicy", "FieldValueNotSupported", problem)
 
 
 def _check(subject: Subject, stored: Stored, wanted: Mapping[str, Any]) -> None:

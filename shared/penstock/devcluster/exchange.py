@@ -105,8 +105,10 @@ def read_body(request: Request, kind: str) -> Any:
         return json.loads(request.body)
     except (ValueError, yaml.YAMLError, RecursionError) as problem:
         # The body itself is not repeated: it may be a Secret.
-        where = getattr(problem, "problem_mark", None) or getattr(problem, "pos", "")
-        message = f"the object provided is unrecognized (must be of type {kind}): it cannot be parsed {where}".strip()
+        where = getattr(problem, "problem_mark", None) or f"at character {getattr(problem, 'pos', '')}"
+        if request.media_type.endswith("yaml"):
+            raise bad_request(f"error decoding YAML: it cannot be parsed {where}") from None
+        message = f"the object provided is unrecognized (must be of type {kind}): it cannot be parsed {where}"
         raise bad_request(message) from None
 
 

@@ -102,9 +102,7 @@ def _kept(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def go_facts(roots: list[Path]) -> Iterator[tuple[str, str, str, str]]:
-    """(package path, struct, JSON field, fact): ``omitZero`` for plain scalars that are dropped when they are zero,
-    ``showNull`` for pointers, lists and maps that are written as null when they are missing.
-    """
+    """(package path, struct, JSON field, fact), the fact being ``omitZero`` or ``showNull``."""
     for root in roots:
         for source in sorted(root.rglob("types*.go")):
             package = ".".join(source.parent.parts[-2:])

@@ -87,13 +87,7 @@ class FieldConflict:
     """One field that an apply without force would have taken from somebody."""
 
     writer: Writer
-    time: str
     path: Path
-
-    @property
-    def owner(self) -> str:
-        """The owner as messages name it."""
-        return f"{self.writer} at {self.time}" if self.writer.operation == UPDATE and self.time else str(self.writer)
 
 
 class ConflictError(Exception):
@@ -192,7 +186,7 @@ def apply(
     diff = compare(live, merged, schema)
     changed, removed = context.owned(diff.added | diff.modified), context.owned(diff.removed)
     conflicts = tuple(
-        FieldConflict(writer=entry.writer, time=entry.time, path=path)
+        FieldConflict(writer=entry.writer, path=path)
         for other, entry in sorted(after.items(), key=lambda pair: _order(pair[0]))
         if other != key
         for path in ordered(entry.paths & changed)
@@ -204,8 +198,8 @@ def apply(
         paths = entry.paths if other == key else entry.paths - changed - removed
         if paths:
             out[other] = replace(entry, paths=paths)
-    if key in out and not (changed or removed) and key in entries:
-        out[key] = replace(out[key], time=entries[key].time)
+    if key in out and not (changed or removed):
+        out[key] = replace(out[key], time=entries[key].time if key in entries else "")
     return merged, out
 
 
@@ -229,9 +223,9 @@ def conflict_message(conflicts: tuple[FieldConflict, ...]) -> str:
     """The API server's sentence about conflicts."""
     if len(conflicts) == 1:
         only = conflicts[0]
-        return f"Apply failed with 1 conflict: conflict with {only.owner}: {readable(only.path)}"
+        return f"Apply failed with 1 conflict: conflict with {only.writer}: {readable(only.path)}"
     lines: list[str] = []
-    for owner in sorted({conflict.owner for conflict in conflicts}):
+    for owner in sorted({str(conflict.writer) for conflict in conflicts}):
         lines.append(f"conflicts with {owner}:")
-        lines += [f"- {readable(conflict.path)}" for conflict in conflicts if conflict.owner == owner]
+        lines += [f"- {readable(conflict.path)}" for conflict in conflicts if str(conflict.writer) == owner]
     return f"Apply failed with {len(conflicts)} conflicts: " + "\n".join(lines)

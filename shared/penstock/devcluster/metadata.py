@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from penstock.devcluster.registry import Resource
-from penstock.devcluster.statuses import Cause, invalid, modified
+from penstock.devcluster.statuses import ApiError, Cause, invalid, modified
 from penstock.devcluster.typed import same
 
 Object = dict[str, Any]
@@ -41,16 +41,14 @@ GENERATIONS = frozenset(
 COMPARE_AND_SWAP_ONLY = frozenset(
     {
         *(
-            (
-                ("admissionregistration.k8s.io", plural)
-                for plural in (
-                    "mutatingadmissionpolicies",
-                    "mutatingadmissionpolicybindings",
-                    "mutatingwebhookconfigurations",
-                    "validatingadmissionpolicies",
-                    "validatingadmissionpolicybindings",
-                    "validatingwebhookconfigurations",
-                )
+            ("admissionregistration.k8s.io", plural)
+            for plural in (
+                "mutatingadmissionpolicies",
+                "mutatingadmissionpolicybindings",
+                "mutatingwebhookconfigurations",
+                "validatingadmissionpolicies",
+                "validatingadmissionpolicybindings",
+                "validatingwebhookconfigurations",
             )
         ),
         ("apiextensions.k8s.io", "customresourcedefinitions"),
@@ -109,6 +107,22 @@ def check_replaced(resource: Resource, given: Object, live: Object) -> None:
         message = "Invalid value: 0: must be specified for an update"
         cause = Cause(reason="FieldValueInvalid", message=message, field="metadata.resourceVersion")
         raise invalid(replace(resource.subject(live["name"]), kind=resource.plural), [cause])
+
+
+def check_uid(resource: Resource, given: Object, live: Object) -> None:
+    """Raise ApiError (409) where a PUT names another object's uid."""
+    if not given.get("uid") or given["uid"] == live["uid"]:
+        return
+    place = "/".join(
+        part for part in ("", "registry", resource.plural, live.get("namespace", ""), live["name"]) if part
+    )
+    problem = (
+        f"StorageError: invalid object, Code: 4, Key: /{place}, ResourceVersion: 0, AdditionalErrorMsg: "
+        f"Precondition failed: UID in precondition: {given['uid']}, UID in object meta: {live['uid']}"
+    )
+    subject = resource.subject(live["name"])
+    message = f'Operation cannot be fulfilled on {subject.qualified_resource} "{subject.name}": {problem}'
+    raise ApiError(409, "Conflict", message, subject.details(subject.resource))
 
 
 def check_preconditions(resource: Resource, given: Object, live: Object) -> None:

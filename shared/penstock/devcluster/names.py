@@ -4,7 +4,6 @@ import re
 
 SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-SERVICE = r"[a-z]([-a-z0-9]*[a-z0-9])?"
 LABEL_VALUE = r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
 QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 SUBDOMAIN_TEXT = (
@@ -15,12 +14,7 @@ LABEL_TEXT = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
     f"an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{LABEL}')"
 )
-SERVICE_TEXT = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
-    f"and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '{SERVICE}')"
-)
-LABELS = frozenset({("", "namespaces")})
-SERVICES = frozenset({("", "services")})
+LABELS = frozenset({("", "namespaces"), ("", "services")})
 FREE_GROUPS = frozenset({"rbac.authorization.k8s.io"})
 
 
@@ -30,8 +24,6 @@ def name_problems(resource: tuple[str, str], name: str) -> list[str]:
         return _path_problems(name)
     if resource in LABELS:
         form, text, limit = LABEL, LABEL_TEXT, 63
-    elif resource in SERVICES:
-        form, text, limit = SERVICE, SERVICE_TEXT, 63
     else:
         form, text, limit = SUBDOMAIN, SUBDOMAIN_TEXT, 253
     problems = [] if re.fullmatch(form, name) else [text]

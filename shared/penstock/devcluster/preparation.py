@@ -11,6 +11,7 @@ from penstock.devcluster.registry import Resource
 
 Object = dict[str, Any]
 EXPOSED = frozenset({"NodePort", "LoadBalancer"})
+TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 PROTECTED = {
     ("", "persistentvolumeclaims"): "kubernetes.io/pvc-protection",
     ("", "persistentvolumes"): "kubernetes.io/pv-protection",
@@ -37,7 +38,14 @@ def prepare_changed(resource: Resource, new: Object, live: Object) -> None:
 
 def _pod(new: Object) -> None:
     fill(new["spec"], {"preemptionPolicy": "PreemptLowerPriority", "priority": 0})
+    tolerated = {item.get("key") for item in new["spec"].get("tolerations") or ()}
+    missing = [_tolerate(key) for key in TOLERATED if key not in tolerated]
+    new["spec"]["tolerations"] = [*(new["spec"].get("tolerations") or ()), *missing]
     new["status"] = {"phase": "Pending", "qosClass": _quality(new["spec"])}
+
+
+def _tolerate(key: str) -> Object:
+    return {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
 
 
 def _quality(spec: Object) -> str:

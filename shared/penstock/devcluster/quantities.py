@@ -14,7 +14,7 @@ def canonical(value: str | float) -> str:
     text = str(value).strip()
     match = FORM.fullmatch(text)
     if match is None:
-        raise ValueError(PATTERN)
+        raise ValueError(f"quantities must match the regular expression '{PATTERN}'")
     sign, number, binary, decimal, exponent = match.groups()
     amount = Decimal(number) * (-1 if sign == "-" else 1)
     if binary:

@@ -140,23 +140,17 @@ class _Watch:
     bookmarks: bool
 
     def run(self, revision: int, *, from_start: bool, mark: bool) -> Iterator[bytes]:
-        store = self.reads.store
+        """Lines until the time is up; ``from_start``: what exists comes first, ``mark``: then a bookmark."""
         if from_start:
-            with store.lock:
-                revision, present = store.revision, store.scan(self.resource.key)
-            for stored in present:
-                if self.chosen(stored):
-                    yield self._event("ADDED", stored)
+            with self.reads.store.lock:
+                revision, present = self.reads.store.revision, self.reads.store.scan(self.resource.key)
+            yield from (self._event("ADDED", stored) for stored in present if self.chosen(stored))
             if mark and self.bookmarks:
                 yield self._bookmark(revision, {"k8s.io/initial-events-end": "true"})
         next_mark = time.monotonic() + BOOKMARK_SECONDS
         while not self.reads.stopping() and (left := self.ends - time.monotonic()) > 0:
             try:
-                with store.changed:
-                    changes = store.since(revision)
-                    if not changes:
-                        store.changed.wait(min(left, POLL_SECONDS))
-                        changes = store.since(revision)
+                changes = self._changes(revision, min(left, POLL_SECONDS))
             except TooOldError as problem:
                 status = expired(f"too old resource version: {revision} ({problem.oldest})").to_json()
                 yield dump({"type": "ERROR", "object": status}) + b"\n"
@@ -168,6 +162,15 @@ class _Watch:
             if self.bookmarks and time.monotonic() >= next_mark:
                 next_mark = time.monotonic() + BOOKMARK_SECONDS
                 yield self._bookmark(revision, {})
+
+    def _changes(self, revision: int, seconds: float) -> list[Change]:
+        store = self.reads.store
+        with store.changed:
+            changes = store.since(revision)
+            if not changes:
+                store.changed.wait(seconds)
+                changes = store.since(revision)
+            return changes
 
     def _line(self, change: Change) -> bytes:
         before = change.before is not None and self.chosen(change.before)

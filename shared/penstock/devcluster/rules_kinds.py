@@ -50,10 +50,11 @@ def _workload(new: Object) -> Iterator[Cause]:
         yield _invalid("spec.selector", selector, "empty selector is invalid for deployment")
     if not selector_test(selector)(labels or {}):
         yield _invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
-    yield from _pod_spec(template.get("spec") or {}, "spec.template.spec")
+    claims = {(claim.get("metadata") or {}).get("name") for claim in spec.get("volumeClaimTemplates") or ()}
+    yield from _pod_spec(template.get("spec") or {}, "spec.template.spec", claims)
 
 
-def _pod_spec(spec: Object, path: str) -> Iterator[Cause]:
+def _pod_spec(spec: Object, path: str, claims: set[Any] | None = None) -> Iterator[Cause]:
     if not spec.get("containers"):
         yield _required(f"{path}.containers")
     for index, container in enumerate(spec.get("containers") or ()):
@@ -62,12 +63,12 @@ def _pod_spec(spec: Object, path: str) -> Iterator[Cause]:
             yield _required(f"{here}.name")
         if not container.get("image"):
             yield _required(f"{here}.image")
-        yield from _mounts(container, spec, here)
+        yield from _mounts(container, spec, here, claims or set())
         yield from _resources(container.get("resources") or {}, f"{here}.resources")
 
 
-def _mounts(container: Object, spec: Object, path: str) -> Iterator[Cause]:
-    volumes = {volume.get("name") for volume in spec.get("volumes") or ()}
+def _mounts(container: Object, spec: Object, path: str, claims: set[Any]) -> Iterator[Cause]:
+    volumes = {volume.get("name") for volume in spec.get("volumes") or ()} | claims
     for index, mount in enumerate(container.get("volumeMounts") or ()):
         if mount.get("name") not in volumes:
             field = f"{path}.volumeMounts[{index}].name"

@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
+GO_SCALARS = {
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": "quantity",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": "microtime",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Time": "time",
+}
 OPAQUE_DEFINITIONS = (
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON",
     "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1",
@@ -34,12 +38,13 @@ RULE_KEYS = (
 class Schema:
     """One node. Filled once while compiling (definitions may be recursive) and never changed afterwards.
 
-    ``name``: the definition's short name (``DeploymentSpec``), "" for nodes without one.
-    ``kind``: struct (declared ``fields``), map (any key, ``element``), list (``element``), scalar (``type``: string,
-    integer, number, boolean, intOrString, quantity) or any (no declared form). ``atomic``: one owner for the whole
-    value. ``keys``: the merge keys of a list of maps; ``unique``: a list that is a set. ``defaults``, ``omit_zero``
-    and ``show_null`` speak of the fields of a struct. ``preserve``: undeclared fields are kept. ``rules``: further constraints, by their
-    JSON schema names. ``merge_key``/``merge_strategy``: what a strategic merge patch does with a list.
+    ``name``: the definition's short name (``DeploymentSpec``), "" for nodes without one. ``kind``: struct (declared
+    ``fields``), map (any key, ``element``), list (``element``), scalar (``type``: string, integer, number, boolean,
+    intOrString, quantity, time, microtime) or any (no declared form). ``atomic``: one owner for the whole value.
+    ``keys``: the merge keys of a list of maps; ``unique``: a list that is a set. ``defaults``, ``omit_zero`` and
+    ``show_null`` speak of the fields of a struct. ``preserve``: undeclared fields are kept. ``rules``: further
+    constraints, by their JSON schema names. ``merge_key``/``merge_strategy``: what a strategic merge patch does with
+    a list.
     """
 
     name: str = ""
@@ -77,8 +82,8 @@ def compile_definitions(definitions: Mapping[str, Any]) -> dict[str, Schema]:
     compiled = {name: Schema() for name in definitions}
     compiled.update(dict.fromkeys(OPAQUE_DEFINITIONS, OPAQUE))
     for name, node in definitions.items():
-        if name == QUANTITY:
-            compiled[name].kind, compiled[name].type = "scalar", "quantity"
+        if name in GO_SCALARS:
+            compiled[name].kind, compiled[name].type = "scalar", GO_SCALARS[name]
         elif name not in OPAQUE_DEFINITIONS:
             _fill(compiled[name], node, compiled)
             compiled[name].name = name.rpartition(".")[2]

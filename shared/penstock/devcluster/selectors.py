@@ -33,25 +33,20 @@ def label_test(selector: str) -> LabelTest:
 
 
 def _test(part: Mapping[str, str | None]) -> LabelTest:
-    if part["absent_key"]:
-        absent = part["absent_key"]
-        return lambda labels: absent not in labels
-    key = part["key"] or ""
-    if part["set"]:
-        values = {value.strip() for value in (part["values"] or "").split(",")}
-        if part["set"] == "in":
-            return lambda labels: labels.get(key) in values
-        return lambda labels: labels.get(key) not in values
-    value = part["value"] or ""
-    match part["op"]:
-        case "=" | "==":
-            return lambda labels: labels.get(key) == value
-        case "!=":
-            return lambda labels: labels.get(key) != value
-        case ">" | "<" as op:
-            return lambda labels: _ordered(labels.get(key), value, op)
-        case _:
-            return lambda labels: key in labels
+    key, value = part["key"] or part["absent_key"] or "", part["value"] or ""
+    values = {text.strip() for text in (part["values"] or "").split(",")}
+    tests: dict[str, LabelTest] = {
+        "!": lambda labels: key not in labels,
+        "": lambda labels: key in labels,
+        "=": lambda labels: labels.get(key) == value,
+        "==": lambda labels: labels.get(key) == value,
+        "!=": lambda labels: labels.get(key) != value,
+        "in": lambda labels: labels.get(key) in values,
+        "notin": lambda labels: labels.get(key) not in values,
+        ">": lambda labels: _ordered(labels.get(key), value, ">"),
+        "<": lambda labels: _ordered(labels.get(key), value, "<"),
+    }
+    return tests[part["absent"] or part["set"] or part["op"] or ""]
 
 
 def _ordered(left: str | None, right: str, op: str) -> bool:

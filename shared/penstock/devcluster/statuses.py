@@ -134,6 +134,12 @@ def forbidden(subject: Subject, problem: str, causes: Sequence[Cause] = ()) -> A
     return ApiError(403, "Forbidden", message, details)
 
 
+def bad_options(kind: str, field: str, reason: str, problem: str) -> ApiError:
+    """422 of query parameters; ``kind``: CreateOptions, UpdateOptions, PatchOptions or DeleteOptions."""
+    cause = Cause(reason=reason, message=problem, field=field)
+    return invalid(Subject(group="meta.k8s.io", resource="", kind=kind), [cause])
+
+
 def expired(message: str) -> ApiError:
     """410: the resourceVersion or continue token is too old."""
     return ApiError(410, "Expired", message)
@@ -142,7 +148,7 @@ def expired(message: str) -> ApiError:
 def apply_conflict(conflicts: tuple[FieldConflict, ...]) -> ApiError:
     """409 of a server-side apply that would take fields of others."""
     causes = [
-        Cause(reason="FieldManagerConflict", message=f"conflict with {c.owner}", field=readable(c.path)).to_json()
+        Cause(reason="FieldManagerConflict", message=f"conflict with {c.writer}", field=readable(c.path)).to_json()
         for c in conflicts
     ]
     return ApiError(409, "Conflict", conflict_message(conflicts), {"causes": causes})

@@ -11,7 +11,15 @@ from typing import Any
 
 from penstock.devcluster import managed
 from penstock.devcluster.addresses import allocate
-from penstock.devcluster.checks import check_config, check_names, check_type, decoded_body, decoded_config
+from penstock.devcluster.checks import (
+    BodyError,
+    bad_patch,
+    check_config,
+    check_names,
+    check_type,
+    decoded_body,
+    decoded_config,
+)
 from penstock.devcluster.decoding import decode
 from penstock.devcluster.defaults import set_defaults
 from penstock.devcluster.managed import APPLY, UPDATE, ConflictError, Context, Entries, Writer
@@ -19,6 +27,7 @@ from penstock.devcluster.metadata import (
     changed_metadata,
     check_preconditions,
     check_replaced,
+    check_uid,
     counted,
     generated_name,
     held,
@@ -29,7 +38,7 @@ from penstock.devcluster.metadata import (
 from penstock.devcluster.preparation import prepare_changed, prepare_new
 from penstock.devcluster.registry import Resource
 from penstock.devcluster.rules import admit, check_create, check_update
-from penstock.devcluster.statuses import already_exists, apply_conflict, bad_request, not_found
+from penstock.devcluster.statuses import ApiError, already_exists, apply_conflict, bad_request, not_found
 from penstock.devcluster.store import ObjectKey, Store, Stored
 from penstock.devcluster.typed import same
 
@@ -77,6 +86,8 @@ class Writes:
         check_names(obj, namespace, "")
         decoded = decoded_body(resource, obj, options.validation)
         given = decoded.value["metadata"]
+        if given.get("resourceVersion"):
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         if name := generated_name(given):
             given["name"] = name
         with self.store.lock:
@@ -92,7 +103,9 @@ class Writes:
         check_type(resource, obj)
         check_names(obj, *key)
         with self.store.lock:
-            return self._update(resource, self._live(resource, key), obj, options)
+            stored = self._live(resource, key)
+            check_uid(resource, obj.get("metadata") or {}, stored.object["metadata"])
+            return self._update(resource, stored, obj, options)
 
     def patch(self, resource: Resource, key: ObjectKey, change: Callable[[Object], Any], options: Options) -> Written:
         """PATCH by a function from the live object to the wanted one."""
@@ -102,7 +115,10 @@ class Writes:
             if not isinstance(wanted, dict) or not isinstance(wanted.get("metadata"), dict):
                 raise bad_request("the patched document is not an object")
             check_names(wanted, *key)
-            return self._update(resource, stored, wanted, options)
+            try:
+                return self._update(resource, stored, wanted, options)
+            except BodyError as problem:
+                raise bad_patch(problem) from None
 
     def apply(self, resource: Resource, key: ObjectKey, config: Any, options: Options) -> Written:
         """Server-side apply."""
@@ -256,7 +272,7 @@ def _entries_for_apply(resource: Resource, live: Object) -> Entries:
     if entries:
         return entries
     writer = Writer(manager=managed.BEFORE_FIRST_APPLY, operation=UPDATE, api_version=resource.api_version)
-    context = Context(schema=resource.schema, writer=writer, now="")
+    context = Context(schema=resource.schema, writer=writer, now=now())
     return managed.update({}, _without_managed(live), {}, context)
 
 
