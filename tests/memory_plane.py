@@ -27,6 +27,7 @@ from penstock.core.tree import blob
 from penstock.ports.bus import Dispatch
 from penstock.ports.cluster import Cluster
 from penstock.ports.deps import Deps
+from penstock.ports.git import GitRef, Remote
 from penstock.wiring.run import run_message, run_tick
 from penstock.wiring.topology import load_pipeline
 
@@ -112,6 +113,9 @@ class MemoryPlane:
 
         self.publish(SourceChanged(cluster=PLANE, namespace="flux-system", name="flux-system"))
         return f"main@sha1:{commit}"
+
+    def head(self) -> tuple[Remote, GitRef]:
+        return Remote(url=URL), GitRef(branch="main")
 
     def step(self) -> bool:
         """Run one message of any stage that is due; whether there was one."""

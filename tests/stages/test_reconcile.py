@@ -2,9 +2,10 @@
 
 import pytest
 import yaml
-
-from penstock.core.messages import ReconcileDue
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization, namespace
+
+from penstock.core.errors import Transient
+from penstock.core.messages import ReconcileDue
 
 APPS = {
     "clusters/prod/apps.yaml": kustomization("apps", "apps"),
@@ -306,4 +307,26 @@ def test_two_kustomizations_with_one_object_do_not_fight(plane):
     plane.settle(seconds=30)
     assert plane.config_map("a") == {"key": "1"}
     assert "ConfigMap/apps/a belongs to Kustomization flux-system/apps" in plane.ready("twin")
+    assert plane.ready("apps").startswith("True")
+
+
+def test_a_refused_apply_is_said_once_and_tried_again(plane):
+    plane.push({"apps/bad.yaml": "apiVersion: example.com/v1\nkind: Missing\nmetadata: {name: x, namespace: apps}\n"})
+    plane.settle(seconds=30)
+    assert plane.ready("apps").startswith("False ReconciliationFailed: Missing/apps/x dry-run failed")
+    assert plane.status("apps").last_attempted_revision.endswith(plane.git.resolve(*plane.head()).commit)
+    plane.reconcile("apps", why="interval")
+    errors = [event for event in plane.events if event.severity == "error" and event.name == "apps"]
+    assert len(errors) == 1
+    assert len(plane.status("apps").history) >= 2
+    plane.push({"apps/bad.yaml": None})
+    plane.settle(seconds=30)
+    assert plane.ready("apps").startswith("True")
+
+
+def test_an_api_server_that_is_down_is_tried_again_soon(plane):
+    plane.cluster.fail(lambda: Transient("503"), verb="list", times=3)
+    plane.push({"apps/a.yaml": config_map("a", key="2")})
+    plane.settle(seconds=60)
+    assert plane.config_map("a") == {"key": "2"}
     assert plane.ready("apps").startswith("True")

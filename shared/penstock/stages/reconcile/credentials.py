@@ -89,7 +89,9 @@ def _index_receivers(attempt: Attempt, receivers: Mapping[str, ObjectRecord]) ->
                 "receiver without token", cluster=attempt.cluster, namespace=ref.namespace, name=name
             )
             continue
-        entry = index_entry(receiver, attempt.cluster, token)
+        entry = index_entry(
+            receiver, attempt.cluster, token, cross_namespace=not attempt.policy.no_cross_namespace_refs
+        )
         wanted[receiver_key(entry.digest, attempt.cluster, entry.namespace, entry.name)] = entry.to_value()
     state = attempt.deps.state
     for entry_record in state.list("receiver/"):

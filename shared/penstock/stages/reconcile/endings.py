@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from penstock.core.errors import Conflict, PenstockError, Transient
+from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
 from penstock.core.health.gate import success_message
 from penstock.core.messages import Outgoing, ReconcileDue
 from penstock.core.reconcile.plan import Action, Change
@@ -17,7 +17,7 @@ from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, save_s
 from penstock.stages.reconcile.execute import ApplyFailed, Done
 from penstock.stages.reconcile.ledger import digest_of, store_ledger
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions, with_history
-from penstock.stages.reconcile.source import Source
+from penstock.stages.reconcile.source import Source, source_status
 from penstock.stages.reconcile.target import Target
 from penstock.stages.reconcile.waits import unready_dependencies, waiting_for
 
@@ -47,11 +47,11 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     elif not verdict.passed:
         said = Said(ready="False", reason="HealthCheckFailed", message=health.failure(checked), healthy="False")
         status, outcome = with_conditions(status, said, now), said.reason
-        messages += _failure_event(attempt, said, source.revision)
+        messages += _failure_event(attempt, said)
     elif planned.stop is not None:
         said = Said(ready="False", reason="PruneStopped", message=planned.why_held)
         status, outcome = with_conditions(status, said, now), said.reason
-        messages += _failure_event(attempt, said, source.revision)
+        messages += _failure_event(attempt, said)
     else:
         message = f"Applied revision: {source.revision}" + (f"; {planned.why_held}" if planned.why_held else "")
         said = Said(ready="True", reason=outcome, message=message, healthy="True" if checked.checked else "")
@@ -93,21 +93,27 @@ def failed(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
     done: Sequence[Change] = error.done if isinstance(error, ApplyFailed) else ()
     cause = error.cause if isinstance(error, ApplyFailed) else error
     said = Said(ready="False", reason=_reason(cause), message=str(error))
-    status = with_conditions(replace(attempt.status, pending={}), said, attempt.now())
-    revision = status.last_attempted_revision
+    attempt, status = _as_it_stands(attempt)
+    status = with_conditions(status, said, attempt.now())
     took = attempt.now() - attempt.started
     status = with_history(status, digest="", outcome=said.reason, moment=attempt.now(), took=took)
     retry = attempt.kustomization.effective_retry_interval.total_seconds()
-    messages = _change_events(attempt, done) + _failure_event(attempt, said, revision)
+    messages = _change_events(attempt, done)
+    if not _only_waits_for_artifact(cause):
+        messages += _failure_event(attempt, said)
     try:
-        current = _with_newest_inventory(attempt, status)
-        save_status(attempt, current, due=attempt.now().timestamp() + retry)
+        save_status(attempt, status, due=attempt.now().timestamp() + retry)
     except Conflict:
         return superseded(attempt)
     if isinstance(cause, Transient):
         messages.append(_self(attempt, "retry", delay=_backoff(attempt, cause, status)))
     _answer(attempt, status)
     return messages + wake(attempt)
+
+
+def held(attempt: Attempt) -> list[Outgoing]:
+    """Another run is at it. It sees the mark and publishes when it ends; a look later on, should it never end."""
+    return [_self(attempt, "held", delay=BACKSTOP)]
 
 
 def superseded(attempt: Attempt) -> list[Outgoing]:
@@ -125,11 +131,14 @@ def _store(attempt: Attempt, target: Target, done: Done, status: KustomizationSt
         attempt.deps.telemetry.record("overtaken", stage="reconcile", cluster=attempt.cluster, name=attempt.ref)
 
 
-def _with_newest_inventory(attempt: Attempt, status: KustomizationStatus) -> KustomizationStatus:
-    """The inventory's copy as the run last wrote it: a failure must not forget the union."""
+def _as_it_stands(attempt: Attempt) -> tuple[Attempt, KustomizationStatus]:
+    """The status as this run itself has written it so far, at the revision that was attempted."""
     message = attempt.message
     known = load_status(attempt.deps, message.cluster, message.namespace, message.name)
-    return replace(status, inventory=known.inventory, inventory_digest=known.inventory_digest)
+    source = source_status(attempt.deps, attempt.cluster, attempt.kustomization.source)
+    revision = source.revision if source else known.last_attempted_revision
+    before = replace(attempt.status, last_attempted_revision=revision)
+    return replace(attempt, status=before), replace(known, pending={}, last_attempted_revision=revision)
 
 
 def _still_waiting(
@@ -189,18 +198,20 @@ def _change_events(attempt: Attempt, changes: Sequence[Change]) -> list[Outgoing
     return [event(attempt, "info", "Progressing", lines, once=once)]
 
 
-def _failure_event(attempt: Attempt, said: Said, revision: str) -> list[Outgoing]:
+def _failure_event(attempt: Attempt, said: Said) -> list[Outgoing]:
     """One event a failure: again only when its words or the revision change."""
     before = attempt.status.condition("Ready")
-    known = before is not None and (before.status, before.reason, before.message) == (
-        "False",
-        said.reason,
-        said.message,
-    )
-    if known and _last_failed_revision(attempt) == revision:
+    words = ("False", said.reason, said.message)
+    known = before is not None and (before.status, before.reason, before.message) == words
+    if known and _last_failed_revision(attempt) == attempt.status.last_attempted_revision:
         return []
     since = before.since if before else ""
     return [event(attempt, "error", said.reason, said.message, once=since)]
+
+
+def _only_waits_for_artifact(error: PenstockError) -> bool:
+    """A source that has no artifact yet is no news (flux-core §2.2): its own stage says what is wrong with it."""
+    return isinstance(error, NotFound) and error.reason == "ArtifactFailed"
 
 
 def _last_failed_revision(attempt: Attempt) -> str:

@@ -16,7 +16,7 @@ from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.home import create_at_home
 
 GVK = Gvk(group="coordination.k8s.io", version="v1", kind="Lease")
-SECONDS = 600
+SECONDS = 150
 MARGIN = 30.0
 AGAIN = "penstock.dev/again"
 OWNER = "penstock.dev/owner"

@@ -40,7 +40,7 @@ def run(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
     try:
         return remove(attempt) if attempt.record.tombstone else _reconcile(attempt)
     except lease.Held:
-        return []  # the holder sees the mark and publishes
+        return endings.held(attempt)
     except PenstockError as error:
         return endings.failed(attempt, error)
 
