@@ -165,6 +165,23 @@ def test_what_cannot_be_placed(subject: Subject, verb: str, change: dict, error:
         write({**subject.config_map(), **change})
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/status", "a%2fb"])
+def test_names_that_would_address_something_else_are_refused(subject: Subject, name: str) -> None:
+    """A DELETE without a name would be one of all objects of the kind."""
+    subject.cluster.create(subject.config_map())
+    manifest = subject.config_map(name=name)
+    for act in (
+        subject.cluster.delete,
+        subject.cluster.replace,
+        subject.apply,
+        lambda m: subject.cluster.get(CONFIG_MAP, subject.namespace, m["metadata"]["name"]),
+        lambda m: subject.cluster.delete(subject.config_map(namespace=m["metadata"]["name"])),
+    ):
+        with pytest.raises(ApiRefused, match=r"metadata\.name"):
+            act(manifest)
+    assert subject.live() is not None
+
+
 @pytest.mark.parametrize(
     ("selector", "expected"),
     [

@@ -8,6 +8,7 @@
     transport.py    requests over them: retries, deadlines, counting, streams
     discovery.py    which kinds are served
     answers.py      the API server's refusals -> the port's errors (the only place)
+    names.py        what may stand in an API path
     kube.py         the port's methods as requests
 
 urllib3 and the kubernetes package are imported where a connection is made, not before.

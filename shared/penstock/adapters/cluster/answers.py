@@ -12,6 +12,9 @@ from typing import Any
 from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Transient
 from penstock.ports.cluster import ApiRefused
 
+RETRY_LIMIT = 3600.0
+"""Seconds: the longest Retry-After that is believed."""
+
 MESSAGE_LIMIT = 2000
 """Characters of the server's message that are kept."""
 
@@ -66,7 +69,7 @@ class Answer:
     def retry_after(self) -> float | None:
         """Seconds, from the Retry-After header (Kubernetes sends seconds, never a date)."""
         try:
-            return max(0.0, float(self.headers["retry-after"]))
+            return min(RETRY_LIMIT, max(0.0, float(self.headers["retry-after"])))
         except (KeyError, ValueError):
             return None
 

@@ -12,10 +12,11 @@ from urllib.parse import quote
 
 from penstock.adapters.cluster.answers import Answer, Call, Expired, error_of
 from penstock.adapters.cluster.discovery import Discovery
+from penstock.adapters.cluster.names import path_segment
 from penstock.adapters.cluster.transport import Request, Transport
 from penstock.core.errors import Conflict, NotFound, Transient
 from penstock.core.resources import Gvk, Manifest, gvk_of
-from penstock.ports.cluster import FIELD_MANAGER, ApiRefused, ApplyOptions, Page, ResourceType, WatchEvent
+from penstock.ports.cluster import FIELD_MANAGER, ApplyOptions, Page, ResourceType, WatchEvent
 
 PAGE = 500
 """Objects of one LIST request."""
@@ -55,13 +56,15 @@ class KubeCluster:
         if served is None:
             return None
         call = self._call("get", gvk, namespace, name)
-        answer = self._transport.send(Request(method="GET", path=_path(served, namespace, name)), call)
+        path = _path(served, self._namespace(served, namespace, call), path_segment(name, "metadata.name", call))
+        answer = self._transport.send(Request(method="GET", path=path), call)
         return None if answer.status == 404 else answer.json(call)
 
     def list(self, gvk: Gvk, *, namespace: str = "", label_selector: str = "") -> Page:
         """See Cluster. Items of built-in kinds come without apiVersion and kind: they are put back."""
         served = self._must_serve(gvk, "list")
         call = self._call("list", gvk, namespace)
+        namespace = self._namespace(served, namespace, call) if namespace else ""
         try:
             return self._pages(served, call, namespace, label_selector, limit=PAGE)
         except Expired:  # the first page's version was compacted away while pages were read: now in one piece
@@ -125,6 +128,7 @@ class KubeCluster:
         """See Cluster."""
         served = self._must_serve(gvk, "watch")
         call = self._call("watch", gvk, namespace)
+        inside = self._namespace(served, namespace, call) if namespace else ""
         query = _selected(
             label_selector,
             watch="true",
@@ -132,7 +136,7 @@ class KubeCluster:
             allowWatchBookmarks="true",
             timeoutSeconds=str(max(1, math.ceil(timeout))),
         )
-        request = Request(method="GET", path=_path(served, namespace), query=query)
+        request = Request(method="GET", path=_path(served, inside), query=query)
         end = time.monotonic() + timeout
         try:
             with self._transport.stream(request, call, timeout=timeout) as lines:
@@ -196,12 +200,11 @@ class KubeCluster:
             identity=self.identity,
             guarded=guarded,
         )
-        return call, _path(served, self._namespace(served, namespace, call), name)
+        inside = self._namespace(served, namespace, call)
+        return call, _path(served, inside, path_segment(name, "metadata.name", call))
 
     def _namespace(self, served: ResourceType, namespace: str, call: Call) -> str:
-        if served.namespaced and not namespace:
-            raise ApiRefused(f"{call}: metadata.namespace is missing, and {served.gvk.kind} has one", code=400)
-        return namespace
+        return path_segment(namespace, "metadata.namespace", call) if served.namespaced else ""
 
     def _written(self, request: Request, call: Call) -> Manifest:
         """The stored object; Conflicts that no precondition of ours caused are tried again."""

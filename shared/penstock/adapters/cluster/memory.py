@@ -4,13 +4,14 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penstock.adapters.cluster import selectors
 from penstock.adapters.cluster.memory_api import Change, MemoryApi
+from penstock.adapters.cluster.names import path_segment
 from penstock.core.errors import NotFound, PenstockError, Refused
 from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of
-from penstock.ports.cluster import FIELD_MANAGER, ApiRefused, ApplyOptions, Page, ResourceType, WatchEvent
+from penstock.ports.cluster import FIELD_MANAGER, ApplyOptions, Page, ResourceType, WatchEvent
 
 ADMIN = "admin"
 PAGE = 500
@@ -100,14 +101,14 @@ class MemoryCluster:
         served = self.api.find_type(gvk.group, gvk.kind, gvk.version)
         if served is None:
             return None
-        ref = _ref(served, namespace, name)
+        ref = _ref(served, namespace, name, "get")
         self._begin("get", ref)
         return self.api.read(ref)
 
     def list(self, gvk: Gvk, *, namespace: str = "", label_selector: str = "") -> Page:
         """See Cluster."""
         served = self._must_serve(gvk, "list")
-        self._begin("list", _ref(served, namespace, ""))
+        self._begin("list", _all(served, namespace))
         matches = selectors.parse(label_selector)
         with self.api.changed:
             found = self.api.select(gvk, namespace if served.namespaced else "")
@@ -144,7 +145,7 @@ class MemoryCluster:
     ) -> Iterator[WatchEvent]:
         """See Cluster."""
         served = self._must_serve(gvk, "watch")
-        self._begin("watch", _ref(served, namespace, ""))
+        self._begin("watch", _all(served, namespace))
         matches = selectors.parse(label_selector)
         seen, end = int(resource_version or 0), time.monotonic() + timeout
         while True:
@@ -191,9 +192,7 @@ class MemoryCluster:
         served = self._must_serve(gvk_of(manifest), verb)
         metadata = manifest["metadata"]
         namespace, name = str(metadata.get("namespace") or ""), str(metadata["name"])
-        if served.namespaced and not namespace:
-            raise ApiRefused(f"{verb} {served.gvk.kind}/{name}: metadata.namespace is missing", code=400)
-        return _ref(served, namespace, name)
+        return _ref(served, namespace, name, verb)
 
 
 class MemoryClusters:
@@ -216,9 +215,20 @@ class MemoryClusters:
         return self.connect(kubeconfig.decode(), impersonate=impersonate)
 
 
-def _ref(served: ResourceType, namespace: str, name: str) -> ObjectRef:
+def _ref(served: ResourceType, namespace: str, name: str, verb: str) -> ObjectRef:
+    """The object asked for. Raises ApiRefused where its name or namespace can be no part of a path."""
+    found = ObjectRef(group=served.gvk.group, kind=served.gvk.kind, namespace=namespace, name=name)
+    path_segment(name, "metadata.name", f"{verb} {found}")
+    if not served.namespaced:
+        return replace(found, namespace="")
+    path_segment(namespace, "metadata.namespace", f"{verb} {found}")
+    return found
+
+
+def _all(served: ResourceType, namespace: str) -> ObjectRef:
+    """All objects of a kind in a namespace ("" is everywhere), as a reference without a name."""
     inside = namespace if served.namespaced else ""
-    return ObjectRef(group=served.gvk.group, kind=served.gvk.kind, namespace=inside, name=name)
+    return ObjectRef(group=served.gvk.group, kind=served.gvk.kind, namespace=inside, name="")
 
 
 def _event(change: Change, gvk: Gvk, namespace: str, matches: selectors.Matches) -> WatchEvent | None:
