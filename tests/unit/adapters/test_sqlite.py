@@ -115,3 +115,16 @@ def test_a_closed_file_is_an_error_of_ours(tmp_path):
     state.close()
     with pytest.raises(Terminal, match="cannot be used"):
         state.get("k")
+
+
+def test_a_row_that_cannot_be_read_becomes_a_dead_letter_and_the_next_is_served(tmp_path):
+    bus = SqliteBus(tmp_path / "bus.db", load_pipeline(), SystemClock())
+    bus.publish([dispatch("a"), dispatch("b")])
+    connection = sqlite3.connect(tmp_path / "bus.db")
+    connection.execute("UPDATE message SET body = 'of another release' WHERE id = 1")
+    connection.commit()
+    connection.close()
+    assert bus.receive("fetch", wait=0).envelope.message.name == "b"
+    (letter,) = bus.dead_letters()
+    assert letter.error == "ReconciliationFailed: not a message of this plane: JSONDecodeError"
+    bus.close()
