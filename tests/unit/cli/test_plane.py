@@ -54,7 +54,7 @@ def test_a_plane_is_created_shown_and_left_alone(data: str, capsys: pytest.Captu
 def test_whom_it_concerns_is_woken(data: str) -> None:
     applied(data)
     runtime = open_runtime(data)
-    waiting = [runtime.bus.receive(stage, wait=0) for stage in ("fetch", "reconcile")]
+    waiting = [runtime.port("bus").receive(stage, wait=0) for stage in ("fetch", "reconcile")]
     runtime.close()
     assert [type(each.envelope.message) for each in waiting if each] == [SourceChanged, ReconcileDue]
 
