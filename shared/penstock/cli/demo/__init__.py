@@ -52,6 +52,7 @@ def _tell(world: World, progress: Progress) -> list[dict[str, object]]:
         started = time.monotonic()
         try:
             facts = step(world)
+            world.settle()
             result: dict[str, object] = {"step": title, "ok": True, **facts}
         except (Failed, PenstockError, TimeoutError) as error:
             result = {"step": title, "ok": False, "error": str(error)}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from penstock.cli.demo.world import NAME, World
 
@@ -23,7 +24,7 @@ def check(condition: object, what: str) -> None:
 def first_sync(world: World) -> Facts:
     """First sync: infrastructure-controllers, then infrastructure-configs, then apps."""
     for name in ("infrastructure-controllers", "infrastructure-configs", "apps", "notifications"):
-        world.until(lambda name=name: world.status(name).ready(), f"Kustomization {name} to be ready", seconds=40)
+        world.until(partial(_is_ready, world, name), f"Kustomization {name} to be ready", seconds=40)
     world.until(world.receiver, "the Receiver to be indexed")
     created = [str(r.get("kustomization")) for r in world.progress.since(0, "object created")]
     order = [name.partition("/")[2] for name in dict.fromkeys(created)]
@@ -108,7 +109,7 @@ def broken_overlay(world: World) -> Facts:
 def fix(world: World) -> Facts:
     """The fix: ready again, and the room hears of it."""
     path = "apps/production/myapp/kustomization.yaml"
-    fixed = world.files[path].replace('newTag: "2.7.1"', 'newTag: "2.7.2"')
+    fixed = world.files[path].replace("imagez:", "images:").replace('newTag: "2.7.1"', 'newTag: "2.7.2"')
     commit = world.commit("Fix the overlay, and update myapp", {path: fixed})
     check(world.push_hook(commit) == 202, "the push must be accepted")
     _ready_at(world, "apps", commit)

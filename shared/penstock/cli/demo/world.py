@@ -21,12 +21,13 @@ from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig
 from penstock.adapters.git.server import GitServer
 from penstock.cli.demo.fleet import NAMESPACES, fleet_files
 from penstock.cli.demo.progress import Progress
-from penstock.cli.plane import apply_document
+from penstock.cli.plane import change_plane
 from penstock.core.errors import Refused
 from penstock.core.records import KustomizationStatus, ReceiverRecord, status_key
 from penstock.core.resources import Gvk, Manifest
 from penstock.devcluster import DevCluster
-from penstock.wiring import settings_from
+from penstock.ports.cluster import Cluster
+from penstock.wiring import Runtime, settings_from
 from penstock.wiring.embedded import API_TOKEN, EmbeddedPlane, Options
 
 NAME = "demo"
@@ -95,7 +96,9 @@ class World:
 
     def _plane(self, stack: ExitStack) -> EmbeddedPlane:
         settings = settings_from({"PENSTOCK_ALLOWED_HOSTS": "127.0.0.1"}, data_dir=self.directory / "plane")
-        apply_document(self._document(), settings)
+        runtime = Runtime(settings, instead={"telemetry": lambda: self.progress})
+        change_plane(runtime, self._document())
+        runtime.close()
         self.api_token = secrets.token_urlsafe(24)
         given = {**settings.secrets, API_TOKEN: {"token": self.api_token.encode()}}
         options = Options(settings=replace(settings, secrets=given), instead={"telemetry": lambda: self.progress})
@@ -224,6 +227,10 @@ class World:
         group, _, version = api_version.rpartition("/")
         scope = self.name(namespace) if namespace else ""
         return self.cluster.get(Gvk(group=group, version=version, kind=kind), scope, name)
+
+    def settle(self) -> None:
+        """Wait until nobody has anything to do any more."""
+        self.until(lambda: not any(self.plane.runtime.port("bus").depth().values()), "the plane to come to rest")
 
     def until(self, condition: Callable[[], object], what: str, *, seconds: float = 20.0) -> None:
         """Wait for a condition. Raises TimeoutError that names it."""

@@ -4,7 +4,7 @@
 Secrets that this very run applied, else from the home cluster.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from penstock.core.errors import PenstockError
 from penstock.core.flux.receiver import index_entry, parse_receiver
@@ -19,17 +19,20 @@ REFERRERS = ("Receiver", "Provider", "GitRepository")
 _FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")
 
 
-def copy_credentials(attempt: Attempt, applied: Mapping[str, Manifest]) -> list[Outgoing]:
+def copy_credentials(
+    attempt: Attempt, applied: Mapping[str, Manifest], coming: Sequence[Manifest] = ()
+) -> list[Outgoing]:
     """Bring the store's copies and the Receiver index up to date.
 
-    ``applied``: the v1 Secrets of this run by ``namespace/name``. Where a source's credentials changed, that source
+    ``applied``: the v1 Secrets of this run by ``namespace/name``; ``coming``: Flux objects that are about to be
+    stored: whoever finds a Provider must find its Secret. Where a source's credentials changed, that source
     is published. One unreadable Secret stops nothing; whoever needs it says so.
     """
     messages: list[Outgoing] = []
     reread = attempt.message.why in ("interval", "request")
     receivers = {}
     for kind in REFERRERS:
-        for name, record in objects(attempt.deps, attempt.cluster, kind).items():
+        for name, record in _known(attempt, kind, coming).items():
             changed = False
             for secret in _referred(record):
                 changed |= _copy(attempt, name.partition("/")[0], secret, applied, reread=reread)
@@ -39,6 +42,17 @@ def copy_credentials(attempt: Attempt, applied: Mapping[str, Manifest]) -> list[
                 messages.append(Outgoing(message=_source(attempt, name, record)))
     _index_receivers(attempt, receivers)
     return messages
+
+
+def _known(attempt: Attempt, kind: str, coming: Sequence[Manifest]) -> dict[str, ObjectRecord]:
+    """The objects of a kind, as they will stand when this run ends."""
+    known = objects(attempt.deps, attempt.cluster, kind)
+    for document in coming:
+        ref = ref_of(document)
+        name = f"{ref.namespace}/{ref.name}"
+        if ref.kind == kind and not (name in known and known[name].implicit):
+            known[name] = ObjectRecord(document=document, parent=attempt.ref)
+    return known
 
 
 def _referred(record: ObjectRecord) -> Iterator[str]:

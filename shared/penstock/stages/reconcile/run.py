@@ -66,8 +66,9 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
         done = _carry_out(attempt, source, target, planned)
     except Conflict:
         return endings.superseded(attempt)
-    messages = store_children(attempt, source, planned.rendered.parts.interpreted)
-    messages += copy_credentials(attempt, _secrets(planned.rendered))
+    interpreted = planned.rendered.parts.interpreted
+    messages = copy_credentials(attempt, _secrets(planned.rendered), interpreted)
+    messages += store_children(attempt, source, interpreted)
     checked = check_health(attempt, target.cluster, _facts(attempt, planned, done))
     return messages + endings.finished(attempt, source, target, done, checked)
 
