@@ -131,6 +131,10 @@ STEPS: tuple[Callable[[World], Facts], ...] = (
 )
 
 
+def _is_ready(world: World, name: str) -> bool:
+    return world.status(name).ready()
+
+
 def _push(world: World, message: str, files: dict[str, str], visible: Callable[[], object]) -> tuple[float, str]:
     """Commit, push, post the webhook, wait until it is visible; the seconds from the webhook on, and the commit."""
     world.files.update(files)
