@@ -56,7 +56,7 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
         if waiting:
             return endings.waits_for_dependencies(attempt, source, waiting)
         raise
-    before, attempt = attempt.status, _record_render(attempt, source, rendered)
+    before, attempt = attempt.status, record_render(attempt, source, rendered)
     if waiting:
         news = (before.rendered, before.rendered_revision) != (attempt.status.rendered, source.revision)
         return endings.waits_for_dependencies(attempt, source, waiting, rendered=news)
@@ -73,7 +73,7 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
     return messages + endings.finished(attempt, source, target, done, checked)
 
 
-def _record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attempt:
+def record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attempt:
     """Write down what this revision renders to, before anything is applied: others must know what has moved."""
     status = replace(
         attempt.status,
