@@ -86,10 +86,23 @@ def test_a_start_syncs_the_source_and_each_root_before_deliveries_are_taken(data
             ("reconcile", "production", "flux-system"),
         ]
         status, body = call(plane, "GET", "/healthz")
-        assert (status, json.loads(body)) == (
-            200,
-            {"status": "ok", "queues": {"fetch": 0, "reconcile": 0, "notify": 0}},
-        )
+        assert (status, json.loads(body)) == (200, {"status": "ok"})
+
+
+def test_the_api_cannot_take_every_thread_from_deliveries(data_dir, stages, as_stage, monkeypatch):
+    monkeypatch.setattr("penstock.wiring.web.API_THREADS", 1)
+    waiting, go = threading.Event(), threading.Event()
+    as_stage("api", lambda request, deps: waiting.set() or (go.wait(10) and (HttpResponse(status=200), [])))
+    with EmbeddedPlane(options(data_dir)) as plane:
+        assert plane.wait_synced(5)
+        first = threading.Thread(target=call, args=(plane, "GET", "/status"))
+        first.start()
+        assert waiting.wait(5)
+        assert call(plane, "GET", "/status")[0] == 503
+        assert call(plane, "POST", "/hook/abc")[0] == 202
+        go.set()
+        first.join()
+        assert call(plane, "GET", "/status")[0] == 200
 
 
 def test_paths_lead_to_their_stages_and_a_push_to_the_work(data_dir, stages):

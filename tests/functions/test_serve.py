@@ -104,6 +104,20 @@ def test_after_a_kill_it_starts_again_on_the_same_directory(data_dir):
             process.communicate()
 
 
+def test_it_puts_a_plane_in_force_first(tmp_path):
+    (tmp_path / "penstock.yaml").write_text(json.dumps(DOCUMENT))
+    process = penstock("serve", "--data-dir", tmp_path / "new", "--port", 0, "-f", tmp_path / "penstock.yaml")
+    watchdog = threading.Timer(60, process.kill)
+    watchdog.start()
+    try:
+        lines, _ = served(process)
+        assert "plane/test created\n" in lines
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
+
+
 def test_without_a_plane_it_says_what_to_do(tmp_path):
     process = penstock("serve", "--data-dir", tmp_path / "new")
     out, err = process.communicate(timeout=60)
@@ -147,5 +161,6 @@ def test_a_command_loads_its_own_module_alone():
     )
     loaded = set(done.stderr.split())
     assert "penstock.cli.serve" in loaded
-    assert {f"penstock.cli.{entry.module}" for entry in COMMANDS.values()} & loaded == {"penstock.cli.serve"}
-    assert not loaded & {"kubernetes", "dulwich", "waitress", "yaml"}
+    others = {f"penstock.cli.{entry.module}" for entry in COMMANDS.values()} - {"penstock.cli.plane"}  # serve -f
+    assert others & loaded == {"penstock.cli.serve"}
+    assert not loaded & {"kubernetes", "dulwich", "waitress"}

@@ -63,6 +63,8 @@ def test_the_environment_is_read_into_settings():
             "KUBECONFIG": "/a::/b",
             "KUBERNETES_SERVICE_HOST": "10.0.0.1",
             "KUBERNETES_SERVICE_PORT": "443",
+            "HTTPS_PROXY": "http://user:canary@proxy",
+            "no_proxy": "",
             "PENSTOCK_ALLOWED_HOSTS": "git.internal, 10.0.0.0/8 ,",
             "PENSTOCK_SECRET_A": '{"cluster":"c","namespace":"n","name":"x","stringData":{"token":"canary"}}',
         }
@@ -73,6 +75,7 @@ def test_the_environment_is_read_into_settings():
         service_host="10.0.0.1",
         service_port="443",
         allowed_hosts=("git.internal", "10.0.0.0/8"),
+        proxies={"HTTPS_PROXY": "http://user:canary@proxy"},
         secrets={"penstock_c_n_x": {"token": b"canary"}},
     )
     assert "canary" not in repr(settings)

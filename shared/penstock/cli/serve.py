@@ -11,10 +11,11 @@ from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.telemetry.jsonlines import JsonLinesTelemetry
 from penstock.adapters.telemetry.memory import MemoryTelemetry
 from penstock.adapters.telemetry.text import TextTelemetry
+from penstock.cli.plane import change_plane, read_document
 from penstock.core.flux.plane import Plane
 from penstock.ports.telemetry import Telemetry
 from penstock.version import __version__
-from penstock.wiring import settings_from
+from penstock.wiring import Runtime, settings_from
 from penstock.wiring.embedded import EmbeddedPlane, Options
 from penstock.wiring.workers import THREADS
 
@@ -34,6 +35,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         default="",
         help="default: $PENSTOCK_DATA_DIR, ./.penstock where it exists, else the state directory",
     )
+    parser.add_argument("-f", "--plane", default="", metavar="FILE", help="a Plane document to put in force first")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=PORT, help=f"default: {PORT}; 0 takes a free one")
     parser.add_argument(
@@ -58,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         threads={**THREADS, "reconcile": max(1, args.workers)},
         instead={"telemetry": lambda: _telemetry(args.log, sys.stdout)},
     )
+    if args.plane:
+        _apply(args.plane, options)
     with EmbeddedPlane(options) as plane:
         for line in introduction(plane, args.public_url):
             print(line, flush=True)
@@ -68,6 +72,15 @@ def run(args: argparse.Namespace) -> int:
         stop.wait()
         print("stopping   work in hand is finished or given back", flush=True)
     return 0
+
+
+def _apply(file: str, options: Options) -> None:
+    runtime = Runtime(options.settings)
+    try:
+        for line in change_plane(runtime, read_document(file)):
+            print(line)
+    finally:
+        runtime.close()
 
 
 def introduction(plane: EmbeddedPlane, public_url: str) -> list[str]:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def kube_clusters(settings: Settings, state: State, secrets: Secrets) -> Clusters:
     """The clusters of the Plane in ``state``."""
     from penstock.adapters.cluster.clusters import KubeClusters  # noqa: PLC0415 - heavy, and not every stage's
+    from penstock.adapters.cluster.proxies import proxy_from  # noqa: PLC0415 - see above
 
-    return KubeClusters(finder(settings, StoredPlane(state), secrets))
+    return KubeClusters(finder(settings, StoredPlane(state), secrets), proxy_for=proxy_from(settings.proxies))
 
 
 def finder(

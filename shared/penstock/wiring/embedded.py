@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from penstock.adapters.bus.sqlite import SqliteBus
 from penstock.core.errors import NotFound, Transient
@@ -70,7 +70,7 @@ class EmbeddedPlane:
             self.plane = self._stored()
             self.workers = Workers(self.runtime, threads=self._options.threads)
             self._web = WebServer(
-                application(self.runtime, self._health), host=self._options.host, port=self._options.port
+                application(self.runtime, self._synced.is_set), host=self._options.host, port=self._options.port
             )
             stack.callback(self._web.stop)
             self.given_back = self._bus.give_back()
@@ -146,9 +146,6 @@ class EmbeddedPlane:
             self._synced.wait(0.05)
         self.sync_took = time.monotonic() - started
         self._synced.set()
-
-    def _health(self) -> tuple[bool, dict[str, Any]]:
-        return self._synced.is_set(), {"queues": self._bus.depth()}
 
 
 def api_token(settings: Settings) -> str:

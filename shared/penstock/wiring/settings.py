@@ -7,6 +7,7 @@
 | `PENSTOCK_SECRET_…` | secrets in front of the store (adapters/secrets/environment.py) |
 | `PENSTOCK_ALLOWED_HOSTS` | `host` or `host:port`, separated by commas: private addresses that manifests may name |
 | `KUBECONFIG` | kubeconfig files, as kubectl reads them |
+| `HTTPS_PROXY`, `NO_PROXY` | the proxy to clusters' API servers, and what is reached without it |
 
 The data directory: `PENSTOCK_DATA_DIR`, else `./.penstock` where that exists, else `penstock` in the user's state
 directory (`XDG_STATE_HOME`, by default `~/.local/state`).
@@ -23,6 +24,7 @@ from penstock.core.errors import Terminal
 from penstock.ports.secrets import SecretData
 
 BACKENDS = ("embedded",)
+PROXIES = ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +38,7 @@ class Settings:
     service_port: str = ""
     allowed_hosts: tuple[str, ...] = ()
     secrets: Mapping[str, SecretData] = field(default_factory=dict, repr=False)
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Path | str = "") -> Settings:
@@ -51,6 +54,7 @@ def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Pat
         service_host=found.get("KUBERNETES_SERVICE_HOST", ""),
         service_port=found.get("KUBERNETES_SERVICE_PORT", ""),
         allowed_hosts=tuple(h.strip() for h in found.get("PENSTOCK_ALLOWED_HOSTS", "").split(",") if h.strip()),
+        proxies={name: found[name] for name in PROXIES if found.get(name)},
         secrets=secrets_of({name: value for name, value in found.items() if name.startswith(PREFIX)}),
     )
 

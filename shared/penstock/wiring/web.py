@@ -15,7 +15,9 @@ from penstock.core.http import HttpResponse, json_response, problem
 from penstock.wiring.http import BODY_LIMITS, to_response
 from penstock.wiring.runtime import Runtime
 
-THREADS = 8
+THREADS = 16
+API_THREADS = 8
+"""The api may wait for outcomes; deliveries keep the other threads."""
 MOST_BODY = max(BODY_LIMITS.values()) + 64 * 1024
 """Waitress takes in a body before anybody looks at it, and cuts the connection above this; the stages' own limits are
 lower, so that a body a little too large still gets its answer."""
@@ -24,23 +26,33 @@ STOP_SECONDS = 5
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-def application(runtime: Runtime, health: Callable[[], tuple[bool, dict[str, Any]]]) -> Wsgi:
+def application(runtime: Runtime, synced: Callable[[], bool]) -> Wsgi:
     """``/hook/…`` is the webhook's, ``/healthz`` answers for the process, everything else is the api's.
 
-    ``health``: whether every delivery can be verified already, and what else to tell. Until then one that cannot be
-    is answered 503, not refused.
+    ``synced``: whether every delivery can be verified already. Until then one that cannot be is answered 503, not
+    refused.
     """
+    api_places = threading.BoundedSemaphore(API_THREADS)
 
     def route(request: Request) -> Response:
-        ready, told = health()
         if request.path == "/healthz":
-            return to_response(json_response(200, {"status": "ok" if ready else "syncing", **told}))
-        if not request.path.startswith("/hook/"):
-            return runtime.serve_http("api", request)
+            return to_response(json_response(200, {"status": "ok" if synced() else "syncing"}))
+        return hook(request) if request.path.startswith("/hook/") else api(request)
+
+    def hook(request: Request) -> Response:
+        was_synced = synced()
         answer = runtime.serve_http("webhook", request)
-        if answer.status_code in (401, 404) and not ready:  # the secrets are still being read: that may be a lie
-            return to_response(_later())
+        if answer.status_code in (401, 404) and not was_synced:  # the secrets are still being read: it may be a lie
+            return to_response(_later("the plane is starting"))
         return answer
+
+    def api(request: Request) -> Response:
+        if not api_places.acquire(blocking=False):
+            return to_response(_later("too many requests are waiting for outcomes"))
+        try:
+            return runtime.serve_http("api", request)
+        finally:
+            api_places.release()
 
     def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         return route(Request(environ))(environ, start_response)
@@ -48,8 +60,8 @@ def application(runtime: Runtime, health: Callable[[], tuple[bool, dict[str, Any
     return wsgi
 
 
-def _later() -> HttpResponse:
-    response = problem(503, "the plane is starting")
+def _later(why: str) -> HttpResponse:
+    response = problem(503, why)
     return replace(response, headers={**response.headers, "retry-after": "5"})
 
 

@@ -21,13 +21,15 @@ from penstock.wiring.runtime import Runtime
 THREADS: Mapping[str, int] = {"reconcile": 4}
 THREADS_OF_OTHERS = 2
 TICK_SECONDS = 1.0
+DEAD_LETTER_SECONDS = 10.0
+"""How soon one is told that no worker here has made: that of a message whose workers all died."""
 HEARTBEAT_SECONDS = VISIBILITY / 3
 RECEIVE_SECONDS = 0.25
 """How long a worker waits for a message before it looks whether it should stop."""
 COMPLAINT_SECONDS = 1.0
 OVERTIME = 2.0
 """A run of more than this many times its stage's timeout is taken for hung."""
-MOST_DEAD_LETTERS = 10_000
+MOST_DEAD_LETTERS = 1_000
 
 
 class Workers:
@@ -110,22 +112,25 @@ class Workers:
                 self._complain("heartbeat", error)
 
     def _schedule(self) -> None:
+        look_at = 0.0
         while not self._stopping.is_set():
             for stage in self._scheduled:
                 self._runtime.run_tick(stage.name)
-            try:
+            if self._nudge.is_set() or time.monotonic() >= look_at:
+                self._nudge.clear()
+                look_at = time.monotonic() + DEAD_LETTER_SECONDS
                 self._announce()
-            except PenstockError as error:
-                self._complain("schedule", error)
             self._nudge.wait(TICK_SECONDS)
-            self._nudge.clear()
 
     def _announce(self) -> None:
         port = self._runtime.port
-        for letter in self._queue.dead_letters(limit=MOST_DEAD_LETTERS):
-            if letter.receipt not in self._announced:
-                announce(letter, self._runtime.bus, port("clock"), port("telemetry"))
-                self._announced.add(letter.receipt)
+        try:
+            for letter in self._queue.dead_letters(limit=MOST_DEAD_LETTERS):
+                if letter.receipt not in self._announced:
+                    announce(letter, self._runtime.bus, port("clock"), port("telemetry"))
+                    self._announced.add(letter.receipt)
+        except PenstockError as error:
+            self._complain("schedule", error)
 
     def _complain(self, who: str, error: PenstockError) -> None:
         self._runtime.port("telemetry").record("bus unavailable", stage=who, outcome="failed", error=str(error))

@@ -12,8 +12,7 @@ class FanOutTelemetry:
     def __init__(self, targets: Sequence[Telemetry]) -> None:
         self._targets = tuple(targets)
 
-    # positional only: `name` is also a field, as in `record("stage finished", name="web")`
-    def record(self, name: str = "", /, **fields: Field) -> None:
+    def record(self, name: str, /, **fields: Field) -> None:
         """Hand it on."""
         for target in self._targets:
             target.record(name, **fields)

@@ -18,8 +18,7 @@ class JsonLinesTelemetry:
         self._stream, self._clock = stream, clock
         self._lock = threading.Lock()
 
-    # positional only: `name` is also a field, as in `record("stage finished", name="web")`
-    def record(self, name: str = "", /, **fields: Field) -> None:
+    def record(self, name: str, /, **fields: Field) -> None:
         """Write one line. A stream that cannot take it is no reason to fail the work."""
         time = self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         severity = "ERROR" if fields.get("outcome") in {"failed", "retry", "dead"} else "INFO"

@@ -22,8 +22,7 @@ class MemoryTelemetry:
         self._facts: deque[Fact] = deque(maxlen=most)
         self._lock = threading.Lock()
 
-    # positional only: `name` is also a field, as in `record("stage finished", name="web")`
-    def record(self, name: str = "", /, **fields: Field) -> None:
+    def record(self, name: str, /, **fields: Field) -> None:
         """Keep it."""
         with self._lock:
             self._facts.append(Fact(name=name, fields=redact(fields)))

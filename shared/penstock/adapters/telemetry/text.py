@@ -14,8 +14,7 @@ class TextTelemetry:
         self._stream, self._clock = stream, clock
         self._lock = threading.Lock()
 
-    # positional only: `name` is also a field, as in `record("stage finished", name="web")`
-    def record(self, name: str = "", /, **fields: Field) -> None:
+    def record(self, name: str, /, **fields: Field) -> None:
         """Write one line, or nothing."""
         outcome = fields.get("outcome")
         if name != "stage finished" and outcome not in {"failed", "dead"}:
