@@ -7,7 +7,6 @@ layout is not.
 import json
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from pathlib import PurePosixPath
 from typing import Any
 
 from penstock.core.kustomize.yaml_out import dump
@@ -53,8 +52,8 @@ _EXTENSIONS = {
 
 def format_of(name: str) -> Format:
     """The format that a path or key promises by its end; binary where it promises none."""
-    path = PurePosixPath(name)
-    return _EXTENSIONS.get(path.suffix or path.name, Format.BINARY)
+    _, dot, extension = name.rpartition("/")[2].rpartition(".")
+    return _EXTENSIONS.get(dot + extension, Format.BINARY)
 
 
 def has_marker(data: bytes, form: Format) -> bool:
