@@ -5,7 +5,7 @@ from typing import Any
 
 from penstock.devcluster.configs import typed_problems
 from penstock.devcluster.decoding import Decoded, WrongType, decode
-from penstock.devcluster.registry import Resource
+from penstock.devcluster.registry import Registry, Resource
 from penstock.devcluster.statuses import ApiError, Cause, Subject, bad_request, invalid
 
 Object = dict[str, Any]
@@ -14,8 +14,8 @@ Object = dict[str, Any]
 class BodyError(ApiError):
     """400: a body that does not decode. ``problem``: without the sentence about its kind."""
 
-    def __init__(self, resource: Resource, problem: str) -> None:
-        handled = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
+    def __init__(self, resource: Resource, problem: str, kind: str = "") -> None:
+        handled = f'{kind or resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
         super().__init__(400, "BadRequest", f"{handled}: {problem}")
         self.problem = problem
 
@@ -28,7 +28,7 @@ def bad_patch(error: BodyError) -> ApiError:
     )
 
 
-def check_type(resource: Resource, obj: Any) -> None:
+def check_type(resource: Resource, obj: Any, kinds: Registry) -> None:
     """Raise ApiError (400) unless the body is an object of the resource's kind and version."""
     if not isinstance(obj, dict):
         raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind})")
@@ -38,6 +38,10 @@ def check_type(resource: Resource, obj: Any) -> None:
     if not resource.builtin:
         _check_custom_type(resource, obj, api_version, kind)
     elif kind != resource.kind:
+        other = kinds.of_kind(api_version.rpartition("/")[0], kind)
+        wrong = decode(obj, other.schema, builtin=True).wrong if other is not None and other.builtin else []
+        if wrong:
+            raise BodyError(resource, wrong[0].go_message, kind)
         problem = f"converting ({_go(api_version, kind)}) to ({_internal(resource)}): unknown conversion"
         version = api_version.rpartition("/")[2]
         raise bad_request(f'{kind} in version "{version}" cannot be handled as a {resource.kind}: {problem}')
@@ -114,10 +118,14 @@ def decoded_config(resource: Resource, merged: Object, namespace: str) -> Decode
         subject = _applied(namespace, merged.get("metadata") or {}, resource.api_version, resource.kind)
         message = (
             f"failed to convert new object ({subject}) to proper version: unable to convert unstructured object to "
-            f"{gvk(resource.api_version, resource.kind)}: {decoded.wrong[0].go_message}"
+            f"{gvk(resource.api_version, resource.kind)}: {_converting(decoded.wrong[0])}"
         )
         raise ApiError(500, "", message)
     return _complete(resource, decoded, merged)
+
+
+def _converting(problem: WrongType) -> str:
+    return f"error decoding from json: {problem.go_message}" if problem.wanted == "byte" else problem.go_message
 
 
 def _complete(resource: Resource, decoded: Decoded, obj: Object) -> Decoded:

@@ -42,7 +42,7 @@ class DevCluster:
         self.registry = Registry()
         self._stopping = threading.Event()
         reads = Reads(store=self.store, stopping=self._stopping.is_set)
-        writes = Writes(store=self.store)
+        writes = Writes(store=self.store, kinds=self.registry)
         self.store.listeners.append(Definitions(self.store, self.registry, writes).hear)
         self.api = Api(store=self.store, registry=self.registry, reads=reads, writes=writes, token=self.token)
         self._server: HttpServer | None = None

@@ -33,7 +33,7 @@ def _problems(value: Any, schema: Schema, path: str) -> Iterator[str]:
         else:
             yield f"{path}: expected list, got {_name(value)}"
     elif isinstance(value, dict):
-        for key, child in value.items():
+        for key, child in sorted(value.items()):
             inner = schema.child(key)
             if inner is not None:
                 yield from _problems(child, inner, f"{path}.{key}")

@@ -46,7 +46,7 @@ class WrongType:
         """As Go's JSON decoder says it."""
         if self.problem:
             return self.problem
-        field_path = re.sub(r"\[\d+\]", "", self.path)
+        field_path = re.sub(r"\[[^]]*\]", "", self.path)
         wanted, got = GO_TYPES.get(self.wanted, self.wanted), GO_TYPES.get(self.got, self.got)
         return f"json: cannot unmarshal {got} into Go struct field {self.owner}.{field_path} of type {wanted}"
 
@@ -95,7 +95,8 @@ class _Decoder:
             return value
         if isinstance(value, list):
             return [self.walk(item, element, f"{path}[{i}]", owner) for i, item in enumerate(value)]
-        return {key: self.walk(child, element, f"{path}.{key}", owner) for key, child in value.items()}
+        form = "{}[{}]" if self.builtin else "{}.{}"
+        return {key: self.walk(child, element, form.format(path, key), owner) for key, child in value.items()}
 
     def _wrong(self, value: Any, problem: WrongType) -> Any:
         self.out.wrong.append(replace(problem, path=problem.path.removeprefix(".")))

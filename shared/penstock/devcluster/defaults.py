@@ -188,6 +188,18 @@ def _network_policy(new: Object, _: Object | None) -> None:
     spec = new["spec"]
     if not spec.get("policyTypes"):
         spec["policyTypes"] = ["Ingress", *(["Egress"] if spec.get("egress") else [])]
+    for rule in (*(spec.get("ingress") or ()), *(spec.get("egress") or ())):
+        for port in rule.get("ports") or ():
+            port.setdefault("protocol", "TCP")
+
+
+def _limit_range(new: Object, _: Object | None) -> None:
+    for item in new["spec"].get("limits") or ():
+        if item.get("type") != "Container":
+            continue
+        limits = {**(item.get("max") or {}), **(item.get("default") or {})}
+        requests = {**(item.get("min") or {}), **limits, **(item.get("defaultRequest") or {})}
+        item.update({key: value for key, value in (("default", limits), ("defaultRequest", requests)) if value})
 
 
 def _binding(new: Object, _: Object | None) -> None:
@@ -233,6 +245,7 @@ def _definition(new: Object, _: Object | None) -> None:
 
 
 SETTERS: dict[tuple[str, str], Callable[[Object, Object | None], None]] = {
+    ("", "limitranges"): _limit_range,
     ("", "namespaces"): _namespace,
     ("", "persistentvolumeclaims"): _claim,
     ("", "persistentvolumes"): _volume,

@@ -134,7 +134,15 @@ def check_preconditions(resource: Resource, given: Object, live: Object) -> None
         raise wrong_uid(resource, given)
 
 
-def wrong_uid(resource: Resource, given: Object) -> Exception:
+def no_such_uid(resource: Resource, name: str, uid: str) -> ApiError:
+    """409 of an apply that names a uid where there is no object."""
+    problem = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+    subject = resource.subject(name)
+    message = f'Operation cannot be fulfilled on {subject.qualified_resource} "{name}": {problem}'
+    return ApiError(409, "Conflict", message, subject.details(subject.resource))
+
+
+def wrong_uid(resource: Resource, given: Object) -> ApiError:
     """422 of a uid that is not the object's."""
     message = f'Invalid value: "{given["uid"]}": field is immutable'
     cause = Cause(reason="FieldValueInvalid", message=message, field="metadata.uid")

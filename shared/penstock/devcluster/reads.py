@@ -176,7 +176,7 @@ class _Watch:
         before = change.before is not None and self.chosen(change.before)
         after = change.type != "DELETED" and self.chosen(change.after)
         if before and not after:
-            return self._event("DELETED", change.after)
+            return self._event("DELETED", _as_of(change))
         if after:
             return self._event("MODIFIED" if before else "ADDED", change.after)
         return b""
@@ -190,6 +190,14 @@ class _Watch:
             metadata["annotations"] = annotations
         shown = {"kind": self.resource.kind, "apiVersion": self.resource.api_version, "metadata": metadata}
         return dump({"type": "BOOKMARK", "object": shown}) + b"\n"
+
+
+def _as_of(change: Change) -> Stored:
+    """What an object was when it left a watch's selection, with the resourceVersion of its leaving."""
+    if change.type == "DELETED" or change.before is None:
+        return change.after
+    metadata = {**change.before.object["metadata"], "resourceVersion": str(change.revision)}
+    return Stored({**change.before.object, "metadata": metadata})
 
 
 def too_large(wanted: int, revision: int) -> ApiError:

@@ -41,6 +41,9 @@ def _forbidden(field: str, problem: str) -> Cause:
 
 def _workload(new: Object) -> Iterator[Cause]:
     spec = new.get("spec") or {}
+    for field in ("replicas", "minReadySeconds", "revisionHistoryLimit"):
+        if spec.get(field, 0) < 0:
+            yield _invalid(f"spec.{field}", spec[field], "must be greater than or equal to 0")
     template = spec.get("template") or {}
     labels = (template.get("metadata") or {}).get("labels")
     selector = spec.get("selector")
@@ -239,6 +242,13 @@ def _claim_fixed(new: Object, live: Object) -> Iterator[Cause]:
         yield _forbidden("spec", problem)
 
 
+def _role_fixed(new: Object, live: Object) -> Iterator[Cause]:
+    role = new.get("roleRef") or {}
+    if not same(role, live.get("roleRef")):
+        shown = {"APIGroup": role.get("apiGroup"), "Kind": role.get("kind"), "Name": role.get("name")}
+        yield _invalid("roleRef", shown, "cannot change roleRef")
+
+
 REQUIRED: dict[tuple[str, str], Callable[[Object], Iterator[Cause]]] = {
     ("", "persistentvolumeclaims"): _claim,
     ("", "pods"): _pod,
@@ -263,7 +273,7 @@ FIXED: dict[tuple[str, str], Callable[[Object, Object], Iterator[Cause]]] = {
     ("apps", "replicasets"): _fixed("spec.selector"),
     ("apps", "statefulsets"): _stateful_set_fixed,
     ("batch", "jobs"): _fixed("spec.selector", "spec.template", "spec.completionMode"),
-    ("rbac.authorization.k8s.io", "clusterrolebindings"): _fixed("roleRef"),
-    ("rbac.authorization.k8s.io", "rolebindings"): _fixed("roleRef"),
+    ("rbac.authorization.k8s.io", "clusterrolebindings"): _role_fixed,
+    ("rbac.authorization.k8s.io", "rolebindings"): _role_fixed,
     ("storage.k8s.io", "storageclasses"): _fixed("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"),
 }

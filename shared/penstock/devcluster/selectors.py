@@ -8,45 +8,91 @@ from penstock.devcluster.statuses import ApiError, bad_request
 
 Labels = Mapping[str, str]
 LabelTest = Callable[[Labels], bool]
-REQUIREMENT = re.compile(
-    r"\s*(?:"
-    r"(?P<absent>!)\s*(?P<absent_key>[^\s=!<>(),]+)"
-    r"|(?P<key>[^\s=!<>(),]+)\s*"
-    r"(?:(?P<op>==|=|!=|>|<)\s*(?P<value>[^\s=!<>(),]*)"
-    r"|(?P<set>in|notin)\s*\((?P<values>[^()]*)\))?"
-    r")\s*(?:,|$)"
-)
+TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)\s*")
+OPERATORS = ("in", "notin", "=", "==", "!=", ">", "<")
+END = ""
+
+
+class _Parser:
+    """Reads a selector as Kubernetes does, and complains in its words."""
+
+    def __init__(self, text: str) -> None:
+        self.words = [match[1] for match in TOKEN.finditer(text)]
+
+    def peek(self) -> str:
+        return self.words[0] if self.words else END
+
+    def take(self) -> str:
+        return self.words.pop(0) if self.words else END
+
+    def requirements(self) -> list[LabelTest]:
+        tests: list[LabelTest] = []
+        while (word := self.peek()) != END:
+            if word != "!" and not _identifier(word):
+                raise bad_request(f"found '{word}', expected: !, identifier, or 'end of string'")
+            tests.append(self.requirement())
+            if (word := self.take()) == ",":
+                word = self.peek()
+                if word != "!" and not _identifier(word):
+                    raise bad_request(f"found '{word}', expected: identifier after ','")
+            elif word != END:
+                raise bad_request(f"found '{word}', expected: ',' or 'end of string'")
+        return tests
+
+    def requirement(self) -> LabelTest:
+        if self.peek() == "!":
+            self.take()
+            absent = self.key()
+            return lambda labels: absent not in labels
+        key = self.key()
+        if self.peek() in {END, ","}:
+            return lambda labels: key in labels
+        operator = self.take()
+        if operator not in OPERATORS:
+            raise _unparsed(f"found '{operator}', expected: {', '.join(OPERATORS)}")
+        if operator in {"in", "notin"}:
+            values = self.values()
+            return lambda labels: (labels.get(key) in values) is (operator == "in")
+        value = self.take() if self.peek() != "," else END
+        return _compared(key, operator, value)
+
+    def key(self) -> str:
+        word = self.take()
+        if not _identifier(word):
+            raise _unparsed(f"found '{word}', expected: identifier")
+        return word
+
+    def values(self) -> frozenset[str]:
+        word = self.take()
+        if word != "(":
+            raise _unparsed(f"found '{word}' expected: '('")
+        out = {""} if self.peek() in {",", ")"} else set()
+        while (word := self.take()) != ")":
+            if word == END:
+                raise _unparsed("found '', expected: ',', or ')'")
+            if word != ",":
+                out.add(word)
+        return frozenset(out)
 
 
 def label_test(selector: str) -> LabelTest:
     """A test of labels. Raises ApiError (400) for a selector that cannot be parsed."""
-    tests: list[LabelTest] = []
-    at = 0
-    while at < len(selector):
-        match = REQUIREMENT.match(selector, at)
-        if match is None or match.end() == at:
-            message = f"unable to parse requirement: found {selector[at:]!r}, expected a label selector requirement"
-            raise bad_request(message)
-        tests.append(_test(match.groupdict()))
-        at = match.end()
+    tests = _Parser(selector).requirements()
     return lambda labels: all(test(labels) for test in tests)
 
 
-def _test(part: Mapping[str, str | None]) -> LabelTest:
-    key, value = part["key"] or part["absent_key"] or "", part["value"] or ""
-    values = {text.strip() for text in (part["values"] or "").split(",")}
-    tests: dict[str, LabelTest] = {
-        "!": lambda labels: key not in labels,
-        "": lambda labels: key in labels,
-        "=": lambda labels: labels.get(key) == value,
-        "==": lambda labels: labels.get(key) == value,
-        "!=": lambda labels: labels.get(key) != value,
-        "in": lambda labels: labels.get(key) in values,
-        "notin": lambda labels: labels.get(key) not in values,
-        ">": lambda labels: _ordered(labels.get(key), value, ">"),
-        "<": lambda labels: _ordered(labels.get(key), value, "<"),
-    }
-    return tests[part["absent"] or part["set"] or part["op"] or ""]
+def _identifier(word: str) -> bool:
+    return word != END and word not in {"(", ")", ",", "!", *OPERATORS[2:]}
+
+
+def _unparsed(problem: str) -> ApiError:
+    return bad_request(f"unable to parse requirement: {problem}")
+
+
+def _compared(key: str, operator: str, value: str) -> LabelTest:
+    if operator in {">", "<"}:
+        return lambda labels: _ordered(labels.get(key), value, operator)
+    return lambda labels: (labels.get(key) == value) is (operator != "!=")
 
 
 def _ordered(left: str | None, right: str, op: str) -> bool:

@@ -32,11 +32,11 @@ from penstock.devcluster.metadata import (
     generated_name,
     held,
     new_metadata,
+    no_such_uid,
     now,
-    wrong_uid,
 )
 from penstock.devcluster.preparation import prepare_changed, prepare_new
-from penstock.devcluster.registry import Resource
+from penstock.devcluster.registry import Registry, Resource
 from penstock.devcluster.rules import admit, check_create, check_update
 from penstock.devcluster.statuses import ApiError, already_exists, apply_conflict, bad_request, not_found
 from penstock.devcluster.store import ObjectKey, Store, Stored
@@ -76,13 +76,14 @@ class Draft:
 
 @dataclass(slots=True, kw_only=True)
 class Writes:
-    """Writes to one store."""
+    """Writes to one store. ``kinds``: what a body of the wrong kind is decoded as first."""
 
     store: Store
+    kinds: Registry
 
     def create(self, resource: Resource, namespace: str, obj: Any, options: Options) -> Written:
         """POST."""
-        check_type(resource, obj)
+        check_type(resource, obj, self.kinds)
         check_names(obj, namespace, "")
         decoded = decoded_body(resource, obj, options.validation)
         given = decoded.value["metadata"]
@@ -100,7 +101,7 @@ class Writes:
 
     def replace(self, resource: Resource, key: ObjectKey, obj: Any, options: Options) -> Written:
         """PUT."""
-        check_type(resource, obj)
+        check_type(resource, obj, self.kinds)
         check_names(obj, *key)
         with self.store.lock:
             stored = self._live(resource, key)
@@ -147,7 +148,7 @@ class Writes:
                 return self._change(resource, stored, draft, options)
             set_defaults(resource, new, None)
             if given.get("uid"):
-                raise wrong_uid(resource, given)
+                raise no_such_uid(resource, name, given["uid"])
             return self._add(resource, namespace, draft, options)
 
     def _update(self, resource: Resource, stored: Stored, obj: Object, options: Options) -> Written:
