@@ -131,10 +131,11 @@ class World:
         crd = f"clusterissuers.{self.demo.prefix}issuing.example.com"
         self.progress.say(f"\nremoving namespaces {self.demo.prefix}*, penstock-system and {crd}")
         self._delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", crd)
-        for name in (*(self.name(name) for name in NAMESPACES), "penstock-system"):
+        made = (*(self.name(name) for name in NAMESPACES), "penstock-system")
+        for name in made:
             self._delete("v1", "Namespace", name)
         self.until(
-            lambda: all(self.cluster.get(NAMESPACE, "", self.name(name)) is None for name in NAMESPACES),
+            lambda: all(self.cluster.get(NAMESPACE, "", name) is None for name in made),
             "its namespaces to be gone",
             seconds=60,
         )
@@ -228,6 +229,15 @@ class World:
         scope = self.name(namespace) if namespace else ""
         return self.cluster.get(Gvk(group=group, version=version, kind=kind), scope, name)
 
+    def _told(self) -> str:
+        """What the plane says of everything that is not ready."""
+        said = []
+        for record in self.plane.runtime.port("state").list("status/"):
+            for condition in record.value.get("conditions", ()):
+                if condition["type"] == "Ready" and condition["status"] != "True":
+                    said.append(f"{record.key}: {condition['reason']}: {condition['message']}")
+        return "; ".join(said) or "everything is ready"
+
     def settle(self) -> None:
         """Wait until nobody has anything to do any more."""
         self.until(lambda: not any(self.plane.runtime.port("bus").depth().values()), "the plane to come to rest")
@@ -237,7 +247,7 @@ class World:
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
-                raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+                raise TimeoutError(f"waited {seconds:.0f} s for {what}; {self._told()}")
             time.sleep(0.005)
 
 
