@@ -42,9 +42,10 @@ def parse_json6902(text: str, where: str) -> tuple[Operation, ...]:
     ``where``: file and field, for messages. Raises BuildFailed for anything but a list of operations.
     """
     try:
-        found = (
-            json.loads(text, parse_constant=_no_constant) if text.startswith("[") else load_config(text.encode(), where)
-        )
+        if text.startswith("["):
+            found = json.loads(text, parse_constant=_no_constant)
+        else:
+            found = through_json(load_config(text.encode(), where))
     except (ValueError, RecursionError) as error:
         raise BuildFailed(f"{where}: this starts with [ and is not JSON: {error}") from error
     if not isinstance(found, list):

@@ -23,6 +23,19 @@ class Quoted(str):
     __slots__ = ()
 
 
+class WrittenTime(str):
+    """A timestamp as Go prints it (RFC 3339), with the text that it was written as. It stood in no quotes."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, value: str, text: str) -> Self:
+        """``value``, written as ``text``."""
+        made = super().__new__(cls, value)
+        made.text = text
+        return made
+
+
 class WrittenInt(int):
     """An integer whose text is not ``str(value)``: ``0644``, ``0x10``, ``+1``, ``1_000``."""
 
@@ -64,11 +77,15 @@ class PartlyEmpty(dict[str, Any]):
 
 def is_quoted(value: Any) -> bool:
     """Whether a string stood in quotes: it says so, or could not have been a string without them."""
-    return isinstance(value, str) and (type(value) is Quoted or not isinstance(resolve(value), str))
+    if not isinstance(value, str) or type(value) is WrittenTime:
+        return False
+    return type(value) is Quoted or resolve(value) != value
 
 
 def text_of(value: Any) -> str:
     """A scalar's text: ``true``, ``8080``, ``1.10``; "" for null, mappings and lists, as kustomize compares them."""
+    if type(value) is WrittenTime:
+        return value.text
     if isinstance(value, str):
         return value if type(value) is str else str(value)
     if value is None or isinstance(value, dict | list):
@@ -83,7 +100,9 @@ def text_of(value: Any) -> str:
 def read(text: str) -> Any:
     """What a plain scalar of this text would be; text of several lines is a string."""
     value = text if "\n" in text else resolve(text)
-    return numbered(value, text) if type(value) is int or type(value) is float else value
+    if type(value) is int or type(value) is float:
+        return numbered(value, text)
+    return WrittenTime(value, text) if isinstance(value, str) and value != text else value
 
 
 def retyped(old: Any, text: str) -> Any:
@@ -91,11 +110,15 @@ def retyped(old: Any, text: str) -> Any:
 
     Raises BuildFailed where the text does not read as that kind. A mapping or list counts as a string.
     """
-    if isinstance(old, str):
+    if isinstance(old, str) and type(old) is not WrittenTime:
         return Quoted(text) if is_quoted(old) else text
     if isinstance(old, dict | list):
         return text
     value = read(text)
+    if isinstance(old, str) or type(value) is WrittenTime:
+        if type(value) is type(old):
+            return value
+        raise _unfit(old, text)
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, str) or (value is None) != (old is None) or isinstance(value, bool) != isinstance(old, bool):
@@ -124,5 +147,5 @@ class Unfit(BuildFailed):
 
 
 def _unfit(old: Any, text: str) -> Unfit:
-    tags = {bool: "!!bool", int: "!!int", WrittenInt: "!!int"}
+    tags = {bool: "!!bool", int: "!!int", WrittenInt: "!!int", WrittenTime: "!!timestamp"}
     return Unfit("!!null" if old is None else tags.get(type(old), "!!float"), text)

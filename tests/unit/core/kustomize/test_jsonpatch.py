@@ -65,6 +65,8 @@ def test_the_whole_object_can_be_replaced():
         "- {op: test, path: /s, value: x}",
         "- {op: test, path: /missing, value: null}",
         "- {op: test, path: /n}",
+        "- {op: test, path: /s, value: 'x'}",
+        "- {op: test, path: /l/0, value: 1.0}",
         "- {op: test, path: /a, value: {d~e: 2, b/c: 1}}",
         "- {op: test, path: /l, value: [1, 2, 3]}",
         "- {op: test, path: /f, value: 1.5}",

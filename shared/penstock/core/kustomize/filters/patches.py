@@ -13,6 +13,7 @@ from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Resource, Scopes, metadata_of, set_metadata, text
 from penstock.core.kustomize.selectors import Selector, matches, parse_selector
+from penstock.core.kustomize.written import PartlyEmpty
 from penstock.core.resources import Manifest
 
 
@@ -177,6 +178,8 @@ def _operated(resource: Resource, patch: Patch) -> Manifest:
 
 
 def _merged(resource: Resource, document: Manifest, patch: Patch, schema: Schema) -> Manifest | None:
+    if patch.allow_name_change or patch.allow_kind_change:
+        document = _rewritten(document, "annotations")
     if patch.as_target:
         document = _addressed(document, resource)
     try:
@@ -198,11 +201,21 @@ def _kept(merged: Manifest, old: Manifest, field: str) -> Manifest:
 
 def _addressed(document: Manifest, resource: Resource) -> Manifest:
     """A patch with the version of its target; kustomize rewrites its labels and annotations as text on the way."""
+    document = _rewritten(document, "labels", "annotations")
+    return {**document, "apiVersion": resource.manifest.get("apiVersion"), "metadata": metadata_of(document)}
+
+
+def _rewritten(document: Manifest, *fields: str) -> Manifest:
+    """A patch some of whose maps in ``metadata`` have become texts: a null there removes nothing any more."""
     metadata = dict(metadata_of(document))
-    for field in ("labels", "annotations"):
+    for field in fields:
         values = metadata.get(field)
-        if isinstance(values, dict):
-            metadata[field] = {key: "null" if value is None else text(value) for key, value in values.items()}
-            if not values:
-                del metadata[field]
-    return {**document, "apiVersion": resource.manifest.get("apiVersion"), "metadata": metadata}
+        if not isinstance(values, dict):
+            continue
+        empty = values.empty if type(values) is PartlyEmpty else ()
+        metadata[field] = {
+            key: "null" if value is None and key not in empty else text(value) for key, value in values.items()
+        }
+        if not values:
+            del metadata[field]
+    return {**document, "metadata": metadata}
