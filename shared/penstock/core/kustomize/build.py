@@ -83,7 +83,8 @@ def build(tree: Tree, path: str = "", options: BuildOptions | None = None, cache
     add_hashes(resources)
     fix_name_references(resources, found.config.name_reference)
     _expand(resources, found)
-    ordered = _ordered(_without_local(resources), kustomization, options, session)
+    remaining = list(ResMap(_without_local(resources)))  # patches and replacements may have made two of one id
+    ordered = _ordered(remaining, kustomization, options, session)
     return Build(
         resources=tuple(_finished(ordered, kustomization, options)),
         inputs=recording.inputs(),
