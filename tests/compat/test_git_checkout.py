@@ -11,7 +11,7 @@ from tests.contract.git_remotes import ServedRemote, remote_of
 from penstock.adapters.git import server as server_module
 from penstock.adapters.git.dulwich import DulwichGit
 from penstock.adapters.git.server import GitServer
-from penstock.core.errors import Refused
+from penstock.core.errors import Refused, Transient
 from penstock.core.tree import blob
 from penstock.ports.git import GitRef, Head, Limits, Remote
 
@@ -86,6 +86,40 @@ def test_an_old_commit_can_be_had_by_its_id(served, protocol):
     served.commit({"a": b"2"})
     head = Head(ref="refs/heads/main", commit=first, revision="")
     assert checked_out(served, head).read("a").data == b"1"
+
+
+def test_a_commit_that_the_server_does_not_have_may_come(served, protocol):
+    served.commit({"a": b"1"})
+    with pytest.raises(Transient, match="not our ref 1111"):
+        checked_out(served, Head(ref="refs/heads/main", commit="1" * 40, revision=""))
+
+
+def test_a_warm_look_is_one_request_and_a_checkout_another(served, monkeypatch):
+    asked = []
+    original = server_module._Handler._answer
+
+    def counted(self):
+        asked.append((self.command, self.connection))
+        original(self)
+
+    monkeypatch.setattr(server_module._Handler, "_answer", counted)
+    served.commit({"a": b"1"})
+    for expected in (["GET", "POST", "POST"], ["POST", "POST"]):
+        checked_out(served, head_of(served))
+        assert [method for method, _ in asked] == expected
+        assert len({connection for _, connection in asked}) == 1
+        asked.clear()
+
+
+def test_connections_that_went_stale_are_made_anew(served, tmp_path):
+    served.commit({"a": b"1"})
+    head = head_of(served)
+    for pool, _ in served.git._idle.values():
+        for key in pool._manager.pools.keys():  # noqa: SIM118 -- no dict
+            connection = pool._manager.pools[key].pool.get()
+            connection.sock.shutdown(2)
+            pool._manager.pools[key].pool.put(connection)
+    assert len(checked_out(served, head)) == 1
 
 
 def test_history_is_not_fetched(served):

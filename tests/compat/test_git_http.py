@@ -143,11 +143,6 @@ def test_a_server_that_is_not_there():
         DulwichGit().resolve(Remote(url="http://no-such-host.invalid/r"), MAIN)
 
 
-def test_a_ref_that_the_server_does_not_know_may_come(fleet):
-    with pytest.raises(Transient, match="the server does not give commit 1111"):
-        fleet.git.checkout(Remote(url=fleet.url), HEAD, Limits())
-
-
 @pytest.mark.parametrize("allowed", [(), ("example.com",), ("10.0.0.0/8",), ("127.0.0.1:1",)])
 def test_a_url_of_a_manifest_does_not_reach_inside(fleet, allowed):
     for url in (fleet.url, fleet.url.replace("127.0.0.1", "localhost")):

@@ -9,7 +9,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
@@ -36,7 +36,7 @@ class Response:
 
     def geturl(self) -> str:
         """Where the answer came from, after redirects."""
-        return self._raw.geturl() or self._url
+        return urljoin(self._url, self._raw.geturl() or "")
 
     def read(self, size: int) -> bytes:
         """Exactly ``size`` bytes, or what there is until the end."""
@@ -56,8 +56,13 @@ class Response:
             parts.append(part)
         return b"".join(parts)
 
+    def finish(self) -> None:
+        """All was read: another request may use the connection, unless the server has more to say."""
+        if not self.read(1):
+            self._raw.release_conn()
+
     def close(self) -> None:
-        """Give up the connection."""
+        """Give up the connection, unless it is given back already."""
         self._raw.close()
 
 
@@ -76,6 +81,10 @@ class Pool:
             ssl_context=tls_context(remote.credentials),
         )
         self._manager.pool_classes_by_scheme = pool_classes(remote.url)
+
+    def renew(self, remote: Remote, *, most: int) -> None:
+        """Another call to the same remote, over the same connections."""
+        self._most, self._until = most, time.monotonic() + remote.timeout
 
     def close(self) -> None:
         """Close all connections."""
