@@ -12,19 +12,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from yaml import YAMLError
+from yaml.composer import ComposerError
 from yaml.cyaml import CParser  # type: ignore[attr-defined] # PyYAML's types leave it out
-from yaml.events import MappingEndEvent, MappingStartEvent, SequenceEndEvent, SequenceStartEvent, StreamEndEvent
+from yaml.events import (
+    AliasEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.scalars import NO_KEY, resolve, resolve_old
-from penstock.core.kustomize.written import PartlyEmpty, Quoted, WrittenFloat, WrittenInt
+from penstock.core.kustomize.written import PartlyEmpty, Quoted, WrittenFloat, WrittenInt, WrittenTime
 
 _SEPARATOR = re.compile(r"\n---.*\n")
 _DEEP = ("- " * 100, "? " * 100, "\n" + " " * 600)
 _TAGS = "tag:yaml.org,2002:"
 _PLAIN, _QUOTED = "plain", "quoted"
 _UNTAGGED = (_PLAIN, _QUOTED)
+_MERGES = (_PLAIN, _TAGS + "merge")
 _LONGEST_MARKED = 1000  # a longer text is nothing that a patch replaces by a number
 
 
@@ -77,7 +88,7 @@ class _Constructor:
             tag = node.tag
             if tag is _PLAIN:
                 value = self._constants(node.value)
-                return value if type(value) is str else _as_written(value, node.value)
+                return value if value == node.value else _as_written(value, node.value)
             if tag is not _QUOTED:
                 return self._tagged(node)
             return _quoted(refolded(node.value) if node.style == ">" else node.value)
@@ -113,7 +124,7 @@ class _Constructor:
         build, below, constants, strict = self.build, depth + 1, self._constants, self._strict
         for key_node, value_node in node.value:
             key, tag = key_node.value, key_node.tag
-            if tag is _PLAIN and key == "<<":
+            if key == "<<" and tag in _MERGES:
                 if merged is not None and strict:
                     raise self.error(key_node, "duplicate merge key")
                 merged = self._merge(value_node, below)
@@ -180,7 +191,9 @@ def _combined(merged: list[Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_written(value: Any, written: str) -> Any:
-    """A number with its text, where that is not the usual one."""
+    """A number or a timestamp with its text, where that is not the usual one."""
+    if type(value) is str:
+        return WrittenTime(value, written)
     if type(value) is int and str(value) != written:
         return WrittenInt(value, written)
     if type(value) is float and repr(value) != written:
@@ -248,10 +261,61 @@ def _compose(text: str, where: str, limits: YamlLimits) -> Node | None:
             _check_depth(text, where, limits)
         composer = _Composer(text)
         return composer.get_node() if composer.check_node() else None
+    except ComposerError as error:
+        if "second occurrence" not in str(error):
+            raise MalformedYaml(f"{where}: MalformedYAMLError: {_one_line(error)}") from error
+        return _compose_with_repeated_anchors(text, where, limits)
     except YAMLError as error:
         raise MalformedYaml(f"{where}: MalformedYAMLError: {_one_line(error)}") from error
     except ValueError as error:  # NUL and the like in PyYAML's own checks
         raise MalformedYaml(f"{where}: MalformedYAMLError: {error}") from error
+
+
+def _compose_with_repeated_anchors(text: str, where: str, limits: YamlLimits) -> Node | None:
+    """As ``_compose``, slower: an anchor may be defined again, which libyaml's composer refuses and YAML allows."""
+    parser, anchors = _Composer(text), dict[str, Node]()
+    event = parser.get_event()
+    while event is not None and not isinstance(event, NodeEvent):
+        event = parser.get_event()
+
+    def node_of(event: Any, depth: int) -> Node:
+        if type(event) is AliasEvent:
+            if event.anchor not in anchors:
+                raise MalformedYaml(f"{where}: unknown anchor '{event.anchor}'")
+            return anchors[event.anchor]
+        if depth > limits.depth:
+            raise MalformedYaml(f"{where}: nested deeper than {limits.depth} levels")
+        node = _empty_node(parser, event)
+        if event.anchor is not None:
+            anchors[event.anchor] = node
+        if isinstance(node, ScalarNode):
+            return node
+        children: list[Node] = []
+        while not isinstance(event := parser.get_event(), SequenceEndEvent | MappingEndEvent):
+            children.append(node_of(event, depth + 1))
+        is_mapping = isinstance(node, MappingNode)
+        node.value = list(zip(children[::2], children[1::2], strict=True)) if is_mapping else children
+        return node
+
+    return None if event is None else node_of(event, 0)
+
+
+def _empty_node(parser: _Composer, event: Any) -> Node:
+    """The node that an event starts, without its children."""
+    kind: Any = (
+        ScalarNode
+        if isinstance(event, ScalarEvent)
+        else SequenceNode
+        if isinstance(event, SequenceStartEvent)
+        else MappingNode
+    )
+    value = event.value if kind is ScalarNode else []
+    tag = parser.resolve(kind, "", event.implicit) if event.tag in (None, "!") else event.tag
+    made: Any = kind(tag, value, event.start_mark, event.end_mark)
+    if kind is ScalarNode:
+        made.style = event.style
+    result: Node = made
+    return result
 
 
 def _one_line(error: YAMLError) -> str:
@@ -283,15 +347,17 @@ def _raw_annotations(node: Node, value: dict[str, Any], *, keep_null: bool) -> d
             for name, annotations in child.value:
                 if name.value != "annotations" or type(annotations) is not MappingNode:
                     continue
-                texts = dict(value["metadata"].get("annotations") or {})
+                texts = (value["metadata"].get("annotations") or {}).copy()
                 for entry, text in annotations.value:
                     old = texts.get(entry.value, "")
                     if type(text) is ScalarNode and not isinstance(old, str):
                         texts[entry.value] = None if keep_null and old is None else text.value
                     elif type(text) is ScalarNode and text.tag is _PLAIN and old != text.value:
                         texts[entry.value] = text.value
-                metadata = {**value["metadata"], "annotations": texts}
-                return {**value, "metadata": metadata}
+                changed = value.copy()
+                changed["metadata"] = value["metadata"].copy()
+                changed["metadata"]["annotations"] = texts
+                return changed
     return value
 
 
