@@ -43,7 +43,7 @@ def fetch_pack(pool: Pool, url: str, head: Head) -> bytes:
     """
     received = bytearray()
 
-    def wants(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001 -- dulwich's
+    def wants(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001 - dulwich's
         return [ObjectID(head.commit.encode())]
 
     def take(data: bytes) -> int:

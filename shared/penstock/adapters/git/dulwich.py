@@ -52,7 +52,7 @@ class DulwichGit:
 
     def checkout(self, remote: Remote, head: Head, limits: Limits) -> MemoryTree:
         """The files of that commit (a CommitTree, which knows the commit's subject)."""
-        from penstock.adapters.git.pack import Objects, read_commit  # noqa: PLC0415 -- loads where it is used
+        from penstock.adapters.git.pack import Objects, read_commit  # noqa: PLC0415 - loads where it is used
 
         doing = f"unable to clone '{remote.url}'"
         pack = self._fetch(remote, head, limits, doing)
@@ -60,10 +60,10 @@ class DulwichGit:
 
     def _list(self, remote: Remote, ref_prefixes: Sequence[str], doing: str) -> dict[str, str]:
         """Refs by full name; an annotated tag's commit stands under its name with ``^{}``."""
-        from penstock.adapters.git import v2  # noqa: PLC0415 -- urllib3 loads where it is used
+        from penstock.adapters.git import v2  # noqa: PLC0415 - urllib3 loads where it is used
 
         def old(pool: "Pool") -> dict[str, str]:
-            from penstock.adapters.git.client import list_refs  # noqa: PLC0415 -- dulwich loads where it is used
+            from penstock.adapters.git.client import list_refs  # noqa: PLC0415 - dulwich loads where it is used
 
             return list_refs(pool, remote.url, ref_prefixes)
 
@@ -71,10 +71,10 @@ class DulwichGit:
         return _saying(doing, lambda: self._with_pool(remote, _MOST_REFS_BYTES, call))
 
     def _fetch(self, remote: Remote, head: Head, limits: Limits, doing: str) -> bytes:
-        from penstock.adapters.git import v2  # noqa: PLC0415 -- urllib3 loads where it is used
+        from penstock.adapters.git import v2  # noqa: PLC0415 - urllib3 loads where it is used
 
         def old(pool: "Pool") -> bytes:
-            from penstock.adapters.git.client import fetch_pack  # noqa: PLC0415 -- dulwich loads where it is used
+            from penstock.adapters.git.client import fetch_pack  # noqa: PLC0415 - dulwich loads where it is used
 
             return fetch_pack(pool, remote.url, head)
 
@@ -85,7 +85,7 @@ class DulwichGit:
         self, remote: Remote, new: "Callable[[Pool, str], T]", old: "Callable[[Pool], T]"
     ) -> "Callable[[Pool], T]":
         """The call in the remote's own protocol. A v2 base that is known and fails is found out anew."""
-        from penstock.adapters.git.v2 import discover  # noqa: PLC0415 -- urllib3 loads where it is used
+        from penstock.adapters.git.v2 import discover  # noqa: PLC0415 - urllib3 loads where it is used
 
         def call(pool: "Pool") -> T:
             base = self._known(remote)
@@ -104,7 +104,7 @@ class DulwichGit:
 
     def _with_pool(self, remote: Remote, most: int, call: "Callable[[Pool], T]") -> T:
         """The call, over connections of a call just before where there are any; those may have gone stale."""
-        from penstock.adapters.git.http import Pool  # noqa: PLC0415 -- urllib3 loads where it is used
+        from penstock.adapters.git.http import Pool  # noqa: PLC0415 - urllib3 loads where it is used
 
         pool = self._take(remote)
         if pool is not None:
@@ -158,8 +158,8 @@ def _login(remote: Remote) -> object:
 
 
 def _patched(base: bytes, delta: bytes) -> bytes:
-    from dulwich.errors import ApplyDeltaError  # noqa: PLC0415 -- loads where it is used
-    from dulwich.pack import apply_delta  # noqa: PLC0415 -- loads where it is used
+    from dulwich.errors import ApplyDeltaError  # noqa: PLC0415 - loads where it is used
+    from dulwich.pack import apply_delta  # noqa: PLC0415 - loads where it is used
 
     try:
         return b"".join(apply_delta(base, delta))

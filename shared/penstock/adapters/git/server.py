@@ -61,7 +61,7 @@ class GitServer:
 
     def run(self, *arguments: str) -> str:
         """A git command's standard output. Raises Terminal with its standard error when it fails."""
-        done = subprocess.run(  # noqa: S603 -- git by its full path, arguments from the caller
+        done = subprocess.run(  # noqa: S603 - git by its full path, arguments from the caller
             [self.git, *arguments], env=self.environment(), capture_output=True, check=False
         )
         if done.returncode != 0:
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._admitted():
             self._send(401, {"WWW-Authenticate": 'Basic realm="git"', "Content-Type": "text/plain"}, b"")
             return
-        done = subprocess.run(  # noqa: S603 -- git by its full path
+        done = subprocess.run(  # noqa: S603 - git by its full path
             [self.served.git, "http-backend"],
             env=self._environment(len(body)),
             input=body,
