@@ -231,11 +231,12 @@ class World:
 
     def _told(self) -> str:
         """What the plane says of everything that is not ready."""
-        said = []
-        for record in self.plane.runtime.port("state").list("status/"):
-            for condition in record.value.get("conditions", ()):
-                if condition["type"] == "Ready" and condition["status"] != "True":
-                    said.append(f"{record.key}: {condition['reason']}: {condition['message']}")
+        said = [
+            f"{record.key}: {condition['reason']}: {condition['message']}"
+            for record in self.plane.runtime.port("state").list("status/")
+            for condition in record.value.get("conditions", ())
+            if condition["type"] == "Ready" and condition["status"] != "True"
+        ]
         return "; ".join(said) or "everything is ready"
 
     def settle(self) -> None:
