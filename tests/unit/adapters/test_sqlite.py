@@ -96,6 +96,24 @@ def test_giving_back_makes_what_is_taken_visible_and_counts_the_attempt(tmp_path
     bus.close()
 
 
+def test_of_equal_wake_ups_that_died_together_one_is_given_back(tmp_path):
+    clock = SimulatedClock()
+    bus = SqliteBus(tmp_path / "bus.db", load_pipeline(), clock)
+    for _ in range(3):
+        bus.publish([dispatch("a")])
+        bus.receive("fetch", wait=0)
+    bus.publish([dispatch("b")])
+    bus.receive("fetch", wait=0)
+    bus.publish([dispatch("a")])  # waiting: nobody took it
+    clock.advance(31)
+    assert bus.receive("fetch", wait=0).envelope.attempt == 1  # that one
+    assert bus.receive("fetch", wait=0).envelope.attempt == 2  # the first again: it was tried most often
+    assert bus.give_back() == 2
+    again = [bus.receive("fetch", wait=0) for _ in range(4)]
+    assert [(d.envelope.message.name, d.envelope.attempt) for d in again if d] == [("a", 3), ("b", 2)]
+    bus.close()
+
+
 def test_backlog_counts_what_is_due_or_in_hand_but_not_what_is_delayed(tmp_path):
     clock = SimulatedClock()
     bus = SqliteBus(tmp_path / "bus.db", load_pipeline(), clock)

@@ -45,6 +45,12 @@ SELECT id, body, attempts FROM message AS this WHERE stage = ? AND due <= ? AND 
   WHERE earlier.stage = this.stage AND earlier.order_key = this.order_key AND earlier.id < this.id))
 ORDER BY due, id LIMIT 1
 """
+_DROP_EQUAL_TAKEN = """
+DELETE FROM message WHERE taken = 1 AND merge_key <> '' AND EXISTS (
+  SELECT 1 FROM message AS kept
+  WHERE kept.taken = 1 AND kept.stage = message.stage AND kept.merge_key = message.merge_key
+  AND (kept.attempts > message.attempts OR (kept.attempts = message.attempts AND kept.id < message.id)))
+"""
 _HELD = "id = ? AND attempts = ? AND taken = 1"
 
 
@@ -153,9 +159,10 @@ class SqliteBus:
         """Make everything that is taken visible now; how many that were.
 
         For whoever knows that it is the only worker on this file and has taken nothing yet: what is taken was taken
-        by a process that died.
+        by a process that died. Of equal wake-ups one is left, the one that was tried most often.
         """
         with self._working.write() as run:
+            run.execute(_DROP_EQUAL_TAKEN)
             given = run.execute("UPDATE message SET taken = 0, due = ? WHERE taken = 1", (self._now(),)).rowcount
         for bell in self._bells.values():
             bell.ring()
