@@ -453,14 +453,28 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
+def _manager(entry: dict) -> tuple[str, str, str]:
+    return entry["manager"], entry["operation"], entry.get("subresource", "")
+
+
 def normal(value: Any) -> Any:
-    """Equal for equal answers: uids, versions, times, addresses and tokens are replaced by words."""
+    """Equal for equal answers: uids, versions, times, addresses and tokens are replaced by words.
+
+    managedFields are in the order of their times first, which depends on when a second ends: sorted. Causes are
+    repeated as often as the real server happens to validate: once.
+    """
     if isinstance(value, dict):
         return {k: VOLATILE[k] if k in VOLATILE and v not in ("None", "") else normal(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [normal(each) for each in value]
+        first = value[0] if value and isinstance(value[0], dict) else {}
+        ordered = sorted(value, key=_manager) if "manager" in first else value
+        if {"reason", "message", "field"} <= first.keys():
+            ordered = [each for number, each in enumerate(value) if each not in value[:number]]
+        return [normal(each) for each in ordered]
     if isinstance(value, str):
         value = TIME.sub("TIME", UUID.sub("UID", value))
+        head, *errors = value.split("\n  ")  # the real one finds type errors in no fixed order
+        value = "\n  ".join([head, *sorted(errors)])
         value = re.sub(r"(precondition|record) \(\d+\)", r"\1 (VERSION)", value)
         return re.sub(r"\b10\.\d+\.\d+\.\d+\b", "ADDRESS", value)
     return value
