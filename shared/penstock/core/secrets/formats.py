@@ -1,7 +1,6 @@
 """The formats of encrypted files: bytes to a tree and the ``sops`` block, and a decrypted tree to bytes.
 
-As SOPS's stores do it. YAML comes out in the renderer's own style, without comments: its values are SOPS's, its
-layout is not.
+As SOPS's stores do it, to the byte, but that YAML loses its comments.
 """
 
 import json
@@ -9,11 +8,11 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from penstock.core.kustomize.yaml_out import dump
 from penstock.core.secrets.errors import SopsError
 from penstock.core.secrets.flat import unflatten
 from penstock.core.secrets.ini import emit_ini, load_ini
 from penstock.core.secrets.values import Comment, Leaf, float_text, mac_bytes
+from penstock.core.secrets.yaml_text import emit_yaml
 from penstock.core.secrets.yaml_tree import load_yaml
 
 MOST_BYTES = 5 << 20
@@ -93,7 +92,7 @@ def load_all(data: bytes, form: Format) -> Trees:
 def emit(trees: Trees, form: Format) -> bytes:
     """Decrypted documents as the bytes of a file. Raises SopsError where the format cannot hold them."""
     if form is Format.YAML:
-        return dump([_without_comments(tree) for tree in trees]).encode()
+        return emit_yaml(trees).encode()
     if len(trees) != 1:
         raise SopsError(f"a {form} file holds one document, not {len(trees)}")
     return _EMITTERS[form](trees[0])
@@ -153,14 +152,6 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return int(float_text(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else value
-
-
-def _without_comments(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_comments(item) for name, item in value.items() if not isinstance(name, Comment)}
-    if isinstance(value, list):
-        return [_without_comments(item) for item in value]
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _emit_dotenv(tree: dict[Any, Any]) -> bytes:

@@ -32,6 +32,12 @@ class Comment:
     text: str
 
 
+class Moment(str):
+    """A timestamp, RFC 3339: printed without quotes where the format has timestamps."""
+
+    __slots__ = ()
+
+
 Leaf = str | int | float | bool | bytes | Comment
 
 
@@ -114,7 +120,7 @@ def _boolean(text: str) -> bool:
 
 _READERS: dict[str, Callable[[str], Leaf]] = {
     "str": str,
-    "time": str,
+    "time": Moment,
     "comment": Comment,
     "int": _integer,
     "bool": _boolean,

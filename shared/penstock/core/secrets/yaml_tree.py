@@ -9,20 +9,29 @@ from typing import Any
 
 import yaml
 
-from penstock.core.errors import BuildFailed
-from penstock.core.kustomize.scalars import resolve
+from penstock.core.kustomize.scalars import resolve, timestamp
 from penstock.core.secrets.errors import SopsError
+from penstock.core.secrets.values import Moment
 
 MOST_VALUES = 200_000
 MOST_LEVELS = 100
 _TAG = "tag:yaml.org,2002:"
+_TYPED = tuple(f"{_TAG}{name}" for name in ("int", "float", "bool", "null"))
+_PLAIN, _QUOTED = "plain", "quoted"
+
+
+class _Loader(yaml.CBaseLoader):
+    """Says of a scalar without a tag how it was written; go-yaml's rules decide what it is."""
+
+    def resolve(self, kind: object, value: object, implicit: Any) -> str:  # noqa: ARG002 - PyYAML's signature
+        return _PLAIN if implicit is not True and implicit and implicit[0] else _QUOTED
 
 
 def load_yaml(text: str) -> list[dict[Any, Any]]:
     """Each document that is not empty. Raises SopsError naming the line, never what stands there."""
     try:
         _check_levels(text)
-        nodes = list(yaml.compose_all(text, Loader=yaml.CBaseLoader))
+        nodes = list(yaml.compose_all(text, Loader=_Loader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark is not None else ""
@@ -37,7 +46,7 @@ def load_yaml(text: str) -> list[dict[Any, Any]]:
 def _check_levels(text: str) -> None:
     """The composer recurses in C: look at the depth before it does."""
     level = 0
-    for event in yaml.parse(text, Loader=yaml.CBaseLoader):
+    for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             level += 1
             if level > MOST_LEVELS:
@@ -77,9 +86,7 @@ def _scalar(node: Any) -> Any:
             return base64.b64decode(node.value)
         except binascii.Error:
             raise SopsError(f"line {node.start_mark.line + 1}: !!binary is not base64") from None
-    plain = not node.style and node.tag in (f"{_TAG}str", "", "!", None)
-    tagged = node.tag in (f"{_TAG}int", f"{_TAG}float", f"{_TAG}bool", f"{_TAG}null")
-    try:
-        return resolve(node.value) if plain or tagged else node.value
-    except BuildFailed:
-        raise SopsError(f"line {node.start_mark.line + 1}: a number that JSON cannot hold") from None
+    if node.tag not in (_PLAIN, *_TYPED):
+        return node.value
+    moment = timestamp(node.value) if node.tag == _PLAIN else None
+    return resolve(node.value) if moment is None else Moment(moment)

@@ -12,7 +12,6 @@ from penstock.core.secrets.age_keys import AgeKeys, age_keys
 from penstock.core.secrets.errors import MacMismatch, NoKey, SopsError
 from penstock.core.secrets.formats import Format, detect, format_of, load
 from penstock.core.secrets.sops import decrypt_file, decrypt_object, is_encrypted, verify_file
-from penstock.core.secrets.yaml_tree import load_yaml
 
 VECTORS = Path(__file__).parent / "vectors"
 SECRETS = ("canary", "AGE-SECRET-KEY")
@@ -27,15 +26,14 @@ def keys(*names: str) -> AgeKeys:
     return age_keys({f"{name}.agekey": read(f"{name}.agekey") for name in names or ("first",)})
 
 
-@pytest.mark.parametrize("name", ["config.json", "settings.env", "settings.ini", "raw.bin"])
+@pytest.mark.parametrize("name", ["config.json", "settings.env", "settings.ini", "raw.bin", "several.yaml"])
 def test_a_file_comes_out_as_sops_itself_writes_it(name: str) -> None:
     assert decrypt_file(read(name), format_of(name), keys()) == read(f"plain-{name}")
 
 
-@pytest.mark.parametrize("name", ["typed.yaml", "several.yaml"])
-def test_yaml_comes_out_with_the_same_values(name: str) -> None:
-    found = decrypt_file(read(name), Format.YAML, keys())
-    assert load_yaml(found.decode()) == load_yaml(read(f"plain-{name}").decode())
+def test_yaml_comes_out_as_sops_writes_it_but_without_comments() -> None:
+    expected = re.sub(r"(?m)^ *#.*\n", "", read("plain-typed.yaml").decode())
+    assert decrypt_file(read("typed.yaml"), Format.YAML, keys()).decode() == expected
 
 
 @pytest.mark.parametrize("name", ["secret.yaml", "two-recipients.yaml", "mac-only.yaml"])
