@@ -8,7 +8,7 @@ from penstock.adapters.secrets.memory import MemorySecrets
 from penstock.adapters.state.memory import MemoryState
 from penstock.adapters.storage.memory import MemoryStorage
 from penstock.adapters.telemetry.memory import MemoryTelemetry
-from penstock.core.errors import NotFound, Transient
+from penstock.core.errors import Conflict, NotFound, Transient
 from penstock.core.messages import PLANE, ArtifactStored, Event, SourceChanged
 from penstock.core.records import (
     Condition,
@@ -166,6 +166,8 @@ def test_a_first_look_stores_the_tree_and_wakes_the_roots():
     event = outgoing[0].message
     assert (event.cluster, event.api_version, event.kind) == (PLANE, "source.toolkit.fluxcd.io/v1", "GitRepository")
     assert event.metadata == {"revision": status.revision, "digest": status.artifact}
+    (fact,) = world.telemetry.named("source looked at")
+    assert (fact["outcome"], fact["revision"], fact["hint"]) == ("changed", status.revision, "anything")
 
 
 def test_nothing_new_is_nothing_but_the_due_time():
@@ -625,3 +627,99 @@ def test_a_policy_keeps_generators_in_their_namespace():
     world.run(SourceChanged(cluster="production", kind="ArtifactGenerator", namespace="flux-system", name="split"))
     status = world.status("production", "ArtifactGenerator", "flux-system", "split")
     assert (status.error, status.revision) == ("AccessDenied", "")
+
+
+def test_a_source_that_moves_on_while_artifacts_are_derived_has_the_last_word():
+    world = World()
+    message = split(world)
+    world.push({"apps/a.yaml": "old"})
+    world.settle()
+
+    class Racing(MemoryStorage):
+        """While the first artifact is being stored, a push is recorded."""
+
+        raced = False
+
+        def put(self, digest, data):
+            if not self.raced:
+                self.raced = True
+                world.push({"apps/a.yaml": "new"})
+                object.__setattr__(world.deps, "storage", world.storage)
+                before = world.status()
+                world.object(generator_document(("apps/**", "")), tombstone=True)
+                world.run()
+                assert world.status().observation == before.observation + 1
+                world.object(generator_document(("apps/**", "")))
+            return world.storage.put(digest, data)
+
+        def get(self, digest):
+            return world.storage.get(digest)
+
+    object.__setattr__(world.deps, "storage", Racing())
+    world.run(message)
+    assert world.files(world.status("production", *EXTERNAL)) == {"a.yaml": "new"}
+
+
+def test_a_record_that_others_write_all_the_time_is_tried_again_later():
+    class Contended(MemoryState):
+        def put(self, key, value, *, expected, due=None):
+            if expected is not None:
+                raise Conflict("somebody else wrote first")
+            return super().put(key, value, expected=expected, due=due)
+
+    world = World()
+    contended = Contended()
+    for record in world.state.list(""):
+        contended.put(record.key, record.value, expected=None)
+    object.__setattr__(world.deps, "state", contended)
+    world.push({"apps/a": "1"})
+    with pytest.raises(Conflict, match="all the time"):
+        world.run()
+    contended.put(
+        object_key("production", "ArtifactGenerator", "flux-system", "split"),
+        ObjectRecord(document=generator_document(("apps/**", ""))).to_value(),
+        expected=None,
+    )
+    with pytest.raises(Conflict, match="all the time"):
+        world.run(SourceChanged(cluster="production", kind="ArtifactGenerator", namespace="flux-system", name="split"))
+
+
+def test_a_commit_over_the_limits_is_a_failure():
+    world = World()
+    world.git.commit(URL, {"big": blob(b"0" * (65 * 1024 * 1024))})
+    assert events(world.run()) == [
+        (
+            "error",
+            "GitOperationFailed",
+            f"failed to checkout and determine revision: unable to clone '{URL}': over the limit",
+        )
+    ]
+
+
+def test_a_login_in_the_url_is_used_where_no_secret_has_one():
+    world = World()
+    world.push({"a": "1"})
+    world.git.require(URL, {"username": b"me", "password": b"hunter2"})
+    url = URL.replace("https://", "https://me:hunter2@")
+    world.object(git_document(url=url), cluster=PLANE, implicit=True)
+    outgoing = world.run()
+    assert world.status().observation == 1
+    assert "hunter2" not in repr(outgoing)
+
+
+def test_a_generator_that_is_switched_off_rests():
+    world = World()
+    document = generator_document(("apps/**", ""))
+    document["metadata"]["annotations"] = {"source.extensions.fluxcd.io/reconcile": "disabled"}
+    world.object(document)
+    world.push({"apps/a.yaml": "1"})
+    world.run()
+    assert world.status("production", *EXTERNAL) is None
+
+
+def test_a_plane_without_clusters_wakes_nobody():
+    world = World()
+    world.state.delete("plane", expected=None)
+    world.push({"a": "1"})
+    assert woken(world.run()) == []
+    assert world.status().observation == 1

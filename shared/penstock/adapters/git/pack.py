@@ -5,6 +5,7 @@ believed before it is compared with what a clone may cost.
 """
 
 import hashlib
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from penstock.ports.git import Limits
 _COMMIT, _TREE, _BLOB, _TAG, _OFS_DELTA, _REF_DELTA = 1, 2, 3, 4, 6, 7
 _NAMES = {_COMMIT: b"commit", _TREE: b"tree", _BLOB: b"blob", _TAG: b"tag"}
 _HEADER, _TRAILER = 12, 20
+_MODE = re.compile(rb"[0-7]{1,6}")
 _DEEPEST = 4096
 _FAILED = "GitOperationFailed"
 
@@ -145,9 +147,10 @@ def _tree_entries(data: bytes) -> Iterator[tuple[int, bytes, str]]:
     at = 0
     while at < len(data):
         space, end = data.find(b" ", at), data.find(b"\0", at)
-        if not at < space < end or end + 21 > len(data):
+        mode = data[at:space]
+        if not at < space < end or end + 21 > len(data) or _MODE.fullmatch(mode) is None:
             raise Terminal("the remote sent a damaged tree", reason=_FAILED)
-        yield int(data[at:space], 8), data[space + 1 : end], data[end + 1 : end + 21].hex()
+        yield int(mode, 8), data[space + 1 : end], data[end + 1 : end + 21].hex()
         at = end + 21
 
 

@@ -166,6 +166,18 @@ def _recorded(visit: _Visit, found: _Found) -> list[Outgoing]:
     """Write the outcome, then say what is due: of this look, and of one before that may have been cut short."""
     deps, held, outcome = visit.deps, visit.held, found.outcome
     save(deps, held, outcome, visit.look)
+    deps.telemetry.record(
+        "source looked at",
+        cluster=visit.message.cluster,
+        kind=visit.message.kind,
+        namespace=visit.message.namespace,
+        name=visit.message.name,
+        revision=outcome.status.revision,
+        outcome="failed" if outcome.status.error else "changed" if outcome.changed else "unchanged",
+        reason=outcome.status.error,
+        hint=visit.message.hint,
+        trace=deps.trace,
+    )
     told = [each for each in (held.announcement, outcome.announcement) if each is not None]
     address = (visit.message.cluster, gitrepository.API_VERSION, *_name(visit))
     messages = [event_of(each, address, outcome.status, deps) for each in told]
