@@ -177,4 +177,6 @@ def _walk_mapping(node: dict[str, Any], parts: tuple[str, ...], setter: Setter, 
     new = _walk(old, rest, setter, create)
     if name in node and new is node[name]:
         return node
-    return {**node, name: new}
+    changed = node.copy()  # which keeps the traits of a PartlyEmpty
+    changed[name] = new
+    return changed

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from penstock.core.errors import BuildFailed
-from penstock.core.kustomize.written import PartlyEmpty, Quoted
+from penstock.core.kustomize.scalars import resolve
+from penstock.core.kustomize.written import PartlyEmpty, PlainText, Quoted
 from penstock.core.kustomize.yaml_in import load_config
+from penstock.core.kustomize.yaml_out import dump_one
 from penstock.core.resources import Manifest
 
 KINDS: Final = ("add", "remove", "replace", "move", "copy", "test")
 _INDEX = re.compile(r"[+-]?[0-9]{1,18}\Z")
+_QUOTES = frozenset("'\"|")
 _EXACT = 2**53  # JSON numbers are 64-bit floats to Go
 
 
@@ -86,7 +89,7 @@ def apply_json6902(target: Manifest, operations: tuple[Operation, ...]) -> Manif
 
 
 def through_json(value: Any) -> Any:
-    """A value after a trip through JSON, which a JSON patch takes it on: numbers are floats, nothing is quoted.
+    """A value after a trip through JSON, which a JSON patch takes it on: numbers are floats, few strings quoted.
 
     The same object where nothing changes.
     """
@@ -97,14 +100,22 @@ def through_json(value: Any) -> Any:
     if isinstance(value, list):
         values = [through_json(item) for item in value]
         return values if any(new is not old for new, old in zip(values, value, strict=True)) else value
-    if type(value) is Quoted:
-        return str(value)
+    if isinstance(value, str):
+        return _string_through_json(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     if type(value) is int and abs(value) <= _EXACT:
         return value
     number = float(value)
     return int(number) if number.is_integer() else number
+
+
+def _string_through_json(value: str) -> Any:
+    if type(value) is PlainText:
+        return through_json(resolve(value))
+    if type(value) is Quoted and dump_one(value)[0] not in _QUOTES:
+        return str(value)
+    return value
 
 
 def _apply(document: Any, operation: Operation) -> Any:

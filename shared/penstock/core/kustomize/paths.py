@@ -81,14 +81,14 @@ def _is_index(segment: str) -> bool:
     return _INDEX.match(segment) is not None and int(segment) >= 0
 
 
-def look_up(value: Any, path: tuple[str, ...]) -> Any:
-    """The value that the path of a source leads to; None where there is none.
+def look_up(value: Any, path: tuple[str, ...], absent: Any = None) -> Any:
+    """The value that the path of a source leads to; ``absent`` where there is none.
 
     Raises BuildFailed where the path does not fit what it meets, a name meeting a list for one.
     """
     for segment in filter(None, map(str.strip, path)):
         if _INDEX.match(segment):
-            value = _item(value, int(segment))
+            value = _item(value, int(segment), absent)
         elif segment == "-":
             if not _items(value, segment):
                 raise BuildFailed("the list has no last item")
@@ -97,19 +97,19 @@ def look_up(value: Any, path: tuple[str, ...]) -> Any:
             raise BuildFailed("wildcard is not supported in the path of a source: name one item")
         elif _is_condition(segment):
             name, wanted = _condition(segment)
-            value = next((item for item in _items(value, segment) if _equals(item, name, wanted)), None)
+            value = next((item for item in _items(value, segment) if _equals(item, name, wanted)), absent)
         else:
-            value = _fields(value, segment).get(segment)
-        if value is None:
-            return None
+            value = _fields(value, segment).get(segment, absent)
+        if value is absent:
+            return absent
     return value
 
 
-def _item(value: Any, index: int) -> Any:
+def _item(value: Any, index: int, absent: Any) -> Any:
     if index < 0:
         raise BuildFailed(f"array index {index} cannot be negative")
     items = _items(value, str(index))
-    return items[index] if index < len(items) else None
+    return items[index] if index < len(items) else absent
 
 
 def _equals(item: Any, name: str, wanted: str) -> bool:

@@ -23,6 +23,12 @@ class Quoted(str):
     __slots__ = ()
 
 
+class PlainText(str):
+    """The text of an annotation that was written as a number, a boolean or null, and so goes through JSON as one."""
+
+    __slots__ = ()
+
+
 class WrittenTime(str):
     """A timestamp as Go prints it (RFC 3339), with the text that it was written as. It stood in no quotes."""
 

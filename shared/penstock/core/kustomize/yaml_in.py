@@ -28,7 +28,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.scalars import NO_KEY, resolve, resolve_old
-from penstock.core.kustomize.written import PartlyEmpty, Quoted, WrittenFloat, WrittenInt, WrittenTime
+from penstock.core.kustomize.written import PartlyEmpty, PlainText, Quoted, WrittenFloat, WrittenInt, WrittenTime
 
 _SEPARATOR = re.compile(r"\n---.*\n")
 _DEEP = ("- " * 100, "? " * 100, "\n" + " " * 600)
@@ -351,7 +351,7 @@ def _raw_annotations(node: Node, value: dict[str, Any], *, keep_null: bool) -> d
                 for entry, text in annotations.value:
                     old = texts.get(entry.value, "")
                     if type(text) is ScalarNode and not isinstance(old, str):
-                        texts[entry.value] = None if keep_null and old is None else text.value
+                        texts[entry.value] = None if keep_null and old is None else PlainText(text.value)
                     elif type(text) is ScalarNode and text.tag is _PLAIN and old != text.value:
                         texts[entry.value] = text.value
                 changed = value.copy()

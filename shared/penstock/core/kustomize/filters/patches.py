@@ -170,7 +170,9 @@ def _operated(resource: Resource, patch: Patch) -> Manifest:
     """The operations applied. An object with a history has annotations: kustomize keeps it there."""
     manifest = resource.manifest
     if resource.previous or resource.needs_hash or resource.behavior or resource.origin:
-        manifest = set_metadata(manifest, "annotations", metadata_of(manifest).get("annotations") or {})
+        annotations = metadata_of(manifest).get("annotations") or {}
+        texts = {key: str(value) if isinstance(value, str) else value for key, value in annotations.items()}
+        manifest = set_metadata(manifest, "annotations", texts)
     try:
         return apply_json6902(manifest, patch.operations)
     except BuildFailed as error:

@@ -18,6 +18,8 @@ from penstock.core.kustomize.written import WrittenInt, text_of
 _SLICE = re.compile(r"(.*)\[([0-9]+)\]\Z", re.DOTALL)
 _REFERENCE = re.compile(r"\$(?:(\$)|\(([^)]*)\))", re.DOTALL)
 
+_ABSENT = object()
+
 Value = str | int | float | bool
 
 
@@ -53,11 +55,13 @@ def _value(variable: Mapping[str, Any], resources: Iterable[Resource]) -> Any:
     if resource is None:
         raise BuildFailed(f"var '{name}' cannot be mapped to a field in the set of known resources: correct its objref")
     try:
-        found = look_up(resource.manifest, tuple(_with_indexes(split_path(path))))
+        found = look_up(resource.manifest, tuple(_with_indexes(split_path(path))), _ABSENT)
     except BuildFailed as error:
         raise BuildFailed(_missing(name, path, resource)) from error
-    if found is None:
+    if found is _ABSENT:
         raise BuildFailed(_missing(name, path, resource))
+    if found is None:
+        return "null"
     if type(found) is WrittenInt:
         return int(found.text) if found.text.isdecimal() else int(found)
     return found

@@ -12,6 +12,7 @@ from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.filters import structured
 from penstock.core.kustomize.paths import CREATED, Unread, look_up, split_path
 from penstock.core.kustomize.resource import ResId, Resource
+from penstock.core.kustomize.scalars import resolve
 from penstock.core.kustomize.selectors import (
     Selector,
     matches_kind,
@@ -19,7 +20,7 @@ from penstock.core.kustomize.selectors import (
     matches_name,
     parse_selector,
 )
-from penstock.core.kustomize.written import read, retyped, text_of
+from penstock.core.kustomize.written import PlainText, read, retyped, text_of
 
 DEFAULT_PATH: Final = "metadata.name"
 
@@ -133,7 +134,8 @@ def _read_source(resources: Sequence[Resource], source: Mapping[str, Any], where
         value = look_up(found[0].manifest, split_path(path))
     except BuildFailed as error:
         raise BuildFailed(f"{where}: error looking up replacement source: fieldPath `{path}`: {error}") from error
-    if value is None or value in ({}, []):
+    nothing = type(value) is PlainText and not found[0].previous and resolve(value) is None
+    if value is None or value in ({}, []) or nothing:
         raise BuildFailed(f"{where}: fieldPath `{path}` is missing for replacement source {described}")
     return _refined(value, _options(source, where), where)
 

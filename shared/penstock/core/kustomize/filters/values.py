@@ -34,6 +34,8 @@ def set_entries(entries: Mapping[str, str]) -> Setter:
             raise Misfit(f"wrong node kind: expected MappingNode but was {found}")
         if all(old.get(key) == value for key, value in entries.items()):
             return old
-        return {**old, **entries}
+        changed = old.copy()  # which keeps the traits of a PartlyEmpty
+        changed.update(entries)
+        return changed
 
     return setter
