@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyrage
-
 from penstock.core.secrets.errors import NoKey, SopsError
 from penstock.core.secrets.metadata import Metadata
 from penstock.core.secrets.values import DATA_KEY_BYTES
@@ -24,6 +22,8 @@ class AgeKeys:
 
     def data_key(self, metadata: Metadata) -> bytes:
         """The file's data key (32 bytes). Raises NoKey, naming public keys alone."""
+        import pyrage  # noqa: PLC0415 - a compiled library that most renders never need
+
         wanted = [each for each in metadata.age if each.public in self.public]
         for recipient in (*wanted, *(each for each in metadata.age if each not in wanted)):
             try:
@@ -59,6 +59,8 @@ def age_keys(secret: Mapping[str, bytes]) -> AgeKeys:
 
 
 def _identity(line: str, where: str) -> Any:
+    import pyrage  # noqa: PLC0415 - see AgeKeys.data_key
+
     if not line or line.startswith("#"):
         return None
     for prefix, kind in _UNSERVED.items():

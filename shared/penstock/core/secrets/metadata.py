@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import re2
-
 from penstock.core.secrets.errors import SopsError
 
 DEFAULT_UNENCRYPTED_SUFFIX = "_unencrypted"
@@ -132,6 +130,8 @@ def _zulu(moment: str) -> str:
 
 @lru_cache(maxsize=64)
 def _compiled(pattern: str) -> Any:
+    import re2  # noqa: PLC0415 - a compiled library that most renders never need
+
     options = re2.Options()
     options.log_errors = False
     try:

@@ -31,7 +31,7 @@ class Decryptor:
 
     __slots__ = ("_configured", "_keys", "_verify_mac", "_warnings")
 
-    def __init__(self, *, keys: Mapping[str, bytes], configured: bool, verify_mac: bool = True) -> None:
+    def __init__(self, keys: Mapping[str, bytes], *, configured: bool, verify_mac: bool = True) -> None:
         self._keys = age_keys(keys)
         self._configured, self._verify_mac = configured, verify_mac
         self._warnings: list[str] = []

@@ -12,9 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from penstock.core.secrets.errors import SopsError
 
 DATA_KEY_BYTES = 32
@@ -48,6 +45,9 @@ def is_ciphertext(value: object) -> bool:
 
 def decrypt_value(text: str, key: bytes, additional: str) -> Leaf:
     """The plaintext in its own type; ``additional``: the authenticated path. Raises SopsError without any value."""
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - most renders hold no ciphertext: quick to load
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see above
+
     if not text:
         return ""
     found = _ENCRYPTED.match(text)
@@ -65,6 +65,8 @@ def decrypt_value(text: str, key: bytes, additional: str) -> Leaf:
 
 def encrypt_value(value: str, key: bytes, additional: str, nonce: bytes) -> str:
     """A string as SOPS writes it (type ``str``); the empty string stays empty. ``nonce``: 32 fresh random bytes."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - see decrypt_value
+
     if not value:
         return ""
     sealed = AESGCM(key).encrypt(nonce, value.encode(), additional.encode())
