@@ -723,3 +723,17 @@ def test_a_plane_without_clusters_wakes_nobody():
     world.push({"a": "1"})
     assert woken(world.run()) == []
     assert world.status().observation == 1
+
+
+def test_a_cluster_that_declares_its_own_source_does_not_follow_the_planes():
+    world = World("production", "staging")
+    world.object(git_document(url="https://git.example.com/own"), cluster="staging")
+    world.push({"a": "1"})
+    assert woken(world.run()) == ["production/flux-system"]
+
+
+def test_many_clusters_are_woken_in_the_planes_order():
+    names = [f"edge-{n:03}" for n in range(60)]
+    world = World(*names)
+    world.push({"a": "1"})
+    assert woken(world.run()) == [f"{name}/flux-system" for name in names]

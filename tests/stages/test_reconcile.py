@@ -313,7 +313,7 @@ def test_two_kustomizations_with_one_object_do_not_fight(plane):
 def test_a_refused_apply_is_said_once_and_tried_again(plane):
     plane.push({"apps/bad.yaml": "apiVersion: example.com/v1\nkind: Missing\nmetadata: {name: x, namespace: apps}\n"})
     plane.settle(seconds=30)
-    assert plane.ready("apps").startswith("False ReconciliationFailed: Missing/apps/x dry-run failed")
+    assert plane.ready("apps").startswith("False ReconciliationFailed: Missing/apps/x apply failed")
     assert plane.status("apps").last_attempted_revision.endswith(plane.git.resolve(*plane.head()).commit)
     plane.reconcile("apps", why="interval")
     errors = [event for event in plane.events if event.severity == "error" and event.name == "apps"]

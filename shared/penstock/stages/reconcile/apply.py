@@ -57,13 +57,19 @@ def apply_all(writer: Writer, changes: ChangeSet) -> Applied:
         stage = [c for c in changes.changes if c.action is not Action.DELETED and stage_of(c.ref) == number]
         stage = [c for c in stage if c.desired is not None or c.action is Action.SKIPPED]
         try:
-            checked = dry_run(writer, stage)
+            checked = stage if _needs_no_dry_run(stage) else dry_run(writer, stage)
             for group in _by_kind(checked):
                 done += _parallel(group, lambda change: _apply_one(writer, change))
             _settle(writer, number, done)
         except PenstockError as error:
             return Applied(changes=tuple(done), failed=error, failed_stage=number)
     return Applied(changes=tuple(done))
+
+
+def _needs_no_dry_run(stage: Sequence[Change]) -> bool:
+    """A single write is refused as a whole anyway; only where it is in doubt, or may recreate, a dry-run tells more."""
+    writes = [c for c in stage if c.action in (Action.CREATED, Action.CONFIGURED)]
+    return not writes or (len(writes) == 1 and not writes[0].doubt)
 
 
 def dry_run(writer: Writer, changes: Sequence[Change]) -> list[Change]:
@@ -93,7 +99,7 @@ def _dry_run_one(writer: Writer, change: Change) -> Change:
     try:
         answer = writer.cluster.apply(change.desired, ApplyOptions(dry_run=True))
     except ApiRefused as refused:
-        if change.live is not None and refused.immutable and _may_recreate(writer, change):
+        if refused.immutable and _may_recreate(writer, change):
             return replace(change, reason="recreate")
         raise Terminal(f"{change.ref} dry-run failed: {refused}", reason="ReconciliationFailed") from refused
     except NotFound as missing:
@@ -113,6 +119,9 @@ def _owned(live: Manifest) -> bool:
 
 
 def _may_recreate(writer: Writer, change: Change) -> bool:
+    """Somebody allowed it (spec.force, or the object's own switch), and there is something to recreate."""
+    if change.live is None:
+        return False
     return writer.force or "enabled" in (switch(change.desired, "force"), switch(change.live, "force"))
 
 
@@ -132,6 +141,8 @@ def _apply_one(writer: Writer, change: Change) -> Change:
             change = fresh
             continue
         except (ApiRefused, NotFound) as refused:
+            if isinstance(refused, ApiRefused) and refused.immutable and _may_recreate(writer, change):
+                return _recreate(writer, change)
             raise Terminal(f"{change.ref} apply failed: {refused}", reason="ReconciliationFailed") from refused
         before = change.live["metadata"].get("resourceVersion") if change.live else None
         same = before is not None and before == answer["metadata"].get("resourceVersion")
