@@ -4,6 +4,8 @@ The payload of a webhook is only a hint: the head is resolved here. A newer obse
 meanwhile wins: then everything is read and resolved again.
 """
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -24,9 +26,13 @@ from penstock.stages.fetch.announce import event_of
 from penstock.stages.fetch.generators import derive_all, run_generator
 from penstock.stages.fetch.ledger import Held, load, rest, save
 from penstock.stages.fetch.remote import remote_of
-from penstock.stages.fetch.wake import Opened, followers, wake
+from penstock.stages.fetch.wake import Opened, clusters_of, follows, wake
 
 _TRIES = 5
+_AT_ONCE = 16
+"""Clusters looked at together: with a remote state port each takes a few round trips."""
+_LIMITS = Limits(bytes=256 * 1024 * 1024)
+"""A clone is held in memory three times over while it becomes an artifact; a function has 1 GiB."""
 _UNKNOWN_INTERVAL = timedelta(minutes=10)
 _CHECKOUT = "failed to checkout and determine revision"
 
@@ -139,12 +145,12 @@ def _is_stored(visit: _Visit, head: Head) -> bool:
 def _checkout(remote: Remote, head: Head, repository: GitRepository, deps: Deps) -> tuple[Head, MemoryTree]:
     """The head's files; where it moved on between the two questions, those of the new head."""
     try:
-        return head, deps.git.checkout(remote, head, Limits())
+        return head, deps.git.checkout(remote, head, _LIMITS)
     except Transient:
         again = deps.git.resolve(remote, _ref(repository))
         if again == head:
             raise
-        return again, deps.git.checkout(remote, again, Limits())
+        return again, deps.git.checkout(remote, again, _LIMITS)
 
 
 def _keep(visit: _Visit, repository: GitRepository, head: Head, checked_out: MemoryTree) -> _Found:
@@ -195,14 +201,19 @@ def _wake_all(visit: _Visit, found: _Found) -> list[Outgoing]:
         if data is None:
             return []
         tree = decode(data)
-    mine = source_key(*_name(visit))
-    messages: list[Outgoing] = []
-    for cluster in followers(visit.message.cluster, *_name(visit), deps=deps):
-        opened = {mine: Opened(status=status, tree=tree)}
-        derived = derive_all(cluster, opened, deps)
-        messages += derived.messages
-        messages += wake(cluster, {**opened, **derived.opened}, deps)
-    return messages
+    opened = {source_key(*_name(visit)): Opened(status=status, tree=tree)}
+    clusters = clusters_of(visit.message.cluster, deps)
+    with ThreadPoolExecutor(max_workers=max(1, min(_AT_ONCE, len(clusters)))) as pool:
+        each = pool.map(lambda cluster: _wake_in(cluster, visit, opened), clusters)
+        return [message for messages in each for message in messages]
+
+
+def _wake_in(cluster: str, visit: _Visit, opened: Mapping[str, Opened]) -> list[Outgoing]:
+    deps = visit.deps
+    if visit.message.cluster == PLANE and not follows(cluster, _name(visit), deps):
+        return []
+    derived = derive_all(cluster, opened, deps)
+    return derived.messages + wake(cluster, {**opened, **derived.opened}, deps)
 
 
 def _retry(visit: _Visit, outcome: Outcome) -> list[Outgoing]:

@@ -27,16 +27,18 @@ class Opened:
     tree: MemoryTree
 
 
-def followers(cluster: str, kind: str, namespace: str, name: str, deps: Deps) -> tuple[str, ...]:
-    """The clusters that a source belongs to: its own; for the plane's own source all that have an alias of it."""
+def clusters_of(cluster: str, deps: Deps) -> tuple[str, ...]:
+    """The clusters in which a source may be used: its own; for the plane's own source all of the Plane."""
     if cluster != PLANE:
         return (cluster,)
     found = deps.state.get(PLANE_KEY)
-    if found is None:
-        return ()
-    names = _cluster_names(PlaneRecord.from_value(found.value))
-    aliases = {each: deps.state.get(object_key(each, kind, namespace, name)) for each in names}
-    return tuple(each for each, held in aliases.items() if held and ObjectRecord.from_value(held.value).implicit)
+    return _cluster_names(PlaneRecord.from_value(found.value)) if found else ()
+
+
+def follows(cluster: str, source: tuple[str, str, str], deps: Deps) -> bool:
+    """Whether a cluster has an alias of the plane's own source (kind, namespace, name), not one of its own."""
+    found = deps.state.get(object_key(cluster, *source))
+    return found is not None and ObjectRecord.from_value(found.value).implicit
 
 
 def wake(cluster: str, opened: Mapping[str, Opened], deps: Deps) -> list[Outgoing]:
