@@ -37,6 +37,7 @@ lint: $(READY) ## style, types, layers
 	@$(BIN)/ruff check shared functions tests
 	@$(BIN)/ruff format --check shared functions tests
 	@$(BIN)/mypy
+	@for main in functions/*/main.py; do $(BIN)/mypy --no-error-summary $$main || exit 1; done
 	@$(BIN)/lint-imports --no-cache | tail -n 8
 
 bench: $(READY) ## measure; one JSON object a line (case, value, unit, goal, ok)

@@ -62,6 +62,7 @@ class MemoryPlane:
         self.state, self.storage, self.secrets = MemoryState(), MemoryStorage(), MemorySecrets()
         self.notifier, self.telemetry = MemoryNotifier(), MemoryTelemetry()
         self.events: list[Event] = []
+        self.deliveries = 1
         self.deps = Deps(
             clock=self.clock,
             clusters=OneCluster(self.cluster),
@@ -127,6 +128,8 @@ class MemoryPlane:
                 continue
             if isinstance(delivery.envelope.message, Event):
                 self.events.append(delivery.envelope.message)
+            for _ in range(self.deliveries - 1):
+                run_message(stage, delivery.envelope, self.deps, self.bus)
             outcome = run_message(stage, delivery.envelope, self.deps, self.bus)
             if outcome.kind == "retry":
                 self.bus.retry(delivery, delay=outcome.delay, error=outcome.error)

@@ -737,3 +737,29 @@ def test_many_clusters_are_woken_in_the_planes_order():
     world = World(*names)
     world.push({"a": "1"})
     assert woken(world.run()) == [f"{name}/flux-system" for name in names]
+
+
+def test_an_include_rebuilds_whoever_includes_it():
+    site_url, lib_url = "https://git.example.com/site", "https://git.example.com/lib"
+    site, lib = (SourceChanged(cluster="production", namespace="flux-system", name=name) for name in ("site", "lib"))
+    of_site = ("GitRepository", "flux-system", "site")
+    world = World()
+    world.object(git_document("site", url=site_url, include=[{"repository": {"name": "lib"}, "toPath": "lib"}]))
+    world.push({"a": "1"}, url=site_url)
+    assert "could not get resource for include 'lib'" in events(world.run(site))[0][2]
+    world.object(git_document("lib", url=lib_url))
+    world.run(site)
+    assert world.status("production", *of_site).error == "NoArtifact"
+    world.push({"x": "1"}, url=lib_url)
+    assert site in [each.message for each in world.run(lib)]
+    world.settle(site)
+    assert world.files(world.status("production", *of_site)) == {"a": "1", "lib/x": "1"}
+    before = world.status("production", *of_site)
+    world.settle(lib)
+    assert world.run(site) == []
+    world.push({"x": "2"}, url=lib_url)
+    world.run(lib)
+    world.run(site)
+    after = world.status("production", *of_site)
+    assert world.files(after) == {"a": "1", "lib/x": "2"}
+    assert (after.revision, after.observation) == (before.revision, before.observation + 1)

@@ -37,17 +37,28 @@ def test_a_second_look_changes_nothing(plane):
     assert plane.writes() == []
 
 
-def test_a_second_delivery_of_every_message_changes_nothing(plane):
-    plane.push({"apps/a.yaml": config_map("a", key="2")})
-    deliveries = []
-    while plane.step():
-        deliveries.append(True)
-    plane.settle()
-    plane.cluster.calls.clear()
-    plane.push({})  # the same head again
-    plane.settle()
-    assert plane.writes() == []
-    assert deliveries
+CHANGES = [
+    {"apps/a.yaml": config_map("a", key="2")},
+    {"apps/b.yaml": None, "apps/c.yaml": config_map("c", key="1")},
+    {"clusters/prod/more.yaml": kustomization("more", "more"), "more/d.yaml": config_map("d", key="1")},
+    {"clusters/prod/more.yaml": None},
+]
+
+
+def written(deliveries):
+    """What a story writes to the users' objects, each message delivered so many times."""
+    plane = MemoryPlane()
+    plane.deliveries = deliveries
+    for files in [APPS, *CHANGES]:
+        plane.push(files)
+        plane.settle()
+    writes = sorted(call for call in plane.writes() if "penstock-system" not in call[1])
+    return writes, {name: plane.config_map(name) for name in "abcd"}
+
+
+def test_a_second_delivery_of_every_message_changes_nothing():
+    assert written(2) == written(1)
+    assert written(3)[1] == {"a": {"key": "2"}, "b": None, "c": {"key": "1"}, "d": None}
 
 
 def test_a_push_writes_only_what_changed(plane):
