@@ -112,7 +112,8 @@ def through_json(value: Any) -> Any:
 
 def _string_through_json(value: str) -> Any:
     if type(value) is PlainText:
-        return through_json(resolve(value))
+        found = resolve(value)
+        return "null" if found is None else through_json(found)
     if type(value) is Quoted and dump_one(value)[0] not in _QUOTES:
         return str(value)
     return value

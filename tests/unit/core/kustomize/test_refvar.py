@@ -48,7 +48,7 @@ def pod(spec, **metadata):
 
 
 def service(*names):
-    text = "{apiVersion: v1, kind: Service, metadata: {name: svc}, spec: {ports: [{port: 80}], x: {y: 1}, mode: 0644}}"
+    text = "{apiVersion: v1, kind: Service, metadata: {name: svc}, spec: {ports: [{port: 80}], x: {y: 1}, mode: 0644, hex: 0x10, none: ~}}"
     return replace(Resource(manifest=load_documents(text.encode(), "test")[0]), var_names=names)
 
 
@@ -69,6 +69,7 @@ def variable(name, path=None):
         ("{a: $(WHOLE)}", "spec/a", {"a": "$(WHOLE)"}),
         ("{a: 1, b: null}", "spec/a", {"a": 1, "b": None}),
         ("{a: $(MODE)}", "spec/a", {"a": 644}),
+        ("{a: $(NONE)}", "spec/a", {"a": "null"}),
     ],
 )
 def test_fields(spec, path, expected):
@@ -77,8 +78,9 @@ def test_fields(spec, path, expected):
         variable("PORT", "spec.ports[0].port"),
         variable("WHOLE", "spec.x"),
         variable("MODE", "spec.mode"),
+        variable("NONE", "spec.none"),
     ]
-    resources = [pod(spec), service("SVC", "PORT", "WHOLE", "MODE")]
+    resources = [pod(spec), service("SVC", "PORT", "WHOLE", "MODE", "NONE")]
     found = expand_vars(resources, variables, [FieldSpec(path=path)])
     assert found[0].manifest["spec"] == expected
     assert found[1] is resources[1]
@@ -99,11 +101,12 @@ def test_without_vars_nothing_is_touched():
     [
         ([variable("X")], "{}", "var 'X' cannot be mapped to a field in the set of known resources"),
         (
-            [variable("SVC", "spec.none")],
+            [variable("SVC", "spec.absent")],
             "{}",
-            r"var 'SVC' not found in corresponding resource: .*svc.* has no spec\.none",
+            r"var 'SVC' not found in corresponding resource: .*svc.* has no spec\.absent",
         ),
         ([variable("SVC", "spec.ports.x")], "{}", "var 'SVC' not found"),
+        ([variable("SVC", "spec.hex")], "{}", "var 'SVC' not found .* in decimal notation"),
         ([variable("SVC")], "{a: [1]}", r"considering field 'spec/a' .*invalid value type expect a string"),
     ],
 )

@@ -18,6 +18,7 @@ from penstock.core.kustomize.written import WrittenInt, text_of
 _SLICE = re.compile(r"(.*)\[([0-9]+)\]\Z", re.DOTALL)
 _REFERENCE = re.compile(r"\$(?:(\$)|\(([^)]*)\))", re.DOTALL)
 
+_DECIMAL = re.compile(r"[+-]?[0-9]+\Z")
 _ABSENT = object()
 
 Value = str | int | float | bool
@@ -62,8 +63,10 @@ def _value(variable: Mapping[str, Any], resources: Iterable[Resource]) -> Any:
         raise BuildFailed(_missing(name, path, resource))
     if found is None:
         return "null"
-    if type(found) is WrittenInt:
-        return int(found.text) if found.text.isdecimal() else int(found)
+    if type(found) is WrittenInt:  # kustomize reads its digits as decimal ones, and no other notation
+        if not _DECIMAL.match(found.text):
+            raise BuildFailed(f"{_missing(name, path, resource)} in decimal notation")
+        return int(found.text)
     return found
 
 
