@@ -14,7 +14,7 @@ from penstock.adapters.cluster.answers import Answer, Call, Expired, error_of
 from penstock.adapters.cluster.discovery import Discovery
 from penstock.adapters.cluster.names import path_segment
 from penstock.adapters.cluster.transport import Request, Transport
-from penstock.core.errors import Conflict, NotFound, Transient
+from penstock.core.errors import NotFound, Transient
 from penstock.core.resources import Gvk, Manifest, gvk_of
 from penstock.ports.cluster import FIELD_MANAGER, ApplyOptions, Page, ResourceType, WatchEvent
 
@@ -83,7 +83,14 @@ class KubeCluster:
         ]
         if options.dry_run:
             query.append(("dryRun", "All"))
-        request = Request(method="PATCH", path=path, query=tuple(query), body=_body(manifest), headers=_APPLY)
+        request = Request(
+            method="PATCH",
+            path=path,
+            query=tuple(query),
+            body=_body(manifest),
+            headers=_APPLY,
+            despite_conflict=not call.guarded,
+        )
         return self._written(request, call)
 
     def create(self, manifest: Manifest) -> Manifest:
@@ -207,24 +214,13 @@ class KubeCluster:
         return path_segment(namespace, "metadata.namespace", call) if served.namespaced else ""
 
     def _written(self, request: Request, call: Call) -> Manifest:
-        """The stored object; Conflicts that no precondition of ours caused are tried again."""
-        tries = 1 if call.guarded or request.method != "PATCH" else 3
-        for left in range(tries - 1, -1, -1):
-            try:
-                answer = self._transport.send(request, call)
-            except Conflict:
-                if not left:
-                    raise
-            else:
-                return self._object(answer, call)
-        raise AssertionError("the loop raises or returns")  # pragma: no cover
-
-    def _object(self, answer: Answer, call: Call) -> Manifest:
-        if answer.status == 404:
-            if b'"kind"' not in answer.body:  # "404 page not found": the kind went away since discovery
-                self._discovery.forget()
-            raise error_of(answer, call)
-        return answer.json(call)
+        """The stored object. Raises NotFound where the namespace, the object or the kind is missing."""
+        answer = self._transport.send(request, call)
+        if answer.status != 404:
+            return answer.json(call)
+        if b'"kind"' not in answer.body:  # "404 page not found": the kind went away since discovery
+            self._discovery.forget()
+        raise error_of(answer, call)
 
     def _pages(self, served: ResourceType, call: Call, namespace: str, selector: str, *, limit: int) -> Page:
         items: _Manifests = []

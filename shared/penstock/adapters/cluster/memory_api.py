@@ -174,16 +174,9 @@ class MemoryApi:
     ) -> Manifest:
         before = stored.object if stored else None
         _check_immutable(ref, made, before)
-        made = copy.deepcopy(made)
-        metadata = made["metadata"]
         owners = {owner: fields for owner, fields in owners.items() if fields}
-        metadata["managedFields"] = _managed(owners, stored, str(made["apiVersion"]))
-        if before is None:
-            metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": _now()}
-        if "spec" in made:
-            changed = before is not None and made["spec"] != before.get("spec")
-            metadata["generation"] = (before["metadata"].get("generation", 1) if before else 1) + changed
-        _simulate(made)
+        made = _stamped(made, owners, stored)
+        metadata = made["metadata"]
         if before is not None and made == before:
             return copy.deepcopy(before)
         if dry_run:
@@ -293,6 +286,20 @@ def _check_immutable(ref: ObjectRef, made: Manifest, before: Manifest | None) ->
         if value_at(made, segments) != value_at(before, segments):
             where = ".".join(path)
             raise ApiRefused(f"{ref}: {where}: {message}", code=422, causes=((where, message),))
+
+
+def _stamped(made: Manifest, owners: Mapping[Owner, Fields], stored: Stored | None) -> Manifest:
+    """A copy with what the server writes: managedFields, uid, creation time, generation, first status."""
+    made, before = copy.deepcopy(made), stored.object if stored else None
+    metadata = made["metadata"]
+    metadata["managedFields"] = _managed(owners, stored, str(made["apiVersion"]))
+    if before is None:
+        metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": _now()}
+    if "spec" in made:
+        changed = before is not None and made["spec"] != before.get("spec")
+        metadata["generation"] = (before["metadata"].get("generation", 1) if before else 1) + changed
+    _simulate(made)
+    return made
 
 
 def _managed(owners: Mapping[Owner, Fields], stored: Stored | None, api_version: str) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from penstock.core.errors import Terminal
 if TYPE_CHECKING:
     import urllib3
 
-POOL = 8
+POOL = 32
 """Connections kept alive; more threads than that open short-lived ones."""
 
 

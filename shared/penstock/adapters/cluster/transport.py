@@ -17,7 +17,7 @@ from penstock.adapters.cluster.answers import Answer, Call, error_of, is_passing
 from penstock.adapters.cluster.credentials import Login
 from penstock.adapters.cluster.kubeconfig import Connection
 from penstock.adapters.cluster.pools import Pools
-from penstock.core.errors import Terminal, Transient
+from penstock.core.errors import Conflict, Terminal, Transient
 from penstock.version import __version__
 
 if TYPE_CHECKING:
@@ -56,7 +56,11 @@ class Patience:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One request. ``replayable``: sending it twice does what sending it once does."""
+    """One request.
+
+    ``replayable``: sending it twice does what sending it once does. ``despite_conflict``: a 409 is worth another
+    attempt (the request has no precondition that could have failed).
+    """
 
     method: str
     path: str
@@ -64,6 +68,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
     replayable: bool = True
+    despite_conflict: bool = False
 
     @property
     def target(self) -> str:
@@ -120,7 +125,7 @@ class Transport:
                 continue
             error = failure if answer is None else error_of(answer, call)
             assert error is not None
-            again = self._may_retry(request, answer)
+            again = self._may_retry(request, answer) or (request.despite_conflict and isinstance(error, Conflict))
             wait = self._patience.wait(attempt, answer.retry_after if answer else None)
             left = deadline - self._patience.clock()
             if not again or wait >= left or attempt + 1 == self._patience.attempts:

@@ -14,7 +14,7 @@ from penstock.adapters.cluster.discovery import AGE, Discovery
 from penstock.adapters.cluster.kube import KubeCluster, account_groups, regular_plural
 from penstock.adapters.cluster.kubeconfig import Connection
 from penstock.adapters.cluster.transport import Patience, Request, Transport
-from penstock.core.errors import Refused, Terminal, Transient
+from penstock.core.errors import Conflict, Refused, Terminal, Transient
 from penstock.core.resources import Gvk
 from penstock.ports.cluster import ApiRefused, ApplyOptions
 
@@ -386,13 +386,28 @@ def test_conflicts_of_an_unguarded_apply_are_tried_again(server: Script, made, g
     cluster, counted = discovered(server, made)
     assert cluster.resource_type("", "ConfigMap")
     before = counted.requests
-    server.answers = [status(409, "the object has been modified", "Conflict")] * 3
+    server.answers = [status(409, "the object has been modified", "Conflict")] * 2 + [OK]
     manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "b"}}
     if guarded:
         manifest["metadata"]["resourceVersion"] = "1"
-    with pytest.raises(Transient, match="modified"):
-        cluster.apply(manifest, ApplyOptions())
+        with pytest.raises(Conflict, match="modified"):
+            cluster.apply(manifest, ApplyOptions())
+    else:
+        assert cluster.apply(manifest, ApplyOptions()) == {"kind": "Thing"}
     assert counted.requests - before == sent
+
+
+def test_the_field_of_another_manager_is_not_tried_again(server: Script, made) -> None:
+    server.paths = dict(AGGREGATED)
+    cluster, counted = discovered(server, made)
+    assert cluster.resource_type("", "ConfigMap")
+    cause = {"reason": "FieldManagerConflict", "message": 'conflict with "x"', "field": ".data.k"}
+    server.answers = [status(409, "Apply failed with 1 conflict", "Conflict", causes=[cause])]
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "b"}}
+    with pytest.raises(ApiRefused) as refused:
+        cluster.apply(manifest, ApplyOptions(force=False))
+    assert (refused.value.code, refused.value.causes) == (409, (("data.k", 'conflict with "x"'),))
+    assert counted.requests == 3
 
 
 @pytest.mark.parametrize(
