@@ -19,9 +19,10 @@ from penstock.wiring.lazy import Once
 def as_stage(monkeypatch):
     """as_stage("fetch", run): that function is the stage of that name, for this test."""
 
-    def put(name, run):
+    def put(name, run, **more):
         module = types.ModuleType(f"penstock.stages.{name}")
         module.run = run
+        vars(module).update(more)
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
     return put

@@ -135,3 +135,21 @@ def test_a_callers_trace_goes_on(runtime, as_stage, given, kept):
     assert (trace == "ab" * 16) == kept
     (told,) = runtime.port("telemetry").named("stage finished")
     assert (told["trace"], told["status"], told["outcome"]) == (trace, 202, "done")
+
+
+def test_a_stage_may_wait_for_what_was_just_published(runtime, as_stage):
+    def settle(asked, answer, deps):
+        assert runtime.bus.depth()["fetch"] == 1
+        return json_response(200, {"was": answer.status, "path": asked.path, "trace": deps.trace})
+
+    as_stage("api", recording([], messages=[Outgoing(message=MESSAGE)]), settle=settle)
+    answer = runtime.serve_http("api", request("/reconcile", headers={"traceparent": f"00-{'ab' * 16}-{'c' * 16}-01"}))
+    assert (answer.status_code, answer.get_json()) == (200, {"was": 202, "path": "/reconcile", "trace": "ab" * 16})
+
+
+def test_where_waiting_fails_the_first_answer_stands(runtime, as_stage):
+    def settle(asked, answer, deps):
+        raise Transient("the records cannot be read")
+
+    as_stage("api", recording([], messages=[Outgoing(message=MESSAGE)]), settle=settle)
+    assert runtime.serve_http("api", request("/reconcile")).status_code == 202

@@ -14,7 +14,7 @@ import pytest
 from tests.bench.bench_cold_start import ROOT
 
 from penstock.cli import main
-from penstock.cli.main import COMMANDS
+from penstock.cli.main import COMMANDS, Entry
 from penstock.core.records import PLANE_KEY, PlaneRecord
 from penstock.wiring import open_state
 
@@ -148,6 +148,39 @@ def test_a_wrong_environment_is_one_line(monkeypatch, capsys, tmp_path):
     assert main(["serve", "--data-dir", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     assert err == "penstock: environment variable PENSTOCK_BACKEND is 'abacus'; this release has embedded\n"
+
+
+def test_a_command_that_this_release_lacks_says_so_and_others_go_on(monkeypatch, capsys):
+    monkeypatch.setitem(COMMANDS, "turbine", Entry(module="turbine", help="x"))
+    assert main(["turbine"]) == 1
+    assert capsys.readouterr().err == "penstock: this release has no `penstock turbine`\n"
+    assert main(["--help"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [("KeyboardInterrupt", 130), ("BrokenPipeError", 1), ("Transient('no answer')", 1)]
+)
+def test_whatever_ends_a_command_ends_without_a_traceback(error, status):
+    program = f"""
+import sys, types
+from penstock.cli.main import COMMANDS, Entry, main
+from penstock.core.errors import Transient
+
+module = types.ModuleType("penstock.cli.turbine")
+module.add_parser = lambda subparsers: subparsers.add_parser("turbine")
+
+def run(args):
+    print("half a line")
+    raise {error}
+
+module.run = run
+sys.modules[module.__name__] = module
+COMMANDS["turbine"] = Entry(module="turbine", help="x")
+sys.exit(main(["turbine"]))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "shared")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, "penstock: no answer\n" if "Transient" in error else "")
 
 
 def test_a_command_loads_its_own_module_alone():
