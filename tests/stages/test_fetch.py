@@ -763,3 +763,30 @@ def test_an_include_rebuilds_whoever_includes_it():
     after = world.status("production", *of_site)
     assert world.files(after) == {"a": "1", "lib/x": "2"}
     assert (after.revision, after.observation) == (before.revision, before.observation + 1)
+
+
+def test_sources_that_include_each_other_are_refused_and_do_not_chase_each_other():
+    world = World()
+    names = {"one": "two", "two": "three", "three": "one"}
+    messages = {name: SourceChanged(cluster="production", namespace="flux-system", name=name) for name in names}
+    for name, other in names.items():
+        world.object(
+            git_document(name, url=f"https://git.example.com/{name}", include=[{"repository": {"name": other}}])
+        )
+        world.push({name: "1"}, url=f"https://git.example.com/{name}")
+    for name, message in messages.items():
+        assert "leads back to this GitRepository" in events(world.run(message))[0][2]
+        assert world.status("production", "GitRepository", "flux-system", name).artifact == ""
+
+
+def test_generators_that_use_each_other_are_refused():
+    world = World()
+    world.push({"a": "1"})
+    world.run()
+    for name, other in (("one", "two"), ("two", "one")):
+        document = generator_document(("**", "x/"), name=name, artifact=name)
+        document["spec"]["sources"].append({"alias": "other", "kind": "ExternalArtifact", "name": other})
+        world.object(document)
+    for name in ("one", "two"):
+        message = SourceChanged(cluster="production", kind="ArtifactGenerator", namespace="flux-system", name=name)
+        assert events(world.run(message))[0][1] == "ValidationFailed"

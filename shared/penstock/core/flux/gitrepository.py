@@ -112,7 +112,6 @@ def unserved(repository: GitRepository) -> tuple[str, ...]:
     """
     found = (
         ("spec.url (ssh)", repository.url.startswith("ssh://")),
-        ("spec.include", bool(repository.include)),
         ("spec.sparseCheckout", bool(repository.sparse_checkout)),
         ("spec.recurseSubmodules", repository.recurse_submodules),
         ("spec.provider", repository.provider != "generic"),
@@ -164,11 +163,14 @@ def _include(each: Fields) -> Include:
     repository = each.nested("repository")
     name = repository.name("name")
     repository.done()
-    return Include(
-        repository=name,
-        from_path=each.string("fromPath", default=""),
-        to_path=each.string("toPath", default="") or name,
-    )
+    return Include(repository=name, from_path=_path(each, "fromPath"), to_path=_path(each, "toPath") or name)
+
+
+def _path(each: Fields, name: str) -> str:
+    path = each.string(name, default="", longest=4096)
+    if ".." in path.split("/"):
+        raise each.error(name, f"is {path!r}, must not lead out of the tree")
+    return path
 
 
 def _verify(verify: Fields) -> tuple[str, str]:

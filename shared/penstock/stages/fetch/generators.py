@@ -130,6 +130,7 @@ def _make(run: _Run, made: dict[str, Opened]) -> tuple[str, ...]:
     generator = _readable(run.record)
     if generator.disabled:
         return ()
+    _check_circle(run, generator)
     sources = {each.alias: _opened(run, each) for each in generator.sources}
     changed = []
     for artifact in generator.artifacts:
@@ -142,6 +143,32 @@ def _make(run: _Run, made: dict[str, Opened]) -> tuple[str, ...]:
             raise Conflict(f"source {each} moved on")
     _forget(run.cluster, *run.name[1:], keep=frozenset(each.name for each in generator.artifacts), deps=run.deps)
     return tuple(changed)
+
+
+def _check_circle(run: _Run, generator: ArtifactGenerator) -> None:
+    """Raises Refused where a generator uses, in the end, what it makes: each artifact would make the next."""
+    made = {source_key(EXTERNAL_ARTIFACT, generator.namespace, each.name) for each in generator.artifacts}
+    makers = {source: sources for each in _all(run) for source, sources in _made_from(each).items()}
+    pending, seen = {str(each) for each in generator.sources}, set[str]()
+    while pending:
+        if pending & made:
+            raise Refused("spec.sources leads back to an artifact of this generator", reason="ValidationFailed")
+        seen |= pending
+        pending = {source for key in pending for source in makers.get(key, ())} - seen
+
+
+def _all(run: _Run) -> Iterable[ArtifactGenerator]:
+    for held in run.deps.state.list(f"object/{run.cluster}/{artifactgenerator.KIND}/"):
+        try:
+            yield parse_artifact_generator(ObjectRecord.from_value(held.value).document)
+        except InvalidDocument:  # its own run says so
+            continue
+
+
+def _made_from(generator: ArtifactGenerator) -> dict[str, tuple[str, ...]]:
+    """Each artifact that a generator makes, and the sources it uses, by ``source_key``."""
+    sources = tuple(str(each) for each in generator.sources)
+    return {source_key(EXTERNAL_ARTIFACT, generator.namespace, each.name): sources for each in generator.artifacts}
 
 
 def _readable(record: ObjectRecord) -> ArtifactGenerator:

@@ -5,7 +5,7 @@ the record only in a later run: an invocation that is killed between its write a
 an announcement goes out once or twice, each time with the same id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ class Held:
     status: SourceStatus = field(default_factory=SourceStatus)
     pending: bool = False
     announcement: Announcement | None = None
+    included: tuple[str, ...] = ()
     value: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -39,19 +40,25 @@ def load(deps: Deps, key: str) -> Held:
         status=SourceStatus.from_value(found.value),
         pending=pending is not None,
         announcement=Announcement(**pending) if pending else None,
+        included=tuple(found.value.get("included") or ()),
         value=found.value,
     )
 
 
-def save(deps: Deps, held: Held, outcome: Outcome, look: Look) -> None:
-    """Write an outcome over what was held. Raises Conflict where somebody else wrote first."""
+def save(deps: Deps, held: Held, outcome: Outcome, look: Look, included: Sequence[str] | None = None) -> None:
+    """Write an outcome over what was held. Raises Conflict where somebody else wrote first.
+
+    ``included``: digests of the artifacts that were copied into this one; None where it is the same as before.
+    """
     news = outcome.announcement
     pending = asdict(news) if news else {} if outcome.changed else None
     due = outcome.due
     if pending is not None:
         backstop = look.now.timestamp() + BACKSTOP
         due = backstop if due is None else min(due, backstop)
-    deps.state.put(held.key, {**outcome.status.to_value(), "pending": pending}, expected=held.version, due=due)
+    kept = held.included if included is None else included
+    value = {**outcome.status.to_value(), "pending": pending, "included": list(kept)}
+    deps.state.put(held.key, value, expected=held.version, due=due)
 
 
 def rest(deps: Deps, held: Held) -> None:

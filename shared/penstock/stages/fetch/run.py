@@ -17,6 +17,7 @@ from penstock.core.records import ObjectRecord, object_key, status_key
 from penstock.core.sources.artifact import decode, encode
 from penstock.core.sources.commit import CommitTree
 from penstock.core.sources.ignore import apply_ignore
+from penstock.core.sources.include import overlay
 from penstock.core.sources.outcome import BACKSTOP, Look, Outcome, failed, new_artifact_message, stored
 from penstock.core.sources.wakeups import source_key
 from penstock.core.tree import MemoryTree
@@ -24,6 +25,7 @@ from penstock.ports.deps import Deps
 from penstock.ports.git import GitRef, Head, Limits, Remote
 from penstock.stages.fetch.announce import event_of
 from penstock.stages.fetch.generators import derive_all, run_generator
+from penstock.stages.fetch.includes import digests, included_by, includers
 from penstock.stages.fetch.ledger import Held, load, rest, save
 from penstock.stages.fetch.remote import remote_of
 from penstock.stages.fetch.wake import Opened, clusters_of, follows, wake
@@ -54,6 +56,7 @@ class _Found:
 
     outcome: Outcome
     tree: MemoryTree | None = None
+    included: tuple[str, ...] | None = None
 
 
 def run(message: SourceChanged, deps: Deps) -> list[Outgoing]:
@@ -120,19 +123,24 @@ def _look(visit: _Visit, repository: GitRepository) -> _Found:
     deps, before, look = visit.deps, visit.held.status, visit.look
     try:
         remote = remote_of(repository, visit.message.cluster, deps)
+        included = included_by(repository, visit.message.cluster, deps)
     except Terminal as error:
         return _Found(outcome=failed(before, look, error, stalled=False))
     try:
         head = deps.git.resolve(remote, _ref(repository))
     except PenstockError as error:
         return _Found(outcome=failed(before, look, _told(error), stalled=False))
-    if _is_stored(visit, head):
+    if _is_stored(visit, head) and visit.held.included == digests(included):
         return _Found(outcome=stored(before, look, revision=head.revision, artifact=before.artifact))
+    others = [(each.include, each.tree(deps)) for each in included]
     try:
         head, checked_out = _checkout(remote, head, repository, deps)
+        tree = overlay(checked_out, others)
     except PenstockError as error:
         return _Found(outcome=failed(before, look, _told(error), stalled=False))
-    return _keep(visit, repository, head, checked_out)
+    subject = checked_out.subject if isinstance(checked_out, CommitTree) else ""
+    kept = _keep(visit, head, apply_ignore(tree, repository.ignore), subject)
+    return replace(kept, included=digests(included))
 
 
 def _is_stored(visit: _Visit, head: Head) -> bool:
@@ -153,11 +161,9 @@ def _checkout(remote: Remote, head: Head, repository: GitRepository, deps: Deps)
         return again, deps.git.checkout(remote, again, _LIMITS)
 
 
-def _keep(visit: _Visit, repository: GitRepository, head: Head, checked_out: MemoryTree) -> _Found:
-    tree = apply_ignore(checked_out, repository.ignore)
+def _keep(visit: _Visit, head: Head, tree: MemoryTree, subject: str) -> _Found:
     artifact = encode(tree)
     visit.deps.storage.put(artifact.digest, artifact.data)
-    subject = checked_out.subject if isinstance(checked_out, CommitTree) else ""
     outcome = stored(
         visit.held.status,
         visit.look,
@@ -171,7 +177,7 @@ def _keep(visit: _Visit, repository: GitRepository, head: Head, checked_out: Mem
 def _recorded(visit: _Visit, found: _Found) -> list[Outgoing]:
     """Write the outcome, then say what is due: of this look, and of one before that may have been cut short."""
     deps, held, outcome = visit.deps, visit.held, found.outcome
-    save(deps, held, outcome, visit.look)
+    save(deps, held, outcome, visit.look, found.included)
     deps.telemetry.record(
         "source looked at",
         cluster=visit.message.cluster,
@@ -213,7 +219,8 @@ def _wake_in(cluster: str, visit: _Visit, opened: Mapping[str, Opened]) -> list[
     if visit.message.cluster == PLANE and not follows(cluster, _name(visit), deps):
         return []
     derived = derive_all(cluster, opened, deps)
-    return derived.messages + wake(cluster, {**opened, **derived.opened}, deps)
+    messages = derived.messages + includers(cluster, *_name(visit)[1:], deps=deps)
+    return messages + wake(cluster, {**opened, **derived.opened}, deps)
 
 
 def _retry(visit: _Visit, outcome: Outcome) -> list[Outgoing]:

@@ -34,6 +34,10 @@ def made(**more):
         ({"ignore": ""}, {"ignore": ""}),
         ({"ignore": "/*\n"}, {"ignore": "/*\n"}),
         ({"suspend": True}, {"suspend": True}),
+        (
+            {"include": [{"repository": {"name": "other"}, "fromPath": "a"}]},
+            {"include": (Include(repository="other", from_path="a", to_path="other"),)},
+        ),
     ],
 )  # fmt: skip
 def test_served_fields(spec, expected):
@@ -46,11 +50,6 @@ def test_served_fields(spec, expected):
     ("spec", "field", "expected"),
     [
         ({"url": "ssh://git@h/r"}, "spec.url (ssh)", {"url": "ssh://git@h/r", "username": "git"}),
-        (
-            {"include": [{"repository": {"name": "other"}, "fromPath": "a"}]},
-            "spec.include",
-            {"include": (Include(repository="other", from_path="a", to_path="other"),)},
-        ),
         ({"sparseCheckout": ["a"]}, "spec.sparseCheckout", {"sparse_checkout": ("a",)}),
         ({"recurseSubmodules": True}, "spec.recurseSubmodules", {"recurse_submodules": True}),
         ({"provider": "github"}, "spec.provider", {"provider": "github"}),
@@ -88,6 +87,7 @@ def test_fields_that_nothing_acts_on_yet_are_parsed_and_named(spec, field, expec
         ({"provider": "gitlab"}, "spec.provider"),
         ({"verify": {"mode": "no"}}, "spec.verify.mode"),
         ({"include": [{"repository": {"name": "a", "x": 1}}]}, "spec.include[0].repository.x"),
+        ({"include": [{"repository": {"name": "a"}, "toPath": "x/../.."}]}, "spec.include[0].toPath"),
         ({"gitImplementation": "go-git"}, "spec.gitImplementation"),
     ],
 )
