@@ -66,7 +66,7 @@ class Decryptor:
         try:
             return self._open_object(manifest)
         except SopsError as error:
-            raise SopsError(f"decryption failed for '{ref_of(manifest)}': {error}") from None
+            raise SopsError(f"decryption failed for '{_name(manifest)}': {error}") from None
 
     def open_file(self, path: str, data: bytes, form: Format) -> bytes:
         """A generator input or patch as plaintext. Raises SopsError naming the file."""
@@ -149,6 +149,14 @@ class _OpenedTree:
 
     def list(self, path: str) -> tuple[str, ...] | None:
         return self._tree.list(path)
+
+
+def _name(manifest: Manifest) -> str:
+    """Who it is; files that were encrypted as a whole have ciphertext even for a name."""
+    ref = ref_of(manifest)
+    if any(is_ciphertext(part) for part in (ref.kind, ref.namespace, ref.name)):
+        return "an object whose kind or name is encrypted"
+    return str(ref)
 
 
 def _form(path: str, data: bytes) -> Format | None:

@@ -124,6 +124,17 @@ def test_what_cannot_be_opened_is_refused(manifest: dict[str, Any], given: Decry
     assert "ENC[" not in str(caught.value)
 
 
+def test_an_object_that_is_encrypted_as_a_whole_is_opened_or_refused_without_its_ciphertext() -> None:
+    document = yaml.safe_load(read("typed.yaml"))
+    assert document["kind"].startswith("ENC[")
+    opened = decryptor().open_object(document)
+    assert (opened["kind"], opened["metadata"]["name"]) == ("Thing", "thing")
+    with pytest.raises(SopsError) as caught:
+        decryptor(key="second").open_object(document)
+    assert str(caught.value).startswith("decryption failed for 'an object whose kind or name is encrypted': no key")
+    assert "ENC[" not in str(caught.value)
+
+
 def test_a_source_whose_mac_holds_passes() -> None:
     tree = memory_tree({"a/secret.yaml": read("secret.yaml"), "b.env": read("settings.env"), "c": b"plain"})
     decryptor().verify_sources(tree, Inputs(files=("a/secret.yaml", "b.env", "c", "gone")))
