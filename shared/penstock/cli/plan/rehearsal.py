@@ -1,0 +1,305 @@
+"""Every Kustomization of a fleet rendered by the reconcile stage's own code, on a plane that exists in memory only.
+
+The root first, then what it renders, and so on. What a Kustomization renders is what the next one may read: a
+ConfigMap of this very plan stands in front of the cluster's.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from penstock.adapters.clock.system import SystemClock
+from penstock.adapters.git.memory import MemoryGit
+from penstock.adapters.notifier.memory import MemoryNotifier
+from penstock.adapters.secrets.memory import MemorySecrets
+from penstock.adapters.state.memory import MemoryState
+from penstock.adapters.storage.memory import MemoryStorage
+from penstock.adapters.telemetry.memory import MemoryTelemetry
+from penstock.cli.plan.settings import Settings, SettingsClusters, Unknown
+from penstock.cli.plan.source import UNKNOWN_URL, FleetSource, repository_key
+from penstock.core.errors import InvalidDocument, NotFound, PenstockError
+from penstock.core.flux.gitrepository import parse_git_repository
+from penstock.core.flux.kustomization import Kustomization
+from penstock.core.flux.plane import API_VERSION, KIND, NAME, NAMESPACE, parse_plane
+from penstock.core.flux.plane_records import plane_records
+from penstock.core.messages import PLANE, ReconcileDue, SourceChanged
+from penstock.core.reconcile.decryptor import Decryptor
+from penstock.core.reconcile.render import Context, Rendered, render
+from penstock.core.records import ObjectRecord, SourceStatus, object_key, status_key
+from penstock.core.resources import Manifest, ObjectRef, ref_of
+from penstock.core.sources.artifact import encode
+from penstock.core.sources.ignore import apply_ignore
+from penstock.core.sources.wakeups import ROOT
+from penstock.core.tree import MemoryTree
+from penstock.ports.cluster import Clusters
+from penstock.ports.deps import Deps
+from penstock.stages import fetch
+from penstock.stages.reconcile.attempt import Attempt, objects, open_attempt
+from penstock.stages.reconcile.children import check_children, store_children
+from penstock.stages.reconcile.context import SECRET, gather
+from penstock.stages.reconcile.run import record_render
+from penstock.stages.reconcile.source import SERVED, Source, open_source
+
+CLUSTER = "this-cluster"
+UID = "0" * 32
+_KINDS_OF_SETTINGS = {("", "ConfigMap"), ("", "Secret")}
+_ROOT_TRIES = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """One Kustomization of the plan.
+
+    ``problem``: why it could not be rendered, or ""; ``outside``: why it is nothing that this plan can render (another
+    repository, a kind of source that is not supported, suspended), or "". ``encrypted``: objects left as ciphertext.
+    """
+
+    ref: str
+    kustomization: Kustomization
+    parent: str = ""
+    source: Source | None = None
+    rendered: Rendered | None = None
+    problem: str = ""
+    outside: str = ""
+    encrypted: frozenset[ObjectRef] = frozenset()
+    notes: tuple[str, ...] = ()
+    final: bool = True
+
+
+class Rehearsal:
+    """``clusters``: read-only, or None; ``progress`` is called with each Kustomization's name before its render."""
+
+    def __init__(
+        self, source: FleetSource, path: str, clusters: Clusters | None, progress: Callable[[str], None]
+    ) -> None:
+        self._source, self._progress = source, progress
+        settings = Settings(alone=clusters is None)
+        self._declared: dict[str, str] = {}
+        self.deps = Deps(
+            clock=SystemClock(),
+            clusters=SettingsClusters(clusters, settings),
+            git=MemoryGit(),
+            notifier=MemoryNotifier(),
+            secrets=MemorySecrets(),
+            state=MemoryState(),
+            storage=MemoryStorage(),
+            telemetry=MemoryTelemetry(most=0),
+        )
+        self._found: dict[str, Section] = {}
+        self._clusters, self._settings = clusters, settings
+        self._make_plane(path)
+
+    def run(self) -> list[Section]:
+        """All Kustomizations, parents and dependencies first."""
+        while True:
+            rendered = [self._visit(name) for name in self._open()]
+            if any(rendered):
+                continue
+            if self._settings.guess or not self._settings.alone:
+                break
+            self._settings.guess = True  # what nothing rendered will not come any more
+        return [self._found[name] for name in self._ordered()]
+
+    def attempt(self, ref: str, clusters: Clusters) -> Attempt:
+        """The attempt at a Kustomization, with its render on record, against ``clusters``."""
+        attempt = self._attempt(ref)
+        return replace(attempt, deps=replace(attempt.deps, clusters=clusters))
+
+    def _make_plane(self, path: str) -> None:
+        url = next((u for u in self._source.urls if u.startswith(("https://", "http://"))), UNKNOWN_URL)
+        source = {"url": _without_login(url), "ref": {"branch": self._source.branch or "main"}}
+        document = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"name": "plan"},
+            "spec": {"source": source, "clusters": [{"name": CLUSTER, "path": path}]},
+        }
+        for key, value in plane_records(parse_plane(document), document, UID, {}).writes.items():
+            self.deps.state.put(key, value, expected=None)
+        self._offer(status_key(PLANE, "GitRepository", NAMESPACE, NAME), self._source.tree)
+
+    def _offer(self, key: str, tree: MemoryTree) -> None:
+        """The tree as a source's newest artifact."""
+        artifact = encode(tree)
+        self.deps.storage.put(artifact.digest, artifact.data)
+        status = SourceStatus(revision=self._source.revision, artifact=artifact.digest, observation=1)
+        self.deps.state.put(key, status.to_value(), expected=None)
+
+    def _open(self) -> list[str]:
+        """Those that have not been rendered, and may be now."""
+        return [name for name in self._ordered() if name not in self._found or not self._found[name].final]
+
+    def _ordered(self) -> Iterator[str]:
+        records = objects(self.deps, CLUSTER, "Kustomization")
+        seen: set[str] = set()
+
+        def visit(name: str) -> Iterator[str]:
+            record = records.get(name)
+            if record is None or name in seen:
+                return
+            seen.add(name)
+            yield from visit(record.parent)
+            for each in (record.document.get("spec") or {}).get("dependsOn") or ():
+                yield from visit(f"{each.get('namespace') or name.partition('/')[0]}/{each.get('name')}")
+            yield name
+
+        for name in (ROOT, *sorted(records)):
+            yield from visit(name)
+
+    def _visit(self, ref: str) -> bool:
+        """Render one; whether it succeeded."""
+        known = self._found.get(ref)
+        if known is None:
+            self._progress(ref)
+        self._found[ref] = self._section(ref)
+        return self._found[ref].rendered is not None
+
+    def _attempt(self, ref: str) -> Attempt:
+        namespace, _, name = ref.partition("/")
+        attempt = open_attempt(ReconcileDue(cluster=CLUSTER, namespace=namespace, name=name, why="plan"), self.deps)
+        assert attempt is not None
+        return attempt
+
+    def _section(self, ref: str) -> Section:
+        attempt = self._attempt(ref)
+        section = Section(ref=ref, kustomization=attempt.kustomization, parent=attempt.record.parent)
+        if attempt.kustomization.suspend:
+            return replace(section, outside="it is suspended: nothing is done for it")
+        try:
+            source = open_source(attempt)
+        except NotFound as error:
+            outside = self._why_outside(attempt)
+            return replace(
+                section, outside=outside, problem="" if outside else self._why_no_source(attempt, error), final=False
+            )
+        except PenstockError as error:
+            return replace(section, problem=str(error))
+        try:
+            return self._rendered(replace(section, source=source), attempt, source)
+        except PenstockError as error:
+            return replace(section, source=source, problem=str(error), final=not isinstance(error, NotFound))
+
+    def _rendered(self, section: Section, attempt: Attempt, source: Source) -> Section:
+        for _ in range(_ROOT_TRIES):
+            notes: set[str] = set()
+            encrypted: set[ObjectRef] = set()
+            rendered = render(attempt.kustomization, source.tree, self._context(attempt, notes, encrypted))
+            check_children(attempt, rendered.parts.interpreted)
+            attempt = record_render(attempt, source, rendered)
+            self._take(attempt, source, rendered, encrypted)
+            again = self._attempt(attempt.ref)
+            if again.record.generation == attempt.record.generation:
+                break
+            attempt = again  # the repository has its own spec for the root: once more, with that
+        return replace(
+            section,
+            kustomization=attempt.kustomization,
+            rendered=rendered,
+            encrypted=frozenset(encrypted),
+            notes=(*rendered.warnings, *sorted(notes)),
+        )
+
+    def _take(self, attempt: Attempt, source: Source, rendered: Rendered, encrypted: set[ObjectRef]) -> None:
+        """What others read of this render: settings, sources, generators, children."""
+        for manifest in rendered.apply:
+            ref = ref_of(manifest)
+            if (ref.group, ref.kind) in _KINDS_OF_SETTINGS:
+                self._settings.planned[ref] = manifest
+        self._settings.encrypted |= encrypted
+        for document in rendered.parts.interpreted:
+            ref = ref_of(document)
+            if (ref.kind, ref.namespace, ref.name) == ("GitRepository", NAMESPACE, NAME):
+                spec = document.get("spec") or {}
+                self._declared = {
+                    "url": str(spec.get("url") or ""),
+                    "branch": str((spec.get("ref") or {}).get("branch") or ""),
+                }
+        messages = store_children(attempt, source, rendered.parts.interpreted)
+        for name, record in objects(self.deps, CLUSTER, "GitRepository").items():
+            if not record.implicit and self._is_this(record):
+                ignore = (record.document.get("spec") or {}).get("ignore")
+                tree = apply_ignore(self._source.tree, ignore) if ignore else self._source.tree
+                self._offer(status_key(CLUSTER, "GitRepository", *name.split("/")), tree)
+        for message in (out.message for out in messages):
+            if isinstance(message, SourceChanged) and message.kind == "ArtifactGenerator":
+                fetch.run(message, self.deps)
+
+    def _is_this(self, record: ObjectRecord) -> bool:
+        """Whether a GitRepository is the very repository that this plan is about, at this branch."""
+        try:
+            found = parse_git_repository(record.document)
+        except InvalidDocument:
+            return False
+        keys = {repository_key(url) for url in (*self._source.urls, self._declared.get("url", "")) if url}
+        branches = {self._source.branch, self._declared.get("branch", ""), "main"} - {""}
+        ref = found.reference
+        others = (ref.tag, ref.semver, ref.name, ref.commit)
+        return repository_key(found.url) in keys and (ref.branch or "master") in branches and not any(others)
+
+    def _why_outside(self, attempt: Attempt) -> str:
+        ref = attempt.kustomization.source
+        if ref.kind not in SERVED:
+            return f"its source {ref} is of a kind that is not supported yet"
+        if ref.kind != "GitRepository":
+            return ""
+        held = self.deps.state.get(object_key(CLUSTER, ref.kind, ref.namespace, ref.name))
+        if held is None:
+            return ""
+        url = (ObjectRecord.from_value(held.value).document.get("spec") or {}).get("url")
+        return f"its source {ref} is another repository or branch ({_without_login(str(url))})"
+
+    def _why_no_source(self, attempt: Attempt, error: NotFound) -> str:
+        ref = attempt.kustomization.source
+        for name in objects(self.deps, CLUSTER, "ArtifactGenerator"):
+            held = self.deps.state.get(status_key(CLUSTER, "ArtifactGenerator", *name.split("/")))
+            status = SourceStatus.from_value(held.value) if held else SourceStatus()
+            told = next((c.message for c in status.conditions if c.type == "Ready" and c.status == "False"), "")
+            if ref.kind == "ExternalArtifact" and told:
+                return f"{error} (ArtifactGenerator {name}: {told})"
+        return f"{error}: nothing that was rendered declares {ref}"
+
+    def _context(self, attempt: Attempt, notes: set[str], encrypted: set[ObjectRef]) -> Context:
+        """As the stage gathers it; what cannot be read here is left as it stands, instead of ending the plan."""
+        self._settings.missing.clear()
+        context = self._gathered(attempt, notes, encrypted)
+        if not self._settings.missing:
+            return context
+        notes |= {f"{ref} is not readable here: its variables stay as they are" for ref in self._settings.missing}
+        return replace(context, variables=Unknown(context.variables or {}))
+
+    def _gathered(self, attempt: Attempt, notes: set[str], encrypted: set[ObjectRef]) -> Context:
+        decryption = attempt.kustomization.decryption
+        if decryption is None or not decryption.secret or self._has_key(attempt, decryption.secret):
+            return gather(attempt)
+        without = replace(attempt, kustomization=replace(attempt.kustomization, decryption=None))
+        closed = Decryptor({}, configured=True, verify_mac=False)
+
+        def kept(manifest: Manifest) -> Manifest:
+            try:
+                return closed.open_object(manifest)
+            except PenstockError:
+                name = f"Secret {attempt.kustomization.namespace}/{decryption.secret}"
+                notes.add(f"{name} with the SOPS key is not readable here: what is encrypted stays encrypted")
+                encrypted.add(ref_of(manifest))
+                return manifest
+
+        return replace(gather(without), decrypt=kept, verify=lambda _tree, _inputs: None)
+
+    def _has_key(self, attempt: Attempt, name: str) -> bool:
+        if self._clusters is None:
+            return False
+        try:
+            found = self._clusters.connect(CLUSTER).get(SECRET, attempt.kustomization.namespace, name)
+        except PenstockError:
+            return False
+        return found is not None
+
+
+def _without_login(url: str) -> str:
+    scheme, found, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}" if found else url
+
+
+def dependencies(section: Section) -> tuple[str, ...]:
+    """``namespace/name`` of each that it depends on."""
+    return tuple(f"{each.namespace}/{each.name}" for each in section.kustomization.depends_on)
