@@ -1,5 +1,4 @@
 """From a cluster's name to the kubeconfig that the operator gave for it, read from the Plane at each connect."""
-# ruff: noqa: TID251 - the ban on I/O is core's
 
 from collections.abc import Callable
 from pathlib import Path

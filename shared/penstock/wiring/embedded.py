@@ -4,7 +4,6 @@ What an operator runs needs no cloud: SQLite for bus and records, files for arti
 start begins with a sync that reads them again from the clusters; until it is over, a delivery that cannot be verified
 is answered 503.
 """
-# ruff: noqa: TID251 - the ban on I/O and threads is core's
 
 import os
 import secrets

@@ -1,5 +1,4 @@
 """Carries HTTP requests to HTTP stages and back: bounds on the body, errors as statuses, publish before answering."""
-# ruff: noqa: TID251 - the ban on I/O and threads is core's
 
 import io
 import re

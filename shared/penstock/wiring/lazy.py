@@ -1,5 +1,4 @@
 """Ports that are made when a stage first touches them, and ports that a stage was not given."""
-# ruff: noqa: TID251 - the ban on I/O and threads is core's
 
 import threading
 from collections.abc import Callable

@@ -1,5 +1,4 @@
 """One `penstock serve` per data directory: what a dead one had in hand can then be given back at once."""
-# ruff: noqa: TID251 - the ban on I/O is core's
 
 import fcntl
 import os

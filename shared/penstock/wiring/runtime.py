@@ -1,5 +1,4 @@
 """One process's plane: its adapters, each made at first use, and the ways to run a stage on them."""
-# ruff: noqa: TID251 - the ban on I/O is core's
 
 import sys
 from collections.abc import Callable, Mapping

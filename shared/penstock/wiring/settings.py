@@ -12,7 +12,6 @@
 The data directory: `PENSTOCK_DATA_DIR`, else `./.penstock` where that exists, else `penstock` in the user's state
 directory (`XDG_STATE_HOME`, by default `~/.local/state`).
 """
-# ruff: noqa: TID251 - this is where the environment and the file system are read; the ban is core's
 
 import os
 from collections.abc import Mapping

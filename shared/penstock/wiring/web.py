@@ -1,5 +1,4 @@
 """The HTTP side of an embedded plane: Waitress in a thread, paths to HTTP stages."""
-# ruff: noqa: TID251 - the ban on I/O and threads is core's
 
 import logging
 import socket

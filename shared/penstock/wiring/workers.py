@@ -4,7 +4,6 @@ A worker takes one message at a time. While its stage runs, the heartbeat keeps 
 stage that runs far beyond its timeout loses it, as a function would. Stopping lets work in hand finish for a while
 and gives back what does not.
 """
-# ruff: noqa: TID251 - the ban on threads is core's
 
 import threading
 import time
