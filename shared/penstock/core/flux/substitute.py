@@ -4,6 +4,7 @@ So keys are substituted too, and quotes don't survive: ``"${port}"`` becomes a n
 a string, put quotes into the value. Spec: Flux's Kustomization documentation, "Post build variable substitution".
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from penstock.core.resources import Manifest, gvk_of, ref_of
 SWITCH = "kustomize.toolkit.fluxcd.io/substitute"
 _VARIABLE = re.compile(r"[_A-Za-z][_A-Za-z0-9]*")
 _VARIABLE_RULE = "^[_[:alpha:]][_[:alpha:][:digit:]]*$"
+_EXACT = 2.0**63
 _LINE = re.compile(r"\bline (\d+)")
 
 
@@ -80,6 +82,7 @@ def _read_back(text: str) -> Manifest:
         raise BuildFailed(f"YAMLToJSON: {place}no YAML any more: a value may need quotes in it") from None
     if not isinstance(found, dict):
         raise BuildFailed("the object is no mapping any more")
+    found = {name: _through_json(item) for name, item in found.items()}
     metadata = found.get("metadata")
     identity = {
         "apiVersion": found.get("apiVersion"),
@@ -90,3 +93,22 @@ def _read_back(text: str) -> Manifest:
         if not isinstance(value, str) or not value:
             raise BuildFailed(f"{field} is no string any more: put quotes into the variable's value")
     return found
+
+
+def _through_json(value: Any) -> Any:
+    """What is left of a value after Go has written it as JSON and read it again: 1.0 is the integer 1."""
+    if isinstance(value, dict):
+        return {name: _through_json(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_through_json(item) for item in value]
+    if isinstance(value, str):
+        return str(value)  # without the renderer's notes on how it was written
+    if isinstance(value, float):
+        return _number(value)
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _number(value: float) -> int | float:
+    if not math.isfinite(value):
+        raise BuildFailed("YAMLToJSON: an infinite number: a value may need quotes in it")
+    return int(value) if value.is_integer() and abs(value) < _EXACT else float(value)

@@ -15,6 +15,7 @@ from penstock.core.secrets.metadata import parse_metadata
 from penstock.core.secrets.tree import decrypt_tree
 
 BLOCK = "sops"
+_EXACT = 2.0**63
 
 
 def is_encrypted(manifest: Mapping[str, Any]) -> bool:
@@ -78,7 +79,7 @@ def _opened(trees: Trees, block: Any, keys: AgeKeys, *, verify_mac: bool) -> Tre
 
 
 def _texts(value: Any) -> Any:
-    """Bytes have no place in an object: SOPS prints them as text."""
+    """Values as JSON has them, as which SOPS prints them: no bytes, and 3.0 is the integer 3."""
     if isinstance(value, dict):
         return {name: _texts(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -88,4 +89,4 @@ def _texts(value: Any) -> Any:
             return value.decode()
         except UnicodeDecodeError:
             raise SopsError("an encrypted value is not UTF-8: put it into `data`, base64-encoded") from None
-    return value
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value

@@ -23,6 +23,10 @@ def config(data: dict[str, Any] | None = None, *, kind: str = "ConfigMap", **met
         ("${a}", "true", True),
         ("${a}", "on", True),
         ("${a}", "0755", 493),
+        ("${a}", "1.0", 1),
+        ("${a}", "1e3", 1000),
+        ("${a}", "1.5", 1.5),
+        ("${a}", "1e30", 1e30),
         ("${a}", "2026-01-01", "2026-01-01"),
         ("${a}", "", None),
         ("${a}", '"123"', "123"),
@@ -36,6 +40,7 @@ def config(data: dict[str, Any] | None = None, *, kind: str = "ConfigMap", **met
 def test_values_are_read_again_as_yaml(value: str, given: str, expected: object) -> None:
     found = substitute(config({"k": value}), {"a": given})
     assert found["data"]["k"] == expected
+    assert type(found["data"]["k"]) is type(expected)
 
 
 def test_an_object_that_turns_into_a_text_is_refused() -> None:
@@ -86,6 +91,7 @@ def test_lax_mode() -> None:
             f"post build failed for 'Deployment.v1.apps/x': {FAILED}missing closing brace",
         ),
         (config({"k": "${a}", "l": "${q}"}), "YAMLToJSON: line 4 of the object: no YAML any more"),
+        (config({"k": ["${i}"]}), "an infinite number: a value may need quotes"),
         ({**config(), "kind": "${a}"}, "kind is no string any more"),
         (config(name="${a}"), "metadata.name is no string any more"),
         ({**config(), "apiVersion": "${q}"}, "YAMLToJSON: line 1 of the object"),
@@ -93,7 +99,7 @@ def test_lax_mode() -> None:
 )
 def test_errors_name_the_object_and_never_a_value(manifest: dict[str, Any], message: str) -> None:
     with pytest.raises(BuildFailed) as caught:
-        substitute(manifest, {"a": "123", "q": "*hunter2: ["})
+        substitute(manifest, {"a": "123", "q": "*hunter2: [", "i": ".inf"})
     assert message in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__suppress_context__

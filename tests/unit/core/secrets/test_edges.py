@@ -98,6 +98,14 @@ def test_bytes_in_an_object_become_text(kind: str, plain: object) -> None:
     assert decrypt_object(document, KEYS, verify_mac=False)["stringData"] == {"a": "text"}
 
 
+def test_numbers_in_an_object_are_as_json_has_them() -> None:
+    document = with_data_key(KEY)
+    document.pop("stringData")
+    document["data"] = [sealed(text, "data:", "float") for text in ("3.0", "0.5")]
+    assert decrypt_object(document, KEYS, verify_mac=False)["data"] == [3, 0.5]
+    assert type(decrypt_object(document, KEYS, verify_mac=False)["data"][0]) is int
+
+
 def test_bytes_that_are_no_text_are_refused_in_an_object() -> None:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
