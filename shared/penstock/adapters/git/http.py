@@ -8,6 +8,7 @@ import ssl
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -128,8 +129,13 @@ def tls_context(credentials: Mapping[str, bytes]) -> ssl.SSLContext:
     """The system's trust, and the Secret's ``ca.crt`` (or old ``caFile``). Raises Terminal for a CA that is none."""
     if "tls.crt" in credentials or "tls.key" in credentials:
         raise Terminal("the Secret has tls.crt: client certificates are not served yet", reason=DENIED)
+    return _context(_text(credentials, "ca.crt") or _text(credentials, "caFile"))
+
+
+@lru_cache(maxsize=16)
+def _context(authority: str) -> ssl.SSLContext:
+    """Kept: reading the system's certificates takes tens of milliseconds."""
     context = ssl.create_default_context()
-    authority = _text(credentials, "ca.crt") or _text(credentials, "caFile")
     if authority:
         try:
             context.load_verify_locations(cadata=authority)
