@@ -18,10 +18,15 @@ from penstock.devcluster.store import Store
 from penstock.devcluster.writes import Options, Writes
 
 MANAGER = "kube-apiserver"
+POLL_SECONDS = 0.02
 
 
 class DevCluster:
     """An in-process Kubernetes API over HTTP. Not a cluster: no pods run, RBAC is not evaluated, nothing persists.
+
+    It answers as kube-apiserver 1.36 does, and is held to that by a differential test. Left out: the scale, log, exec
+    and proxy subresources, OpenAPI documents, autoscaling/v1 and events.k8s.io, conversion and admission webhooks,
+    CEL rules. kubectl sends no token over plain HTTP: use the ``kubernetes`` package, or curl.
 
     ``simulate``: workloads become ready ``ready_after`` seconds after a change (never where an image's tag holds
     ``stuck_marker``), Jobs complete, claims are bound, deleted namespaces are emptied, owned objects go with their
@@ -60,8 +65,8 @@ class DevCluster:
     def start(self) -> Self:
         """Listen on a free port of 127.0.0.1, in a daemon thread."""
         self._server = HttpServer(self.api, self.requests)
-        thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="devcluster", daemon=True)
-        thread.start()
+        serve = self._server.serve_forever
+        threading.Thread(target=serve, args=(POLL_SECONDS,), name="devcluster", daemon=True).start()
         if self._simulation is not None:
             self._simulation.start()
         return self

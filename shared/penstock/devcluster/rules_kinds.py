@@ -66,6 +66,10 @@ def _pod_spec(spec: Object, path: str, claims: set[Any] | None = None) -> Iterat
             yield _required(f"{here}.name")
         if not container.get("image"):
             yield _required(f"{here}.image")
+        for key, name in (("ports", "containerPort"), ("env", "name")):
+            for at, item in enumerate(container.get(key) or ()):
+                if not item.get(name):
+                    yield _required(f"{here}.{key}[{at}].{name}")
         yield from _mounts(container, spec, here, claims or set())
         yield from _resources(container.get("resources") or {}, f"{here}.resources")
 
