@@ -1,6 +1,5 @@
 """Connections to a real API server: certificates, plugins, counts, threads, and what a connection may import."""
 
-import base64
 import json
 import select
 import socket
@@ -45,18 +44,9 @@ def connect(control_plane: ControlPlane) -> Iterator[Connect]:
         each.close()
 
 
-def needs_keys(control_plane: ControlPlane) -> None:
-    if control_plane.folder is None:
-        pytest.skip("PENSTOCK_TEST_KUBECONFIG: the keys of a named cluster are not ours; unset it")
-
-
 def test_a_client_certificate_logs_in(control_plane: ControlPlane, connect: Connect) -> None:
-    needs_keys(control_plane)
-    pem = {
-        f"client-{field}-data": base64.b64encode((control_plane.folder / f"client.{file}").read_bytes()).decode()
-        for field, file in (("certificate", "crt"), ("key", "key"))
-    }
-    assert connect(user=pem).can_i("delete", Gvk(version="v1", kind="Namespace"))
+    user = yaml.safe_load(control_plane.kubeconfig_for("jane"))["users"][0]["user"]
+    assert connect(user=user).can_i("delete", Gvk(version="v1", kind="Namespace"))
 
 
 def test_an_exec_plugin_logs_in(control_plane: ControlPlane, connect: Connect, tmp_path) -> None:
@@ -125,16 +115,20 @@ def test_a_token_that_nobody_knows_is_refused(connect: Connect) -> None:
     assert "unknown-token" not in str(refused.value)
 
 
-def test_every_request_is_counted(control_plane: ControlPlane, connect: Connect, real_namespace: str) -> None:
+def test_every_request_is_counted(control_plane: ControlPlane, real_namespace: str) -> None:
     """The API server's own audit log sees what ``requests`` says: two for discovery, then one each."""
-    cluster = connect()
+    user = f"counted-{real_namespace}"
+    kubeconfig = Kubeconfig(data=control_plane.kubeconfig_for(user))
+    clusters = KubeClusters(lambda _: kubeconfig)
+    cluster = clusters.connect("real")
     manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": real_namespace}}
-    with control_plane.audited() as counted:
+    with control_plane.audited(user) as counted:
         for _ in range(3):
             cluster.apply(manifest, ApplyOptions())
         cluster.list(CONFIG_MAP, namespace=real_namespace)
         cluster.get(CONFIG_MAP, real_namespace, "nobody")
         cluster.delete(manifest)
+    clusters.close()
     assert counted == {"get": 3, "patch": 3, "list": 1, "delete": 1}
     assert cluster.requests == counted.total()
 

@@ -29,6 +29,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.controlplane.build import tool
+from tests.controlplane.process import administrator, issue
 
 RUN_FOLDER = "PENSTOCK_TEST_RUN_FOLDER"  # set by the pytest process that the workers have in common
 NAMED = "PENSTOCK_TEST_KUBECONFIG"
@@ -52,12 +53,20 @@ class ControlPlane:
         """
         return call(self.read_kubeconfig(), method, path, body, **headers)
 
+    def kubeconfig_for(self, user: str) -> bytes:
+        """A kubeconfig of an administrator of that name, whose requests ``audited`` can tell from all others."""
+        config = yaml.safe_load(self.read_kubeconfig())
+        certificate, key = (base64.b64encode(pem).decode() for pem in issue(self._own_folder(), administrator(user)))
+        config["users"][0]["user"] = {"client-certificate-data": certificate, "client-key-data": key}
+        return json.dumps(config).encode()
+
     @contextlib.contextmanager
-    def audited(self, user_agent: str = "penstock") -> Iterator[Counter[str]]:
-        """Counts the API server's own records of requests by a user agent within the block, by verb."""
-        if self.folder is None:
-            pytest.skip(f"{NAMED}: a named cluster shows no audit log; unset it")
-        log = self.folder / "audit.log"
+    def audited(self, user: str) -> Iterator[Counter[str]]:
+        """Counts the API server's own records of a user's requests within the block, by verb.
+
+        ``user``: see ``kubeconfig_for``; requests that it makes while impersonating another count too.
+        """
+        log = self._own_folder() / "audit.log"
         self._flush(log)
         start = log.stat().st_size
         counted: Counter[str] = Counter()
@@ -66,8 +75,13 @@ class ControlPlane:
         with log.open("rb") as file:
             file.seek(start)
             records = [json.loads(line) for line in file if line.endswith(b"\n")]
-        ours = [r for r in records if r.get("userAgent", "").startswith(user_agent)]
-        counted.update({r["auditID"]: r["verb"] for r in ours}.values())  # a watch has two records
+        theirs = [r for r in records if r["user"].get("username") == user]
+        counted.update({r["auditID"]: r["verb"] for r in theirs}.values())  # a watch has two records
+
+    def _own_folder(self) -> Path:
+        if self.folder is None:
+            pytest.skip(f"{NAMED}: keys and audit log of a named cluster are not ours; unset it")
+        return self.folder
 
     def _flush(self, log: Path) -> None:
         mark = secrets.token_hex(8)

@@ -213,26 +213,36 @@ def kubeconfig(url: str, ca: bytes, token: str) -> bytes:
 
 
 def write_certificates(folder: Path) -> bytes:
-    """ca.crt, server.crt/.key (127.0.0.1), client.crt/.key (system:masters), sa.key. Returns the CA's PEM."""
+    """ca.crt/.key, server.crt/.key (127.0.0.1), sa.key. Returns the authority's PEM."""
     ca_key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "penstock test authority")])
     basic = x509.BasicConstraints(ca=True, path_length=0)
     ca = _certificate(name, name, ca_key.public_key()).add_extension(basic, critical=True)
     ca_pem = ca.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
     (folder / "ca.crt").write_bytes(ca_pem)
-    local = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")])
-    admin = [
-        x509.NameAttribute(NameOID.COMMON_NAME, "certificate-admin"),
-        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:masters"),
-    ]
-    for file, subject in (("server", x509.Name([])), ("client", x509.Name(admin))):
-        key = ec.generate_private_key(ec.SECP256R1())
-        made = _certificate(subject, name, key.public_key()).add_extension(local, critical=file == "server")
-        signed = made.sign(ca_key, hashes.SHA256())
-        (folder / f"{file}.crt").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-        _private(folder / f"{file}.key", _pem(key))
+    _private(folder / "ca.key", _pem(ca_key))
+    certificate, key = issue(folder, x509.Name([]))
+    (folder / "server.crt").write_bytes(certificate)
+    _private(folder / "server.key", key)
     _private(folder / "sa.key", _pem(rsa.generate_private_key(public_exponent=65537, key_size=2048)))
     return ca_pem
+
+
+def administrator(user: str) -> x509.Name:
+    """The subject of a client certificate: that user, in the group system:masters."""
+    attributes = {NameOID.COMMON_NAME: user, NameOID.ORGANIZATION_NAME: "system:masters"}
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes.items()])
+
+
+def issue(folder: Path, subject: x509.Name) -> tuple[bytes, bytes]:
+    """Certificate and key (PEM) for a subject, at 127.0.0.1, by the authority in ``folder``."""
+    ca = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
+    ca_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+    made = _certificate(subject, ca.subject, key.public_key())
+    made = made.add_extension(x509.SubjectAlternativeName(names), critical=not list(subject))
+    return made.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), _pem(key)
 
 
 def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from tests.controlplane import build, process
-from tests.controlplane.fixtures import ControlPlane, _named
+from tests.controlplane.fixtures import ControlPlane, _named, call
 
 from penstock.devcluster import DevCluster
 
@@ -44,13 +44,15 @@ def test_rbac_denies_an_account_without_a_role(control_plane: ControlPlane, real
     assert (status, answer["reason"]) == (403, "Forbidden")
 
 
-def test_requests_are_counted_by_verb_and_user_agent(control_plane: ControlPlane, real_namespace: str) -> None:
+def test_requests_are_counted_by_verb_and_user(control_plane: ControlPlane, real_namespace: str) -> None:
     path = f"/api/v1/namespaces/{real_namespace}/configmaps"
-    with control_plane.audited("someone") as counted:
-        control_plane.call("GET", path, User_Agent="someone/1")
-        control_plane.call("GET", path, User_Agent="someone/1")
-        control_plane.call("DELETE", f"{path}/x", User_Agent="someone/1")
-        control_plane.call("GET", path, User_Agent="another/1")
+    user = f"counted-{real_namespace}"
+    kubeconfig = control_plane.kubeconfig_for(user)
+    with control_plane.audited(user) as counted:
+        assert call(kubeconfig, "GET", path)[0] == 200
+        assert call(kubeconfig, "GET", path, Impersonate_User="nobody")[0] == 403
+        assert call(kubeconfig, "DELETE", f"{path}/x")[0] == 404
+        control_plane.call("GET", path)
     assert counted == {"list": 2, "delete": 1}
 
 
