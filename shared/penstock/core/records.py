@@ -140,6 +140,7 @@ class Suspension:
 class KustomizationStatus:
     """What reconcile found.
 
+    ``observation``: of ``observed_source`` (``Kind/namespace/name``): numbers of two sources are not compared;
     ``inputs``/``inputs_digest``: what the last successful render read of the tree, and its digest;
     ``spec_digest``: everything else that it used (its own spec, substituted ConfigMaps and Secrets, the renderer's
     version); ``waiting_for``: ``namespace/name`` of dependencies that are not ready; ``pending``: a health check
@@ -152,6 +153,7 @@ class KustomizationStatus:
     last_applied_revision: str = ""
     last_attempted_revision: str = ""
     observation: int = 0
+    observed_source: str = ""
     inputs: Inputs = field(default_factory=Inputs)
     inputs_digest: str = ""
     spec_digest: str = ""

@@ -16,6 +16,16 @@ from penstock.core.resources import Gvk, Manifest
 FIELD_MANAGER = "penstock"
 
 
+_IMMUTABLE = (
+    "immutable",
+    "updates to statefulset spec for fields other than",
+    "may not change once set",
+    "cannot change roleRef",
+    "may not be changed in an update",
+    "pod updates may not change fields",
+)
+
+
 class ApiRefused(Terminal):
     """The API server refused an object (400, 422, …). ``code``: HTTP status; ``causes``: (field, message) pairs."""
 
@@ -25,8 +35,9 @@ class ApiRefused(Terminal):
 
     @property
     def immutable(self) -> bool:
-        """Whether the refusal says that a field is immutable."""
-        return any("immutable" in text for text in (str(self), *(m for _, m in self.causes)))
+        """Whether the refusal says that a field is immutable (in one of the API server's many ways to say so)."""
+        texts = (str(self), *(message for _, message in self.causes))
+        return self.code == 422 and any(phrase in text for text in texts for phrase in _IMMUTABLE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

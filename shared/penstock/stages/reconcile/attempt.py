@@ -137,7 +137,7 @@ def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float | N
     for _ in range(5):
         current = deps.state.get(key)
         known = KustomizationStatus.from_value(current.value) if current else KustomizationStatus()
-        if known.observation > status.observation:
+        if known.observed_source == status.observed_source and known.observation > status.observation:
             raise Conflict(f"a newer observation ({known.observation}) of {attempt.ref} has been reconciled")
         try:
             deps.state.put(

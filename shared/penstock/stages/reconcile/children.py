@@ -62,7 +62,7 @@ def store_children(attempt: Attempt, source: Source, documents: Sequence[Manifes
             messages += _adopt_root_spec(attempt, document)
             continue
         kept.add((ref.kind, f"{ref.namespace}/{ref.name}"))
-        if _store(attempt, document) and ref.kind in SOURCE_KINDS:
+        if (_store(attempt, document) or _unseen(attempt, document)) and ref.kind in SOURCE_KINDS:
             found = SourceChanged(cluster=cluster, kind=ref.kind, namespace=ref.namespace, name=ref.name)
             messages.append(Outgoing(message=found))
     for kind in _PARSERS:
@@ -124,6 +124,12 @@ def _store(attempt: Attempt, document: Manifest) -> bool:
     return _write(attempt, document, parent=attempt.ref, account=_inherited(attempt, document))
 
 
+def _unseen(attempt: Attempt, document: Manifest) -> bool:
+    """Whether nobody has looked at a source yet: a kill may have swallowed the message that asked for it."""
+    ref = ref_of(document)
+    return attempt.deps.state.get(status_key(attempt.cluster, ref.kind, ref.namespace, ref.name)) is None
+
+
 def _inherited(attempt: Attempt, document: Manifest) -> str:
     """A child of a tenant runs as that tenant where it names no account of its own."""
     named = (document.get("spec") or {}).get("serviceAccountName")
@@ -156,7 +162,7 @@ def _write(attempt: Attempt, document: Manifest, *, parent: str, account: str) -
 
 def _bury(deps: Deps, attempt: Attempt, kind: str, kept: set[str]) -> list[Outgoing]:
     """Tombstones for the children that left the render; only Kustomizations have more to do than to vanish."""
-    messages = []
+    messages: list[Outgoing] = []
     for name, record in objects(deps, attempt.cluster, kind).items():
         if record.parent != attempt.ref or name in kept:
             continue
@@ -165,6 +171,9 @@ def _bury(deps: Deps, attempt: Attempt, kind: str, kept: set[str]) -> list[Outgo
         if kind != KIND:
             deps.state.delete(key, expected=None)
             deps.state.delete(status_key(attempt.cluster, kind, namespace, leaf), expected=None)
+            if kind == "ArtifactGenerator":  # its artifacts go too
+                gone = SourceChanged(cluster=attempt.cluster, kind=kind, namespace=namespace, name=leaf)
+                messages.append(Outgoing(message=gone))
         else:
             if not record.tombstone:
                 deps.state.put(key, replace(record, tombstone=True).to_value(), expected=None)

@@ -8,6 +8,7 @@ from penstock.core.reconcile.inventory import entry_texts
 from penstock.core.reconcile.plan import Action
 from penstock.core.reconcile.render import Rendered, render
 from penstock.core.resources import Manifest, ObjectRef, ref_of
+from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile import endings, lease, preview
 from penstock.stages.reconcile.attempt import Attempt, open_attempt, save_status
@@ -80,6 +81,7 @@ def record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attem
         rendered=entry_texts(rendered.versions()),
         rendered_revision=source.revision,
         observation=source.observation,
+        observed_source=source_key(source.ref.kind, source.ref.namespace, source.ref.name),
         inputs=rendered.inputs,
         inputs_digest=rendered.inputs_digest,
         observed_generation=attempt.record.generation,
