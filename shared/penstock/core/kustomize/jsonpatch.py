@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.scalars import resolve
-from penstock.core.kustomize.written import PartlyEmpty, PlainText, Quoted
+from penstock.core.kustomize.written import Bare, PartlyEmpty, PlainText, Quoted
 from penstock.core.kustomize.yaml_in import load_config
 from penstock.core.kustomize.yaml_out import dump_one
 from penstock.core.resources import Manifest
@@ -114,7 +114,7 @@ def _string_through_json(value: str) -> Any:
     if type(value) is PlainText:
         found = resolve(value)
         return "null" if found is None else through_json(found)
-    if type(value) is Quoted and dump_one(value)[0] not in _QUOTES:
+    if type(value) is Bare or (type(value) is Quoted and dump_one(value)[0] not in _QUOTES):
         return str(value)
     return value
 

@@ -17,7 +17,7 @@ from penstock.core.errors import BuildFailed
 from penstock.core.kustomize import associative
 from penstock.core.kustomize.associative import ABSENT
 from penstock.core.kustomize.openapi import Node, Schema
-from penstock.core.kustomize.written import PartlyEmpty, Quoted, is_quoted, text_of
+from penstock.core.kustomize.written import PartlyEmpty, restyled, text_of
 from penstock.core.resources import Manifest
 
 DIRECTIVE: Final = "$patch"
@@ -175,10 +175,7 @@ def _set(dest: dict[str, Any], key: str, value: Any) -> None:
     if value is old:
         return
     if old is not ABSENT and not isinstance(value, dict | list):
-        if is_quoted(old):
-            value = Quoted(text_of(value))
-        elif type(value) is Quoted:
-            value = str(value)
+        value = restyled(old, value)
     dest[key] = value
 
 

@@ -23,6 +23,12 @@ class Quoted(str):
     __slots__ = ()
 
 
+class Bare(str):
+    """A string that took the place of a plain scalar and reads as another kind; kustomize quotes it in the end."""
+
+    __slots__ = ()
+
+
 class PlainText(str):
     """The text of an annotation that was written as a number, a boolean or null, and so goes through JSON as one."""
 
@@ -83,9 +89,21 @@ class PartlyEmpty(dict[str, Any]):
 
 def is_quoted(value: Any) -> bool:
     """Whether a string stood in quotes: it says so, or could not have been a string without them."""
-    if not isinstance(value, str) or type(value) is WrittenTime:
+    if not isinstance(value, str) or type(value) in _UNQUOTED:
         return False
     return type(value) is Quoted or resolve(value) != value
+
+
+_UNQUOTED = (WrittenTime, Bare)
+
+
+def restyled(old: Any, value: Any) -> Any:
+    """A scalar as it is where ``old`` was: in its quotes, or without."""
+    if is_quoted(old):
+        return Quoted(text_of(value))
+    if type(value) is Quoted:
+        return str(value)
+    return Bare(value) if type(value) is str and is_quoted(value) else value
 
 
 def text_of(value: Any) -> str:
@@ -117,7 +135,7 @@ def retyped(old: Any, text: str) -> Any:
     Raises BuildFailed where the text does not read as that kind. A mapping or list counts as a string.
     """
     if isinstance(old, str) and type(old) is not WrittenTime:
-        return Quoted(text) if is_quoted(old) else text
+        return restyled(old, text)
     if isinstance(old, dict | list):
         return text
     value = read(text)

@@ -84,6 +84,12 @@ def test_a_scalar_keeps_the_quotes_of_the_one_before_it(target, patch, expected)
     assert isinstance(result["data"]["a"], str) is isinstance(expected, str)
 
 
+def test_a_string_in_the_place_of_a_number_has_no_quotes_to_pass_on():
+    once = merged(config("{a: 1}"), config('{a: "4"}'))
+    assert once["data"]["a"] == "4"
+    assert merged(once, config("{a: 5}"))["data"]["a"] == 5
+
+
 @pytest.mark.parametrize("patch", ["{$patch: delete}", "{$patch: delete, metadata: {name: a}}"])
 def test_a_whole_object_can_be_deleted(patch):
     assert merged(config("{a: 1}"), load(patch)) is None

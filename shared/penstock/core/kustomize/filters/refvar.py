@@ -13,7 +13,7 @@ from penstock.core.kustomize.fieldspec import FieldSpec, Misfit, SpecIndex, upda
 from penstock.core.kustomize.paths import look_up, split_path
 from penstock.core.kustomize.resource import Resource
 from penstock.core.kustomize.scalars import number_text
-from penstock.core.kustomize.written import WrittenInt, text_of
+from penstock.core.kustomize.written import PartlyEmpty, WrittenInt, text_of
 
 _SLICE = re.compile(r"(.*)\[([0-9]+)\]\Z", re.DOTALL)
 _REFERENCE = re.compile(r"\$(?:(\$)|\(([^)]*)\))", re.DOTALL)
@@ -62,12 +62,19 @@ def _value(variable: Mapping[str, Any], resources: Iterable[Resource]) -> Any:
     if found is _ABSENT:
         raise BuildFailed(_missing(name, path, resource))
     if found is None:
-        return "null"
+        return _null_text(resource.manifest, path)
     if type(found) is WrittenInt:  # kustomize reads its digits as decimal ones, and no other notation
         if not _DECIMAL.match(found.text):
             raise BuildFailed(f"{_missing(name, path, resource)} in decimal notation")
         return int(found.text)
     return found
+
+
+def _null_text(manifest: dict[str, Any], path: str) -> str:
+    """What stands where a null is: nothing, where it was not written out."""
+    *above, name = _with_indexes(split_path(path))
+    parent = look_up(manifest, tuple(above))
+    return "" if type(parent) is PartlyEmpty and name in parent.empty else "null"
 
 
 def _missing(name: str, path: str, resource: Resource) -> str:
