@@ -1,6 +1,7 @@
 """Write shared/penstock/core/kustomize/schema_data.py: what a strategic merge needs to know of Kubernetes' types.
 
     python tools/openapi_table.py OPENAPI.json > shared/penstock/core/kustomize/schema_data.py
+    ruff format shared/penstock/core/kustomize/schema_data.py
 
 ``OPENAPI.json`` is an OpenAPI v2 document as an API server serves it (``kubectl get --raw /openapi/v2``), as
 kubernetes/kubernetes publishes it (``api/openapi-spec/swagger.json``), or as kustomize compiles it
