@@ -49,3 +49,20 @@ class BuildOptions:
     openapi_adds: bool = False
     policies_in_namespaces: bool = False
     bounds: Bounds = Bounds()
+
+    @classmethod
+    def flux(cls, overlay: Mapping[str, Any], *, ignore_missing_components: bool = False) -> "BuildOptions":
+        """How kustomize-controller builds: anything within the source may be read, and the order stays as read.
+
+        ``overlay``: the fields of a Flux Kustomization's spec that change the build, by kustomize's names
+        (``targetNamespace`` is ``namespace`` here).
+        """
+        return cls(
+            load_restrictions="none",
+            reorder="none",
+            overlay=overlay,
+            generate_missing=True,
+            lenient=True,
+            ignore_missing_components=ignore_missing_components,
+            openapi_adds=True,
+        )

@@ -130,9 +130,20 @@ def number_text(value: float) -> str:
         return str(value) if -(2**63) <= value < 2**64 else _go_float(float(value))
     if math.isinf(value) or math.isnan(value):
         raise BuildFailed(f"the number {value} has no JSON form: quote it if it is meant as text")
-    if value.is_integer() and -(2**63) <= value < 2**64:
-        return str(int(value))
+    if value.is_integer() and abs(value) < 1e21:
+        whole = _shortest(value)
+        if -(2**63) <= whole < 2**64:
+            return str(whole)
     return _go_float(value)
+
+
+def _shortest(value: float) -> int:
+    """An integral float as JSON has it: its shortest digits, filled up with zeros."""
+    mantissa, _, exponent = f"{value!r}".partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    if not exponent:
+        return int(whole)
+    return int(whole + fraction) * 10 ** (int(exponent) - len(fraction))
 
 
 def _go_float(value: float) -> str:
