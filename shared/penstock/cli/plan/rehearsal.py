@@ -22,10 +22,10 @@ from penstock.core.flux.kustomization import Kustomization
 from penstock.core.flux.plane import API_VERSION, KIND, NAME, NAMESPACE, parse_plane
 from penstock.core.flux.plane_records import plane_records
 from penstock.core.messages import PLANE, ReconcileDue, SourceChanged
-from penstock.core.reconcile.decryptor import Decryptor
 from penstock.core.reconcile.render import Context, Rendered, render
 from penstock.core.records import ObjectRecord, SourceStatus, object_key, status_key
 from penstock.core.resources import Manifest, ObjectRef, ref_of
+from penstock.core.secrets.objects import Decryptor
 from penstock.core.sources.artifact import encode
 from penstock.core.sources.ignore import apply_ignore
 from penstock.core.sources.wakeups import ROOT

@@ -12,6 +12,7 @@ from typing import Any
 from penstock.core.errors import InvalidDocument
 from penstock.core.resources import Manifest, ref_of
 
+_EXACT = 2.0**53
 NAME_LABEL = "kustomize.toolkit.fluxcd.io/name"
 NAMESPACE_LABEL = "kustomize.toolkit.fluxcd.io/namespace"
 
@@ -33,12 +34,23 @@ def normalise(
     metadata["labels"] = {**(metadata.get("labels") or {}), **(labels or {}), **owner}
     if annotations or metadata.get("annotations"):
         metadata["annotations"] = {**(metadata.get("annotations") or {}), **(annotations or {})}
-    normal = {**manifest, "metadata": metadata}
+    normal = {**_with_integers(manifest), "metadata": metadata}
     if manifest.get("kind") != "CustomResourceDefinition":
         normal.pop("status", None)
     if manifest.get("kind") == "Secret" and manifest.get("apiVersion") == "v1":
         _merge_string_data(normal)
     return normal
+
+
+def _with_integers(value: Any) -> Any:
+    """Whole floats as integers (``replicas: 1.0``), as Go's JSON has them; what holds none is not copied."""
+    if isinstance(value, dict):
+        made = {key: _with_integers(item) for key, item in value.items()}
+        return made if any(made[key] is not item for key, item in value.items()) else value
+    if isinstance(value, list):
+        items = [_with_integers(item) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value
 
 
 def _merge_string_data(secret: Manifest) -> None:

@@ -27,14 +27,18 @@ Decrypt = Callable[[Manifest], Manifest]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
-    """What a render uses beside the tree. ``variables``: of postBuild; None where it has none at all.
+    """What a render uses beside the tree.
 
-    ``decrypt`` opens encrypted objects; ``verify`` is called with the tree and what was read of it, and raises where
-    the MAC of an encrypted file does not hold.  ``cache``: parsed files.
+    ``cache``: parsed files. ``variables``: of postBuild; None where it has none at all. ``sources`` gives the tree
+    with generator inputs opened for a directory's build; ``decrypt`` opens encrypted objects; ``verify`` is called
+    with the tree and what was read of it, and raises where the MAC of an encrypted file does not hold;
+    ``warnings``: what these had to say meanwhile.
     """
 
     cache: ParseCache
     decrypt: Decrypt
+    sources: Callable[[Tree, str], Tree]
+    warnings: Callable[[], tuple[str, ...]] = tuple
     verify: Callable[[Tree, Inputs], None]
     variables: Mapping[str, str] | None = None
 
@@ -90,7 +94,7 @@ def render(kustomization: Kustomization, tree: Tree, context: Context) -> Render
         generate_missing=True,
     )
     try:
-        built = build(recorded, directory, options, context.cache)
+        built = build(context.sources(recorded, directory), directory, options, context.cache)
     except PenstockError as error:
         raise BuildFailed(f"kustomize build failed: {error}", reason="BuildFailed") from error
     inputs = recorded.inputs().union(built.inputs)
@@ -103,7 +107,7 @@ def render(kustomization: Kustomization, tree: Tree, context: Context) -> Render
         inputs=inputs,
         inputs_digest=inputs.digest(tree),
         digest=_digest(manifests),
-        warnings=(*kustomization.warnings, *built.warnings),
+        warnings=(*kustomization.warnings, *built.warnings, *context.warnings()),
     )
 
 

@@ -9,9 +9,9 @@ from penstock.core.errors import NotFound, Terminal
 from penstock.core.flux.kustomization import Kustomization, SubstituteFrom
 from penstock.core.flux.substitute import variables
 from penstock.core.kustomize.objects import ParseCache
-from penstock.core.reconcile.decryptor import Decryptor
 from penstock.core.reconcile.render import Context
 from penstock.core.resources import Gvk, Manifest
+from penstock.core.secrets.objects import Decryptor
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.attempt import Attempt
 
@@ -30,7 +30,9 @@ def gather(attempt: Attempt) -> Context:
     return Context(
         cache=_parse_cache(),
         decrypt=decryptor.open_object,
+        sources=decryptor.sources,
         verify=decryptor.verify_sources,
+        warnings=lambda: decryptor.warnings,
         variables=_variables(attempt),
     )
 

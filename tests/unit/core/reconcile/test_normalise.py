@@ -55,3 +55,10 @@ def test_people_never_see_the_values_of_secrets():
     assert (other["data"]["kept"] == same["data"]["kept"], other["data"]["k"] == same["data"]["k"]) == (True, False)
     config = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}}
     assert masked(config) is config
+
+
+def test_whole_floats_are_integers_and_nothing_else_is_copied():
+    spec = {"replicas": 1.0, "ratio": 0.5, "list": [2.0, "x"], "same": {"a": 1}}
+    made = normalise({**SECRET, "kind": "Widget", "spec": spec}, namespace="n", name="k")["spec"]
+    assert repr(made) == "{'replicas': 1, 'ratio': 0.5, 'list': [2, 'x'], 'same': {'a': 1}}"
+    assert made["same"] is spec["same"]
