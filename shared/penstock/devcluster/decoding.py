@@ -93,6 +93,8 @@ class _Decoder:
         element = schema.element
         if element is None:
             return value
+        if self.builtin:
+            value = _without_nulls(value, element)
         if isinstance(value, list):
             return [self.walk(item, element, f"{path}[{i}]", owner) for i, item in enumerate(value)]
         form = "{}[{}]" if self.builtin else "{}.{}"
@@ -152,6 +154,20 @@ class _Decoder:
 
 
 CANONICAL: dict[str, Callable[[Any], str]] = {"quantity": canonical, "time": canonical_time, "microtime": micro_time}
+ZEROS: dict[str, Any] = {"integer": 0, "number": 0, "boolean": False, "intOrString": 0, "quantity": "0"}
+
+
+def _without_nulls(value: Any, element: Schema) -> Any:
+    """Null items of a list or map become what Go decodes them to: an empty struct, or the type's zero value."""
+    if element.kind == "scalar":
+        zero = None if element.type in {"time", "microtime"} else ZEROS.get(element.type, "")
+    else:
+        zero = {} if element.kind == "struct" else None
+    if isinstance(value, list):
+        return [zero if item is None else item for item in value]
+    return {key: zero if item is None else item for key, item in value.items()}
+
+
 _GO_FORMS = {list: "array", dict: "object"}
 EMBEDDED = frozenset({"apiVersion", "kind", "metadata"})
 GO_TYPES = {"integer": "number", "boolean": "bool"}

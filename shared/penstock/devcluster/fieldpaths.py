@@ -43,7 +43,7 @@ def _read(fields: Mapping[str, Any], prefix: Path) -> Iterator[Path]:
     for element, below in fields.items():
         if element == ".":
             yield prefix
-        elif not below:
+        elif not below or not isinstance(below, dict):
             yield (*prefix, element)
         else:
             yield from _read(below, (*prefix, element))

@@ -108,7 +108,8 @@ def decode(entries: Iterable[Mapping[str, Any]]) -> Entries:
             api_version=raw.get("apiVersion", ""),
             subresource=raw.get("subresource", ""),
         )
-        paths = from_fields_v1(raw.get("fieldsV1") or {})
+        fields = raw.get("fieldsV1")
+        paths = from_fields_v1(fields if isinstance(fields, dict) else {})
         out[writer.key] = Entry(writer=writer, time=raw.get("time", ""), paths=paths)
     return out
 

@@ -45,20 +45,22 @@ class Resource:
 
 
 class Registry:
-    """Looks kinds up and describes them. ``publish``/``withdraw`` follow CustomResourceDefinitions."""
+    """Looks kinds up and describes them. ``publish``/``withdraw`` follow CustomResourceDefinitions.
+
+    What is served is a dict that is replaced, never changed: readers in other threads see one state or the next.
+    """
 
     def __init__(self) -> None:
         data = types_data.load()
         self.version_info: Mapping[str, Any] = data["version"]
         schemas = compile_definitions(data["definitions"])
         self.object_meta = schemas[OBJECT_META]
-        self._resources: dict[tuple[str, str, str], Resource] = {}
-        for record in data["kinds"]:
-            self._add(_resource(record, schemas[record["schema"]], builtin=True))
-        self._documents: dict[tuple[str, bool], Any] = {}
+        built_in = [_resource(record, schemas[record["schema"]], builtin=True) for record in data["kinds"]]
+        self._serve({(r.group, r.version, r.plural): r for r in built_in})
 
-    def _add(self, resource: Resource) -> None:
-        self._resources[resource.group, resource.version, resource.plural] = resource
+    def _serve(self, resources: dict[tuple[str, str, str], Resource]) -> None:
+        self._resources = resources
+        self._documents: dict[bool, dict[str, Any]] = {}  # aggregated discovery, made when it is asked for
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
         """The resource under a URL."""
@@ -74,24 +76,27 @@ class Registry:
 
     def publish(self, crd: Mapping[str, Any]) -> None:
         """Serve the versions of a CustomResourceDefinition, instead of those that it had before."""
-        self.withdraw(crd)
-        for version in crd["spec"]["versions"]:
+        spec, served = crd["spec"], self._without(crd)
+        for version in spec["versions"]:
             if version.get("served"):
                 node = (version.get("schema") or {}).get("openAPIV3Schema") or {}
                 schema = compile_structural(node, self.object_meta)
-                self._add(_resource(_crd_record(crd["spec"], version), schema, builtin=False))
+                key = (spec["group"], version["name"], spec["names"]["plural"])
+                served[key] = _resource(_crd_record(spec, version), schema, builtin=False)
+        self._serve(served)
 
     def withdraw(self, crd: Mapping[str, Any]) -> None:
         """Serve a CustomResourceDefinition's kinds no longer."""
-        group, plural = crd["spec"]["group"], crd["spec"]["names"]["plural"]
-        for key in [k for k in self._resources if (k[0], k[2]) == (group, plural)]:
-            del self._resources[key]
-        self._documents.clear()
+        self._serve(self._without(crd))
+
+    def _without(self, crd: Mapping[str, Any]) -> dict[tuple[str, str, str], Resource]:
+        gone = (crd["spec"]["group"], crd["spec"]["names"]["plural"])
+        return {key: resource for key, resource in self._resources.items() if resource.key != gone}
 
     def groups(self) -> dict[str, list[str]]:
         """Versions by group, the preferred one first; the core group is ""."""
         out: dict[str, list[str]] = {}
-        for resource in list(self._resources.values()):
+        for resource in self._resources.values():
             versions = out.setdefault(resource.group, [])
             if resource.version not in versions:
                 versions.append(resource.version)
@@ -99,13 +104,12 @@ class Registry:
 
     def aggregated(self, *, core: bool) -> dict[str, Any]:
         """The APIGroupDiscoveryList of ``/api`` or ``/apis``."""
-        if (document := self._documents.get(("", core))) is None:
+        documents = self._documents  # before what it is made from: a newer state has a dict of its own
+        if core not in documents:
             items = [self._group(g, versions) for g, versions in self.groups().items() if (g == "") is core]
-            document = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}}
-            document["items"] = items
-            self._documents["", core] = document
-        found: dict[str, Any] = document
-        return found
+            head = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}}
+            documents[core] = {**head, "items": items}
+        return documents[core]
 
     def _group(self, group: str, versions: list[str]) -> dict[str, Any]:
         meta = {"name": group, "creationTimestamp": None} if group else {"creationTimestamp": None}
