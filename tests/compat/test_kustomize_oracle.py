@@ -1,6 +1,7 @@
 """Random overlays render the same in the real kustomize, where one is on PATH (or PENSTOCK_KUSTOMIZE names one)."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -13,10 +14,28 @@ from penstock.adapters.tree.disk import DiskTree
 from penstock.core.errors import PenstockError
 from penstock.kustomize import BuildOptions, build
 
-BINARY = os.environ.get("PENSTOCK_KUSTOMIZE") or shutil.which("kustomize")
-KUBECTL = shutil.which("kubectl")
-COMMAND = [BINARY, "build"] if BINARY else [KUBECTL, "kustomize"] if KUBECTL else None
-pytestmark = pytest.mark.skipif(COMMAND is None, reason="neither kustomize nor kubectl on PATH")
+OLDEST = (5, 8)
+"""Older ones differ in what later releases call bugs (the order of labels, for one)."""
+
+
+def oracle():
+    """The command of a kustomize that is new enough, or why there is none."""
+    binary = os.environ.get("PENSTOCK_KUSTOMIZE") or shutil.which("kustomize")
+    candidates = [([binary, "version"], [binary, "build"])] if binary else []
+    if shutil.which("kubectl"):
+        candidates.append((["kubectl", "version", "--client"], ["kubectl", "kustomize"]))
+    old = []
+    for ask, command in candidates:
+        told = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=False).stdout
+        version = re.search(r"(?:Kustomize Version: |^)v?(\d+)\.(\d+)", told, re.MULTILINE)
+        if "(devel)" in told or (version and (int(version[1]), int(version[2])) >= OLDEST):
+            return command, ""
+        old.append(" ".join(told.split()))
+    return None, f"no kustomize of v5.8 or later (PENSTOCK_KUSTOMIZE can name one); found: {old or 'none'}"
+
+
+COMMAND, REASON = oracle()
+pytestmark = pytest.mark.skipif(COMMAND is None, reason=REASON)
 
 NAMES = st.sampled_from(["app", "db", "web-1", "x"])
 KINDS = st.sampled_from(["Deployment", "StatefulSet", "Service", "ConfigMap", "Secret", "Namespace", "Widget"])
