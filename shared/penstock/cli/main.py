@@ -42,6 +42,7 @@ COMMANDS = {
     "reconcile": Entry(module="reconcile", help="reconcile now"),
     "suspend": Entry(module="suspend", help="stop reconciling something"),
     "resume": Entry(module="resume", help="reconcile something again"),
+    "approve": Entry(module="approve", help="allow deletions that the prune guard has stopped"),
     "webhook": Entry(module="webhook", help="a Receiver's URL; send it a signed push"),
 }
 

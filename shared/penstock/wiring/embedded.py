@@ -23,6 +23,7 @@ from penstock.core.messages import PLANE, Envelope, Message, ReconcileDue, Sourc
 from penstock.core.secrets.names import secret_name
 from penstock.ports.bus import Dispatch
 from penstock.wiring.lock import DirectoryLock
+from penstock.wiring.reach import announce, withdraw
 from penstock.wiring.runtime import Makers, Runtime
 from penstock.wiring.settings import Settings
 from penstock.wiring.stored_plane import StoredPlane
@@ -87,6 +88,8 @@ class EmbeddedPlane:
         self.workers.start()
         stack.callback(self.workers.stop)
         self._web.start()
+        stack.callback(withdraw, self._options.settings.data_dir)
+        announce(self._options.settings.data_dir, self.url)
         watcher = threading.Thread(target=self._watch_sync, name="sync", daemon=True)
         watcher.start()
         stack.callback(watcher.join)

@@ -6,6 +6,7 @@
 | `PENSTOCK_DATA_DIR` | the embedded plane's directory (below) |
 | `PENSTOCK_SECRET_…` | secrets in front of the store (adapters/secrets/environment.py) |
 | `PENSTOCK_ALLOWED_HOSTS` | `host` or `host:port`, separated by commas: private addresses that manifests may name |
+| `PENSTOCK_URL`, `PENSTOCK_API_TOKEN` | the plane that commands such as `penstock reconcile` talk to |
 | `KUBECONFIG` | kubeconfig files, as kubectl reads them |
 | `HTTPS_PROXY`, `NO_PROXY` | the proxy to clusters' API servers, and what is reached without it |
 
@@ -28,7 +29,10 @@ PROXIES = ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """``kubeconfig``: files; empty means kubectl's default. ``service_host``, ``service_port``: in a pod, its API."""
+    """``kubeconfig``: files; empty means kubectl's default. ``service_host``, ``service_port``: in a pod, its API.
+
+    ``url``, ``api_token``: of the plane's api, for commands that ask it.
+    """
 
     data_dir: Path
     backend: str = "embedded"
@@ -38,6 +42,8 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     secrets: Mapping[str, SecretData] = field(default_factory=dict, repr=False)
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    url: str = ""
+    api_token: str = field(default="", repr=False)
 
 
 def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Path | str = "") -> Settings:
@@ -54,6 +60,8 @@ def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Pat
         service_port=found.get("KUBERNETES_SERVICE_PORT", ""),
         allowed_hosts=tuple(h.strip() for h in found.get("PENSTOCK_ALLOWED_HOSTS", "").split(",") if h.strip()),
         proxies={name: found[name] for name in PROXIES if found.get(name)},
+        url=found.get("PENSTOCK_URL", ""),
+        api_token=found.get("PENSTOCK_API_TOKEN", "").strip(),
         secrets=secrets_of({name: value for name, value in found.items() if name.startswith(PREFIX)}),
     )
 

@@ -36,7 +36,8 @@ class World:
     never applied; ``namespaces``, ``kinds`` ((group, kind)): what the plan itself brings; ``flux``:
     ``namespace/name`` -> Flux's live Kustomization; ``managed``: objects that Flux's field manager holds;
     ``answers``: what the API server would make of an object; ``unchecked``: objects that no dry-run can check yet
-    -> why; ``planes``: owners of inventories that were found; ``opening``: a target is being opened.
+    -> why; ``planes``: owners of inventories that were found; ``opening``: a target is being opened; ``others``: what
+    this plan cannot look into (HelmReleases, other repositories) and may bring further kinds, or "".
     """
 
     owners: dict[str, Owner] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class World:
     unchecked: dict[ObjectRef, str] = field(default_factory=dict)
     planes: set[str] = field(default_factory=set)
     opening: bool = False
+    others: str = ""
 
 
 class GuestCluster:
@@ -151,6 +153,8 @@ class GuestCluster:
             return f"its kind {ref.kind} is created by this plan"
         if ref.namespace in self._world.namespaces:
             return f"its namespace {ref.namespace} is created by this plan"
+        if self._world.others and self._cluster.resource_type(ref.group, ref.kind) is None:
+            return f"its kind {ref.kind} is not served yet: {self._world.others} may bring it"
         return ""
 
     def _inventory(self, owner: Owner, stored: Manifest | None) -> Manifest | None:

@@ -68,6 +68,7 @@ class Planner:
     def run(self, sections: Sequence[Section]) -> list[Planned]:
         """Each section's plan, in the same order."""
         attempts = {section.ref: self._rehearsal.attempt(section.ref, self._clusters) for section in sections}
+        self._world.others = _others(sections)
         for section in sections:
             self._look_ahead(section, attempts[section.ref])
         return [self._planned(section, attempts[section.ref]) for section in sections]
@@ -164,6 +165,15 @@ def _wanted(section: Section, rendered: Rendered, *, everything: bool) -> Render
     if everything:
         manifests += [_normal(section, m) for m in _flux_objects(rendered.parts)]
     return replace(rendered, apply=tuple(manifests))
+
+
+def _others(sections: Sequence[Section]) -> str:
+    """What may bring further kinds to the cluster, and is not looked into here."""
+    parts = [section.rendered.parts for section in sections if section.rendered]
+    charts = any(m["kind"] == "HelmRelease" for each in parts for m, _ in each.unsupported)
+    elsewhere = any(section.outside or section.problem for section in sections)
+    named = (("a HelmRelease", charts), ("a Kustomization that is not rendered here", elsewhere))
+    return " or ".join(name for name, there in named if there)
 
 
 def _flux_objects(parts: Classified) -> Iterable[Manifest]:
