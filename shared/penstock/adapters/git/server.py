@@ -91,6 +91,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     served: ClassVar[GitServer]
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # small writes would wait 40 ms for an acknowledgement
 
     def do_GET(self) -> None:
         self._answer()
