@@ -9,6 +9,7 @@ from penstock.devcluster.exchange import Request, Response, Target, json_respons
 from penstock.devcluster.patches import json_patch, merge_patch
 from penstock.devcluster.reads import Reads, body_of, object_test
 from penstock.devcluster.registry import AGGREGATED, Registry, Resource
+from penstock.devcluster.scale import rescaled, scale_of
 from penstock.devcluster.statuses import (
     ApiError,
     bad_options,
@@ -154,6 +155,8 @@ class Api:
     def _subresource(self, request: Request, resource: Resource, target: Target) -> Response:
         if target.subresource not in resource.subresources:
             raise unknown_resource()
+        if target.subresource == "scale" and resource.builtin:
+            return self._scale(request, resource, target)
         if target.subresource != "status":
             raise method_not_allowed()
         key = (target.namespace, target.name)
@@ -172,20 +175,25 @@ class Api:
     def _patch(self, request: Request, resource: Resource, target: Target, subresource: str) -> Written:
         key = (target.namespace, target.name)
         body = read_body(request, resource.kind)
-        change: Callable[[dict[str, Any]], Any]
         options = self._options(request, subresource=subresource)
-        match request.media_type:
-            case "application/apply-patch+yaml" | "application/apply-patch+json":
-                return self.writes.apply(resource, key, body, options)
-            case "application/merge-patch+json":
-                change = lambda live: merge_patch(live, body)  # noqa: E731 — one of three forms
-            case "application/json-patch+json":
-                change = lambda live: json_patch(live, body)  # noqa: E731 — one of three forms
-            case "application/strategic-merge-patch+json" if resource.builtin:
-                change = lambda live: strategic_merge(live, body, resource.schema)  # noqa: E731 — one of three forms
-            case _:
-                raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
-        return self.writes.patch(resource, key, change, options)
+        if request.media_type in APPLIES:
+            return self.writes.apply(resource, key, body, options)
+        return self.writes.patch(resource, key, _change(request.media_type, body, resource), options)
+
+    def _scale(self, request: Request, resource: Resource, target: Target) -> Response:
+        key = (target.namespace, target.name)
+        stored = self.store.get(resource.key, key)
+        if stored is None:
+            raise not_found(resource.subject(target.name))
+        if request.method in {"PUT", "PATCH"}:
+            body = read_body(request, "Scale")
+            put = request.method == "PUT"
+            change = (lambda _: body) if put else _change(request.media_type, body, resource)
+            options = self._options(request, subresource="scale")
+            stored = self.writes.patch(resource, key, rescaled(resource, change), options).stored
+        elif request.method != "GET":
+            raise method_not_allowed()
+        return json_response(scale_of(stored.object))
 
     def _options(self, request: Request, *, subresource: str = "") -> Options:
         query = request.query
@@ -233,6 +241,17 @@ class Api:
             if test(stored):
                 delete(self.store, resource, key_of(stored.object), options, dry_run=_dry(request, options))
         return listed
+
+
+def _change(media_type: str, body: Any, resource: Resource) -> Callable[[dict[str, Any]], Any]:
+    """A patch as a function of the live object. Raises ApiError (415)."""
+    if media_type == "application/merge-patch+json":
+        return lambda live: merge_patch(live, body)
+    if media_type == "application/json-patch+json":
+        return lambda live: json_patch(live, body)
+    if media_type == "application/strategic-merge-patch+json" and resource.builtin:
+        return lambda live: strategic_merge(live, body, resource.schema)
+    raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
 
 
 def _dry(request: Request, options: dict[str, Any]) -> bool:

@@ -24,9 +24,9 @@ POLL_SECONDS = 0.02
 class DevCluster:
     """An in-process Kubernetes API over HTTP. Not a cluster: no pods run, RBAC is not evaluated, nothing persists.
 
-    It answers as kube-apiserver 1.36 does, and is held to that by a differential test. Left out: the scale, log, exec
-    and proxy subresources, OpenAPI documents, autoscaling/v1 and events.k8s.io, conversion and admission webhooks,
-    CEL rules. kubectl sends no token over plain HTTP: use the ``kubernetes`` package, or curl.
+    It answers as kube-apiserver 1.36 does, and is held to that by a differential test. Left out: log, exec and proxy,
+    OpenAPI documents, autoscaling/v1 and events.k8s.io, conversion and admission webhooks, CEL rules. kubectl sends no
+    token over plain HTTP: use the ``kubernetes`` package, or curl.
 
     ``simulate``: workloads become ready ``ready_after`` seconds after a change (never where an image's tag holds
     ``stuck_marker``), Jobs complete, claims are bound, deleted namespaces are emptied, owned objects go with their
