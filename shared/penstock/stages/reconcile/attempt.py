@@ -77,10 +77,11 @@ class Attempt:
     def account(self) -> str:
         """Who applies.
 
-        The root may name Flux's own account (a lockdown's patch does): the plane stands in its place.
+        Where a platform's own Kustomization names Flux's account (a lockdown has it so), the plane stands in its
+        place: Flux is not installed, and that account has no rights.
         """
         name = self.kustomization.service_account_name
-        if self.is_root and name in ("", "kustomize-controller"):
+        if (self.is_root and not name) or stands_for_flux(self.message.namespace, name):
             return ""
         if name:
             return f"system:serviceaccount:{self.message.namespace}:{name}"
@@ -96,6 +97,11 @@ class Attempt:
     def now(self) -> datetime:
         """UTC."""
         return self.deps.clock.now()
+
+
+def stands_for_flux(namespace: str, account: str) -> bool:
+    """Whether it is the account of Flux's own kustomize-controller. A tenant's render may not name it (children.py)."""
+    return (namespace, account) == (ROOT.partition("/")[0], "kustomize-controller")
 
 
 def open_attempt(message: ReconcileDue, deps: Deps) -> Attempt | None:

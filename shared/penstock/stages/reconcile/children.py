@@ -20,7 +20,7 @@ from penstock.core.resources import Manifest, gvk_of, ref_of
 from penstock.core.sources.wakeups import ROOT, candidate, descendants, source_key, to_wake
 from penstock.ports.deps import Deps
 from penstock.ports.state import ABSENT
-from penstock.stages.reconcile.attempt import KIND, Attempt, objects, statuses
+from penstock.stages.reconcile.attempt import KIND, Attempt, objects, stands_for_flux, statuses
 from penstock.stages.reconcile.source import Source, source_status
 
 SOURCE_KINDS = ("GitRepository", "ArtifactGenerator")
@@ -187,6 +187,8 @@ def _check_rights(attempt: Attempt, document: Manifest) -> None:
     spec: Mapping[str, object] = document.get("spec") or {}
     if ref.kind == KIND and spec.get("kubeConfig") is not None:
         raise Refused(f"{ref}: a Kustomization rendered as {attempt.account} may not choose another kubeConfig")
+    if ref.kind == KIND and stands_for_flux(ref.namespace, str(spec.get("serviceAccountName") or "")):
+        raise Refused(f"{ref}: a Kustomization rendered as {attempt.account} may not run as the plane itself")
     if not attempt.home().can_i("create", gvk, namespace=ref.namespace, user=attempt.account):
         raise Refused(
             f"{ref}: {attempt.account} may not create {gvk.kind}s of {gvk.group} in namespace {ref.namespace}"
