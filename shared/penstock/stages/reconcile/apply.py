@@ -4,10 +4,8 @@ A stage whose dry-run is refused is not applied at all. Live objects are patched
 resourceVersion and uid as preconditions, so nothing is overwritten that the plan has not seen.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from penstock.core.drift.compare import Verdict, changed_paths, compare, same_after_dry_run
 from penstock.core.errors import Conflict, NotFound, PenstockError, Terminal, Transient
@@ -17,11 +15,8 @@ from penstock.core.resources import Gvk, Manifest
 from penstock.ports.clock import Clock
 from penstock.ports.cluster import FIELD_MANAGER, ApiRefused, ApplyOptions, Cluster
 from penstock.stages.reconcile.lease import Claim
+from penstock.stages.reconcile.parallel import parallel
 
-T = TypeVar("T")
-U = TypeVar("U")
-
-PARALLEL = 8
 GONE_WITHIN = 20.0
 SETTLE_WITHIN = 20.0
 
@@ -59,7 +54,7 @@ def apply_all(writer: Writer, changes: ChangeSet) -> Applied:
         try:
             checked = stage if _needs_no_dry_run(stage) else dry_run(writer, stage)
             for group in _by_kind(checked):
-                done += _parallel(group, lambda change: _apply_one(writer, change))
+                done += parallel(group, lambda change: _apply_one(writer, change))
             _settle(writer, number, done)
         except PenstockError as error:
             return Applied(changes=tuple(done), failed=error, failed_stage=number)
@@ -77,7 +72,7 @@ def dry_run(writer: Writer, changes: Sequence[Change]) -> list[Change]:
 
     Raises Terminal, naming the object, where the API server refuses one; nothing has been written then.
     """
-    return _parallel(changes, lambda change: _dry_run_one(writer, change))
+    return parallel(changes, lambda change: _dry_run_one(writer, change))
 
 
 def prune_all(writer: Writer, deletions: Sequence[Change]) -> tuple[list[Change], list[tuple[Change, PenstockError]]]:
@@ -249,12 +244,3 @@ def _by_kind(changes: Sequence[Change]) -> list[list[Change]]:
         else:
             groups.append([change])
     return groups
-
-
-def _parallel(items: Sequence[T], work: Callable[[T], U]) -> list[U]:
-    """``work`` on each, a few at a time, results in order; the first error in order is raised after all ended."""
-    if len(items) <= 2:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(max_workers=min(PARALLEL, len(items))) as pool:
-        futures = [pool.submit(work, item) for item in items]
-    return [future.result() for future in futures]

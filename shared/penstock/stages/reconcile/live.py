@@ -8,6 +8,7 @@ from penstock.core.errors import InvalidDocument, NotFound, Refused
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
 from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of, ref_of
 from penstock.ports.cluster import Cluster
+from penstock.stages.reconcile.parallel import parallel
 
 LIST_ABOVE = 6
 """So many objects of a kind and namespace that the owner label didn't find are read by one LIST, not one by one."""
@@ -36,12 +37,11 @@ def read_live(cluster: Cluster, wanted: Mapping[ObjectRef, str], selector: str) 
         kinds[_served(cluster, ref, version)].append(ref)
     objects: dict[ObjectRef, Manifest | None] = {}
     watch_from: dict[Gvk, str] = {}
-    for gvk, refs in kinds.items():
-        if cluster.resource_type(gvk.group, gvk.kind, gvk.version) is None:
-            objects.update(dict.fromkeys(refs))
-            continue
-        found, watch_from[gvk] = _owned(cluster, gvk, refs, selector)
-        objects.update(_by_name(cluster, gvk, refs, found))
+    read = parallel(tuple(kinds.items()), lambda kind: _read_kind(cluster, *kind, selector))
+    for gvk, (found, version) in zip(kinds, read, strict=True):
+        objects.update(found)
+        if version:
+            watch_from[gvk] = version
     return Live(objects=objects, watch_from=watch_from)
 
 
@@ -84,6 +84,16 @@ def _served(cluster: Cluster, ref: ObjectRef, version: str) -> Gvk:
     """The version to read: the rendered one, or the preferred one where that is not served any more."""
     served = cluster.resource_type(ref.group, ref.kind, version) or cluster.resource_type(ref.group, ref.kind)
     return Gvk(group=ref.group, version=served.gvk.version if served else version, kind=ref.kind)
+
+
+def _read_kind(
+    cluster: Cluster, gvk: Gvk, refs: Sequence[ObjectRef], selector: str
+) -> tuple[dict[ObjectRef, Manifest | None], str]:
+    """Every one of ``refs``, and where a watch of the kind starts ("" where there is none)."""
+    if cluster.resource_type(gvk.group, gvk.kind, gvk.version) is None:
+        return dict.fromkeys(refs), ""
+    found, version = _owned(cluster, gvk, refs, selector)
+    return _by_name(cluster, gvk, refs, found), version
 
 
 def _owned(
