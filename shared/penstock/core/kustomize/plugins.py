@@ -16,13 +16,12 @@ from penstock.core.kustomize.filters.patches import (
     load_merge_patch,
     load_patch,
 )
-from penstock.core.kustomize.filters.replacement import apply_replacements
 from penstock.core.kustomize.filters.replicas import set_replicas
 from penstock.core.kustomize.generators import generate
 from penstock.core.kustomize.kustomization import GENERATOR, IMAGE, PATCH, REPLACEMENT, REPLICA, SELECTOR
 from penstock.core.kustomize.load import Loader
 from penstock.core.kustomize.openapi import Schema
-from penstock.core.kustomize.replacements import load_replacements
+from penstock.core.kustomize.replacements import load_replacements, replace_values
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Resource, Scopes
 from penstock.core.kustomize.transformer_config import loose_spec_of
@@ -197,11 +196,7 @@ def _json_patch(plugin: Plugin) -> Run:
 def _replacements(plugin: Plugin) -> Run:
     found = plugin.fields({"replacements": list_of(struct({**REPLACEMENT, "path": string}, strict=False))})
     replacements = load_replacements(found.get("replacements", ()), plugin.loader, plugin.file)
-
-    def run(resources: ResMap) -> None:
-        resources.replace_all(apply_replacements(list(resources), replacements))
-
-    return run
+    return lambda resources: replace_values(resources, replacements)
 
 
 def _value_add(plugin: Plugin) -> Run:

@@ -5,9 +5,24 @@ from typing import Any
 
 from penstock.core.errors import InvalidDocument
 from penstock.core.kustomize.fields import struct
+from penstock.core.kustomize.filters.replacement import apply_replacements
 from penstock.core.kustomize.kustomization import REPLACEMENT
+from penstock.core.kustomize.links import follow
 from penstock.core.kustomize.load import Loader
+from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.yaml_in import load_config
+
+
+def replace_values(resources: ResMap, replacements: list[Mapping[str, Any]]) -> None:
+    """Apply replacements. Raises BuildFailed that names source or target."""
+    before = list(resources)
+    after = apply_replacements(before, replacements)
+    resources.replace_all(
+        [
+            new.with_manifest(follow(old.manifest, new.manifest)) if old.linked else new
+            for old, new in zip(before, after, strict=True)
+        ]
+    )
 
 
 def load_replacements(entries: Iterable[Mapping[str, Any]], loader: Loader, file: str) -> list[Mapping[str, Any]]:

@@ -103,7 +103,7 @@ class Resource:
     namePrefix and nameSuffix added, in that order: the trace of the overlays that it went through.
     ``needs_hash``: its name gets a content hash. ``behavior``: a generator's ``create``, ``merge``,
     ``replace`` or "". ``helm``: it came out of a chart, so the namespace transformer leaves it alone.
-    ``var_names``: the vars that read it.
+    ``var_names``: the vars that read it. ``linked``: it has labels or annotations that change together.
     ``id``: who it is now; follows from the manifest.
     """
 
@@ -118,6 +118,7 @@ class Resource:
     origin: Origin | None = None
     transformations: tuple[Origin, ...] = ()
     var_names: tuple[str, ...] = ()
+    linked: bool = False
     id: ResId = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -165,7 +166,17 @@ class Resource:
 
     def remembering(self) -> "Resource":
         """The same object with its present id added to the previous ones: call this before a rename."""
-        return replace(self, previous=(*self.previous, self.id))
+        previous = (*self.previous, self.id)
+        if self.linked and "annotations" in metadata_of(self.manifest):
+            # kustomize notes the old id in an annotation, and so writes all annotations anew.
+            annotations = {key: str(value) for key, value in self.annotations.items()}
+            return replace(self, previous=previous, manifest=set_annotations(self.manifest, annotations))
+        return replace(self, previous=previous)
+
+
+def set_annotations(manifest: Manifest, annotations: Mapping[str, str]) -> Manifest:
+    """The manifest with these annotations, and no others."""
+    return {**manifest, "metadata": {**metadata_of(manifest), "annotations": annotations}}
 
 
 def set_metadata(manifest: Manifest, name: str, value: Any) -> Manifest:

@@ -143,7 +143,7 @@ def _shortest(value: float) -> int:
     whole, _, fraction = mantissa.partition(".")
     if not exponent:
         return int(whole)
-    return int(whole + fraction) * 10 ** (int(exponent) - len(fraction))
+    return int(whole + fraction + "0" * (int(exponent) - len(fraction)))
 
 
 def _go_float(value: float) -> str:

@@ -142,14 +142,13 @@ class _Stage:
     def _replacements(self) -> Iterator[tuple[str, Run]]:
         entries = self.kustomization.replacements
         if entries:
-            from penstock.core.kustomize.filters.replacement import apply_replacements  # noqa: PLC0415 # as above
-            from penstock.core.kustomize.replacements import load_replacements  # noqa: PLC0415 # as above
+            from penstock.core.kustomize.replacements import (  # noqa: PLC0415 # as above
+                load_replacements,
+                replace_values,
+            )
 
             loaded = load_replacements(entries, self.loader, self.kustomization.file)
-            yield (
-                "ReplacementTransformer",
-                lambda resources: resources.replace_all(apply_replacements(list(resources), loaded)),
-            )
+            yield "ReplacementTransformer", partial(replace_values, replacements=loaded)
 
 
 def _adding(entries: Mapping[str, str], specs: FieldSpecs) -> Run:

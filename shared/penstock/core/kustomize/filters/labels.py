@@ -1,11 +1,13 @@
 """``labels``, ``commonLabels`` and ``commonAnnotations``: entries set in each field that the configuration names."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from penstock.core.kustomize.fieldspec import FieldSpec, FieldSpecs, SpecIndex, merge_specs, update
-from penstock.core.kustomize.filters.values import set_entries
+from penstock.core.kustomize.links import Entries
 from penstock.core.kustomize.resmap import ResMap
+from penstock.core.kustomize.resource import Resource
 from penstock.core.kustomize.transformer_config import TransformerConfig
 
 METADATA_LABELS = FieldSpec(path="metadata/labels", create=True)
@@ -15,13 +17,15 @@ def add_entries(resources: ResMap, entries: Mapping[str, str], specs: FieldSpecs
     """Set the entries in the fields that ``specs`` name, creating those that may be created."""
     if not entries:
         return
-    index, setter = SpecIndex(specs), set_entries(entries)
+    index = SpecIndex(specs)
 
-    def change(resource: Any) -> Any:
+    def change(resource: Resource) -> Resource:
         group, version, kind = resource.id[:3]
-        return update(resource, index.of(group, version, kind), setter, {})
+        setting = Entries(entries)
+        manifest = setting.finish(update(resource, index.of(group, version, kind), setting.setter, {}))
+        return resource if manifest is resource.manifest else replace(resource, manifest=manifest, linked=True)
 
-    resources.map(change)
+    resources.replace_all([change(resource) for resource in resources])
 
 
 def label_specs(label: Mapping[str, Any], config: TransformerConfig) -> FieldSpecs:

@@ -6,6 +6,7 @@ from typing import Any
 
 from penstock.core.errors import BuildFailed, InvalidDocument
 from penstock.core.kustomize.jsonpatch import Operation, apply_json6902, parse_json6902
+from penstock.core.kustomize.links import follow, unlinked
 from penstock.core.kustomize.load import Loader
 from penstock.core.kustomize.merge import strategic_merge
 from penstock.core.kustomize.objects import parse_objects
@@ -174,7 +175,7 @@ def _operated(resource: Resource, patch: Patch) -> Manifest:
         texts = {key: str(value) if isinstance(value, str) else value for key, value in annotations.items()}
         manifest = set_metadata(manifest, "annotations", texts)
     try:
-        return apply_json6902(manifest, patch.operations)
+        return apply_json6902(unlinked(manifest) if resource.linked else manifest, patch.operations)
     except BuildFailed as error:
         raise BuildFailed(f"{patch.where}: patching {resource.id}: {error}") from error
 
@@ -186,6 +187,8 @@ def _merged(resource: Resource, document: Manifest, patch: Patch, schema: Schema
         document = _addressed(document, resource)
     try:
         merged = strategic_merge(resource.manifest, document, schema)
+        if merged and resource.linked:
+            merged = follow(resource.manifest, merged)
     except BuildFailed as error:
         raise BuildFailed(f"{patch.where}: patching {resource.id}: {error}") from error
     if not merged:
