@@ -14,6 +14,7 @@ from penstock.devcluster.store import dump
 
 JSON = "application/json"
 MAX_BODY = 3 * 1024 * 1024
+MAX_DEPTH, MAX_NODES = 150, 400_000
 SUBRESOURCES_OF_NAMESPACES = frozenset({"status", "finalize"})
 
 
@@ -101,8 +102,8 @@ def read_body(request: Request, kind: str) -> Any:
     """The JSON or YAML document of a body. Raises ApiError (400)."""
     try:
         if request.media_type.endswith("yaml") and not request.body.lstrip().startswith(b"{"):
-            return yaml.load(request.body, _Loader)  # noqa: S506 — derived from the safe loader
-        return json.loads(request.body)
+            return _bounded(yaml.load(request.body, _Loader))  # noqa: S506 — derived from the safe loader
+        return _bounded(json.loads(request.body))
     except (ValueError, yaml.YAMLError, RecursionError) as problem:
         # The body itself is not repeated: it may be a Secret.
         where = getattr(problem, "problem_mark", None) or f"at character {getattr(problem, 'pos', '')}"
@@ -110,6 +111,21 @@ def read_body(request: Request, kind: str) -> Any:
             raise bad_request(f"error decoding YAML: it cannot be parsed {where}") from None
         message = f"the object provided is unrecognized (must be of type {kind}): it cannot be parsed {where}"
         raise bad_request(message) from None
+
+
+def _bounded(document: Any) -> Any:
+    """The document, unless it nests or repeats itself (YAML aliases) beyond reason. Raises ValueError."""
+    todo, nodes = [(document, 0)], 0
+    while todo:
+        value, depth = todo.pop()
+        nodes += 1
+        if depth > MAX_DEPTH or nodes > MAX_NODES:
+            raise ValueError(f"it nests deeper than {MAX_DEPTH} or holds more than {MAX_NODES} values")
+        if isinstance(value, dict):
+            todo.extend((child, depth + 1) for child in value.values())
+        elif isinstance(value, list):
+            todo.extend((child, depth + 1) for child in value)
+    return document
 
 
 def too_large() -> ApiError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from penstock.devcluster import types_data
@@ -51,11 +52,8 @@ class Registry:
     """
 
     def __init__(self) -> None:
-        data = types_data.load()
-        self.version_info: Mapping[str, Any] = data["version"]
-        schemas = compile_definitions(data["definitions"])
-        self.object_meta = schemas[OBJECT_META]
-        built_in = [_resource(record, schemas[record["schema"]], builtin=True) for record in data["kinds"]]
+        self.version_info: Mapping[str, Any] = types_data.load()["version"]
+        built_in, self.object_meta = _built_in()
         self._serve({(r.group, r.version, r.plural): r for r in built_in})
 
     def _serve(self, resources: dict[tuple[str, str, str], Resource]) -> None:
@@ -144,6 +142,15 @@ class Registry:
             resources += _flat(record)
         out = {"kind": "APIResourceList", "groupVersion": api_version, "resources": resources}
         return {**out, "apiVersion": "v1"} if group else out
+
+
+@cache
+def _built_in() -> tuple[tuple[Resource, ...], Schema]:
+    """The built-in kinds and the schema of ObjectMeta, compiled once per process."""
+    data = types_data.load()
+    schemas = compile_definitions(data["definitions"])
+    found = tuple(_resource(record, schemas[record["schema"]], builtin=True) for record in data["kinds"])
+    return found, schemas[OBJECT_META]
 
 
 def _resource(record: Mapping[str, Any], schema: Schema, *, builtin: bool) -> Resource:

@@ -14,7 +14,7 @@ from typing import Any
 from penstock.devcluster.deletion import FOREGROUND, ORPHAN, delete
 from penstock.devcluster.metadata import now
 from penstock.devcluster.registry import Registry, Resource
-from penstock.devcluster.statuses import ApiError
+from penstock.devcluster.statuses import ApiError, unknown_resource
 from penstock.devcluster.store import Change, ObjectKey, ResourceKey, Store, key_of
 from penstock.devcluster.workloads import STATUSES, Moment, is_stuck, revised
 from penstock.devcluster.writes import Options, Writes
@@ -159,7 +159,10 @@ class Simulation:
             self.writes.patch(resource, place[1], volume, Options(manager=MANAGER))
 
     def _resource(self, key: ResourceKey) -> Resource:
-        return next(resource for resource in self.registry.all() if resource.key == key)
+        found = next((resource for resource in self.registry.all() if resource.key == key), None)
+        if found is None:  # its definition went away meanwhile, and its objects with it
+            raise unknown_resource()
+        return found
 
     def _namespace(self, name: str) -> None:
         """What every namespace has, or the end of one."""

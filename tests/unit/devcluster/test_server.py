@@ -9,6 +9,9 @@ import yaml
 from penstock.devcluster import DevCluster
 from penstock.devcluster.exchange import MAX_BODY, Target, parse_path
 
+LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{name}: &{name} [{','.join(['*' + before] * 10)}]\n" for before, name in ("ab", "bc", "cd", "de", "ef")
+)
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
@@ -115,6 +118,27 @@ def raw(call, *lines):
 def test_bodies_are_bounded_before_they_are_read(call, header, code):
     got, status = raw(call, "POST /api/v1/namespaces HTTP/1.1", "Host: x", header)
     assert (got, status["code"]) == (code, code)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["[" * 200 + "]" * 200, '{"a": ' * 200 + "1" + "}" * 200, "[" * 100_000],
+)
+def test_bodies_that_nest_too_deep(call, body):
+    assert call("POST", "/api/v1/namespaces", body)[0] == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        LAUGHS,
+        "a: &a\n  b: *a\n",
+        "a: [",
+        "\t",
+    ],
+)
+def test_yaml_that_repeats_itself_without_end(call, body):
+    assert call.apply("/api/v1/namespaces/x", body)[0] == 400
 
 
 def test_a_client_that_goes_away_does_no_harm(call, capfd):
