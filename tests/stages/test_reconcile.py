@@ -245,6 +245,28 @@ def test_an_unsupported_kind_blocks_only_where_it_is_waited_for():
     assert plane.status("apps").summary["unsupported"][0][0] == "HelmRelease/apps/web"
 
 
+def test_an_unsupported_kind_does_not_keep_the_children_from_being_woken():
+    unsupported = {
+        "apiVersion": "source.toolkit.fluxcd.io/v1",
+        "kind": "OCIRepository",
+        "metadata": {"name": "chart", "namespace": "flux-system"},
+        "spec": {"interval": "1h", "url": "oci://example.com/chart"},
+    }
+    plane = MemoryPlane()
+    plane.push(
+        {
+            **APPS,
+            "clusters/prod/apps.yaml": kustomization("parent", "parent", wait=True),
+            "parent/child.yaml": kustomization("child", "apps"),
+            "parent/chart.yaml": yaml.safe_dump(unsupported),
+        }
+    )
+    plane.settle()
+    assert plane.ready("parent").startswith("False UnsupportedKind: OCIRepository/flux-system/chart")
+    assert plane.ready("child").startswith("True")
+    assert plane.config_map("a") == {"key": "1"}
+
+
 def test_health_is_waited_for_without_sleeping():
     deployment = {
         "apiVersion": "apps/v1",

@@ -45,7 +45,7 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
         messages += more
         outcome = "Progressing"
     elif not verdict.passed:
-        said = Said(ready="False", reason="HealthCheckFailed", message=health.failure(checked), healthy="False")
+        said = Said(ready="False", reason=checked.reason, message=health.failure(checked), healthy="False")
         status, outcome = with_conditions(status, said, now), said.reason
         messages += _failure_event(attempt, said)
     elif planned.stop is not None:

@@ -44,29 +44,34 @@ class HealthFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
-    """``verdict``: how it stands; ``checked``: how many objects; ``elapsed``: since the check began."""
+    """``verdict``: how it stands; ``checked``: how many objects; ``elapsed``: since the check began.
+
+    ``unsupported``: objects waited for that this release can't judge.
+    """
 
     verdict: Verdict
     checked: int
     elapsed: timedelta
     deadline: float
+    unsupported: tuple[ObjectRef, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """The Ready reason of a check that did not pass."""
+        return "UnsupportedKind" if self.unsupported else "HealthCheckFailed"
 
 
 def check_health(attempt: Attempt, cluster: Cluster, facts: HealthFacts) -> Checked:
-    """Wait, for at most SLICE seconds, until everything that the Kustomization waits for has come to an end.
-
-    Raises NotFound (``UnsupportedKind``) where it waits for an object that this release can't judge.
-    """
+    """Wait, for at most SLICE seconds, until everything that the Kustomization waits for has come to an end."""
     rendered = facts.rendered
     covered = (*rendered.apply, *rendered.parts.interpreted, *(m for m, _ in rendered.parts.unsupported))
     wanted = to_wait_for(attempt.kustomization, (ref_of(m) for m in covered))
     unsupported = unsupported_among(wanted, (m for m, _ in rendered.parts.unsupported))
-    if unsupported:
-        raise NotFound(
-            f"{', '.join(map(str, unsupported[:5]))}: this kind is not supported yet, so its health is not known",
-            reason="UnsupportedKind",
-        )
     started, deadline = _times(attempt)
+    if unsupported:
+        verdict = Verdict(done=True, passed=False, problem="this kind is not supported yet, so its health is not known")
+        none = timedelta()
+        return Checked(verdict=verdict, checked=0, elapsed=none, deadline=deadline, unsupported=unsupported)
     known: dict[ObjectRef, Health | None] = dict.fromkeys(wanted)
     for ref in wanted:
         known[ref] = _first_look(attempt, ref, facts)
@@ -87,6 +92,8 @@ def check_health(attempt: Attempt, cluster: Cluster, facts: HealthFacts) -> Chec
 
 def failure(checked: Checked) -> str:
     """The Ready message of a check that did not pass."""
+    if checked.unsupported:
+        return f"{', '.join(map(str, checked.unsupported[:5]))}: {checked.verdict.problem}"
     return failure_message(checked.verdict.problem, checked.elapsed)
 
 

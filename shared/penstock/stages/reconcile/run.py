@@ -70,7 +70,10 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
     interpreted = planned.rendered.parts.interpreted
     messages = copy_credentials(attempt, _secrets(planned.rendered), interpreted)
     messages += store_children(attempt, source, interpreted)
-    checked = check_health(attempt, target.cluster, _facts(attempt, planned, done))
+    try:
+        checked = check_health(attempt, target.cluster, _facts(attempt, planned, done))
+    except PenstockError as error:
+        return messages + endings.failed(attempt, error)  # the children are stored: they must be woken
     return messages + endings.finished(attempt, source, target, done, checked)
 
 
