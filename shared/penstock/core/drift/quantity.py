@@ -1,7 +1,7 @@
 """Kubernetes quantities as exact numbers: ``500m`` and ``0.5`` are equal, ``1Gi`` and ``1024Mi`` too."""
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 _SUFFIXES = {
     "n": Decimal("1e-9"),
@@ -30,11 +30,8 @@ def parse_quantity(value: str | float) -> Decimal | None:
     if match is None:
         return None
     number, exponent, suffix = match.groups()
-    try:
-        scale = Decimal(f"1e{exponent}") if exponent else _SUFFIXES[suffix or ""]
-        return Decimal(number) * scale
-    except InvalidOperation:
-        return None
+    scale = Decimal(f"1e{exponent}") if exponent else _SUFFIXES[suffix or ""]
+    return Decimal(number) * scale
 
 
 def same_quantity(left: str | float, right: str | float) -> bool:

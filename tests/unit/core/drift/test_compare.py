@@ -209,6 +209,12 @@ def test_sets_are_compared_as_sets(desired, live, verdict):
         ([True], [1], Verdict.DIFFERS),
         ([1], ["1"], Verdict.EQUAL),
         (["a"], [["a"]], Verdict.DIFFERS),
+        ([{"a": {"b": 1}}], [{"a": 1}], Verdict.DIFFERS),
+        ([["x", "y"]], [["x"]], Verdict.DIFFERS),
+        ([["x"]], ["x"], Verdict.DIFFERS),
+        ([{"a": []}], [{}], Verdict.EQUAL),
+        (["500m"], ["0.5"], Verdict.DOUBT),
+        (["x"], [1], Verdict.DIFFERS),
     ],
 )
 def test_atomic_lists_are_compared_as_a_whole_but_for_defaults(desired, live, verdict):
@@ -225,3 +231,25 @@ def test_a_dry_run_is_compared_without_bookkeeping():
     answer["spec"]["template"]["spec"]["containers"][0]["image"] = "web:2"
     assert not same_after_dry_run(live, answer)
     assert changed_paths(live, answer) == ("spec.replicas", "spec.template.spec.containers[0].image")
+
+
+def test_only_so_many_paths_are_named():
+    live = live_deployment()
+    many = {f"k{i}": "v" for i in range(50)}
+    desired = copy.deepcopy(DEPLOYMENT)
+    desired["metadata"]["labels"] = many
+    assert len(compare(desired, live, manager="penstock").paths) == 32
+    desired = copy.deepcopy(DEPLOYMENT)
+    desired["metadata"]["labels"] = {"app": "web"}
+    container_of(desired)["resources"] = {"requests": {"cpu": "1000m", "memory": "65536Ki"}}
+    found = compare(desired, live_deployment(), manager="penstock")
+    assert (found.verdict, len(found.paths)) == (Verdict.DOUBT, 2)
+
+
+def test_lists_and_maps_that_became_something_else_differ():
+    live = live_deployment()
+    live["spec"]["template"]["spec"]["containers"] = {"name": "web"}
+    assert compare(DEPLOYMENT, live, manager="penstock").verdict is Verdict.DIFFERS
+    live = live_deployment()
+    live["spec"]["selector"] = "app=web"
+    assert compare(DEPLOYMENT, live, manager="penstock").paths == ("spec.selector",)
