@@ -1,0 +1,117 @@
+"""The api stage over HTTPS with a bearer token: who may ask, which path does what, and how long an answer may take.
+
+Answers are JSON, errors problem+json (RFC 9457). What takes time is asynchronous: 202 with a ``location`` under which
+the outcome appears; ``?wait=30s`` waits for it, and answers 202 while it is not known, never a false 200.
+
+| request | body | answer |
+| --- | --- | --- |
+| POST /reconcile[?plan=1][&wait=30s] | cluster, kind, namespace, name | 202, or the outcome |
+| POST /suspend | cluster, namespace, name, who, why, until | 200 |
+| POST /resume | cluster, namespace, name, who | 200 |
+| POST /approve | cluster, namespace, name, prune (digest), who | 200 |
+| GET /status[?cluster=…] | | 200: every source and Kustomization with its conditions |
+| GET /requests/<id>[?wait=30s] | | 200: the outcome, 202 while it is not known |
+"""
+
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+from penstock.core.errors import InvalidDocument
+from penstock.core.flux.fields import Fields, Where
+from penstock.core.http import HttpRequest, HttpResponse, problem
+from penstock.core.messages import PLANE
+from penstock.core.secrets.names import secret_name
+from penstock.ports.deps import Deps
+from penstock.stages.api.actions import Answer, approve, reconcile, resume, suspend
+from penstock.stages.api.query import read_query
+from penstock.stages.api.requests import REQUESTS, outcome
+from penstock.stages.api.status import status
+
+TOKEN_SECRET = secret_name(PLANE, "penstock-system", "api-token")
+POLLS = (0.05, 0.5)
+"""Seconds between two looks for an outcome: the first, and the longest."""
+
+_ACTIONS: dict[str, Callable[[Fields, HttpRequest, Deps], Answer]] = {
+    "/reconcile": reconcile,
+    "/suspend": suspend,
+    "/resume": resume,
+    "/approve": approve,
+}
+
+
+def run(request: HttpRequest, deps: Deps) -> Answer:
+    """The answer to a request, and what it publishes. ``settle`` may wait for the outcome afterwards.
+
+    Raises NotFound for what the plane does not know, InvalidDocument for a wrong body or query, Conflict where a
+    record is written by others all the time.
+    """
+    if not _authorized(request, deps):
+        refused = problem(401, "Unauthorized", "send Authorization: Bearer <the plane's api token>")
+        return _private(refused, **{"www-authenticate": "Bearer"}), []
+    response, messages = _route(request, deps)
+    return _private(response), messages
+
+
+def settle(request: HttpRequest, response: HttpResponse, deps: Deps) -> HttpResponse:
+    """After publishing: wait for the outcome as long as the caller asked for, else the same response."""
+    location = response.headers.get("location", "")
+    if response.status != 202 or not location.startswith(REQUESTS):
+        return response
+    identity = location.removeprefix(REQUESTS)
+    end = deps.clock.monotonic() + read_query(request, "plan", "wait").wait
+    pause, longest = POLLS
+    while deps.clock.monotonic() < end:
+        deps.clock.sleep(min(pause, end - deps.clock.monotonic()))
+        found = outcome(identity, deps)
+        if found.status != 202:
+            return _private(found)
+        pause = min(pause * 1.5, longest)
+    return response
+
+
+def _route(request: HttpRequest, deps: Deps) -> Answer:
+    if request.path == "/status" or request.path.startswith(REQUESTS):
+        if request.method != "GET":
+            return _not_allowed("GET"), []
+        return _look(request, deps), []
+    action = _ACTIONS.get(request.path)
+    if action is None:
+        return problem(404, "Not Found", f"one of {', '.join(_ACTIONS)}, /status, {REQUESTS}<id>"), []
+    if request.method != "POST":
+        return _not_allowed("POST"), []
+    return action(_body(request), request, deps)
+
+
+def _look(request: HttpRequest, deps: Deps) -> HttpResponse:
+    if request.path == "/status":
+        return status(read_query(request, "cluster").cluster, deps)
+    read_query(request, "wait")
+    return outcome(request.path.removeprefix(REQUESTS), deps)
+
+
+def _authorized(request: HttpRequest, deps: Deps) -> bool:
+    """Whether the bearer token is right, compared in constant time. No token configured means that nobody may."""
+    held = (deps.secrets.get(TOKEN_SECRET) or {}).get("token", b"").strip()
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    right = hmac.compare_digest(held, given.strip().encode())
+    return bool(held) and scheme.lower() == "bearer" and right
+
+
+def _body(request: HttpRequest) -> Fields:
+    try:
+        value = json.loads(request.body or b"{}")
+    except (ValueError, RecursionError) as error:  # RecursionError: thousands of brackets
+        raise InvalidDocument("is not JSON", document="request") from error
+    return Fields(value, where=Where(document="request"))
+
+
+def _not_allowed(method: str) -> HttpResponse:
+    response = problem(405, "Method Not Allowed", f"only {method} is taken here")
+    return replace(response, headers={**response.headers, "allow": method})
+
+
+def _private(response: HttpResponse, **headers: str) -> HttpResponse:
+    """The response, never to be kept by a proxy."""
+    return replace(response, headers={**response.headers, "cache-control": "no-store", **headers})
