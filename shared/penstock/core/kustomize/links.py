@@ -50,7 +50,11 @@ class Entries:
                     changed[key] = self._passed_on(present[key], value)
             elif not isinstance(present[key], str) or present[key] != value:
                 changed[key] = value
-        return {**present, **changed} if changed else old
+        if not changed:
+            return old
+        result = present.copy()  # which keeps the traits of a PartlyEmpty
+        result.update(changed)
+        return result
 
     def _passed_on(self, old: Linked, value: str) -> Linked:
         return self._passed.setdefault(id(old), (old, Linked(value)))[1]

@@ -135,7 +135,10 @@ class _Constructor:
                 raise self.error(key_node, f'mapping key "{key}" already defined')
             result[key] = value = build(value_node, below)
             if value is None and value_node.value == "":
-                empty.append(key)
+                if strict and node.flow_style:
+                    result[key] = ""  # go-yaml has no other way to write nothing between braces
+                else:
+                    empty.append(key)
         if merged is not None:
             result = _combined(merged, result)
         return PartlyEmpty(result, frozenset(empty)) if empty else result
@@ -164,7 +167,7 @@ class _Constructor:
         tag, text = node.tag.removeprefix(_TAGS), node.value
         if tag == "binary":
             try:
-                return base64.b64decode(text, validate=False).decode()
+                return base64.b64decode("".join(text.split()), validate=True).decode()
             except (binascii.Error, UnicodeDecodeError) as error:
                 raise self.error(node, "!!binary value is not base64 of text") from error
         if node.tag is tag or tag == "str":  # a tag of somebody's own leaves the text as it is
