@@ -27,8 +27,9 @@ from yaml.events import (
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from penstock.core.errors import BuildFailed
+from penstock.core.kustomize.braces import partly_empty
 from penstock.core.kustomize.scalars import NO_KEY, resolve, resolve_old
-from penstock.core.kustomize.written import PartlyEmpty, PlainText, Quoted, WrittenFloat, WrittenInt, WrittenTime
+from penstock.core.kustomize.written import PlainText, Quoted, WrittenFloat, WrittenInt, WrittenTime
 
 _SEPARATOR = re.compile(r"\n---.*\n")
 _DEEP = ("- " * 100, "? " * 100, "\n" + " " * 600)
@@ -135,13 +136,12 @@ class _Constructor:
                 raise self.error(key_node, f'mapping key "{key}" already defined')
             result[key] = value = build(value_node, below)
             if value is None and value_node.value == "":
-                if strict and node.flow_style:
-                    result[key] = ""  # go-yaml has no other way to write nothing between braces
-                else:
-                    empty.append(key)
+                empty.append(key)
         if merged is not None:
             result = _combined(merged, result)
-        return PartlyEmpty(result, frozenset(empty)) if empty else result
+        if not empty:
+            return result
+        return partly_empty(result, empty, braces=bool(getattr(node, "flow_style", False)))
 
     def _merge(self, node: Node, depth: int) -> list[Any]:
         value = self.build(node, depth)

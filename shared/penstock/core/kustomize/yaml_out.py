@@ -10,6 +10,7 @@ from functools import cache, cmp_to_key, lru_cache
 from typing import Any
 
 from penstock.core.errors import BuildFailed
+from penstock.core.kustomize.braces import printed_empty
 from penstock.core.kustomize.scalars import NO_KEY, number_text, reads_as_string
 
 _WIDTH = 80
@@ -74,8 +75,11 @@ def dump_one(value: Any) -> str:
 
 def _mapping(lines: list[str], value: dict[str, Any], pad: str, lead: str) -> None:
     """The entries, each on lines that start with ``pad``; the first one starts with ``lead``."""
+    left_out = printed_empty(value)
     for key in key_order(tuple(value)):
         item = value[key]
+        if item is None and key in left_out:
+            item = ""
         name, explicit = _key(key)
         if explicit:
             _explicit_entry(lines, key, item, (pad, lead))
