@@ -88,7 +88,7 @@ def manifests(draw):
 
 @st.composite
 def overlays(draw):
-    fields = {"resources": ["../base"]}
+    fields = {}
     options = {
         "namespace": st.sampled_from(["prod", "dev"]),
         "namePrefix": st.sampled_from(["my-", "a"]),
@@ -112,11 +112,26 @@ def overlays(draw):
             st.fixed_dictionaries({"name": NAMES, "literals": st.just(["k=v", "e="])}), max_size=1
         ),
         "patches": st.lists(patches(), max_size=2),
+        "replacements": st.lists(replacements(), max_size=1),
+        "replicas": st.just([{"name": "app", "count": 3}]),
     }
     for name, strategy in options.items():
         if draw(st.integers(0, 2)) == 0:
             fields[name] = draw(strategy)
     return fields
+
+
+@st.composite
+def replacements(draw):
+    paths = ["metadata.labels.app", "metadata.annotations.x", "spec.a", "spec.template.spec.containers.[name=a].image"]
+    target = {"select": {"kind": draw(KINDS)}, "fieldPaths": [draw(st.sampled_from(paths))]}
+    options = draw(st.sampled_from([None, {"create": True}, {"delimiter": ":", "index": 0}]))
+    if options:
+        target["options"] = options
+    return {
+        "source": {"kind": "ConfigMap", "fieldPath": draw(st.sampled_from(["data.k", "metadata.name"]))},
+        "targets": [target],
+    }
 
 
 @st.composite
@@ -151,16 +166,22 @@ def patches(draw):
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
-@given(documents=st.lists(manifests(), min_size=1, max_size=5), overlay=overlays())
-def test_random_overlays_render_the_same(documents, overlay, tmp_path):
-    write(tmp_path / "base" / "all.yaml", "---\n".join(yaml.safe_dump(one, allow_unicode=True) for one in documents))
+@given(
+    documents=st.lists(manifests(), min_size=1, max_size=5),
+    flow=st.sampled_from([None, True, False]),
+    layers=st.lists(overlays(), min_size=1, max_size=2),
+)
+def test_random_overlays_render_the_same(documents, flow, layers, tmp_path):
+    texts = [yaml.safe_dump(one, allow_unicode=True, default_flow_style=flow) for one in documents]
+    write(tmp_path / "base" / "all.yaml", "---\n".join(texts))
     write(tmp_path / "base" / "kustomization.yaml", "resources: [all.yaml]\n")
-    write(tmp_path / "overlay" / "kustomization.yaml", yaml.safe_dump(overlay))
-    real = subprocess.run(
-        [*COMMAND, str(tmp_path / "overlay")], capture_output=True, text=True, timeout=60, check=False
-    )
+    top = "base"
+    for number, layer in enumerate(layers):
+        below, top = top, f"layer{number}"
+        write(tmp_path / top / "kustomization.yaml", yaml.safe_dump({**layer, "resources": [f"../{below}"]}))
+    real = subprocess.run([*COMMAND, str(tmp_path / top)], capture_output=True, text=True, timeout=60, check=False)
     try:
-        ours, problem = build(DiskTree(tmp_path), "overlay", BuildOptions()).to_yaml(), ""
+        ours, problem = build(DiskTree(tmp_path), top, BuildOptions()).to_yaml(), ""
     except PenstockError as error:
         ours, problem = "", str(error)
     assert bool(problem) == bool(real.returncode), f"ours: {problem or 'fine'}; kustomize: {real.stderr or 'fine'}"
