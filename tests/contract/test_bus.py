@@ -1,12 +1,15 @@
 """What every adapter of the bus port, and of the queue behind it where the plane polls, promises."""
 
+import contextlib
 import threading
 import time
 from dataclasses import replace
 
 import pytest
+from tests.aws.plane import NAMES, in_process, make_queues
 
 from penstock.adapters.bus.memory import MemoryBus
+from penstock.adapters.bus.sns_sqs import SnsSqsBus
 from penstock.adapters.bus.sqlite import SqliteBus
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.core.errors import Terminal
@@ -46,14 +49,30 @@ def clock():
     return SimulatedClock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "sns and sqs"])
 def bus(request, tmp_path, clock):
-    if request.param == "memory":
-        yield MemoryBus(PIPELINE, clock, visibility=60)
-    else:
-        adapter = SqliteBus(tmp_path / "bus.db", PIPELINE, clock, visibility=60)
+    with made(request.param, tmp_path, clock) as adapter:
         yield adapter
-        adapter.close()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def embedded(request, tmp_path, clock):
+    """A bus that also merges wake-ups, keeps order per key, and hands over within milliseconds."""
+    with made(request.param, tmp_path, clock) as adapter:
+        yield adapter
+
+
+@contextlib.contextmanager
+def made(kind, tmp_path, clock):
+    if kind == "memory":
+        yield MemoryBus(PIPELINE, clock, visibility=60)
+    elif kind == "sqlite":
+        with contextlib.closing(SqliteBus(tmp_path / "bus.db", PIPELINE, clock, visibility=60)) as adapter:
+            yield adapter
+    else:
+        with in_process(clock) as clients:
+            make_queues(clients, PIPELINE)
+            yield SnsSqsBus(clients, NAMES, PIPELINE, clock, visibility=60)
 
 
 def source(name="web", **more):
@@ -211,37 +230,37 @@ def test_a_dead_letter_is_dropped_or_given_back(bus, again, attempt):
     assert bus.receive("fetch", wait=0) is None
 
 
-def test_equal_wake_ups_that_nobody_took_are_one(bus):
-    bus.publish([dispatch(source()), dispatch(source(hint="later"))])
-    bus.publish([dispatch(source())])
-    assert bus.depth()["fetch"] == 1
-    bus.publish([dispatch(due(why="dependency")), dispatch(due(why="parent"))])
-    assert bus.depth()["reconcile"] == 1
+def test_equal_wake_ups_that_nobody_took_are_one(embedded):
+    embedded.publish([dispatch(source()), dispatch(source(hint="later"))])
+    embedded.publish([dispatch(source())])
+    assert embedded.depth()["fetch"] == 1
+    embedded.publish([dispatch(due(why="dependency")), dispatch(due(why="parent"))])
+    assert embedded.depth()["reconcile"] == 1
 
 
 @pytest.mark.parametrize(
     ("first", "second", "left"),
     [(30, 5, 5), (5, 30, 5), (30, 0, 0)],
 )
-def test_of_merged_wake_ups_the_earlier_due_time_wins(bus, clock, first, second, left):
-    bus.publish([dispatch(source(), delay=first, ident="first")])
-    bus.publish([dispatch(source(), delay=second, ident="second")])
+def test_of_merged_wake_ups_the_earlier_due_time_wins(embedded, clock, first, second, left):
+    embedded.publish([dispatch(source(), delay=first, ident="first")])
+    embedded.publish([dispatch(source(), delay=second, ident="second")])
     clock.advance(left)
-    delivery = bus.receive("fetch", wait=0)
+    delivery = embedded.receive("fetch", wait=0)
     assert delivery.envelope.id == ("first" if first < second else "second")
     clock.advance(100)
-    bus.ack(delivery)
-    assert bus.receive("fetch", wait=0) is None
+    embedded.ack(delivery)
+    assert embedded.receive("fetch", wait=0) is None
 
 
-def test_a_wake_up_never_merges_into_one_that_was_taken(bus, clock):
-    bus.publish([dispatch(source())])
-    taken = bus.receive("fetch", wait=0)
-    bus.publish([dispatch(source())])
-    assert bus.receive("fetch", wait=0) is not None
-    bus.retry(taken, delay=30, error="x")  # waiting again, but somebody had it once
-    bus.publish([dispatch(source())])
-    assert bus.depth()["fetch"] == 3
+def test_a_wake_up_never_merges_into_one_that_was_taken(embedded, clock):
+    embedded.publish([dispatch(source())])
+    taken = embedded.receive("fetch", wait=0)
+    embedded.publish([dispatch(source())])
+    assert embedded.receive("fetch", wait=0) is not None
+    embedded.retry(taken, delay=30, error="x")  # waiting again, but somebody had it once
+    embedded.publish([dispatch(source())])
+    assert embedded.depth()["fetch"] == 3
 
 
 @pytest.mark.parametrize(
@@ -260,29 +279,29 @@ def test_these_never_merge(bus, one, other):
     assert max(bus.depth().values()) == 2
 
 
-def test_ordered_messages_come_one_after_the_other(bus, clock):
-    bus.publish([dispatch(source(name), order="repo/main") for name in ("1", "2", "3")])
-    bus.publish([dispatch(source("other"), order="repo/dev")])
-    first, other = bus.receive("fetch", wait=0), bus.receive("fetch", wait=0)
+def test_ordered_messages_come_one_after_the_other(embedded, clock):
+    embedded.publish([dispatch(source(name), order="repo/main") for name in ("1", "2", "3")])
+    embedded.publish([dispatch(source("other"), order="repo/dev")])
+    first, other = embedded.receive("fetch", wait=0), embedded.receive("fetch", wait=0)
     assert (first.envelope.message.name, other.envelope.message.name) == ("1", "other")
-    assert bus.receive("fetch", wait=0) is None
-    bus.retry(first, delay=10, error="x")
-    assert bus.receive("fetch", wait=0) is None  # the second never overtakes the first
+    assert embedded.receive("fetch", wait=0) is None
+    embedded.retry(first, delay=10, error="x")
+    assert embedded.receive("fetch", wait=0) is None  # the second never overtakes the first
     clock.advance(10)
-    bus.ack(bus.receive("fetch", wait=0))
-    assert names(bus, "fetch") == ["2"]
+    embedded.ack(embedded.receive("fetch", wait=0))
+    assert names(embedded, "fetch") == ["2"]
 
 
-def test_a_dead_letter_does_not_block_what_was_ordered_behind_it(bus):
-    bus.publish([dispatch(source(name), order="k") for name in ("1", "2")])
+def test_a_dead_letter_does_not_block_what_was_ordered_behind_it(embedded):
+    embedded.publish([dispatch(source(name), order="k") for name in ("1", "2")])
     for _ in range(3):
-        bus.retry(bus.receive("fetch", wait=0), delay=0, error="x")
-    assert names(bus, "fetch") == ["2"]
+        embedded.retry(embedded.receive("fetch", wait=0), delay=0, error="x")
+    assert names(embedded, "fetch") == ["2"]
 
 
-def test_ordered_messages_keep_their_places_and_never_merge(bus):
-    bus.publish([dispatch(source(), order="k"), dispatch(source(), order="k")])
-    assert bus.depth()["fetch"] == 2
+def test_ordered_messages_keep_their_places_and_never_merge(embedded):
+    embedded.publish([dispatch(source(), order="k"), dispatch(source(), order="k")])
+    assert embedded.depth()["fetch"] == 2
 
 
 def test_one_that_is_too_large_refuses_all(bus):
@@ -296,15 +315,15 @@ def test_an_unknown_stage_is_an_error(bus):
         bus.receive("turbine", wait=0)
 
 
-def test_a_publish_wakes_who_waits_within_milliseconds(bus):
+def test_a_publish_wakes_who_waits_within_milliseconds(embedded):
     waited, ready = [], threading.Event()
 
     def consume():
         ready.set()
         for _ in range(5):
-            delivery = bus.receive("fetch", wait=10)
+            delivery = embedded.receive("fetch", wait=10)
             waited.append(time.perf_counter())
-            bus.ack(delivery)
+            embedded.ack(delivery)
 
     thread = threading.Thread(target=consume)
     thread.start()
@@ -313,24 +332,24 @@ def test_a_publish_wakes_who_waits_within_milliseconds(bus):
     for number in range(5):
         time.sleep(0.03)
         published = time.perf_counter()
-        bus.publish([dispatch(source(str(number)))])
+        embedded.publish([dispatch(source(str(number)))])
         while len(waited) <= number:
             time.sleep(0.0005)
         delays.append(waited[number] - published)
     thread.join()
     assert min(delays) < 0.01  # the best of five: this machine may be busy
-    assert bus.depth()["fetch"] == 0
+    assert embedded.depth()["fetch"] == 0
 
 
-def test_many_threads_take_each_message_once(bus):
-    bus.publish([dispatch(source(str(n))) for n in range(100)])
+def test_many_threads_take_each_message_once(embedded):
+    embedded.publish([dispatch(source(str(n))) for n in range(100)])
     taken, lock = [], threading.Lock()
 
     def consume():
-        while delivery := bus.receive("fetch", wait=0):
+        while delivery := embedded.receive("fetch", wait=0):
             with lock:
                 taken.append(delivery.envelope.message.name)
-            bus.ack(delivery)
+            embedded.ack(delivery)
 
     threads = [threading.Thread(target=consume) for _ in range(6)]
     for thread in threads:

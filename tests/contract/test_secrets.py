@@ -1,19 +1,33 @@
 """What every adapter of the secrets port promises."""
 
-import pytest
+import json
 
+import pytest
+from tests.aws.plane import NAMES, in_process
+
+from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.secrets.environment import EnvironmentSecrets
 from penstock.adapters.secrets.memory import MemorySecrets
+from penstock.adapters.secrets.secretsmanager import SecretsManagerSecrets
 from penstock.core.errors import Refused
 
 OPERATORS = {"penstock_prod_apps_given": {"token": b"operator's"}}
 
 
-@pytest.fixture(params=["memory", "environment over memory"])
+@pytest.fixture(params=["memory", "environment over memory", "secrets manager"])
 def secrets(request):
     if request.param == "memory":
-        return MemorySecrets(OPERATORS)
-    return EnvironmentSecrets(OPERATORS, MemorySecrets())
+        yield MemorySecrets(OPERATORS)
+    elif request.param == "secrets manager":
+        with in_process() as clients:
+            for name, data in OPERATORS.items():
+                clients.client("secretsmanager").create_secret(
+                    Name=NAMES.secret_path + name,
+                    SecretString=json.dumps({"stringData": {key: item.decode() for key, item in data.items()}}),
+                )
+            yield SecretsManagerSecrets(clients, NAMES.secret_path, SimulatedClock())
+    else:
+        yield EnvironmentSecrets(OPERATORS, MemorySecrets())
 
 
 def test_a_copy_comes_back(secrets):

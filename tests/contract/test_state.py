@@ -3,17 +3,23 @@
 import threading
 
 import pytest
+from tests.aws.plane import NAMES, in_process, make_table
 
+from penstock.adapters.state.dynamodb import DynamoState
 from penstock.adapters.state.memory import MemoryState
 from penstock.adapters.state.sqlite import SqliteState
 from penstock.core.errors import Conflict, Terminal
 from penstock.ports.state import ABSENT
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "dynamodb"])
 def state(request, tmp_path):
     if request.param == "memory":
         yield MemoryState()
+    elif request.param == "dynamodb":
+        with in_process() as clients:
+            make_table(clients)
+            yield DynamoState(clients, NAMES.table)
     else:
         adapter = SqliteState(tmp_path / "state.db")
         yield adapter

@@ -3,9 +3,11 @@
 import hashlib
 
 import pytest
+from tests.aws.plane import NAMES, in_process, make_bucket
 
 from penstock.adapters.storage.directory import DirectoryStorage
 from penstock.adapters.storage.memory import MemoryStorage
+from penstock.adapters.storage.s3 import S3Storage
 from penstock.core.errors import Terminal
 
 
@@ -13,9 +15,14 @@ def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-@pytest.fixture(params=["memory", "directory"])
+@pytest.fixture(params=["memory", "directory", "s3"])
 def storage(request, tmp_path):
-    return MemoryStorage() if request.param == "memory" else DirectoryStorage(tmp_path / "artifacts")
+    if request.param == "s3":
+        with in_process() as clients:
+            make_bucket(clients)
+            yield S3Storage(clients, NAMES.bucket)
+    else:
+        yield MemoryStorage() if request.param == "memory" else DirectoryStorage(tmp_path / "artifacts")
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(range(256)) * 4096])

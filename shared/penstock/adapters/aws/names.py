@@ -1,0 +1,48 @@
+"""How one plane's resources on AWS are called: what a Terraform module makes, an adapter finds by the same rule."""
+
+from dataclasses import dataclass
+
+_PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AwsNames:
+    """``prefix``: what every name starts with; two planes of one account and region have different ones.
+
+    ``account``: 12 digits. ``bucket``: of artifacts. ``scheduler_role``: ARN of the role with which EventBridge
+    Scheduler publishes; "" where this process schedules nothing.
+    """
+
+    region: str
+    account: str
+    bucket: str
+    prefix: str = "penstock"
+    scheduler_role: str = ""
+
+    def topic_arn(self, topic: str) -> str:
+        """SNS topic ``<prefix>-<topic>``."""
+        partition = next((name for start, name in _PARTITIONS if self.region.startswith(start)), "aws")
+        return f"arn:{partition}:sns:{self.region}:{self.account}:{self.prefix}-{topic}"
+
+    def queue(self, stage: str) -> str:
+        """Name of the SQS queue that feeds a stage."""
+        return f"{self.prefix}-{stage}"
+
+    def dead_queue(self, stage: str) -> str:
+        """Name of the SQS queue of what a stage's queue gave up."""
+        return f"{self.prefix}-{stage}-dead"
+
+    @property
+    def table(self) -> str:
+        """DynamoDB table of the records."""
+        return f"{self.prefix}-state"
+
+    @property
+    def schedule_group(self) -> str:
+        """EventBridge Scheduler group of messages delayed for more than 15 minutes."""
+        return self.prefix
+
+    @property
+    def secret_path(self) -> str:
+        """What names in Secrets Manager start with."""
+        return f"{self.prefix}/"

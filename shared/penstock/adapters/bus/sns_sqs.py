@@ -1,0 +1,139 @@
+"""The bus on AWS: SNS topics in front of standard SQS queues, EventBridge Scheduler for what waits long.
+
+Each topic of pipeline.json is an SNS topic, each stage that topics feed a queue that is subscribed to its topics with
+raw delivery: the body of a message is the CloudEvent itself. SNS knows no delay, so a delayed message goes straight to
+the queues of its subscribers: as a message timer up to 15 minutes, beyond that as a one-time schedule that publishes
+to the topic and deletes itself. Nothing is merged and no order is kept: standard queues promise neither.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from penstock.adapters.aws.clients import Answered
+from penstock.adapters.bus.sqs_queue import SqsQueue
+from penstock.core.errors import Refused, Terminal, Transient
+from penstock.core.messages import encode
+from penstock.ports.bus import Dispatch
+
+BATCH = 10
+BATCH_BYTES = 250_000
+"""SNS takes 262,144 bytes a request; this leaves room for ids."""
+LONGEST_TIMER = 900
+"""Seconds: SQS's longest message timer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Message:
+    topic: str
+    ident: str
+    body: str = field(repr=False)
+    delay: int
+
+
+class SnsSqsBus(SqsQueue):
+    """Bus and Queue (ports.bus) at once.
+
+    A publisher needs ``sns:Publish`` on its topics, and for what it delays ``sqs:SendMessage`` on the subscribers'
+    queues, ``scheduler:CreateSchedule`` and ``iam:PassRole`` for the scheduler's role.
+    """
+
+    def publish(self, messages: Sequence[Dispatch]) -> None:
+        """Take all of them; Terminal (too large, ordered) before any was taken, Transient where some may have been."""
+        ready = [self._message(dispatch) for dispatch in messages]
+        for topic in dict.fromkeys(message.topic for message in ready):
+            mine = [message for message in ready if message.topic == topic]
+            for batch in _batches([m for m in mine if not m.delay]):
+                self._publish_now(topic, batch)
+            for batch in _batches([m for m in mine if 0 < m.delay <= LONGEST_TIMER]):
+                self._send_later(topic, batch)
+            for message in mine:
+                if message.delay > LONGEST_TIMER:
+                    self._schedule(message)
+
+    @staticmethod
+    def _message(dispatch: Dispatch) -> _Message:
+        if dispatch.order:
+            raise Terminal("standard SQS queues keep no order: a message with an ordering key cannot go to them")
+        envelope = dispatch.envelope
+        return _Message(
+            topic=envelope.message.topic,
+            ident=envelope.id,
+            body=encode(envelope).decode(),
+            delay=max(0, math.ceil(dispatch.delay)),
+        )
+
+    def _publish_now(self, topic: str, batch: Sequence[_Message]) -> None:
+        entries = [{"Id": str(number), "Message": message.body} for number, message in enumerate(batch)]
+        arn = self._names.topic_arn(topic)
+        answer = self._clients.call(
+            "sns", "publish_batch", arn, {"TopicArn": arn, "PublishBatchRequestEntries": entries}
+        )
+        _all_taken(answer, arn)
+
+    def _send_later(self, topic: str, batch: Sequence[_Message]) -> None:
+        entries = [
+            {"Id": str(number), "MessageBody": message.body, "DelaySeconds": message.delay}
+            for number, message in enumerate(batch)
+        ]
+        for stage in self._pipeline.subscribers(topic):
+            queue = self._names.queue(stage.name)
+            parameters = {"QueueUrl": self._url(queue), "Entries": entries}
+            _all_taken(self._clients.call("sqs", "send_message_batch", queue, parameters), queue)
+
+    def _schedule(self, message: _Message) -> None:
+        if not self._names.scheduler_role:
+            raise Refused(
+                f"a message to {message.topic} is delayed by {message.delay} s, more than SQS can: "
+                "PENSTOCK_AWS_SCHEDULER_ROLE must name the role that EventBridge Scheduler publishes with"
+            )
+        due = self._clock.now() + timedelta(seconds=message.delay)
+        group = self._names.schedule_group
+        parameters = {
+            "Name": f"{message.topic}-{hashlib.sha256(message.ident.encode()).hexdigest()[:32]}",
+            "GroupName": group,
+            "ScheduleExpression": _at(due),
+            "ScheduleExpressionTimezone": "UTC",
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "ActionAfterCompletion": "DELETE",
+            "Target": {
+                "Arn": self._names.topic_arn(message.topic),
+                "RoleArn": self._names.scheduler_role,
+                "Input": message.body,
+            },
+        }
+        try:
+            self._clients.call("scheduler", "create_schedule", group, parameters, expect={"ConflictException"})
+        except Answered:
+            return  # the first attempt at this call was taken, its answer was lost
+
+
+def _at(due: datetime) -> str:
+    whole = (due + timedelta(microseconds=999_999)).astimezone(UTC)
+    return f"at({whole:%Y-%m-%dT%H:%M:%S})"
+
+
+def _all_taken(answer: dict[str, list[dict[str, str]]], where: str) -> None:
+    """A batch can be taken in part with status 200."""
+    failed = answer.get("Failed") or []
+    if failed:
+        codes = ", ".join(sorted({entry.get("Code", "") for entry in failed}))
+        raise Transient(
+            f"{where} took {len(answer.get('Successful') or [])} messages and refused {len(failed)}: {codes}"
+        )
+
+
+def _batches(messages: Sequence[_Message]) -> Iterator[list[_Message]]:
+    """In order, each of at most 10 messages and BATCH_BYTES."""
+    batch: list[_Message] = []
+    size = 0
+    for message in messages:
+        if batch and (len(batch) == BATCH or size + len(message.body) > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(message)
+        size += len(message.body)
+    if batch:
+        yield batch

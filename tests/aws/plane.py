@@ -1,0 +1,103 @@
+"""One plane's resources on AWS, as a Terraform module makes them, made in moto: in this process, or on its server."""
+
+import contextlib
+import json
+import os
+from unittest import mock
+
+import moto.sqs.models
+from moto import mock_aws
+
+from penstock.adapters.aws.clients import Clients
+from penstock.adapters.aws.names import AwsNames
+
+NAMES = AwsNames(
+    region="eu-central-1",
+    account="123456789012",
+    bucket="acme-penstock",
+    prefix="plane-1",
+    scheduler_role="arn:aws:iam::123456789012:role/plane-1-scheduler",
+)
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_REGION": NAMES.region,
+    "PENSTOCK_BACKEND": "aws",
+    "PENSTOCK_AWS_ACCOUNT": NAMES.account,
+    "PENSTOCK_AWS_BUCKET": NAMES.bucket,
+    "PENSTOCK_AWS_PREFIX": NAMES.prefix,
+    "PENSTOCK_AWS_SCHEDULER_ROLE": NAMES.scheduler_role,
+}
+
+
+@contextlib.contextmanager
+def in_process(clock=None):
+    """moto in this process. ``clock``: SQS counts by it, a millisecond on at each look."""
+    looks = 0
+
+    def millis(*_):
+        nonlocal looks
+        looks += 1
+        return clock.now().timestamp() * 1000 + looks * 0.001
+
+    def seconds(*_):
+        return millis() / 1000
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(os.environ, ENVIRONMENT))
+        stack.enter_context(mock_aws())
+        if clock is not None:
+            stack.enter_context(mock.patch.object(moto.sqs.models, "unix_time_millis", millis))
+            stack.enter_context(mock.patch.object(moto.sqs.models, "unix_time", seconds))
+        yield Clients(NAMES.region)
+
+
+def make_queues(clients, pipeline, *, names=NAMES):
+    """A topic per topic; per stage a queue with its dead letter queue, subscribed with raw delivery."""
+    sqs, sns = clients.client("sqs"), clients.client("sns")
+    for topic in dict.fromkeys(topic for stage in pipeline.queues() for topic in stage.subscribes):
+        sns.create_topic(Name=names.topic_arn(topic).rpartition(":")[2])
+    for stage in pipeline.queues():
+        dead = sqs.create_queue(
+            QueueName=names.dead_queue(stage.name), Attributes={"MessageRetentionPeriod": str(14 * 86_400)}
+        )["QueueUrl"]
+        target = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        redrive = {"deadLetterTargetArn": target, "maxReceiveCount": stage.attempts}
+        attributes = {"VisibilityTimeout": str(round(6 * stage.timeout)), "RedrivePolicy": json.dumps(redrive)}
+        url = sqs.create_queue(QueueName=names.queue(stage.name), Attributes=attributes)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        for topic in stage.subscribes:
+            sns.subscribe(
+                TopicArn=names.topic_arn(topic),
+                Protocol="sqs",
+                Endpoint=arn,
+                Attributes={"RawMessageDelivery": "true"},
+            )
+    clients.client("scheduler").create_schedule_group(Name=names.schedule_group)
+
+
+def make_table(clients, *, names=NAMES):
+    """The table of records with its index of due times."""
+    clients.client("dynamodb").create_table(
+        TableName=names.table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": kind}
+            for name, kind in (("p", "S"), ("k", "S"), ("s", "S"), ("due", "N"))
+        ],
+        KeySchema=[{"AttributeName": "p", "KeyType": "HASH"}, {"AttributeName": "k", "KeyType": "RANGE"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "due",
+                "KeySchema": [{"AttributeName": "s", "KeyType": "HASH"}, {"AttributeName": "due", "KeyType": "RANGE"}],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+        ],
+    )
+
+
+def make_bucket(clients, *, names=NAMES):
+    """The bucket of artifacts."""
+    clients.client("s3").create_bucket(
+        Bucket=names.bucket, CreateBucketConfiguration={"LocationConstraint": names.region}
+    )
