@@ -24,7 +24,7 @@ from penstock.core.messages import Envelope, Event, Message, ReconcileDue
 from penstock.core.records import KustomizationStatus, object_key, status_key
 from penstock.core.resources import Gvk
 from penstock.core.tree import blob
-from penstock.ports.bus import Dispatch
+from penstock.ports.bus import Delivery, Dispatch
 from penstock.ports.cluster import Cluster
 from penstock.ports.deps import Deps
 from penstock.ports.git import GitRef, Remote
@@ -120,23 +120,40 @@ class MemoryPlane:
 
     def step(self) -> bool:
         """Run one message of any stage that is due; whether there was one."""
-        for stage in self.pipeline.stages.values():
-            if stage.trigger != "topic":
-                continue
-            delivery = self.bus.receive(stage.name, wait=0)
-            if delivery is None:
-                continue
-            if isinstance(delivery.envelope.message, Event):
-                self.events.append(delivery.envelope.message)
-            for _ in range(self.deliveries - 1):
-                run_message(stage, delivery.envelope, self.deps, self.bus)
-            outcome = run_message(stage, delivery.envelope, self.deps, self.bus)
-            if outcome.kind == "retry":
-                self.bus.retry(delivery, delay=outcome.delay, error=outcome.error)
+        return any(self.step_stage(stage.name) for stage in self.pipeline.stages.values() if stage.trigger == "topic")
+
+    def step_stage(self, name: str) -> bool:
+        """Run one message of this stage that is due; whether there was one."""
+        delivery = self.bus.receive(name, wait=0)
+        if delivery is None:
+            return False
+        self.deliver(delivery)
+        return True
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Run a message that was received, as often as ``deliveries`` says."""
+        stage = self.pipeline.stage(delivery.stage)
+        if isinstance(delivery.envelope.message, Event):
+            self.events.append(delivery.envelope.message)
+        for _ in range(self.deliveries - 1):
+            run_message(stage, delivery.envelope, self.deps, self.bus)
+        outcome = run_message(stage, delivery.envelope, self.deps, self.bus)
+        if outcome.kind == "retry":
+            self.bus.retry(delivery, delay=outcome.delay, error=outcome.error)
+        else:
+            self.bus.ack(delivery)
+
+    def run_only(self, name: str) -> None:
+        """Run what is due for one Kustomization, ahead of everybody else's."""
+        others = []
+        while (delivery := self.bus.receive("reconcile", wait=0)) is not None:
+            if getattr(delivery.envelope.message, "name", "") == name:
+                self.deliver(delivery)
             else:
-                self.bus.ack(delivery)
-            return True
-        return False
+                others.append(delivery)
+        for delivery in others:
+            self.bus.publish([Dispatch(envelope=delivery.envelope)])
+            self.bus.ack(delivery)
 
     def settle(self, *, seconds: float = 120.0, most: int = 2000) -> None:
         """Run until nothing is due within ``seconds``; workloads become ready as time goes by."""

@@ -32,7 +32,8 @@ class Change:
     """One object's part of the plan.
 
     ``desired``: what to apply; ``live``: what to delete or compare with; ``paths``: fields that differ; ``reason``:
-    why it is skipped, or what made it differ; ``doubt``: only a server-side dry-run can tell whether it changes.
+    why it is skipped, or what made it differ; ``doubt``: only a server-side dry-run can tell whether it changes;
+    ``keep``: it stays in the inventory although it left the render; ``handed_to``: who is about to take it over.
     """
 
     ref: ObjectRef
@@ -43,6 +44,8 @@ class Change:
     paths: tuple[str, ...] = ()
     reason: str = ""
     doubt: bool = False
+    keep: bool = False
+    handed_to: str = ""
 
     def __str__(self) -> str:
         """``Kind/namespace/name action``: one line of Flux's change events."""
@@ -91,13 +94,15 @@ class ChangeSet:
 class Ownership:
     """Whose run this is, and what else is known to own.
 
-    ``claimed``: objects that other Kustomizations of the same cluster rendered last -> ``namespace/name`` of theirs.
+    ``claimed``: objects that other Kustomizations of the same cluster rendered last -> ``namespace/name`` of theirs;
+    ``taken``: those that are safe in the inventory of another one that is ready.
     """
 
     namespace: str
     name: str
     manager: str
     claimed: Mapping[ObjectRef, str]
+    taken: frozenset[ObjectRef] = frozenset()
 
 
 def plan(
@@ -125,8 +130,12 @@ def plan(
         else:
             applies.append(_apply_change(manifest, current, ownership.manager))
     stale = [ref for ref in inventory if ref not in rendered]
+    applied = {_uid(live.get(ref)) for ref in rendered} - {""}
     deletions = [
-        _stale_change(ref, inventory[ref], live.get(ref), ownership, prune=prune) for ref in deletion_order(stale)
+        _same_object(ref, inventory[ref], live.get(ref))
+        if _uid(live.get(ref)) in applied
+        else _stale_change(ref, inventory[ref], live.get(ref), ownership, prune=prune)
+        for ref in deletion_order(stale)
     ]
     return ChangeSet(changes=(*applies, *deletions), collisions=tuple(collisions))
 
@@ -188,32 +197,39 @@ def _why_not_applied(desired: Manifest, live: Manifest | None) -> str:
     return ""
 
 
+def _uid(live: Manifest | None) -> str:
+    return str(live["metadata"].get("uid") or "") if live is not None else ""
+
+
+def _same_object(ref: ObjectRef, version: str, live: Manifest | None) -> Change:
+    """One object that the API server serves under two groups: it was renamed in Git, not removed."""
+    reason = "the same object is applied under another API group"
+    return Change(ref=ref, version=version, action=Action.SKIPPED, live=live, reason=reason)
+
+
 def _stale_change(ref: ObjectRef, version: str, live: Manifest | None, ownership: Ownership, *, prune: bool) -> Change:
     """What happens to an object that left the render: deleted only where it is certainly ours."""
     if live is None:
         return Change(ref=ref, version=version, action=Action.SKIPPED, reason="it is gone already")
-    reason = ""
+    skipped = Change(ref=ref, version=version, action=Action.SKIPPED, live=live)
     if owner_of(live) != f"{ownership.namespace}/{ownership.name}":
-        reason = f"it belongs to {owner_of(live) or 'nobody'} now"
-    elif ref in ownership.claimed:
-        reason = f"{ownership.claimed[ref]} renders it now"
-    elif switch(live, "prune") == "disabled":
-        reason = "kustomize.toolkit.fluxcd.io/prune is disabled"
-    elif switch(live, "reconcile") == "disabled":
-        reason = "kustomize.toolkit.fluxcd.io/reconcile is disabled"
-    elif switch(live, "ssa") == "ignore":
-        reason = "kustomize.toolkit.fluxcd.io/ssa is Ignore"
-    elif not prune:
-        reason = "spec.prune is false"
-    if reason:
-        return Change(ref=ref, version=version, action=Action.SKIPPED, live=live, reason=reason)
-    return Change(ref=ref, version=version, action=Action.DELETED, live=live)
+        return replace(skipped, reason=f"it belongs to {owner_of(live) or 'nobody'} now")
+    if ref in ownership.claimed:
+        other = ownership.claimed[ref]
+        skipped = replace(skipped, reason=f"{other} renders it now")
+        if ref in ownership.taken:
+            return skipped
+        return replace(skipped, keep=True, handed_to=other)  # until it has it, somebody must remember the object
+    forbidden = [
+        f"{SWITCHES}{key} is {value}"
+        for key, value in (("prune", "disabled"), ("reconcile", "disabled"), ("ssa", "Ignore"))
+        if switch(live, key) == value.lower()
+    ]
+    if forbidden or not prune:
+        return replace(skipped, reason=forbidden[0] if forbidden else "spec.prune is false", keep=not forbidden)
+    return replace(skipped, action=Action.DELETED)
 
 
 def kept_entries(changes: Sequence[Change], inventory: Mapping[ObjectRef, str]) -> dict[ObjectRef, str]:
-    """Stale entries that must stay in the inventory although they are not deleted now: only ``prune: false``."""
-    return {
-        change.ref: inventory[change.ref]
-        for change in changes
-        if change.action is Action.SKIPPED and change.ref in inventory and change.reason == "spec.prune is false"
-    }
+    """Stale entries that must stay in the inventory although they are not deleted now."""
+    return {c.ref: inventory[c.ref] for c in changes if c.keep and c.ref in inventory}

@@ -4,15 +4,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from penstock.core.errors import Conflict
-from penstock.core.flux.kustomization import Kustomization, parse_kustomization
+from penstock.core.flux.kustomization import Kustomization, SourceRef, parse_kustomization
 from penstock.core.flux.plane import Plane, Policy, parse_plane
-from penstock.core.messages import ReconcileDue
+from penstock.core.messages import PLANE, ReconcileDue
 from penstock.core.reconcile.inventory import Owner
 from penstock.core.records import (
     PLANE_KEY,
     KustomizationStatus,
     ObjectRecord,
     PlaneRecord,
+    SourceStatus,
     object_key,
     status_key,
 )
@@ -28,6 +29,7 @@ KIND = "Kustomization"
 class Attempt:
     """A Kustomization to reconcile, as the records have it, and the ports.
 
+    ``found``: the status as it was before this attempt wrote any;
     ``started``: UTC; ``account``: what it is impersonated as (``system:serviceaccount:ns:name``), "" for the plane's
     own identity.
     """
@@ -39,6 +41,7 @@ class Attempt:
     record: ObjectRecord
     kustomization: Kustomization
     status: KustomizationStatus
+    found: KustomizationStatus
     started: datetime
 
     @property
@@ -115,6 +118,7 @@ def open_attempt(message: ReconcileDue, deps: Deps) -> Attempt | None:
         return None
     held = PlaneRecord.from_value(plane_record.value)
     record = ObjectRecord.from_value(found.value)
+    status = load_status(deps, message.cluster, message.namespace, message.name)
     return Attempt(
         deps=deps,
         message=message,
@@ -122,7 +126,8 @@ def open_attempt(message: ReconcileDue, deps: Deps) -> Attempt | None:
         uid=held.uid,
         record=record,
         kustomization=parse_kustomization(record.document),
-        status=load_status(deps, message.cluster, message.namespace, message.name),
+        status=status,
+        found=status,
         started=deps.clock.now(),
     )
 
@@ -143,7 +148,7 @@ def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float | N
     for _ in range(5):
         current = deps.state.get(key)
         known = KustomizationStatus.from_value(current.value) if current else KustomizationStatus()
-        if known.observed_source == status.observed_source and known.observation > status.observation:
+        if overtaken(attempt, status, known):
             raise Conflict(f"a newer observation ({known.observation}) of {attempt.ref} has been reconciled")
         try:
             deps.state.put(
@@ -156,6 +161,31 @@ def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float | N
             continue
         return
     raise Conflict(f"the status of {attempt.ref} is being written by others all the time")
+
+
+def overtaken(attempt: Attempt, mine: KustomizationStatus, known: KustomizationStatus) -> bool:
+    """Whether ``known`` speaks of a newer observation of the same source than ``mine``.
+
+    A source that was removed and declared again counts from one: its present number is never an old one.
+    """
+    if known.observed_source != mine.observed_source or known.observation <= mine.observation:
+        return False
+    now = source_status(attempt.deps, attempt.cluster, attempt.kustomization.source)
+    return now is None or now.observation != mine.observation
+
+
+def source_status(deps: Deps, cluster: str, ref: SourceRef) -> SourceStatus | None:
+    """What fetch knows of a source: its own status, or the plane's own source where it stands for that.
+
+    None where nobody declares such a source.
+    """
+    found = deps.state.get(object_key(cluster, ref.kind, ref.namespace, ref.name))
+    if found is not None and ObjectRecord.from_value(found.value).implicit:
+        cluster = PLANE
+    status = deps.state.get(status_key(cluster, ref.kind, ref.namespace, ref.name))
+    if status is None:
+        return SourceStatus() if found is not None else None
+    return SourceStatus.from_value(status.value)
 
 
 def statuses(deps: Deps, cluster: str) -> dict[str, KustomizationStatus]:

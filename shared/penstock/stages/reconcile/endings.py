@@ -6,6 +6,7 @@ Whatever the ending, those who wait for this Kustomization are woken, and the du
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
 from penstock.core.health.gate import success_message
@@ -13,11 +14,20 @@ from penstock.core.messages import Outgoing, ReconcileDue
 from penstock.core.reconcile.plan import Action, Change
 from penstock.core.records import KustomizationStatus
 from penstock.stages.reconcile import health
-from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, save_status
+from penstock.stages.reconcile.attempt import (
+    KIND,
+    Attempt,
+    load_status,
+    overtaken,
+    save_status,
+    source_status,
+    statuses,
+)
+from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.execute import ApplyFailed, Done
 from penstock.stages.reconcile.ledger import digest_of, store_ledger
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions, with_history
-from penstock.stages.reconcile.source import Source, source_status
+from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
 from penstock.stages.reconcile.waits import unready_dependencies, waiting_for
 
@@ -56,7 +66,7 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
         message = f"Applied revision: {source.revision}" + (f"; {planned.why_held}" if planned.why_held else "")
         said = Said(ready="True", reason=outcome, message=message, healthy="True" if checked.checked else "")
         status = with_conditions(replace(status, last_applied_revision=source.revision), said, now)
-        due = now.timestamp() + (BACKSTOP if planned.held else _jittered(attempt))
+        due = now.timestamp() + (BACKSTOP if planned.held or planned.held_for else _jittered(attempt))
         messages += _recovery_event(attempt, checked, done, source.revision)
     if verdict.done:
         took = now - attempt.started
@@ -77,14 +87,27 @@ def waits_for_dependencies(
     """
     message = "Dependencies do not meet ready condition: " + "; ".join(waiting.values())
     said = Said(ready="False", reason="DependencyNotReady", message=message)
-    before = attempt.status
-    status = with_conditions(replace(before, waiting_for=tuple(sorted(waiting))), said, attempt.now())
+    status = with_conditions(replace(attempt.status, waiting_for=tuple(sorted(waiting))), said, attempt.now())
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
     messages = wake(attempt) if rendered else []
-    if before.waiting_for != status.waiting_for:
+    if attempt.found.waiting_for != status.waiting_for:
         messages.append(event(attempt, "info", said.reason, message))
     if not unready_dependencies(attempt, source):  # it became ready between the look and the record
         messages.append(_self(attempt, "dependency"))
+    return messages
+
+
+def waits_for_others(attempt: Attempt, awaits: Awaits) -> list[Outgoing]:
+    """Nothing was applied: what is here is still somebody's who has not rendered this revision, and will."""
+    said = Said(ready="Unknown", reason="Progressing", message=str(awaits))
+    status = with_conditions(replace(attempt.status, waiting_for=awaits.names), said, attempt.now())
+    save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
+    found = attempt.found
+    news = (found.rendered, found.rendered_revision) != (status.rendered, status.rendered_revision)
+    messages = wake(attempt) if news else []
+    known = statuses(attempt.deps, attempt.cluster)
+    if all(known[name].rendered_revision == status.rendered_revision for name in awaits.names if name in known):
+        messages.append(_self(attempt, "dependency"))  # they rendered it between the look and the record
     return messages
 
 
@@ -93,8 +116,11 @@ def failed(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
     done: Sequence[Change] = error.done if isinstance(error, ApplyFailed) else ()
     cause = error.cause if isinstance(error, ApplyFailed) else error
     said = Said(ready="False", reason=_reason(cause), message=str(error))
+    mine = attempt.status
     attempt, status = _as_it_stands(attempt)
-    status = with_conditions(status, said, attempt.now())
+    if overtaken(attempt, mine, status):
+        return superseded(attempt)  # a newer run has the last word
+    status = with_conditions(replace(status, waiting_for=()), said, attempt.now())
     took = attempt.now() - attempt.started
     status = with_history(status, digest="", outcome=said.reason, moment=attempt.now(), took=took)
     retry = attempt.kustomization.effective_retry_interval.total_seconds()
@@ -106,7 +132,7 @@ def failed(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
     except Conflict:
         return superseded(attempt)
     if isinstance(cause, Transient):
-        messages.append(_self(attempt, "retry", delay=_backoff(attempt, cause, status)))
+        messages.append(_self(attempt, "retry", delay=_backoff(attempt, cause)))
     _answer(attempt, status)
     return messages + wake(attempt)
 
@@ -138,6 +164,8 @@ def _as_it_stands(attempt: Attempt) -> tuple[Attempt, KustomizationStatus]:
     source = source_status(attempt.deps, attempt.cluster, attempt.kustomization.source)
     revision = source.revision if source else known.last_attempted_revision
     before = replace(attempt.status, last_attempted_revision=revision)
+    if known.rendered_revision == before.rendered_revision:
+        known = replace(known, summary=before.summary)
     return replace(attempt, status=before), replace(known, pending={}, last_attempted_revision=revision)
 
 
@@ -200,7 +228,7 @@ def _change_events(attempt: Attempt, changes: Sequence[Change]) -> list[Outgoing
 
 def _failure_event(attempt: Attempt, said: Said) -> list[Outgoing]:
     """One event a failure: again only when its words or the revision change."""
-    before = attempt.status.condition("Ready")
+    before = attempt.found.condition("Ready")
     words = ("False", said.reason, said.message)
     known = before is not None and (before.status, before.reason, before.message) == words
     if known and _last_failed_revision(attempt) == attempt.status.last_attempted_revision:
@@ -215,18 +243,18 @@ def _only_waits_for_artifact(error: PenstockError) -> bool:
 
 
 def _last_failed_revision(attempt: Attempt) -> str:
-    newest = attempt.status.history[0] if attempt.status.history else {}
+    newest = attempt.found.history[0] if attempt.found.history else {}
     return str((newest.get("metadata") or {}).get("revision", ""))
 
 
 def _recovery_event(attempt: Attempt, checked: health.Checked, done: Done, revision: str) -> list[Outgoing]:
     """Said where health is news: it was not healthy before, or something changed."""
-    before = attempt.status.condition("Ready")
-    failed_before = before is not None and before.status == "False" and before.reason != "DependencyNotReady"
+    newest = attempt.found.history[0] if attempt.found.history else {}
+    failed_before = newest.get("lastReconciledStatus", "ReconciliationSucceeded") != "ReconciliationSucceeded"
     wrote = any(c.action in (Action.CREATED, Action.CONFIGURED) for c in done.changes)
     if failed_before:
         text = f"Applied revision: {revision}"
-        since = before.since if before else ""
+        since = str(newest.get("lastReconciled", ""))
         return [event(attempt, "info", "ReconciliationSucceeded", text, once=since)]
     if checked.checked and (wrote or attempt.status.pending):
         return [event(attempt, "info", "Progressing", success_message(checked.elapsed))]
@@ -251,12 +279,14 @@ def _reason(error: PenstockError) -> str:
     return error.reason or "ReconciliationFailed"
 
 
-def _backoff(attempt: Attempt, error: Transient, status: KustomizationStatus) -> float:
-    """1, 2, 4 … seconds while the same trouble goes on, or what the other side asked for."""
-    newest = status.history[0] if status.history else {}
-    times = min(int(newest.get("totalReconciliations", 1)), 7)
+def _backoff(attempt: Attempt, error: Transient) -> float:
+    """As long again as the trouble has lasted, from a second on, or what the other side asked for."""
+    ready = attempt.found.condition("Ready")
+    failing = ready is not None and ready.status == "False" and ready.since
+    since = datetime.fromisoformat(ready.since) if ready is not None and failing else attempt.now()
+    lasted = max(1.0, (attempt.now() - since).total_seconds())
     retry = attempt.kustomization.effective_retry_interval.total_seconds()
-    return max(error.retry_after or 0.0, min(2.0 ** (times - 1), LONGEST_BACKOFF, retry))
+    return max(error.retry_after or 0.0, min(lasted, LONGEST_BACKOFF, retry))
 
 
 def _jittered(attempt: Attempt) -> float:

@@ -5,17 +5,18 @@ from dataclasses import dataclass, replace
 from penstock.core.errors import Conflict, PenstockError, Terminal
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Action, Change, kept_entries
-from penstock.core.records import approval_key
+from penstock.core.records import ObjectRecord, approval_key, object_key
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.stages.reconcile import lease
 from penstock.stages.reconcile.apply import Writer, apply_all, prune_all
-from penstock.stages.reconcile.attempt import Attempt, save_status
+from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, save_status
 from penstock.stages.reconcile.children import source_known
-from penstock.stages.reconcile.ledger import Ledger, digest_of, store_ledger, union
+from penstock.stages.reconcile.ledger import Ledger, digest_of, inventory_version, store_ledger, union
 from penstock.stages.reconcile.outcome import BACKSTOP, shown
 from penstock.stages.reconcile.planning import Planned
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
+from penstock.stages.reconcile.waits import suspended
 
 NAMESPACE = Gvk(version="v1", kind="Namespace")
 
@@ -55,12 +56,26 @@ def execute(attempt: Attempt, source: Source, target: Target, planned: Planned) 
     claim = lease.acquire(target.keeper, attempt.owner, deps.clock.new_id(), deps.clock)
     again = False
     try:
-        if not source_known(attempt, source):
-            raise Conflict(f"{source.ref} has a newer revision")
+        _look_again(attempt, source, target, planned)
         done = _under_lease(attempt, source, target, planned, claim)
     finally:
         again = lease.release(target.keeper, claim)
     return replace(done, again=again, verify=claim.taken_over)
+
+
+def _look_again(attempt: Attempt, source: Source, target: Target, planned: Planned) -> None:
+    """The plan was made before the Lease was ours. Raises Conflict where it is not the plan to make any more."""
+    message, deps = attempt.message, attempt.deps
+    if not source_known(attempt, source):
+        raise Conflict(f"{source.ref} has a newer revision")
+    found = deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name))
+    if found is None or ObjectRecord.from_value(found.value) != attempt.record:
+        raise Conflict(f"Kustomization {attempt.ref} has another spec now")
+    now = load_status(deps, message.cluster, message.namespace, message.name)
+    if suspended(replace(attempt, status=now)):
+        raise Conflict(f"Kustomization {attempt.ref} was suspended meanwhile")
+    if inventory_version(target.keeper, attempt) != planned.ledger.inventory.resource_version:
+        raise Conflict(f"the inventory of {attempt.ref} was written meanwhile")
 
 
 def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Planned, claim: lease.Claim) -> Done:

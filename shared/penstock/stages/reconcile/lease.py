@@ -5,6 +5,7 @@ whoever holds it writes until shortly before its end by the monotonic clock; who
 goes away, and the holder publishes itself again when it sees the mark on release.
 """
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -77,6 +78,14 @@ def release(cluster: Cluster, claim: Claim) -> bool:
         else:
             return AGAIN in (current["metadata"].get("annotations") or {})
     return True
+
+
+def drop(cluster: Cluster, name: str) -> None:
+    """Delete a Lease that nobody holds."""
+    current = cluster.get(GVK, NAMESPACE, name)
+    if current is not None and not (current.get("spec") or {}).get("holderIdentity"):
+        with contextlib.suppress(Conflict):  # somebody has just taken it
+            cluster.delete(current)
 
 
 def refuse_other_owner(manifest: Manifest, owner: Owner) -> None:

@@ -65,6 +65,12 @@ def load_ledger(cluster: Cluster, attempt: Attempt) -> Ledger:
     return Ledger(inventory=inventory, trusted=True, stored=_shown_part(found))
 
 
+def inventory_version(cluster: Cluster, attempt: Attempt) -> str:
+    """The resourceVersion of the stored inventory, "" where there is none."""
+    found = cluster.get(GVK, NAMESPACE, inventory_name(attempt.owner.namespace, attempt.owner.name))
+    return str(found["metadata"]["resourceVersion"]) if found is not None else ""
+
+
 def store_ledger(cluster: Cluster, attempt: Attempt, ledger: Ledger, inventory: Inventory, shown: Shown) -> Ledger:
     """Write it (compare-and-swap), unless the stored object says the same already. Raises Conflict."""
     manifest = to_config_map(

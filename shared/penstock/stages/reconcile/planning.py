@@ -1,20 +1,21 @@
 """Making the plan of a run: what is rendered, live and inventoried, compared; and what holds deletions back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from penstock.core.errors import Refused
+from penstock.core.errors import PenstockError, Refused
 from penstock.core.reconcile.guard import APPROVAL, Limits, Stop, prune_stop
-from penstock.core.reconcile.plan import ChangeSet, Ownership, plan
+from penstock.core.reconcile.plan import ChangeSet, Collision, plan
 from penstock.core.reconcile.render import Rendered
 from penstock.core.records import Approval, approval_key
 from penstock.core.resources import ObjectRef, gvk_of, ref_of
-from penstock.ports.cluster import FIELD_MANAGER
 from penstock.stages.reconcile.attempt import Attempt
+from penstock.stages.reconcile.claims import Awaits, ownership, renders_due
+from penstock.stages.reconcile.foreign import refuse_foreign
 from penstock.stages.reconcile.ledger import Ledger, load_ledger
 from penstock.stages.reconcile.live import Live, owner_selector, read_live, scoped
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
-from penstock.stages.reconcile.waits import claimed_by_others
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,24 +38,36 @@ class Planned:
 
 
 def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Target) -> Planned:
-    """Read the cluster and plan. Raises Refused where an object belongs to another Kustomization that renders it."""
+    """Read the cluster and plan.
+
+    Raises Refused where an object belongs to somebody else: another Kustomization that renders it, another plane,
+    Flux. Raises Awaits where it may only have moved, and its owner has not rendered this revision.
+    """
     rendered = replace(rendered, apply=scoped(rendered.apply, target.cluster))
     ledger = load_ledger(target.keeper, attempt)
     wanted = {ref_of(m): gvk_of(m).version for m in rendered.apply}
     everything = {**ledger.inventory.entries, **wanted}
     name = attempt.message
     live = read_live(target.cluster, everything, owner_selector(name.namespace, name.name))
-    claimed, due = claimed_by_others(attempt, source)
-    ownership = Ownership(namespace=name.namespace, name=name.name, manager=FIELD_MANAGER, claimed=claimed)
-    changes = plan(rendered.apply, live.objects, ledger.inventory.entries, ownership, prune=attempt.kustomization.prune)
+    entries, prune = ledger.inventory.entries, attempt.kustomization.prune
+    changes = plan(rendered.apply, live.objects, entries, ownership(attempt), prune=prune)
     if changes.collisions:
-        told = "; ".join(f"{c.ref} belongs to Kustomization {c.owner}" for c in changes.collisions[:5])
-        raise Refused(f"{told}: remove it from one of the two", reason="ReconciliationFailed")
+        raise _collision(attempt, source, changes.collisions)
+    refuse_foreign(attempt, target.keeper, changes)
     planned = Planned(changes=changes, live=live, ledger=ledger, rendered=rendered, wanted=wanted)
-    return _guarded(attempt, planned, due)
+    return _handing_over(_guarded(attempt, source, planned))
 
 
-def _guarded(attempt: Attempt, planned: Planned, due: tuple[str, ...]) -> Planned:
+def _collision(attempt: Attempt, source: Source, collisions: Sequence[Collision]) -> PenstockError:
+    told = "; ".join(f"{c.ref} belongs to Kustomization {c.owner}" for c in collisions[:5])
+    unrendered = renders_due(attempt, source).unrendered
+    owners = {c.owner for c in collisions}
+    if owners <= set(unrendered):
+        return Awaits(f"{told}, which has not rendered this revision yet", owners)
+    return Refused(f"{told}: remove it from one of the two", reason="ReconciliationFailed")
+
+
+def _guarded(attempt: Attempt, source: Source, planned: Planned) -> Planned:
     """Without its deletions where the copies of the inventory disagree, a render is due, or the guard says stop."""
     deletions = planned.changes.deletions
     if not deletions:
@@ -63,14 +76,39 @@ def _guarded(attempt: Attempt, planned: Planned, due: tuple[str, ...]) -> Planne
     kept = replace(planned, changes=planned.changes.without_deletions(), held=held)
     if not planned.ledger.trusted:
         return replace(kept, why_held=f"nothing is pruned in this run: {planned.ledger.why_not}")
+    due = renders_due(attempt, source).everybody
     if due:
-        names = ", ".join(due[:5])
-        return replace(kept, held_for=due, why_held=f"{len(held)} deletions wait until {names} rendered this revision")
+        return replace(kept, held_for=due, why_held=waiting_for_renders(held, due))
     limits = Limits(objects=attempt.policy.prune_objects, share=attempt.policy.prune_percent / 100)
     stop = prune_stop(deletions, tuple(planned.wanted), tuple(planned.ledger.inventory.entries), limits)
     if stop is None or approved(attempt, stop.digest):
         return planned
     return replace(kept, stop=stop, why_held=stop_message(attempt, stop))
+
+
+def waiting_for_renders(held: Sequence[ObjectRef], due: Sequence[str]) -> str:
+    """Why deletions wait, for people."""
+    return f"{len(held)} deletions wait until {', '.join(due[:5])} rendered this revision"
+
+
+def handed_over(changes: ChangeSet) -> tuple[tuple[str, ...], str]:
+    """Who is about to take over what left this render, and a sentence of it; empty where nobody is."""
+    moving = [change for change in changes.changes if change.handed_to]
+    names = tuple(sorted({change.handed_to for change in moving}))
+    told = ", ".join(str(change.ref) for change in moving[:3]) + (" and others" if len(moving) > 3 else "")
+    return names, f"{told} will be taken over by {', '.join(names[:5])}" if names else ""
+
+
+def _handing_over(planned: Planned) -> Planned:
+    """Objects that moved stay in the inventory until their new owner has them: it wakes this one when it does."""
+    names, told = handed_over(planned.changes)
+    if not names:
+        return planned
+    return replace(
+        planned,
+        held_for=tuple(sorted({*planned.held_for, *names})),
+        why_held="; ".join(part for part in (planned.why_held, told) if part),
+    )
 
 
 def approved(attempt: Attempt, digest: str) -> bool:

@@ -4,23 +4,24 @@ There are no finalizers: the tombstone holds the last spec, and is gone when eve
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from penstock.core.errors import Terminal
+from penstock.core.errors import Conflict, Terminal
 from penstock.core.messages import Outgoing
 from penstock.core.reconcile.guard import Limits, Stop, removal_stop
-from penstock.core.reconcile.inventory import NAMESPACE, inventory_name, parse_object_id
-from penstock.core.reconcile.plan import Change, ChangeSet, Ownership, plan
-from penstock.core.records import object_key, status_key
-from penstock.core.resources import ObjectRef
-from penstock.ports.cluster import FIELD_MANAGER
+from penstock.core.reconcile.inventory import NAMESPACE, inventory_name
+from penstock.core.reconcile.plan import Change, ChangeSet, plan
+from penstock.core.records import ObjectRecord, approval_key, object_key, status_key
+from penstock.ports.state import Record
 from penstock.stages.reconcile import endings, lease
 from penstock.stages.reconcile.apply import Writer, prune_all
-from penstock.stages.reconcile.attempt import KIND, Attempt, objects, save_status, statuses
+from penstock.stages.reconcile.attempt import KIND, Attempt, save_status
 from penstock.stages.reconcile.children import bury_all
-from penstock.stages.reconcile.ledger import Ledger, load_ledger
+from penstock.stages.reconcile.claims import ownership, renders_due_for_removal
+from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
 from penstock.stages.reconcile.live import owner_selector, read_live
-from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, with_conditions
-from penstock.stages.reconcile.planning import approved, stop_message
+from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
+from penstock.stages.reconcile.planning import approved, handed_over, stop_message, waiting_for_renders
 from penstock.stages.reconcile.target import Target, open_target
 
 
@@ -34,13 +35,35 @@ def remove(attempt: Attempt) -> list[Outgoing]:
     if not _deletes(attempt) or not ledger.inventory.entries:
         _drop_inventory(target, ledger)
         return messages + _forget(attempt)
+    if not ledger.trusted:
+        return messages + _restored(attempt, target, ledger)
+    return messages + _remove_objects(attempt, target, ledger)
+
+
+def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
     changes = _plan(attempt, target, ledger)
+    due = renders_due_for_removal(attempt).everybody if changes.deletions else ()
+    if due:
+        held = tuple(change.ref for change in changes.deletions)
+        return _waits(attempt, due, waiting_for_renders(held, due))
     limits = Limits(objects=attempt.policy.prune_objects, share=attempt.policy.prune_percent / 100)
     stop = removal_stop(changes.deletions, limits)
     if stop is not None and not approved(attempt, stop.digest):
-        return messages + _stopped(attempt, stop)
+        return _stopped(attempt, stop)
+    messages = _events(attempt, _prune(attempt, target, changes))
+    taking, told = handed_over(changes)
+    if taking:
+        return messages + _waits(attempt, taking, told)
+    _drop_inventory(target, ledger)
+    return messages + _forget(attempt)
+
+
+def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> list[Change]:
+    """Delete under the Lease. Raises Conflict where it was declared again meanwhile, Terminal where one is refused."""
     claim = lease.acquire(target.keeper, attempt.owner, attempt.deps.clock.new_id(), attempt.deps.clock)
     try:
+        if _record(attempt) is None:
+            raise Conflict(f"Kustomization {attempt.ref} was declared again")
         writer = Writer(cluster=target.cluster, clock=attempt.deps.clock, claim=claim)
         pruned, failed = prune_all(writer, changes.deletions)
     finally:
@@ -48,8 +71,32 @@ def remove(attempt: Attempt) -> list[Outgoing]:
     if failed:
         told = ";".join(f"{change.ref}: {error}" for change, error in failed[:5])
         raise Terminal(f"delete failed, errors: {told}", reason="PruneFailed")
-    _drop_inventory(target, ledger)
-    return messages + _events(attempt, pruned) + _forget(attempt)
+    return pruned
+
+
+def _record(attempt: Attempt) -> Record | None:
+    """The tombstone as it stands; None where it is none any more."""
+    message = attempt.message
+    found = attempt.deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name))
+    if found is None or not ObjectRecord.from_value(found.value).tombstone:
+        return None
+    return found
+
+
+def _restored(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
+    """Both copies of the inventory hold the union again; nothing is deleted in this run."""
+    status = replace(attempt.status, inventory=ledger.inventory.ids(), inventory_digest=ledger.inventory.digest())
+    save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
+    store_ledger(target.keeper, attempt, ledger, ledger.inventory, shown(status, suspended=False))
+    return endings.superseded(attempt)
+
+
+def _waits(attempt: Attempt, names: Sequence[str], message: str) -> list[Outgoing]:
+    """Those named wake this one at the end of their runs; a backstop stands in the due index."""
+    said = Said(ready="Unknown", reason="Progressing", message=f"removal: {message}")
+    status = with_conditions(replace(attempt.status, waiting_for=tuple(names)), said, attempt.now())
+    save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
+    return []
 
 
 def _deletes(attempt: Attempt) -> bool:
@@ -61,19 +108,7 @@ def _plan(attempt: Attempt, target: Target, ledger: Ledger) -> ChangeSet:
     """The same plan as always, for a render that holds nothing."""
     name = attempt.message
     live = read_live(target.cluster, ledger.inventory.entries, owner_selector(name.namespace, name.name))
-    ownership = Ownership(namespace=name.namespace, name=name.name, manager=FIELD_MANAGER, claimed=_claimed(attempt))
-    return plan((), live.objects, ledger.inventory.entries, ownership, prune=True)
-
-
-def _claimed(attempt: Attempt) -> dict[ObjectRef, str]:
-    """What the other Kustomizations of the cluster render: handed over, not deleted."""
-    alive = {name for name, record in objects(attempt.deps, attempt.cluster, KIND).items() if not record.tombstone}
-    return {
-        parse_object_id(text.rpartition("@")[0]): name
-        for name, status in statuses(attempt.deps, attempt.cluster).items()
-        if name in alive and name != attempt.ref
-        for text in status.rendered
-    }
+    return plan((), live.objects, ledger.inventory.entries, ownership(attempt), prune=True)
 
 
 def _stopped(attempt: Attempt, stop: Stop) -> list[Outgoing]:
@@ -94,23 +129,32 @@ def _events(attempt: Attempt, pruned: Sequence[Change]) -> list[Outgoing]:
 
 
 def _drop_inventory(target: Target, ledger: Ledger) -> None:
-    if ledger.inventory.resource_version:
-        owner = ledger.inventory.owner.split("/")
-        metadata = {
-            "name": inventory_name(owner[-2], owner[-1]),
-            "namespace": NAMESPACE,
-            "uid": ledger.inventory.uid,
-            "resourceVersion": ledger.inventory.resource_version,
-        }
-        target.keeper.delete({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
-        lease_metadata = {"name": metadata["name"], "namespace": NAMESPACE}
-        target.keeper.delete({"apiVersion": lease.GVK.api_version, "kind": "Lease", "metadata": lease_metadata})
+    """The inventory goes, and its Lease unless somebody holds it."""
+    if not ledger.inventory.resource_version:
+        return
+    owner = ledger.inventory.owner.split("/")
+    name = inventory_name(owner[-2], owner[-1])
+    metadata = {
+        "name": name,
+        "namespace": NAMESPACE,
+        "uid": ledger.inventory.uid,
+        "resourceVersion": ledger.inventory.resource_version,
+    }
+    target.keeper.delete({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+    lease.drop(target.keeper, name)
 
 
 def _forget(attempt: Attempt) -> list[Outgoing]:
-    """The records go; who waits for this Kustomization learns that it is gone."""
+    """The records go, unless it was declared again; who waits for this Kustomization learns that it is gone."""
     message, state = attempt.message, attempt.deps.state
     woken = endings.wake(attempt)
-    state.delete(object_key(message.cluster, KIND, message.namespace, message.name), expected=None)
+    found = _record(attempt)
+    if found is None:
+        return woken
+    try:
+        state.delete(found.key, expected=found.version)
+    except Conflict:
+        return woken + endings.superseded(attempt)
     state.delete(status_key(message.cluster, KIND, message.namespace, message.name), expected=None)
+    state.delete(approval_key(message.cluster, message.namespace, message.name), expected=None)
     return woken

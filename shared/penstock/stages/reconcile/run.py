@@ -12,13 +12,14 @@ from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile import endings, lease, preview
 from penstock.stages.reconcile.attempt import Attempt, open_attempt, save_status
-from penstock.stages.reconcile.children import check_children, store_children
+from penstock.stages.reconcile.children import check_children, check_handover, children_due, store_children
+from penstock.stages.reconcile.claims import CHILDREN_DUE, Awaits
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.credentials import copy_credentials
 from penstock.stages.reconcile.execute import Done, execute, unchanged
 from penstock.stages.reconcile.health import HealthFacts, check_health
 from penstock.stages.reconcile.live import owner_selector
-from penstock.stages.reconcile.outcome import BACKSTOP
+from penstock.stages.reconcile.outcome import BACKSTOP, Said, with_conditions
 from penstock.stages.reconcile.planning import Planned, make_plan
 from penstock.stages.reconcile.removal import remove
 from penstock.stages.reconcile.source import Source, open_source
@@ -57,10 +58,23 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
         if waiting:
             return endings.waits_for_dependencies(attempt, source, waiting)
         raise
-    before, attempt = attempt.status, record_render(attempt, source, rendered)
+    attempt = record_render(attempt, source, rendered)
     if waiting:
+        before = attempt.found
         news = (before.rendered, before.rendered_revision) != (attempt.status.rendered, source.revision)
         return endings.waits_for_dependencies(attempt, source, waiting, rendered=news)
+    try:
+        return _applied(attempt, source, rendered)
+    except lease.Held:
+        raise
+    except Awaits as awaits:
+        return endings.waits_for_others(attempt, awaits)
+    except PenstockError as error:
+        return endings.failed(attempt, error)
+
+
+def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgoing]:
+    check_handover(attempt, source, rendered.parts.interpreted)
     target = open_target(attempt)
     planned = make_plan(attempt, source, rendered, target)
     try:
@@ -70,6 +84,8 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
     interpreted = planned.rendered.parts.interpreted
     messages = copy_credentials(attempt, _secrets(planned.rendered), interpreted)
     messages += store_children(attempt, source, interpreted)
+    stored = {**attempt.status.summary, CHILDREN_DUE: False}
+    attempt = replace(attempt, status=replace(attempt.status, summary=stored))
     try:
         checked = check_health(attempt, target.cluster, _facts(attempt, planned, done))
     except PenstockError as error:
@@ -88,8 +104,12 @@ def record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attem
         inputs=rendered.inputs,
         inputs_digest=rendered.inputs_digest,
         observed_generation=attempt.record.generation,
-        summary=rendered.summary(),
+        summary=rendered.summary() | {CHILDREN_DUE: children_due(attempt, rendered.parts.interpreted)},
     )
+    found = attempt.found
+    if (status.inputs_digest, status.observed_generation) != (found.inputs_digest, found.observed_generation):
+        said = Said(ready="Unknown", reason="Progressing", message="Reconciliation in progress")
+        status = with_conditions(status, said, attempt.now())  # whoever depends on it must not take it for ready
     if status != attempt.status:
         save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
     return replace(attempt, status=status)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.flux.kustomization import SourceRef
-from penstock.core.messages import PLANE
-from penstock.core.records import ObjectRecord, SourceStatus, object_key, status_key
+from penstock.core.records import ObjectRecord
 from penstock.core.sources.artifact import decode
+from penstock.core.sources.wakeups import source_key
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
-from penstock.stages.reconcile.attempt import Attempt
+from penstock.stages.reconcile.attempt import Attempt, source_status
 
 SERVED = ("GitRepository", "ExternalArtifact")
 _KEPT_TREES = 16
@@ -28,6 +28,11 @@ class Source:
     observation: int
     artifact: str
     tree: MemoryTree
+
+    @property
+    def key(self) -> str:
+        """``Kind/namespace/name``."""
+        return source_key(self.ref.kind, self.ref.namespace, self.ref.name)
 
 
 def open_source(attempt: Attempt) -> Source:
@@ -54,18 +59,23 @@ def open_source(attempt: Attempt) -> Source:
     )
 
 
-def source_status(deps: Deps, cluster: str, ref: SourceRef) -> SourceStatus | None:
-    """What fetch knows of a source: its own status, or the plane's own source where it stands for that.
+def source_of(record: ObjectRecord) -> str:
+    """``Kind/namespace/name`` of the source that a Kustomization's document names."""
+    ref = (record.document.get("spec") or {}).get("sourceRef") or {}
+    namespace = str(ref.get("namespace") or record.document["metadata"].get("namespace") or "")
+    return source_key(str(ref.get("kind")), namespace, str(ref.get("name")))
 
-    None where nobody declares such a source.
-    """
-    found = deps.state.get(object_key(cluster, ref.kind, ref.namespace, ref.name))
-    if found is not None and ObjectRecord.from_value(found.value).implicit:
-        cluster = PLANE
-    status = deps.state.get(status_key(cluster, ref.kind, ref.namespace, ref.name))
-    if status is None:
-        return SourceStatus() if found is not None else None
-    return SourceStatus.from_value(status.value)
+
+def newest_tree(deps: Deps, cluster: str, key: str) -> MemoryTree | None:
+    """The tree of a source (``Kind/namespace/name``); None where it has none, or none that is stored any more."""
+    kind, namespace, name = key.split("/")
+    status = source_status(deps, cluster, SourceRef(kind=kind, namespace=namespace, name=name))
+    if status is None or not status.artifact:
+        return None
+    try:
+        return load_tree(deps, status.artifact)
+    except Transient:
+        return None
 
 
 def load_tree(deps: Deps, digest: str) -> MemoryTree:

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 from penstock.core.errors import NotFound, Refused
-from penstock.core.flux.kustomization import API_GROUP
-from penstock.core.resources import Gvk
 from penstock.ports.cluster import Cluster
-from penstock.stages.reconcile.attempt import KIND, Attempt
+from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.context import secret_data
+from penstock.stages.reconcile.foreign import reconciled_by_flux
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,12 +51,7 @@ def _kubeconfig(attempt: Attempt, secret: str, key: str) -> bytes:
 
 
 def _refuse_flux(attempt: Attempt, keeper: Cluster) -> None:
-    served = keeper.resource_type(API_GROUP, KIND)
-    if served is None:
-        return
-    gvk = Gvk(group=API_GROUP, version=served.gvk.version, kind=KIND)
-    found = keeper.get(gvk, attempt.message.namespace, attempt.message.name)
-    if found is not None and not (found.get("spec") or {}).get("suspend"):
+    if reconciled_by_flux(keeper, attempt.ref):
         raise Refused(
             f"Flux reconciles Kustomization {attempt.ref} in this cluster: two engines would fight. Suspend it there, "
             "or move it with `penstock migrate from-flux`; `penstock plan` works beside it",

@@ -4,12 +4,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from penstock.core.flux.kustomization import parse_kustomization
-from penstock.core.reconcile.inventory import parse_object_id
 from penstock.core.records import KustomizationStatus, ObjectRecord, SourceStatus
-from penstock.core.resources import ObjectRef
-from penstock.core.sources.wakeups import derived_revision, source_key
+from penstock.core.sources.wakeups import derived_revision
 from penstock.stages.reconcile.attempt import KIND, Attempt, objects, statuses
-from penstock.stages.reconcile.source import Source
+from penstock.stages.reconcile.source import Source, source_of
 
 
 def unready_dependencies(attempt: Attempt, source: Source) -> dict[str, str]:
@@ -29,25 +27,6 @@ def unready_dependencies(attempt: Attempt, source: Source) -> dict[str, str]:
     if cycle and waiting:
         return {name: f"circular dependency detected: {' -> '.join(cycle)}" for name in waiting}
     return waiting
-
-
-def claimed_by_others(attempt: Attempt, source: Source) -> tuple[dict[ObjectRef, str], tuple[str, ...]]:
-    """Objects that other Kustomizations of the cluster rendered last; and those whose render is still due.
-
-    ``due``: they use the same source and what they read of it differs in this revision, but they have not rendered it
-    (or cannot): until they have, nothing may be deleted, since it may have moved to one of them.
-    """
-    claimed: dict[ObjectRef, str] = {}
-    due = []
-    records, known = objects(attempt.deps, attempt.cluster, KIND), statuses(attempt.deps, attempt.cluster)
-    for name, record in records.items():
-        if name == attempt.ref or record.tombstone:
-            continue
-        status = known.get(name, KustomizationStatus())
-        claimed.update({parse_object_id(text.rpartition("@")[0]): name for text in status.rendered})
-        if _uses(record, source) and not _suspended(record, status) and _render_due(record, status, source):
-            due.append(name)
-    return claimed, tuple(sorted(due))
 
 
 def suspended(attempt: Attempt) -> bool:
@@ -72,30 +51,10 @@ def waiting_for(attempt: Attempt) -> tuple[str, ...]:
 def _not_ready(record: ObjectRecord, status: KustomizationStatus | None, source: Source) -> str:
     if status is None or not status.ready() or status.observed_generation != record.generation:
         return "is not ready"
-    if not _uses(record, source):
+    if source_of(record) != source.key:
         return ""
     at = derived_revision(status, SourceStatus(revision=source.revision), source.tree)
     return "" if at == source.revision else "revision is not up to date"
-
-
-def _uses(record: ObjectRecord, source: Source) -> bool:
-    spec = record.document.get("spec") or {}
-    ref = spec.get("sourceRef") or {}
-    namespace = str(ref.get("namespace") or record.document["metadata"].get("namespace") or "")
-    mine = source_key(source.ref.kind, source.ref.namespace, source.ref.name)
-    return source_key(str(ref.get("kind")), namespace, str(ref.get("name"))) == mine
-
-
-def _suspended(record: ObjectRecord, status: KustomizationStatus) -> bool:
-    return bool((record.document.get("spec") or {}).get("suspend")) or status.suspension is not None
-
-
-def _render_due(record: ObjectRecord, status: KustomizationStatus, source: Source) -> bool:
-    if status.rendered_revision == source.revision and status.observed_generation == record.generation:
-        return False
-    if not status.inputs_digest:
-        return True
-    return status.inputs.digest(source.tree) != status.inputs_digest
 
 
 def _cycle(start: str, records: Mapping[str, ObjectRecord]) -> tuple[str, ...]:

@@ -11,8 +11,14 @@ OURS = {NAME_LABEL: "apps", NAMESPACE_LABEL: "flux-system"}
 THEIRS = {NAME_LABEL: "other", NAMESPACE_LABEL: "flux-system"}
 
 
-def config_map(name, *, labels=None, annotations=None, data=None, kind="ConfigMap", uid="u"):
-    metadata = {"name": name, "namespace": "n", "labels": labels or dict(OURS), "uid": uid, "resourceVersion": "1"}
+def config_map(name, *, labels=None, annotations=None, data=None, kind="ConfigMap", uid=""):
+    metadata = {
+        "name": name,
+        "namespace": "n",
+        "labels": labels or dict(OURS),
+        "uid": uid or name,
+        "resourceVersion": "1",
+    }
     if annotations:
         metadata["annotations"] = {f"kustomize.toolkit.fluxcd.io/{k}": v for k, v in annotations.items()}
     return {"apiVersion": "v1", "kind": kind, "metadata": metadata, "data": data or {"k": "v"}}
@@ -164,3 +170,26 @@ def test_nothing_to_delete_needs_no_approval():
 def test_the_removal_of_a_small_kustomization_needs_none_either():
     assert removal_stop(deletions(config_map("a")), Limits()) is None
     assert removal_stop(deletions(*(config_map(f"m{i}") for i in range(11))), Limits()) is not None
+
+
+def test_an_object_that_two_groups_serve_is_not_deleted_when_it_changes_its_group():
+    old, new = ({**config_map("x"), "apiVersion": version} for version in ("extensions/v1", "networking.k8s.io/v1"))
+    found = make_plan([new], [owned(old), owned(new)], [old])
+    assert [(c.ref.group, c.action) for c in found.changes] == [
+        ("networking.k8s.io", Action.CONFIGURED),
+        ("extensions", Action.SKIPPED),
+    ]
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_what_moved_stays_in_the_inventory_until_its_new_owner_has_it(taken):
+    x = config_map("x")
+    owner = Ownership(
+        namespace="flux-system",
+        name="apps",
+        manager="penstock",
+        claimed={ref_of(x): "flux-system/other"},
+        taken=frozenset({ref_of(x)} if taken else ()),
+    )
+    found = plan((), {ref_of(x): owned(x)}, {ref_of(x): "v1"}, owner, prune=True)
+    assert kept_entries(found.changes, {ref_of(x): "v1"}) == ({} if taken else {ref_of(x): "v1"})

@@ -1,0 +1,124 @@
+"""Who renders what: what may have moved to another Kustomization is handed over, never deleted.
+
+Every Kustomization writes down what it renders before it applies anything. So an object that left one render is safe
+to delete only when everybody to whom it may have moved has written down the newest: until then deletions wait.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from penstock.core.errors import Transient
+from penstock.core.reconcile.inventory import parse_ids, parse_object_id
+from penstock.core.reconcile.plan import Ownership
+from penstock.core.records import KustomizationStatus, ObjectRecord
+from penstock.core.resources import ObjectRef
+from penstock.core.tree import Tree
+from penstock.ports.cluster import FIELD_MANAGER
+from penstock.stages.reconcile.attempt import KIND, Attempt, objects, statuses
+from penstock.stages.reconcile.source import SERVED, Source, newest_tree, source_of
+
+CHILDREN_DUE = "childrenDue"
+"""In a status's summary: what it renders of Flux objects differs from what is stored, so far."""
+
+
+class Awaits(Transient):
+    """Others must render first: something here is still theirs. ``names``: ``namespace/name`` of each."""
+
+    def __init__(self, message: str, names: Iterable[str]) -> None:
+        super().__init__(message, reason="Progressing")
+        self.names = tuple(sorted(set(names)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """Whose word must be waited for, as ``namespace/name``.
+
+    ``unrendered``: their newest render is not written down; ``everybody``: those, and those whose children are not
+    stored as they rendered them.
+    """
+
+    unrendered: tuple[str, ...] = ()
+    everybody: tuple[str, ...] = ()
+
+
+def ownership(attempt: Attempt) -> Ownership:
+    """Whose run this is, and what the other Kustomizations of the cluster rendered last."""
+    claimed: dict[ObjectRef, str] = {}
+    taken: set[ObjectRef] = set()
+    known = statuses(attempt.deps, attempt.cluster)
+    for name, record in objects(attempt.deps, attempt.cluster, KIND).items():
+        status = known.get(name)
+        if name == attempt.ref or record.tombstone or status is None:
+            continue
+        claimed.update(dict.fromkeys(rendered_refs(status), name))
+        if status.ready():
+            taken.update(parse_ids(status.inventory))
+    message = attempt.message
+    return Ownership(
+        namespace=message.namespace, name=message.name, manager=FIELD_MANAGER, claimed=claimed, taken=frozenset(taken)
+    )
+
+
+def renders_due(attempt: Attempt, source: Source) -> Due:
+    """Those to whom something may have moved in this revision of the source, or of artifacts derived from it."""
+    records = objects(attempt.deps, attempt.cluster, KIND)
+    keys = {source_of(record) for record in records.values()}
+    derived = {key for key in keys if key.startswith("ExternalArtifact/")}
+    return _due(attempt, records, {**_trees(attempt, derived), source.key: source.tree}, siblings=False)
+
+
+def renders_due_for_removal(attempt: Attempt) -> Due:
+    """The same for one that was removed: its own source counts, those of all that rendered it, and its siblings."""
+    records = objects(attempt.deps, attempt.cluster, KIND)
+    keys, name, seen = {source_of(attempt.record)}, attempt.record.parent, {attempt.ref}
+    while name in records and name not in seen:
+        seen.add(name)
+        keys.add(source_of(records[name]))
+        name = records[name].parent
+    return _due(attempt, records, _trees(attempt, keys), siblings=True)
+
+
+def rendered_refs(status: KustomizationStatus) -> Iterable[ObjectRef]:
+    """What a Kustomization rendered last, as the API server may name it.
+
+    kustomize gives a namespace to custom resources of every scope: one of cluster scope has none in the cluster, and
+    no namespaced object has that name, so each is listed without one, too.
+    """
+    for text in status.rendered:
+        ref = parse_object_id(text.rpartition("@")[0])
+        yield ref
+        if ref.namespace:
+            yield replace(ref, namespace="")
+
+
+def _trees(attempt: Attempt, keys: Iterable[str]) -> dict[str, Tree]:
+    found = {key: newest_tree(attempt.deps, attempt.cluster, key) for key in sorted(keys)}
+    return {key: tree for key, tree in found.items() if tree is not None}
+
+
+def _due(attempt: Attempt, records: Mapping[str, ObjectRecord], trees: Mapping[str, Tree], *, siblings: bool) -> Due:
+    unrendered, storing = set(), set()
+    known = statuses(attempt.deps, attempt.cluster)
+    for name, record in records.items():
+        status, source = known.get(name, KustomizationStatus()), source_of(record)
+        if name == attempt.ref or record.tombstone or _suspended(record, status):
+            continue
+        beside = siblings and record.parent == attempt.record.parent and source.partition("/")[0] in SERVED
+        if source not in trees and not beside:
+            continue
+        if _render_due(record, status, trees.get(source)):
+            unrendered.add(name)
+        elif status.summary.get(CHILDREN_DUE):
+            storing.add(name)
+    return Due(unrendered=tuple(sorted(unrendered)), everybody=tuple(sorted(unrendered | storing)))
+
+
+def _render_due(record: ObjectRecord, status: KustomizationStatus, tree: Tree | None) -> bool:
+    """Whether what it stands for now is not what it has written down; without a tree only its spec tells."""
+    if status.observed_generation != record.generation or not status.inputs_digest:
+        return True
+    return tree is not None and status.inputs.digest(tree) != status.inputs_digest
+
+
+def _suspended(record: ObjectRecord, status: KustomizationStatus) -> bool:
+    return bool((record.document.get("spec") or {}).get("suspend")) or status.suspension is not None

@@ -1,0 +1,225 @@
+"""Objects and Kustomizations that move in one commit: handed over in whatever order they run, never deleted."""
+
+import itertools
+
+import pytest
+from tests.memory_plane import CLUSTER, MemoryPlane, config_map, namespace
+from tests.memory_plane import kustomization as any_kustomization
+
+from penstock.core.messages import ReconcileDue
+
+
+def kustomization(name, path, **spec):
+    """One that waits for the namespace."""
+    return any_kustomization(name, path, dependsOn=[{"name": "base"}], **spec)
+
+
+BASE = {
+    "clusters/prod/base.yaml": any_kustomization("base", "base"),
+    "base/namespace.yaml": namespace("apps"),
+    "base/other.yaml": config_map("other", key="1"),
+}
+WIDGETS = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  scope: Cluster
+  names: {kind: Widget, plural: widgets}
+  versions: [{name: v1, served: true, storage: true}]
+"""
+WIDGET = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 1}\n"
+
+
+def deletions(plane):
+    return [what for verb, what in plane.cluster.calls if verb == "delete" and "penstock-system" not in what]
+
+
+def started(files):
+    plane = MemoryPlane()
+    plane.push({**BASE, **files})
+    plane.settle()
+    plane.cluster.calls.clear()
+    plane.events.clear()
+    return plane
+
+
+def run_in_order(plane, names):
+    """Every wake-up of the bus, but the named Kustomizations first, in this order."""
+    while plane.step_stage("fetch"):
+        pass
+    for name in names:
+        plane.publish(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name=name, why="interval"))
+        plane.run_only(name)
+    plane.settle()
+
+
+def alerts(plane):
+    return [(e.name, e.reason, e.message) for e in plane.events if e.severity == "error"]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["a", "b", "c", "flux-system"])), ids="-".join)
+def test_objects_that_rotate_among_three_are_handed_over(order):
+    files = {f"clusters/prod/{name}.yaml": kustomization(name, name) for name in "abc"}
+    files |= {f"{name}/of-{name}.yaml": config_map(f"of-{name}", key="1") for name in "abc"}
+    files |= {f"{name}/stays.yaml": config_map(f"stays-{name}", key="1") for name in "abc"}
+    plane = started(files)
+    uids = {name: plane.live("v1", "ConfigMap", "apps", f"of-{name}")["metadata"]["uid"] for name in "abc"}
+    moves = {f"{name}/of-{name}.yaml": None for name in "abc"}
+    moves |= {f"{to}/of-{name}.yaml": config_map(f"of-{name}", key="2") for name, to in zip("abc", "bca", strict=True)}
+    plane.push(moves)
+    run_in_order(plane, order)
+    assert deletions(plane) == []
+    for name, to in zip("abc", "bca", strict=True):
+        live = plane.live("v1", "ConfigMap", "apps", f"of-{name}")
+        assert live["metadata"]["uid"] == uids[name]
+        assert live["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] == to
+        assert plane.ready(to).startswith("True"), plane.ready(to)
+        assert plane.status(to).inventory == (f"apps_of-{name}__ConfigMap@v1", f"apps_stays-{to}__ConfigMap@v1")
+    assert alerts(plane) == []
+
+
+@pytest.mark.parametrize("first", ["old", "new", "flux-system"])
+def test_a_renamed_kustomization_deletes_nothing(first):
+    plane = started({"clusters/prod/old.yaml": kustomization("old", "x"), "x/a.yaml": config_map("a", key="1")})
+    uid = plane.live("v1", "ConfigMap", "apps", "a")["metadata"]["uid"]
+    plane.push({"clusters/prod/old.yaml": None, "clusters/prod/new.yaml": kustomization("new", "x")})
+    run_in_order(plane, ["flux-system", first])
+    assert deletions(plane) == []
+    assert plane.live("v1", "ConfigMap", "apps", "a")["metadata"]["uid"] == uid
+    assert not plane.known("Kustomization", "old")
+    assert plane.ready("new").startswith("True")
+    assert plane.live("v1", "ConfigMap", "penstock-system", "kustomization.flux-system.old") is None
+    assert alerts(plane) == []
+
+
+@pytest.mark.parametrize("first", ["one", "two", "child"])
+def test_a_kustomization_that_moves_to_another_parent_keeps_its_objects(first):
+    files = {
+        "clusters/prod/one.yaml": kustomization("one", "one"),
+        "clusters/prod/two.yaml": kustomization("two", "two"),
+        "one/child.yaml": kustomization("child", "x"),
+        "one/keep.yaml": config_map("keep-one"),
+        "two/keep.yaml": config_map("keep-two"),
+        "x/a.yaml": config_map("a", key="1"),
+    }
+    plane = started(files)
+    uid = plane.live("v1", "ConfigMap", "apps", "a")["metadata"]["uid"]
+    plane.push({"one/child.yaml": None, "two/child.yaml": kustomization("child", "x")})
+    run_in_order(plane, [first])
+    assert deletions(plane) == []
+    assert plane.live("v1", "ConfigMap", "apps", "a")["metadata"]["uid"] == uid
+    assert plane.ready("child").startswith("True")
+    assert plane.ready("two").startswith("True"), plane.ready("two")
+    assert alerts(plane) == []
+
+
+def test_an_object_that_moves_with_the_path_of_its_new_owner_is_kept():
+    files = {
+        "clusters/prod/a.yaml": kustomization("a", "a"),
+        "clusters/prod/b.yaml": kustomization("b", "b"),
+        "a/x.yaml": config_map("x", key="1"),
+        "a/stays.yaml": config_map("stays-a"),
+        "b/stays.yaml": config_map("stays-b"),
+    }
+    plane = started(files)
+    moved = {
+        "a/x.yaml": None,
+        "clusters/prod/b.yaml": kustomization("b", "b2"),
+        "b2/x.yaml": config_map("x", key="1"),
+        "b2/stays.yaml": config_map("stays-b"),
+    }
+    plane.push(moved)
+    run_in_order(plane, ["flux-system", "a"])
+    assert deletions(plane) == []
+
+
+def test_nothing_is_deleted_while_the_parent_has_not_stored_its_children():
+    files = {
+        "clusters/prod/a.yaml": kustomization("a", "a"),
+        "a/x.yaml": config_map("x", key="1"),
+        "a/stays.yaml": config_map("stays-a"),
+    }
+    plane = started(files)
+    moved = {
+        "a/x.yaml": None,
+        "clusters/prod/b.yaml": kustomization("b", "b"),
+        "b/x.yaml": config_map("x", key="1"),
+        "clusters/prod/refused.yaml": config_map("refused", "no-such-namespace"),
+    }
+    plane.push(moved)
+    plane.settle(seconds=30)
+    assert plane.ready("flux-system").startswith("False")
+    plane.reconcile("a", why="interval")
+    assert plane.config_map("x") == {"key": "1"}
+    plane.push({"clusters/prod/refused.yaml": None})
+    plane.settle()
+    assert deletions(plane) == []
+    assert plane.live("v1", "ConfigMap", "apps", "x")["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] == "b"
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")], ids="-".join)
+def test_a_cluster_scoped_custom_resource_is_handed_over_though_kustomize_gave_it_a_namespace(order):
+    transformed = "resources: [w.yaml, keep.yaml]\nnamespace: apps\n"
+    files = {
+        "base/widgets.yaml": WIDGETS,
+        "clusters/prod/a.yaml": kustomization("a", "a"),
+        "clusters/prod/b.yaml": kustomization("b", "b"),
+        "a/kustomization.yaml": transformed,
+        "a/w.yaml": WIDGET,
+        "a/keep.yaml": config_map("keep-a"),
+        "b/keep.yaml": config_map("keep-b"),
+    }
+    plane = started(files)
+    uid = plane.live("example.com/v1", "Widget", "", "w")["metadata"]["uid"]
+    plane.push(
+        {
+            "a/w.yaml": None,
+            "a/kustomization.yaml": "resources: [keep.yaml]\nnamespace: apps\n",
+            "b/w.yaml": WIDGET,
+            "b/kustomization.yaml": transformed,
+        }
+    )
+    run_in_order(plane, order)
+    assert deletions(plane) == []
+    assert plane.live("example.com/v1", "Widget", "", "w")["metadata"]["uid"] == uid
+
+
+def test_an_object_stays_inventoried_until_its_new_owner_has_it():
+    files = {
+        "clusters/prod/a.yaml": kustomization("a", "a"),
+        "clusters/prod/b.yaml": kustomization("b", "b"),
+        "a/x.yaml": config_map("x", key="1"),
+        "a/stays.yaml": config_map("stays-a"),
+        "b/stays.yaml": config_map("stays-b"),
+    }
+    plane = started(files)
+    plane.push({"a/x.yaml": None, "b/x.yaml": config_map("x", key="1"), "b/bad.yaml": config_map("y", "nowhere")})
+    plane.settle(seconds=30)
+    assert plane.ready("b").startswith("False")
+    assert "apps_x__ConfigMap@v1" in plane.status("a").inventory
+    assert "ConfigMap/apps/x" in plane.ready("a")
+    plane.push({"clusters/prod/b.yaml": None})
+    plane.settle()
+    assert plane.config_map("x") is None, "nobody renders it any more, and it was still in an inventory"
+    assert not plane.known("Kustomization", "b")
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_an_object_that_changes_its_api_version_is_not_deleted(seen):
+    plane = started({"clusters/prod/a.yaml": kustomization("a", "a"), "a/stays.yaml": config_map("stays-a")})
+    two = WIDGETS.replace("versions: [", "versions: [{name: v1beta1, served: true, storage: false}, ")
+    plane.push({"base/widgets.yaml": two, "a/w.yaml": WIDGET.replace("/v1\n", "/v1beta1\n")})
+    plane.settle()
+    plane.push({"a/w.yaml": WIDGET} if seen else {"a/w.yaml": WIDGET, "base/widgets.yaml": WIDGETS})
+    plane.settle()
+    assert deletions(plane) == []
+
+
+def test_an_object_that_changes_its_namespace_is_made_before_the_old_one_goes():
+    plane = started({"base/second.yaml": namespace("second"), "base/x.yaml": config_map("x", key="1")})
+    plane.push({"base/x.yaml": config_map("x", "second", key="1")})
+    plane.settle()
+    order = [call for call in plane.writes() if call[1].endswith("/x")]
+    assert order == [("patch", "ConfigMap/second/x"), ("delete", "ConfigMap/apps/x")]
