@@ -144,7 +144,13 @@ def target(args: argparse.Namespace, client: Client, wanted: Named) -> dict[str,
 
 def who(args: argparse.Namespace) -> str:
     """``user@host``, or what was given."""
-    return args.who or f"{getpass.getuser()}@{socket.gethostname()}"
+    if args.who:
+        return str(args.who)
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may have a number for a user, and no name
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
 
 
 def seconds_of(text: str, flag: str) -> float:
