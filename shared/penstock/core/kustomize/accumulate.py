@@ -17,7 +17,8 @@ from penstock.core.kustomize.resource import Origin, ResId, Resource
 from penstock.core.kustomize.schema_data import CLUSTER_SCOPED, NAMESPACED
 from penstock.core.kustomize.transform import Step, builtin_steps
 from penstock.core.kustomize.transformer_config import EMPTY, TransformerConfig, config_of
-from penstock.core.kustomize.yaml_in import MalformedYaml, load_config
+from penstock.core.kustomize.yaml_in import load_config
+from penstock.core.kustomize.yaml_nodes import MalformedYaml
 from penstock.core.resources import Gvk, Manifest
 
 VALIDATED_BY = "validated-by"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from penstock.core.kustomize.yaml_in import DEFAULT_LIMITS, YamlLimits
+from penstock.core.kustomize.yaml_nodes import DEFAULT_LIMITS, YamlLimits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

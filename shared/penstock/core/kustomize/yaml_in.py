@@ -8,67 +8,28 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from yaml import YAMLError
-from yaml.composer import ComposerError
-from yaml.cyaml import CParser  # type: ignore[attr-defined] # PyYAML's types leave it out
-from yaml.events import (
-    AliasEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    NodeEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-    StreamEndEvent,
-)
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.braces import partly_empty
 from penstock.core.kustomize.scalars import NO_KEY, resolve, resolve_old
 from penstock.core.kustomize.written import PlainText, Quoted, WrittenFloat, WrittenInt, WrittenTime
+from penstock.core.kustomize.yaml_nodes import (
+    DEFAULT_LIMITS,
+    PLAIN,
+    QUOTED,
+    MalformedYaml,
+    YamlLimits,
+    compose,
+    refolded,
+)
 
 _SEPARATOR = re.compile(r"\n---.*\n")
-_DEEP = ("- " * 100, "? " * 100, "\n" + " " * 600)
 _TAGS = "tag:yaml.org,2002:"
-_PLAIN, _QUOTED = "plain", "quoted"
-_UNTAGGED = (_PLAIN, _QUOTED)
-_MERGES = (_PLAIN, _TAGS + "merge")
+_UNTAGGED = (PLAIN, QUOTED)
+_MERGES = (PLAIN, _TAGS + "merge")
 _LONGEST_MARKED = 1000  # a longer text is nothing that a patch replaces by a number
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class YamlLimits:
-    """What one document may hold: levels of nesting, and values after each alias has been written out."""
-
-    depth: int = 200
-    values: int = 1_000_000
-
-
-DEFAULT_LIMITS = YamlLimits()
-
-
-class MalformedYaml(BuildFailed):
-    """The text is not YAML, or is YAML that JSON cannot hold."""
-
-
-class _Composer(CParser):
-    """libyaml's composer with a resolver that only says how a scalar was written."""
-
-    def __init__(self, text: str) -> None:
-        CParser.__init__(self, text)
-
-    def resolve(self, _kind: type[Node], _value: str, implicit: tuple[bool, bool] | bool) -> str:
-        return _PLAIN if implicit is not True and implicit and implicit[0] else _QUOTED
-
-    def descend_resolver(self, _node: Node, _index: object) -> None:
-        pass
-
-    def ascend_resolver(self) -> None:
-        pass
 
 
 class _Constructor:
@@ -87,10 +48,10 @@ class _Constructor:
         self._values += 1
         if type(node) is ScalarNode:
             tag = node.tag
-            if tag is _PLAIN:
+            if tag is PLAIN:
                 value = self._constants(node.value)
                 return value if value == node.value else _as_written(value, node.value)
-            if tag is not _QUOTED:
+            if tag is not QUOTED:
                 return self._tagged(node)
             return _quoted(refolded(node.value) if node.style == ">" else node.value)
         known = self._done.get(id(node))
@@ -130,7 +91,7 @@ class _Constructor:
                     raise self.error(key_node, "duplicate merge key")
                 merged = self._merge(value_node, below)
                 continue
-            if (tag is _PLAIN and type(constants(key)) is not str) or tag not in _UNTAGGED or type(key) is not str:
+            if (tag is PLAIN and type(constants(key)) is not str) or tag not in _UNTAGGED or type(key) is not str:
                 key = self._odd_key(key_node, depth)
             if strict and key in result:
                 raise self.error(key_node, f'mapping key "{key}" already defined')
@@ -154,9 +115,9 @@ class _Constructor:
         if type(node) is not ScalarNode:
             # A template's braces. kustomize minds only what is still there in the end: see ``key_order``.
             return f"{NO_KEY}{self.where}: line {node.start_mark.line + 1}: a mapping or sequence can't be a key"
-        value = self._constants(node.value) if node.tag is _PLAIN else self._tagged(node)
+        value = self._constants(node.value) if node.tag is PLAIN else self._tagged(node)
         if isinstance(value, str):
-            return value if node.tag is not _PLAIN else str(node.value)
+            return value if node.tag is not PLAIN else str(node.value)
         if self._strict and depth > 0:
             raise self.error(node, f"the key {node.value!r} is not a string: put it in quotes")
         if value is None and not self._strict:
@@ -209,35 +170,6 @@ def _quoted(value: str) -> str:
     return Quoted(value) if len(value) <= _LONGEST_MARKED and isinstance(resolve(value), str) else value
 
 
-def refolded(value: str) -> str:
-    """A folded block scalar after kustomize has written it and read it again.
-
-    go-yaml's writer of folded scalars looks at the start of the text where it should look at the next line. So a
-    line break before an indented line is doubled, and all breaks of a text that starts with a blank are folded.
-    """
-    tame = value[:1] not in (" ", "\t", "\n") and "\n " not in value and "\n\t" not in value
-    if (tame and not value.endswith("\n\n")) or " \n" in value or value.endswith(" ") or not value:
-        return value  # it reads back the same, or is not written as a folded scalar
-    doubles = value.lstrip("\n")[:1] not in ("", " ", "\t")
-    lines: list[str] = []
-    breaks = leading = True
-    for char in value:
-        if char == "\n":
-            lines.append("\n\n" if not breaks and not leading and doubles else "\n")
-            breaks = True
-            continue
-        if breaks:
-            lines.append("  ")
-            leading = char in " \t"
-        lines.append(char)
-        breaks = False
-    hint = "2" if value[0] in " \n" else ""
-    chomp = "-" if value[-1] != "\n" else "+" if len(value) == 1 or value[-2] == "\n" else ""
-    node: Any = _Composer(f"k: >{hint}{chomp}\n{''.join(lines)}").get_single_node()
-    found: str = node.value[0][1].value
-    return found
-
-
 def split_documents(text: str, where: str) -> list[str]:
     """The texts between the lines that start with ``---``: a line of that kind holds nothing else."""
     documents, start = [], 0
@@ -258,91 +190,6 @@ def _decode(data: bytes, where: str) -> str:
         raise MalformedYaml(f"{where}: byte {error.start} is not UTF-8") from error
 
 
-def _compose(text: str, where: str, limits: YamlLimits) -> Node | None:
-    try:
-        if text.count("[") + text.count("{") > 1000 or any(deep in text for deep in _DEEP):
-            _check_depth(text, where, limits)
-        composer = _Composer(text)
-        return composer.get_node() if composer.check_node() else None
-    except ComposerError as error:
-        if "second occurrence" not in str(error):
-            raise MalformedYaml(f"{where}: MalformedYAMLError: {_one_line(error)}") from error
-        return _compose_with_repeated_anchors(text, where, limits)
-    except YAMLError as error:
-        raise MalformedYaml(f"{where}: MalformedYAMLError: {_one_line(error)}") from error
-    except ValueError as error:  # NUL and the like in PyYAML's own checks
-        raise MalformedYaml(f"{where}: MalformedYAMLError: {error}") from error
-
-
-def _compose_with_repeated_anchors(text: str, where: str, limits: YamlLimits) -> Node | None:
-    """As ``_compose``, slower: an anchor may be defined again, which libyaml's composer refuses and YAML allows."""
-    parser, anchors = _Composer(text), dict[str, Node]()
-    event = parser.get_event()
-    while event is not None and not isinstance(event, NodeEvent):
-        event = parser.get_event()
-
-    def node_of(event: Any, depth: int) -> Node:
-        if type(event) is AliasEvent:
-            if event.anchor not in anchors:
-                raise MalformedYaml(f"{where}: unknown anchor '{event.anchor}'")
-            return anchors[event.anchor]
-        if depth > limits.depth:
-            raise MalformedYaml(f"{where}: nested deeper than {limits.depth} levels")
-        node = _empty_node(parser, event)
-        if event.anchor is not None:
-            anchors[event.anchor] = node
-        if isinstance(node, ScalarNode):
-            return node
-        children: list[Node] = []
-        while not isinstance(event := parser.get_event(), SequenceEndEvent | MappingEndEvent):
-            children.append(node_of(event, depth + 1))
-        is_mapping = isinstance(node, MappingNode)
-        node.value = list(zip(children[::2], children[1::2], strict=True)) if is_mapping else children
-        return node
-
-    return None if event is None else node_of(event, 0)
-
-
-def _empty_node(parser: _Composer, event: Any) -> Node:
-    """The node that an event starts, without its children."""
-    kind: Any = (
-        ScalarNode
-        if isinstance(event, ScalarEvent)
-        else SequenceNode
-        if isinstance(event, SequenceStartEvent)
-        else MappingNode
-    )
-    value = event.value if kind is ScalarNode else []
-    tag = parser.resolve(kind, "", event.implicit) if event.tag in (None, "!") else event.tag
-    made: Any = kind(tag, value, event.start_mark, event.end_mark)
-    if kind is ScalarNode:
-        made.style = event.style
-    result: Node = made
-    return result
-
-
-def _one_line(error: YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return f"yaml: line {mark.line + 1}: {problem}" if mark is not None else f"yaml: {problem}"
-
-
-def _check_depth(text: str, where: str, limits: YamlLimits) -> None:
-    """Refuse deep nesting before the composer, which recurses in C, meets it."""
-    parser, depth = _Composer(text), 0
-    while True:
-        event = parser.get_event()
-        kind = type(event)
-        if kind is MappingStartEvent or kind is SequenceStartEvent:
-            depth += 1
-            if depth > limits.depth:
-                raise MalformedYaml(f"{where}: nested deeper than {limits.depth} levels")
-        elif kind is MappingEndEvent or kind is SequenceEndEvent:
-            depth -= 1
-        elif kind is StreamEndEvent or event is None:
-            return
-
-
 def _raw_annotations(node: Node, value: dict[str, Any], *, keep_null: bool) -> dict[str, Any]:
     """``value`` with metadata.annotations as texts, each as it was written: they are never anything else."""
     for key, child in node.value:
@@ -355,7 +202,7 @@ def _raw_annotations(node: Node, value: dict[str, Any], *, keep_null: bool) -> d
                     old = texts.get(entry.value, "")
                     if type(text) is ScalarNode and not isinstance(old, str):
                         texts[entry.value] = None if keep_null and old is None else PlainText(text.value)
-                    elif type(text) is ScalarNode and text.tag is _PLAIN and old != text.value:
+                    elif type(text) is ScalarNode and text.tag is PLAIN and old != text.value:
                         texts[entry.value] = text.value
                 changed = value.copy()
                 changed["metadata"] = value["metadata"].copy()
@@ -372,7 +219,7 @@ def load_documents(data: bytes, where: str, *, patch: bool = False, limits: Yaml
     """
     documents: list[Any] = []
     for text in split_documents(_decode(data, where).replace("\r\n", "\n"), where):
-        node = _compose(text, where, limits)
+        node = compose(text, where, limits)
         if node is None:
             continue
         constructor = _Constructor(where=where, limits=limits, constants=resolve, strict=not patch)
@@ -387,7 +234,7 @@ def load_documents(data: bytes, where: str, *, patch: bool = False, limits: Yaml
 def load_config(data: bytes, where: str, *, limits: YamlLimits = DEFAULT_LIMITS) -> Any:
     """The first document of a file of kustomize's own, read by the rules of YAML 1.1; None where it is empty."""
     text = _decode(data, where)
-    node = _compose(text, where, limits)
+    node = compose(text, where, limits)
     if node is None:
         return None
     return _Constructor(where=where, limits=limits, constants=resolve_old, strict=False).build(node)

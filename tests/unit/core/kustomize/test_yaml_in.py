@@ -2,7 +2,8 @@
 
 import pytest
 
-from penstock.core.kustomize.yaml_in import MalformedYaml, YamlLimits, load_config, load_documents, refolded
+from penstock.core.kustomize.yaml_in import load_config, load_documents
+from penstock.core.kustomize.yaml_nodes import MalformedYaml, YamlLimits, refolded
 
 
 def load(text, **options):

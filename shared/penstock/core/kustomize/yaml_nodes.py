@@ -1,0 +1,172 @@
+"""YAML text to nodes: libyaml's composer, kept from harm, and what go-yaml does to text in passing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from yaml import YAMLError
+from yaml.composer import ComposerError
+from yaml.cyaml import CParser  # type: ignore[attr-defined] # PyYAML's types leave it out
+from yaml.events import (
+    AliasEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from penstock.core.errors import BuildFailed
+
+PLAIN, QUOTED = "plain", "quoted"
+"""The tags of untagged nodes: how a scalar was written is all that the composer says of it."""
+
+_DEEP = ("- " * 100, "? " * 100, "\n" + " " * 600)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class YamlLimits:
+    """What one document may hold: levels of nesting, and values after each alias has been written out."""
+
+    depth: int = 200
+    values: int = 1_000_000
+
+
+DEFAULT_LIMITS = YamlLimits()
+
+
+class MalformedYaml(BuildFailed):
+    """The text is not YAML, or is YAML that JSON cannot hold."""
+
+
+class _Composer(CParser):
+    """libyaml's composer with a resolver that only says how a scalar was written."""
+
+    def __init__(self, text: str) -> None:
+        CParser.__init__(self, text)
+
+    def resolve(self, _kind: type[Node], _value: str, implicit: tuple[bool, bool] | bool) -> str:
+        return PLAIN if implicit is not True and implicit and implicit[0] else QUOTED
+
+    def descend_resolver(self, _node: Node, _index: object) -> None:
+        pass
+
+    def ascend_resolver(self) -> None:
+        pass
+
+
+def compose(text: str, where: str, limits: YamlLimits) -> Node | None:
+    """The root node of the first document; None where there is none. Raises MalformedYaml."""
+    try:
+        if text.count("[") + text.count("{") > 1000 or any(deep in text for deep in _DEEP):
+            _check_depth(text, where, limits)
+        composer = _Composer(text)
+        return composer.get_node() if composer.check_node() else None
+    except ComposerError as error:
+        if "second occurrence" not in str(error):
+            raise MalformedYaml(f"{where}: MalformedYAMLError: {_one_line(error)}") from error
+        return _compose_with_repeated_anchors(text, where, limits)
+    except YAMLError as error:
+        raise MalformedYaml(f"{where}: MalformedYAMLError: {_one_line(error)}") from error
+    except ValueError as error:  # NUL and the like in PyYAML's own checks
+        raise MalformedYaml(f"{where}: MalformedYAMLError: {error}") from error
+
+
+def _compose_with_repeated_anchors(text: str, where: str, limits: YamlLimits) -> Node | None:
+    """As ``compose``, slower: an anchor may be defined again, which libyaml's composer refuses and YAML allows."""
+    parser, anchors = _Composer(text), dict[str, Node]()
+    event = parser.get_event()
+    while event is not None and not isinstance(event, NodeEvent):
+        event = parser.get_event()
+
+    def node_of(event: Any, depth: int) -> Node:
+        if type(event) is AliasEvent:
+            if event.anchor not in anchors:
+                raise MalformedYaml(f"{where}: unknown anchor '{event.anchor}'")
+            return anchors[event.anchor]
+        if depth > limits.depth:
+            raise MalformedYaml(f"{where}: nested deeper than {limits.depth} levels")
+        node = _empty_node(parser, event)
+        if event.anchor is not None:
+            anchors[event.anchor] = node
+        if isinstance(node, ScalarNode):
+            return node
+        children: list[Node] = []
+        while not isinstance(event := parser.get_event(), SequenceEndEvent | MappingEndEvent):
+            children.append(node_of(event, depth + 1))
+        is_mapping = isinstance(node, MappingNode)
+        node.value = list(zip(children[::2], children[1::2], strict=True)) if is_mapping else children
+        return node
+
+    return None if event is None else node_of(event, 0)
+
+
+def _empty_node(parser: _Composer, event: Any) -> Node:
+    """The node that an event starts, without its children."""
+    kind: Any = (
+        ScalarNode
+        if isinstance(event, ScalarEvent)
+        else SequenceNode
+        if isinstance(event, SequenceStartEvent)
+        else MappingNode
+    )
+    value = event.value if kind is ScalarNode else []
+    tag = parser.resolve(kind, "", event.implicit) if event.tag in (None, "!") else event.tag
+    made: Any = kind(tag, value, event.start_mark, event.end_mark)
+    if kind is ScalarNode:
+        made.style = event.style
+    result: Node = made
+    return result
+
+
+def _one_line(error: YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return f"yaml: line {mark.line + 1}: {problem}" if mark is not None else f"yaml: {problem}"
+
+
+def _check_depth(text: str, where: str, limits: YamlLimits) -> None:
+    """Refuse deep nesting before the composer, which recurses in C, meets it."""
+    parser, depth = _Composer(text), 0
+    while True:
+        event = parser.get_event()
+        kind = type(event)
+        if kind is MappingStartEvent or kind is SequenceStartEvent:
+            depth += 1
+            if depth > limits.depth:
+                raise MalformedYaml(f"{where}: nested deeper than {limits.depth} levels")
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            depth -= 1
+        elif kind is StreamEndEvent or event is None:
+            return
+
+
+def refolded(value: str) -> str:
+    """A folded block scalar after kustomize has written it and read it again.
+
+    go-yaml's writer of folded scalars looks at the start of the text where it should look at the next line. So a
+    line break before an indented line is doubled, and all breaks of a text that starts with a blank are folded.
+    """
+    tame = value[:1] not in (" ", "\t", "\n") and "\n " not in value and "\n\t" not in value
+    if (tame and not value.endswith("\n\n")) or " \n" in value or value.endswith(" ") or not value:
+        return value  # it reads back the same, or is not written as a folded scalar
+    doubles = value.lstrip("\n")[:1] not in ("", " ", "\t")
+    lines: list[str] = []
+    breaks = leading = True
+    for char in value:
+        if char == "\n":
+            lines.append("\n\n" if not breaks and not leading and doubles else "\n")
+            breaks = True
+            continue
+        if breaks:
+            lines.append("  ")
+            leading = char in " \t"
+        lines.append(char)
+        breaks = False
+    hint = "2" if value[0] in " \n" else ""
+    chomp = "-" if value[-1] != "\n" else "+" if len(value) == 1 or value[-2] == "\n" else ""
+    node: Any = _Composer(f"k: >{hint}{chomp}\n{''.join(lines)}").get_single_node()
+    found: str = node.value[0][1].value
+    return found
