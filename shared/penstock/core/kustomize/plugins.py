@@ -89,8 +89,6 @@ def generator(resource: Resource, loader: Loader, file: str) -> list[Resource]:
         entry = plugin.fields({**GENERATOR, "type": string, "metadata": _METADATA})
         metadata = entry.pop("metadata", {})
         entry = {**metadata, **{key: value for key, value in entry.items() if value}}
-        if entry.get("env"):
-            entry["envs"] = (*entry.get("envs", ()), entry["env"])
         made = "ConfigMap" if kind == "ConfigMapGenerator" else "Secret"
         return [generate(made, entry, loader, resource.scopes)]  # type: ignore[arg-type] # one of the two
     if is_builtin(resource) and kind == "IAMPolicyGenerator":
