@@ -9,7 +9,7 @@ Where that cannot be told, the answer is ``DOUBT``: a server-side dry-run of tha
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -38,17 +38,21 @@ class Comparison:
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, ignored: Collection[str] = ()) -> None:
         self.differs: list[str] = []
         self.doubts: list[str] = []
+        self.ignored = ignored
 
     def differ(self, path: str) -> None:
-        if len(self.differs) < MOST_PATHS:
+        if len(self.differs) < MOST_PATHS and not self.is_ignored(path):
             self.differs.append(path)
 
     def doubt(self, path: str) -> None:
-        if len(self.doubts) < MOST_PATHS:
+        if len(self.doubts) < MOST_PATHS and not self.is_ignored(path):
             self.doubts.append(path)
+
+    def is_ignored(self, path: str) -> bool:
+        return any(path == each or path.startswith((f"{each}.", f"{each}[")) for each in self.ignored)
 
     def mapping(self, desired: Mapping[str, Any], live: Any, owned: Mapping[str, Any], path: str) -> None:
         if not isinstance(live, Mapping):
@@ -76,6 +80,9 @@ class _Walk:
 
     def unowned(self, desired: Any, live: Any, path: str) -> None:
         """Not ours (yet): one apply takes the ownership. The values that differ are named where there are any."""
+        if isinstance(desired, Mapping) and any(each.startswith(f"{path}.") for each in self.ignored):
+            self.mapping(desired, live, {}, path)
+            return
         before = len(self.differs)
         self.whole(desired, live, path)
         if len(self.differs) == before:
@@ -144,8 +151,11 @@ class _Walk:
             self.differ(path)
 
 
-def compare(desired: Manifest, live: Manifest, *, manager: str) -> Comparison:
-    """Whether an apply of ``desired`` by ``manager`` would change ``live`` (with its managedFields)."""
+def compare(desired: Manifest, live: Manifest, *, manager: str, ignored: Collection[str] = ()) -> Comparison:
+    """Whether an apply of ``desired`` by ``manager`` would change ``live`` (with its managedFields).
+
+    ``ignored``: dotted paths at and below which nothing counts as a difference.
+    """
     entries = [
         entry
         for entry in live["metadata"].get("managedFields") or ()
@@ -155,7 +165,7 @@ def compare(desired: Manifest, live: Manifest, *, manager: str) -> Comparison:
         return Comparison(verdict=Verdict.DIFFERS, paths=("metadata.managedFields",))
     if entries[0].get("apiVersion") != desired["apiVersion"]:
         return Comparison(verdict=Verdict.DOUBT, paths=("apiVersion",))
-    walk = _Walk()
+    walk = _Walk(ignored)
     walk.mapping(_comparable(desired), live, entries[0].get("fieldsV1") or {}, "")
     if walk.differs:
         return Comparison(verdict=Verdict.DIFFERS, paths=tuple(walk.differs))
