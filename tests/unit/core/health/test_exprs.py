@@ -138,8 +138,8 @@ PREFIX = "Reconciliation failed terminally due to configuration error: "
         ),
         (
             [entry(), entry(kind="Other", failed="data.")],
-            "failed to create custom status evaluator for healthchecks[1]: failed to parse the expression Failed: failed to parse the CEL"
-            "failed to parse the CEL expression 'data.': ",
+            "failed to create custom status evaluator for healthchecks[1]: failed to parse the expression Failed: "
+            + "failed to parse the CEL expression 'data.': ",
         ),
         ([entry(inProgress="a b")], "healthchecks[0]: failed to parse the expression InProgress: "),
         ([entry(current="has(status)")], "has() argument must be a field selection"),
