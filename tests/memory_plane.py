@@ -76,7 +76,9 @@ class MemoryPlane:
         self.files: dict[str, str] = {}
         self.apply_plane(policy=policy, path=path)
 
-    def apply_plane(self, *, policy: Mapping[str, Any] | None = None, path: str = "clusters/prod") -> None:
+    def apply_plane(
+        self, *, policy: Mapping[str, Any] | None = None, path: str = "clusters/prod", uid: str = UID
+    ) -> None:
         document = {
             "apiVersion": "penstock.dev/v1alpha1",
             "kind": "Plane",
@@ -88,7 +90,7 @@ class MemoryPlane:
             },
         }
         existing = {record.key: record.value for record in self.state.list("")}
-        change = plane_records(parse_plane(document), document, UID, existing)
+        change = plane_records(parse_plane(document), document, uid, existing)
         for key, value in change.writes.items():
             self.state.put(key, value, expected=None)
         for key in change.deletes:

@@ -15,7 +15,7 @@ from penstock.core.reconcile.plan import Change
 from penstock.core.resources import ObjectRef
 
 APPROVAL = "penstock.dev/allow-prune"
-_PRECIOUS = {
+PRECIOUS = {
     ("", "Namespace"),
     ("", "PersistentVolumeClaim"),
     ("apiextensions.k8s.io", "CustomResourceDefinition"),
@@ -54,7 +54,7 @@ def prune_stop(
     digest = deletions_digest(deletions)
     if not rendered:
         return Stop(why=f"the render holds no object at all, and {len(deletions)} would be deleted", digest=digest)
-    precious = [c.ref for c in deletions if (c.ref.group, c.ref.kind) in _PRECIOUS]
+    precious = [c.ref for c in deletions if (c.ref.group, c.ref.kind) in PRECIOUS]
     if precious:
         names = ", ".join(str(ref) for ref in precious[:3])
         more = f" and {len(precious) - 3} more" if len(precious) > 3 else ""

@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from penstock.core.drift.compare import Verdict, compare
+from penstock.core.drift.compare import Verdict
+from penstock.core.drift.ignore import IgnoreRule, compare_ignoring
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
 from penstock.core.reconcile.order import deletion_order, rank
 from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
 
 SWITCHES = "kustomize.toolkit.fluxcd.io/"
+TERMINATING = "it is being deleted"
+"""Why a rendered object is skipped that somebody has deleted, and that its finalizers still hold."""
 
 
 class Action(Enum):
@@ -33,7 +36,8 @@ class Change:
 
     ``desired``: what to apply; ``live``: what to delete or compare with; ``paths``: fields that differ; ``reason``:
     why it is skipped, or what made it differ; ``doubt``: only a server-side dry-run can tell whether it changes;
-    ``keep``: it stays in the inventory although it left the render; ``handed_to``: who is about to take it over.
+    ``keep``: it stays in the inventory although it left the render; ``handed_to``: who is about to take it over;
+    ``ignore``: the rules of fields that others decide.
     """
 
     ref: ObjectRef
@@ -46,6 +50,7 @@ class Change:
     doubt: bool = False
     keep: bool = False
     handed_to: str = ""
+    ignore: tuple[IgnoreRule, ...] = ()
 
     def __str__(self) -> str:
         """``Kind/namespace/name action``: one line of Flux's change events."""
@@ -95,7 +100,7 @@ class Ownership:
     """Whose run this is, and what else is known to own.
 
     ``claimed``: objects that other Kustomizations of the same cluster rendered last -> ``namespace/name`` of theirs;
-    ``taken``: those that are safe in the inventory of another one that is ready.
+    ``taken``: those that are safe in the inventory of another one that is ready; ``ignore``: fields left to others.
     """
 
     namespace: str
@@ -103,6 +108,7 @@ class Ownership:
     manager: str
     claimed: Mapping[ObjectRef, str]
     taken: frozenset[ObjectRef] = frozenset()
+    ignore: tuple[IgnoreRule, ...] = ()
 
 
 def plan(
@@ -128,7 +134,7 @@ def plan(
         if other and ownership.claimed.get(ref) == other:
             collisions.append(Collision(ref=ref, owner=other))
         else:
-            applies.append(_apply_change(manifest, current, ownership.manager))
+            applies.append(_apply_change(manifest, current, ownership))
     stale = [ref for ref in inventory if ref not in rendered]
     applied = {_uid(live.get(ref)) for ref in rendered} - {""}
     deletions = [
@@ -165,14 +171,14 @@ def _other_owner(live: Manifest | None, ownership: Ownership) -> str:
     return owner if owner != f"{ownership.namespace}/{ownership.name}" else ""
 
 
-def _apply_change(manifest: Manifest, live: Manifest | None, manager: str) -> Change:
+def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownership) -> Change:
     ref, version = ref_of(manifest), gvk_of(manifest).version
     skipped = _why_not_applied(manifest, live)
     if skipped:
         return Change(ref=ref, version=version, action=Action.SKIPPED, live=live, reason=skipped)
     if live is None:
-        return Change(ref=ref, version=version, action=Action.CREATED, desired=manifest)
-    found = compare(manifest, live, manager=manager)
+        return Change(ref=ref, version=version, action=Action.CREATED, desired=manifest, ignore=ownership.ignore)
+    found = compare_ignoring(manifest, live, ownership.ignore, manager=ownership.manager)
     if found.verdict is Verdict.EQUAL:
         return Change(ref=ref, version=version, action=Action.UNCHANGED, desired=manifest, live=live)
     return Change(
@@ -183,6 +189,7 @@ def _apply_change(manifest: Manifest, live: Manifest | None, manager: str) -> Ch
         live=live,
         paths=found.paths,
         doubt=found.verdict is Verdict.DOUBT,
+        ignore=ownership.ignore,
     )
 
 
@@ -194,7 +201,7 @@ def _why_not_applied(desired: Manifest, live: Manifest | None) -> str:
             return "kustomize.toolkit.fluxcd.io/ssa is Ignore"
     if live is not None and switch(desired, "ssa") == "ifnotpresent":
         return "kustomize.toolkit.fluxcd.io/ssa is IfNotPresent, and it exists"
-    return ""
+    return TERMINATING if live is not None and live["metadata"].get("deletionTimestamp") else ""
 
 
 def _uid(live: Manifest | None) -> str:

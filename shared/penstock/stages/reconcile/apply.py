@@ -7,8 +7,10 @@ resourceVersion and uid as preconditions, so nothing is overwritten that the pla
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from penstock.core.drift.compare import Verdict, changed_paths, compare, same_after_dry_run
-from penstock.core.errors import Conflict, NotFound, PenstockError, Terminal, Transient
+from penstock.core.drift.compare import Verdict, changed_paths, same_after_dry_run
+from penstock.core.drift.ignore import compare_ignoring, payload
+from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Terminal, Transient
+from penstock.core.reconcile.guard import PRECIOUS
 from penstock.core.reconcile.order import stage_of
 from penstock.core.reconcile.plan import Action, Change, ChangeSet, owner_of, switch
 from penstock.core.resources import Gvk, Manifest
@@ -92,13 +94,15 @@ def _dry_run_one(writer: Writer, change: Change) -> Change:
     if change.desired is None or change.action not in (Action.CREATED, Action.CONFIGURED):
         return change
     try:
-        answer = writer.cluster.apply(change.desired, ApplyOptions(dry_run=True))
+        answer = writer.cluster.apply(_sent(change), ApplyOptions(dry_run=True))
     except ApiRefused as refused:
-        if refused.immutable and _may_recreate(writer, change):
+        if _may_recreate(writer, change, refused):
             return replace(change, reason="recreate")
         raise Terminal(f"{change.ref} dry-run failed: {refused}", reason="ReconciliationFailed") from refused
     except NotFound as missing:
         raise Terminal(f"{change.ref} dry-run failed: {missing}", reason="ReconciliationFailed") from missing
+    except Refused as refused:
+        raise _refusal(change, refused) from refused
     if change.live is None:
         return change
     if same_after_dry_run(change.live, answer) and _owned(change.live):
@@ -113,11 +117,35 @@ def _owned(live: Manifest) -> bool:
     return any(f.get("manager") == FIELD_MANAGER and f.get("operation") == "Apply" for f in fields)
 
 
-def _may_recreate(writer: Writer, change: Change) -> bool:
-    """Somebody allowed it (spec.force, or the object's own switch), and there is something to recreate."""
-    if change.live is None:
+def _may_recreate(writer: Writer, change: Change, refused: ApiRefused) -> bool:
+    """Whether deleting and creating it is allowed (spec.force, or its own switch), helps, and can succeed.
+
+    It helps where nothing but immutable fields is in the way; it can succeed where the API server takes the new
+    object, asked under another name. An object is never lost to a mistake in its new form.
+    """
+    own = "enabled" in (switch(change.desired, "force"), switch(change.live, "force"))
+    if change.live is None or not (own or (writer.force and not _precious(change))):
         return False
-    return writer.force or "enabled" in (switch(change.desired, "force"), switch(change.live, "force"))
+    causes = [ApiRefused(message, code=refused.code) for _, message in refused.causes]
+    return refused.immutable and all(cause.immutable for cause in causes) and _takes(writer, change)
+
+
+def _precious(change: Change) -> bool:
+    """What takes its contents along when it goes: only the object's own switch lets it be made anew."""
+    return (change.ref.group, change.ref.kind) in PRECIOUS
+
+
+def _takes(writer: Writer, change: Change) -> bool:
+    assert change.desired is not None
+    name = f"{change.ref.name[:54].rstrip('-.')}-dry-run"
+    metadata = {**change.desired["metadata"], "name": name}
+    try:
+        writer.cluster.apply({**change.desired, "metadata": metadata}, ApplyOptions(dry_run=True))
+    except ApiRefused as refused:
+        return "already allocated" in str(refused)  # an address or port that the old one holds
+    except (NotFound, Refused):
+        return False
+    return True
 
 
 def _apply_one(writer: Writer, change: Change) -> Change:
@@ -136,25 +164,42 @@ def _apply_one(writer: Writer, change: Change) -> Change:
             change = fresh
             continue
         except (ApiRefused, NotFound) as refused:
-            if isinstance(refused, ApiRefused) and refused.immutable and _may_recreate(writer, change):
+            if isinstance(refused, ApiRefused) and _may_recreate(writer, change, refused):
                 return _recreate(writer, change)
             raise Terminal(f"{change.ref} apply failed: {refused}", reason="ReconciliationFailed") from refused
+        except Refused as refused:
+            raise _refusal(change, refused) from refused
         before = change.live["metadata"].get("resourceVersion") if change.live else None
         same = before is not None and before == answer["metadata"].get("resourceVersion")
         return replace(change, live=answer, action=Action.UNCHANGED if same else change.action)
     raise Transient(f"{change.ref} is changed by others all the time")
 
 
-def _with_precondition(change: Change) -> Manifest:
+def _refusal(change: Change, refused: Refused) -> PenstockError:
+    """A namespace that is being deleted takes nothing new, which the API server calls forbidden: it passes."""
+    if "being terminated" in str(refused):
+        return Transient(f"{change.ref}: namespace {change.ref.namespace} is being deleted", retry_after=5)
+    return Refused(f"{change.ref} apply failed: {refused}", reason=refused.reason)
+
+
+def _sent(change: Change) -> Manifest:
+    """What is sent: of an object that exists, without touching what spec.ignore leaves to others."""
     assert change.desired is not None
     if change.live is None:
         return change.desired
+    return payload(change.desired, change.live, change.ignore, manager=FIELD_MANAGER)
+
+
+def _with_precondition(change: Change) -> Manifest:
+    sent = _sent(change)
+    if change.live is None:
+        return sent
     metadata = {
-        **change.desired["metadata"],
+        **sent["metadata"],
         "resourceVersion": change.live["metadata"]["resourceVersion"],
         "uid": change.live["metadata"]["uid"],
     }
-    return {**change.desired, "metadata": metadata}
+    return {**sent, "metadata": metadata}
 
 
 def _fresh(writer: Writer, change: Change) -> Change:
@@ -166,7 +211,7 @@ def _fresh(writer: Writer, change: Change) -> Change:
     owner = owner_of(live)
     if change.live is not None and owner != owner_of(change.live):
         raise Transient(f"{change.ref} belongs to {owner or 'nobody'} now: looking again")
-    if compare(change.desired, live, manager=FIELD_MANAGER).verdict is Verdict.EQUAL:
+    if compare_ignoring(change.desired, live, change.ignore, manager=FIELD_MANAGER).verdict is Verdict.EQUAL:
         return replace(change, live=live, action=Action.UNCHANGED)
     return replace(change, live=live, action=Action.CONFIGURED)
 
@@ -181,6 +226,7 @@ def _recreate(writer: Writer, change: Change) -> Change:
         if writer.clock.monotonic() > end:
             raise Transient(f"{change.ref} is being deleted to be created again, and still there", retry_after=10)
         writer.clock.sleep(0.2)
+    writer.check()
     answer = writer.cluster.apply(change.desired, ApplyOptions())
     return replace(change, live=answer, action=Action.CREATED, reason="recreated")
 

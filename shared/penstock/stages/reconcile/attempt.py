@@ -180,12 +180,17 @@ def source_status(deps: Deps, cluster: str, ref: SourceRef) -> SourceStatus | No
     None where nobody declares such a source.
     """
     found = deps.state.get(object_key(cluster, ref.kind, ref.namespace, ref.name))
-    if found is not None and ObjectRecord.from_value(found.value).implicit:
-        cluster = PLANE
-    status = deps.state.get(status_key(cluster, ref.kind, ref.namespace, ref.name))
+    home = source_cluster(deps, cluster, ref)
+    status = deps.state.get(status_key(home, ref.kind, ref.namespace, ref.name))
     if status is None:
         return SourceStatus() if found is not None else None
     return SourceStatus.from_value(status.value)
+
+
+def source_cluster(deps: Deps, cluster: str, ref: SourceRef) -> str:
+    """The name under which a source's status stands: the cluster's, or PLANE for the plane's own source."""
+    found = deps.state.get(object_key(cluster, ref.kind, ref.namespace, ref.name))
+    return PLANE if found is not None and ObjectRecord.from_value(found.value).implicit else cluster
 
 
 def statuses(deps: Deps, cluster: str) -> dict[str, KustomizationStatus]:

@@ -10,7 +10,8 @@ from datetime import datetime
 
 from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
 from penstock.core.health.gate import success_message
-from penstock.core.messages import Outgoing, ReconcileDue
+from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
+from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Action, Change
 from penstock.core.records import KustomizationStatus
 from penstock.stages.reconcile import health
@@ -20,6 +21,7 @@ from penstock.stages.reconcile.attempt import (
     load_status,
     overtaken,
     save_status,
+    source_cluster,
     source_status,
     statuses,
 )
@@ -27,6 +29,7 @@ from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.execute import ApplyFailed, Done
 from penstock.stages.reconcile.ledger import digest_of, store_ledger
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions, with_history
+from penstock.stages.reconcile.planning import told_terminating
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
 from penstock.stages.reconcile.waits import unready_dependencies, waiting_for
@@ -58,6 +61,11 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
         said = Said(ready="False", reason=checked.reason, message=health.failure(checked), healthy="False")
         status, outcome = with_conditions(status, said, now), said.reason
         messages += _failure_event(attempt, said)
+    elif told_terminating(planned.changes):
+        said = Said(ready="Unknown", reason="Progressing", message=planned.why_held)
+        status = with_conditions(status, said, now)
+        messages.append(_self(attempt, "again", delay=_patience(attempt, "Unknown")))
+        outcome = said.reason
     elif planned.stop is not None:
         said = Said(ready="False", reason="PruneStopped", message=planned.why_held)
         status, outcome = with_conditions(status, said, now), said.reason
@@ -140,6 +148,28 @@ def failed(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
 def held(attempt: Attempt) -> list[Outgoing]:
     """Another run is at it. It sees the mark and publishes when it ends; a look later on, should it never end."""
     return [_self(attempt, "held", delay=BACKSTOP)]
+
+
+def asks_source(attempt: Attempt, source: Source, known: Inventory) -> list[Outgoing]:
+    """The cluster holds a newer observation than the plane's records: the head is resolved before anything is written.
+
+    So a store that was restored from a backup brings no old revision back.
+    """
+    message = (
+        f"the cluster holds {known.revision} (observation {known.observation}), the plane's records know of "
+        f"{source.observation}: looking at the head of {source.ref} again"
+    )
+    status = with_conditions(
+        attempt.status, Said(ready="Unknown", reason="Progressing", message=message), attempt.now()
+    )
+    save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
+    look = SourceChanged(
+        cluster=source_cluster(attempt.deps, attempt.cluster, source.ref),
+        kind=source.ref.kind,
+        namespace=source.ref.namespace,
+        name=source.ref.name,
+    )
+    return [Outgoing(message=look), _self(attempt, "again", delay=2 * _patience(attempt, "Unknown"))]
 
 
 def superseded(attempt: Attempt) -> list[Outgoing]:
@@ -281,12 +311,17 @@ def _reason(error: PenstockError) -> str:
 
 def _backoff(attempt: Attempt, error: Transient) -> float:
     """As long again as the trouble has lasted, from a second on, or what the other side asked for."""
-    ready = attempt.found.condition("Ready")
-    failing = ready is not None and ready.status == "False" and ready.since
-    since = datetime.fromisoformat(ready.since) if ready is not None and failing else attempt.now()
-    lasted = max(1.0, (attempt.now() - since).total_seconds())
     retry = attempt.kustomization.effective_retry_interval.total_seconds()
-    return max(error.retry_after or 0.0, min(lasted, LONGEST_BACKOFF, retry))
+    return max(error.retry_after or 0.0, min(_patience(attempt, "False"), retry))
+
+
+def _patience(attempt: Attempt, ready: str) -> float:
+    """How long Ready has been of this status when this attempt began: 1 to LONGEST_BACKOFF seconds."""
+    found = attempt.found.condition("Ready")
+    lasted = 1.0
+    if found is not None and found.status == ready and found.since:
+        lasted = (attempt.now() - datetime.fromisoformat(found.since)).total_seconds()
+    return min(max(lasted, 1.0), LONGEST_BACKOFF)
 
 
 def _jittered(attempt: Attempt) -> float:

@@ -104,7 +104,10 @@ def _held(lease: Manifest, holder: str, now: datetime) -> bool:
     spec = lease.get("spec") or {}
     if spec.get("holderIdentity") in (None, "", holder):
         return False
-    renewed = datetime.fromisoformat(str(spec.get("renewTime")))
+    try:
+        renewed = datetime.fromisoformat(str(spec.get("renewTime")))
+    except ValueError:
+        return False  # nobody can tell until when: it is taken over, and verified afterwards
     return now < renewed + timedelta(seconds=int(spec.get("leaseDurationSeconds") or SECONDS))
 
 

@@ -16,10 +16,14 @@ LIST_ABOVE = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Live:
-    """``objects``: every wanted object, None where it doesn't exist; ``watch_from``: where a watch of a kind starts."""
+    """``objects``: every wanted object, None where it doesn't exist; ``watch_from``: where a watch of a kind starts.
+
+    ``unserved``: kinds that the cluster does not serve now: nobody knows whether their objects exist.
+    """
 
     objects: Mapping[ObjectRef, Manifest | None]
     watch_from: Mapping[Gvk, str] = field(default_factory=dict)
+    unserved: frozenset[Gvk] = frozenset()
 
 
 def owner_selector(namespace: str, name: str) -> str:
@@ -42,7 +46,8 @@ def read_live(cluster: Cluster, wanted: Mapping[ObjectRef, str], selector: str) 
         objects.update(found)
         if version:
             watch_from[gvk] = version
-    return Live(objects=objects, watch_from=watch_from)
+    unserved = frozenset(gvk for gvk in kinds if cluster.resource_type(gvk.group, gvk.kind, gvk.version) is None)
+    return Live(objects=objects, watch_from=watch_from, unserved=unserved)
 
 
 def scoped(manifests: Sequence[Manifest], cluster: Cluster) -> tuple[Manifest, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from penstock.core.errors import PenstockError, Refused
 from penstock.core.reconcile.guard import APPROVAL, Limits, Stop, prune_stop
-from penstock.core.reconcile.plan import ChangeSet, Collision, plan
+from penstock.core.reconcile.plan import TERMINATING, ChangeSet, Collision, plan
 from penstock.core.reconcile.render import Rendered
 from penstock.core.records import Approval, approval_key
 from penstock.core.resources import ObjectRef, gvk_of, ref_of
@@ -16,6 +16,7 @@ from penstock.stages.reconcile.ledger import Ledger, load_ledger
 from penstock.stages.reconcile.live import Live, owner_selector, read_live, scoped
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
+from penstock.stages.reconcile.unserved import told_unserved, with_unserved
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +55,9 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
     if changes.collisions:
         raise _collision(attempt, source, changes.collisions)
     refuse_foreign(attempt, target.keeper, changes)
+    changes = with_unserved(changes, live, target.keeper)
     planned = Planned(changes=changes, live=live, ledger=ledger, rendered=rendered, wanted=wanted)
-    return _handing_over(_guarded(attempt, source, planned))
+    return _told(_handing_over(_guarded(attempt, source, planned)))
 
 
 def _collision(attempt: Attempt, source: Source, collisions: Sequence[Collision]) -> PenstockError:
@@ -97,6 +99,21 @@ def handed_over(changes: ChangeSet) -> tuple[tuple[str, ...], str]:
     names = tuple(sorted({change.handed_to for change in moving}))
     told = ", ".join(str(change.ref) for change in moving[:3]) + (" and others" if len(moving) > 3 else "")
     return names, f"{told} will be taken over by {', '.join(names[:5])}" if names else ""
+
+
+def _told(planned: Planned) -> Planned:
+    """With what people should know of objects that this run can do nothing about."""
+    parts = (planned.why_held, told_unserved(planned.changes), told_terminating(planned.changes))
+    return replace(planned, why_held="; ".join(part for part in parts if part))
+
+
+def told_terminating(changes: ChangeSet) -> str:
+    """A sentence of rendered objects that are being deleted, or ""."""
+    found = [str(change.ref) for change in changes.changes if change.reason == TERMINATING]
+    if not found:
+        return ""
+    names = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+    return f"{names} is being deleted: it is made anew when it is gone"
 
 
 def _handing_over(planned: Planned) -> Planned:

@@ -23,6 +23,7 @@ from penstock.stages.reconcile.live import owner_selector, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
 from penstock.stages.reconcile.planning import approved, handed_over, stop_message, waiting_for_renders
 from penstock.stages.reconcile.target import Target, open_target
+from penstock.stages.reconcile.unserved import told_unserved, with_unserved
 
 
 def remove(attempt: Attempt) -> list[Outgoing]:
@@ -52,8 +53,8 @@ def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Ou
         return _stopped(attempt, stop)
     messages = _events(attempt, _prune(attempt, target, changes))
     taking, told = handed_over(changes)
-    if taking:
-        return messages + _waits(attempt, taking, told)
+    if any(change.keep for change in changes.changes):
+        return messages + _waits(attempt, taking, told or told_unserved(changes))
     _drop_inventory(target, ledger)
     return messages + _forget(attempt)
 
@@ -108,7 +109,8 @@ def _plan(attempt: Attempt, target: Target, ledger: Ledger) -> ChangeSet:
     """The same plan as always, for a render that holds nothing."""
     name = attempt.message
     live = read_live(target.cluster, ledger.inventory.entries, owner_selector(name.namespace, name.name))
-    return plan((), live.objects, ledger.inventory.entries, ownership(attempt), prune=True)
+    changes = plan((), live.objects, ledger.inventory.entries, ownership(attempt), prune=True)
+    return with_unserved(changes, live, target.keeper)
 
 
 def _stopped(attempt: Attempt, stop: Stop) -> list[Outgoing]:

@@ -22,7 +22,7 @@ from penstock.stages.reconcile.live import owner_selector
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, with_conditions
 from penstock.stages.reconcile.planning import Planned, make_plan
 from penstock.stages.reconcile.removal import remove
-from penstock.stages.reconcile.source import Source, open_source
+from penstock.stages.reconcile.source import Source, newest_for, open_source
 from penstock.stages.reconcile.target import Target, open_target
 from penstock.stages.reconcile.waits import suspended, unready_dependencies
 
@@ -77,6 +77,8 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
     check_handover(attempt, source, rendered.parts.interpreted)
     target = open_target(attempt)
     planned = make_plan(attempt, source, rendered, target)
+    if not newest_for(attempt, source, planned.ledger.inventory):
+        return endings.asks_source(attempt, source, planned.ledger.inventory)
     try:
         done = _carry_out(attempt, source, target, planned)
     except Conflict:

@@ -3,9 +3,11 @@
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import datetime
 
 from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.flux.kustomization import SourceRef
+from penstock.core.reconcile.inventory import Inventory
 from penstock.core.records import ObjectRecord
 from penstock.core.sources.artifact import decode
 from penstock.core.sources.wakeups import source_key
@@ -14,6 +16,7 @@ from penstock.ports.deps import Deps
 from penstock.stages.reconcile.attempt import Attempt, source_status
 
 SERVED = ("GitRepository", "ExternalArtifact")
+JUST_NOW = 60.0
 _KEPT_TREES = 16
 _trees: OrderedDict[str, MemoryTree] = OrderedDict()
 _trees_lock = threading.Lock()
@@ -57,6 +60,22 @@ def open_source(attempt: Attempt) -> Source:
         artifact=status.artifact,
         tree=load_tree(attempt.deps, status.artifact),
     )
+
+
+def newest_for(attempt: Attempt, source: Source, inventory: Inventory) -> bool:
+    """Whether this revision may be written over what an inventory holds.
+
+    A lower observation number may only where the source's head has been resolved just now: the records of a plane can
+    be lost or restored, and then count from before.
+    """
+    if source.ref.kind != "GitRepository" or inventory.observation <= source.observation:
+        return True
+    if inventory.revision in ("", source.revision):
+        return True
+    status = source_status(attempt.deps, attempt.cluster, source.ref)
+    if status is None or not status.last_checked:
+        return False
+    return (attempt.now() - datetime.fromisoformat(status.last_checked)).total_seconds() <= JUST_NOW
 
 
 def source_of(record: ObjectRecord) -> str:
