@@ -247,8 +247,7 @@ def unserved(kustomization: Kustomization) -> tuple[str, ...]:
     A caller that goes on regardless would apply something else than was asked for.
     """
     k = kustomization
-    found = [("spec.healthCheckExprs", bool(k.health_check_exprs)), ("spec.ignore", bool(k.ignore))]
-    found += [(f"spec.dependsOn[{i}].readyExpr", bool(each.ready_expr)) for i, each in enumerate(k.depends_on)]
+    found = []
     if k.kube_config is not None:
         found.append(("spec.kubeConfig.configMapRef", bool(k.kube_config.config_map)))
     if k.decryption is not None:

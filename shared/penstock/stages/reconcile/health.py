@@ -6,11 +6,12 @@ Kustomization's timeout. The continuation looks at the newest state, so a new re
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from penstock.core.errors import NotFound, Refused
 from penstock.core.flux.kustomization import API_GROUP
+from penstock.core.health.exprs import HealthRules, health_rules
 from penstock.core.health.facts import Health, Status
 from penstock.core.health.gate import (
     Verdict,
@@ -20,12 +21,12 @@ from penstock.core.health.gate import (
     to_wait_for,
     unsupported_among,
 )
-from penstock.core.health.status import assess
 from penstock.core.reconcile.render import Rendered
 from penstock.core.records import KustomizationStatus
 from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of, ref_of
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, objects
+from penstock.stages.reconcile.ready import with_status
 
 SLICE = 4.0
 FIRST_LOOK = 0.15
@@ -40,6 +41,7 @@ class HealthFacts:
     last: Mapping[ObjectRef, Manifest]
     watch_from: Mapping[Gvk, str]
     selector: str
+    rules: HealthRules = field(default_factory=HealthRules)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +65,7 @@ class Checked:
 
 def check_health(attempt: Attempt, cluster: Cluster, facts: HealthFacts) -> Checked:
     """Wait, for at most SLICE seconds, until everything that the Kustomization waits for has come to an end."""
-    rendered = facts.rendered
+    rendered, facts = facts.rendered, replace(facts, rules=health_rules(attempt.kustomization.health_check_exprs))
     covered = (*rendered.apply, *rendered.parts.interpreted, *(m for m, _ in rendered.parts.unsupported))
     wanted = to_wait_for(attempt.kustomization, (ref_of(m) for m in covered))
     unsupported = unsupported_among(wanted, (m for m, _ in rendered.parts.unsupported))
@@ -114,11 +116,11 @@ def _times(attempt: Attempt) -> tuple[float, float]:
 
 def _first_look(attempt: Attempt, ref: ObjectRef, facts: HealthFacts) -> Health | None:
     if ref.group.endswith(".fluxcd.io"):
-        return _own_status(attempt, ref)
-    return assess(facts.last[ref]) if ref in facts.last else None
+        return _own_status(attempt, ref, facts.rules)
+    return facts.rules.assess(facts.last[ref]) if ref in facts.last else None
 
 
-def _own_status(attempt: Attempt, ref: ObjectRef) -> Health:
+def _own_status(attempt: Attempt, ref: ObjectRef, rules: HealthRules) -> Health:
     """The health of a Flux object is the plane's own status."""
     if (ref.group, ref.kind) != (API_GROUP, KIND):
         return Health(status=Status.CURRENT)
@@ -126,6 +128,8 @@ def _own_status(attempt: Attempt, ref: ObjectRef) -> Health:
     record = objects(attempt.deps, attempt.cluster, KIND).get(f"{ref.namespace}/{ref.name}")
     if record is None:
         return Health(status=Status.NOT_FOUND, message="Resource not found")
+    if rules.covers(ref.group, ref.kind):
+        return rules.assess(with_status(record, status))
     if status.ready() and status.observed_generation == record.generation:
         return Health(status=Status.CURRENT)
     ready = status.condition("Ready")
@@ -143,16 +147,18 @@ def _look_again(
     groups: dict[Gvk, list[ObjectRef]] = defaultdict(list)
     for ref in waiting:
         if ref.group.endswith(".fluxcd.io"):
-            known[ref] = _own_status(attempt, ref)
+            known[ref] = _own_status(attempt, ref, facts.rules)
             continue
         served = cluster.resource_type(ref.group, ref.kind, versions.get(ref, ""))
         if served is not None:
             groups[served.gvk].append(ref)
     for gvk, refs in groups.items():
-        known.update(_read_group(cluster, gvk, refs, facts.selector))
+        known.update({ref: facts.rules.assess(live) for ref, live in _read_group(cluster, gvk, refs, facts.selector)})
 
 
-def _read_group(cluster: Cluster, gvk: Gvk, refs: Sequence[ObjectRef], selector: str) -> dict[ObjectRef, Health | None]:
+def _read_group(
+    cluster: Cluster, gvk: Gvk, refs: Sequence[ObjectRef], selector: str
+) -> list[tuple[ObjectRef, Manifest | None]]:
     """One LIST for several objects of a kind, a GET for one."""
     found: dict[ObjectRef, Manifest] = {}
     if len(refs) > 1:
@@ -162,4 +168,4 @@ def _read_group(cluster: Cluster, gvk: Gvk, refs: Sequence[ObjectRef], selector:
             found = {ref_of(item): item for item in typed}
         except (Refused, NotFound):
             found = {}
-    return {ref: assess(found[ref] if ref in found else cluster.get(gvk, ref.namespace, ref.name)) for ref in refs}
+    return [(ref, found[ref] if ref in found else cluster.get(gvk, ref.namespace, ref.name)) for ref in refs]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from penstock.core.drift.ignore import ignore_rules
 from penstock.core.errors import PenstockError, Refused
 from penstock.core.reconcile.guard import APPROVAL, Limits, Stop, prune_stop
 from penstock.core.reconcile.plan import TERMINATING, ChangeSet, Collision, plan
@@ -51,7 +52,9 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
     name = attempt.message
     live = read_live(target.cluster, everything, owner_selector(name.namespace, name.name))
     entries, prune = ledger.inventory.entries, attempt.kustomization.prune
-    changes = plan(rendered.apply, live.objects, entries, ownership(attempt), prune=prune)
+    ignore = ignore_rules(attempt.kustomization.ignore, document=str(attempt.kustomization.ref))
+    owner = replace(ownership(attempt), ignore=ignore)
+    changes = plan(rendered.apply, live.objects, entries, owner, prune=prune)
     if changes.collisions:
         raise _collision(attempt, source, changes.collisions)
     refuse_foreign(attempt, target.keeper, changes)

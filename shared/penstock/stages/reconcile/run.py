@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from penstock.core.errors import Conflict, PenstockError
+from penstock.core.health.exprs import health_rules
 from penstock.core.messages import Outgoing, ReconcileDue
 from penstock.core.reconcile.inventory import entry_texts
 from penstock.core.reconcile.plan import Action
@@ -48,6 +49,7 @@ def run(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
 
 
 def _reconcile(attempt: Attempt) -> list[Outgoing]:
+    health_rules(attempt.kustomization.health_check_exprs)  # a wrong one stalls it before anything is read
     source = open_source(attempt)
     attempt = replace(attempt, status=replace(attempt.status, last_attempted_revision=source.revision))
     waiting = unready_dependencies(attempt, source)

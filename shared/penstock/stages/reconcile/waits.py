@@ -5,8 +5,10 @@ from datetime import datetime
 
 from penstock.core.flux.kustomization import parse_kustomization
 from penstock.core.records import KustomizationStatus, ObjectRecord, SourceStatus
+from penstock.core.resources import Manifest
 from penstock.core.sources.wakeups import derived_revision
 from penstock.stages.reconcile.attempt import KIND, Attempt, objects, statuses
+from penstock.stages.reconcile.ready import ready_problem, with_status
 from penstock.stages.reconcile.source import Source, source_of
 
 
@@ -21,6 +23,10 @@ def unready_dependencies(attempt: Attempt, source: Source) -> dict[str, str]:
         record = records.get(name)
         if record is None or record.tombstone:
             waiting[name] = f"dependency '{name}' not found"
+        elif dependency.ready_expr:
+            this, other = with_status(attempt.record, attempt.status), _shown(record, known.get(name), source)
+            if problem := ready_problem(dependency, this, other):
+                waiting[name] = problem
         elif problem := _not_ready(record, known.get(name), source):
             waiting[name] = f"dependency '{name}' {problem}"
     cycle = _cycle(attempt.ref, records)
@@ -55,6 +61,14 @@ def _not_ready(record: ObjectRecord, status: KustomizationStatus | None, source:
         return ""
     at = derived_revision(status, SourceStatus(revision=source.revision), source.tree)
     return "" if at == source.revision else "revision is not up to date"
+
+
+def _shown(record: ObjectRecord, status: KustomizationStatus | None, source: Source) -> Manifest:
+    """The dependency with its status; at this revision, too, where nothing that it reads has changed."""
+    if status is None or source_of(record) != source.key:
+        return with_status(record, status or KustomizationStatus())
+    at = derived_revision(status, SourceStatus(revision=source.revision), source.tree)
+    return with_status(record, status, revision=at)
 
 
 def _cycle(start: str, records: Mapping[str, ObjectRecord]) -> tuple[str, ...]:

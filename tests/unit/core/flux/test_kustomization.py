@@ -189,12 +189,9 @@ def test_the_old_version_is_read_with_warnings() -> None:
     ("spec", "expected"),
     [
         ({}, ()),
-        ({"ignore": [{"paths": ["/spec/replicas"], "target": {"kind": "Deployment"}}]}, ("spec.ignore",)),
-        (
-            {"healthCheckExprs": [{"apiVersion": "a/v1", "kind": "B", "current": "true"}]},
-            ("spec.healthCheckExprs",),
-        ),
-        ({"dependsOn": [{"name": "a"}, {"name": "b", "readyExpr": "true"}]}, ("spec.dependsOn[1].readyExpr",)),
+        ({"ignore": [{"paths": ["/spec/replicas"], "target": {"kind": "Deployment"}}]}, ()),
+        ({"healthCheckExprs": [{"apiVersion": "a/v1", "kind": "B", "current": "true"}]}, ()),
+        ({"dependsOn": [{"name": "a"}, {"name": "b", "readyExpr": "true"}]}, ()),
         ({"kubeConfig": {"configMapRef": {"name": "a"}}}, ("spec.kubeConfig.configMapRef",)),
         (
             {"decryption": {"provider": "sops", "serviceAccountName": "a"}},
