@@ -52,6 +52,8 @@ class Pools:
         options: dict[str, Any] = {"maxsize": POOL, "block": False}
         if self._connection.server.startswith("https:"):
             options["ssl_context"] = tls_context(self._connection, login.certificate)
+            if not self._connection.verify:  # the kubeconfig asks for it: no warning at every request
+                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
             if self._connection.tls_server_name:
                 options["server_hostname"] = self._connection.tls_server_name
         try:
