@@ -13,6 +13,7 @@ from penstock.cli.plan.fields import ABSENT, FieldChange, field_changes
 from penstock.cli.plan.outlook import outlooks
 from penstock.cli.plan.planner import ENCRYPTED, Planner
 from penstock.cli.plan.rehearsal import Rehearsal
+from penstock.cli.plan.shown import Planned
 from penstock.core.errors import NotFound, Refused, Terminal
 from penstock.core.reconcile.inventory import Inventory, Owner, Shown, to_config_map
 from penstock.core.resources import Gvk, ObjectRef
@@ -67,7 +68,7 @@ def made(files, cluster=None):
     planned = (
         Planner(rehearsal, clusters, world, lambda _: None).run(sections)
         if clusters
-        else [report.Planned(section=s) for s in sections]
+        else [Planned(section=s) for s in sections]
     )
     return report.Report(
         source=fleet(files), cluster="it", compared=bool(cluster), planned=planned, outlooks=outlooks(sections)
@@ -120,6 +121,19 @@ def test_a_cluster_that_a_plane_keeps_in_sync_shows_what_git_changed():
     )
     assert {verb for verb, _ in cluster.calls} <= {"get", "list", "patch"}
     assert cluster.get(CONFIG_MAP, "apps", "a")["data"] == {"key": "1"}
+
+
+def test_a_kustomization_that_left_the_repository_is_shown_with_its_objects():
+    more = {"clusters/prod/more.yaml": kustomization("more", "more"), "more/b.yaml": config_map("b", key="1")}
+    cluster = MemoryCluster()
+    applied(cluster, FLEET | more)
+    found = made(FLEET, cluster)
+    assert [name for name, change in shown(found).items() if change.action == "deleted"] == ["ConfigMap/apps/b"]
+    printed = "\n".join(text.lines(found, details=False))
+    assert "Kustomization flux-system/more\n    it leaves the repository" in printed
+    assert report.value(found)["kustomizations"][-1]["outlook"] == "removed"
+    broken = made({**FLEET, "clusters/prod/broken.yaml": "kind: x"}, cluster)
+    assert [c for c in shown(broken).values() if c.action == "deleted"] == []
 
 
 def test_nothing_changed_is_exit_0():

@@ -3,6 +3,8 @@
 source.py            a directory or a Git URL -> the tree that Flux would see
 rehearsal.py         every Kustomization rendered, on a plane in memory (settings.py: what renders may read)
 planner.py           each compared with the cluster, read-only (guest.py), in the reconcile stage's own code
+removed.py           Kustomizations that the repository does not hold any more
+shown.py             what is said of each
 fields.py            what differs inside an object
 outlook.py           what waits on what
 kustomize_binary.py  --compare-with kustomize
@@ -74,9 +76,10 @@ def make(args: argparse.Namespace, progress: "Progress") -> "Report":
     """The plan. Raises what stands in the way of making one at all."""
     from penstock.cli.plan.guest import World  # noqa: PLC0415 - loads where it is used
     from penstock.cli.plan.outlook import outlooks  # noqa: PLC0415 - see above
-    from penstock.cli.plan.planner import Planned, Planner, reachable  # noqa: PLC0415 - see above
+    from penstock.cli.plan.planner import Planner, reachable  # noqa: PLC0415 - see above
     from penstock.cli.plan.rehearsal import Rehearsal  # noqa: PLC0415 - see above
     from penstock.cli.plan.report import Report  # noqa: PLC0415 - see above
+    from penstock.cli.plan.shown import Planned  # noqa: PLC0415 - see above
     from penstock.cli.plan.source import open_fleet  # noqa: PLC0415 - see above
 
     progress("reading", args.source)
@@ -94,21 +97,21 @@ def make(args: argparse.Namespace, progress: "Progress") -> "Report":
         planned, cluster = planner.run(sections), _described(args, planner.cluster.identity, world.flux, world.planes)
     if args.compare_with:
         differences = _compare(sections, progress)
-        planned = [replace(each, difference=found) for each, found in zip(planned, differences, strict=True)]
+        planned = [replace(each, difference=differences.get(each.section.ref, "")) for each in planned]
     progress.done()
     return Report(
         source=source, cluster=cluster, compared=clusters is not None, planned=planned, outlooks=outlooks(sections)
     )
 
 
-def _compare(sections: "Sequence[Section]", progress: "Progress") -> list[str]:
+def _compare(sections: "Sequence[Section]", progress: "Progress") -> dict[str, str]:
     from penstock.cli.plan.kustomize_binary import KustomizeBinary  # noqa: PLC0415 - loads where it is used
 
-    found = []
+    found = {}
     with KustomizeBinary() as binary:
         for section in sections:
             progress("kustomize builds", section.ref)
-            found.append(binary.difference(section))
+            found[section.ref] = binary.difference(section)
     return found
 
 

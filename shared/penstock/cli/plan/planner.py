@@ -1,11 +1,13 @@
 """The plan of each rendered Kustomization against the cluster, by the reconcile stage's own code."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from penstock.cli.plan.fields import FieldChange, field_changes
 from penstock.cli.plan.guest import GuestCluster, GuestClusters, World
 from penstock.cli.plan.rehearsal import CLUSTER, Rehearsal, Section
+from penstock.cli.plan.removed import removed
+from penstock.cli.plan.shown import Planned, Shown
 from penstock.core.errors import PenstockError, Refused
 from penstock.core.flux.classify import Classified
 from penstock.core.flux.components import component_reason
@@ -20,37 +22,6 @@ from penstock.stages.reconcile.preview import Preview, against
 from penstock.stages.reconcile.target import Target, open_target
 
 ENCRYPTED = "it is encrypted, and the key is not readable here"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
-    """One object. ``action``: an Action's value; ``error``: what the API server says against it."""
-
-    object: str
-    action: str
-    fields: tuple[FieldChange, ...] = ()
-    reason: str = ""
-    error: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Planned:
-    """A section and what it would change. ``problem``: why it could not be compared, or ""."""
-
-    section: Section
-    changes: tuple[Shown, ...] = ()
-    problem: str = ""
-    notes: tuple[str, ...] = ()
-    difference: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Whether something went wrong that the user has to know of."""
-        return bool(self.section.problem or self.problem or any(c.error for c in self.changes))
-
-    def count(self, action: str) -> int:
-        """How many objects have this action."""
-        return sum(c.action == action and not c.error for c in self.changes)
 
 
 class Planner:
@@ -71,7 +42,8 @@ class Planner:
         self._world.others = _others(sections)
         for section in sections:
             self._look_ahead(section, attempts[section.ref])
-        return [self._planned(section, attempts[section.ref]) for section in sections]
+        planned = [self._planned(section, attempts[section.ref]) for section in sections]
+        return planned + removed(self.cluster, sections, self._world)
 
     def _look_ahead(self, section: Section, attempt: Attempt) -> None:
         """What later dry-runs and reads must know of this section."""

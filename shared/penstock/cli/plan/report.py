@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.cli.plan.fields import ABSENT, FieldChange
-from penstock.cli.plan.planner import Planned, Shown
 from penstock.cli.plan.rehearsal import dependencies
+from penstock.cli.plan.shown import Planned, Shown
 from penstock.cli.plan.source import FleetSource
 
 FORMAT = 1
@@ -62,7 +62,7 @@ def _kustomization(planned: Planned, report: Report) -> dict[str, Any]:
         "source": str(section.kustomization.source),
         "parent": section.parent,
         "dependsOn": list(dependencies(section)),
-        "outlook": report.outlooks[section.ref],
+        "outlook": report.outlooks.get(section.ref, "removed"),
         "notes": [*section.notes, *planned.notes],
         "changes": [_change(change) for change in planned.changes if change.action != "unchanged" or change.error],
     }

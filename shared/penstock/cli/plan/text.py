@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 
 from penstock.cli.plan.fields import ABSENT, FieldChange
-from penstock.cli.plan.planner import Planned, Shown
 from penstock.cli.plan.report import Report, totals
+from penstock.cli.plan.shown import Planned, Shown
 from penstock.core.reconcile.inventory import short_revision
 from penstock.core.resources import ref_of
 
@@ -49,16 +49,20 @@ def summary(report: Report) -> str:
 
 def _block(planned: Planned, report: Report, width: int, *, details: bool) -> Iterator[str]:
     section = planned.section
-    path = section.kustomization.path or "."
-    yield f"Kustomization {section.ref:<{width}}  {path}  ({section.kustomization.source})"
+    if section.ref in report.outlooks:
+        where = f"{section.kustomization.path or '.'}  ({section.kustomization.source})"
+        yield f"Kustomization {section.ref:<{width}}  {where}"
+    else:
+        yield f"Kustomization {section.ref}"
     if section.outside:
         yield f"    not planned: {section.outside}"
         return
     if section.problem:
         yield f"  ! not rendered: {section.problem}"
         return
-    yield f"    {report.outlooks[section.ref]}"
-    yield f"    {accounted(planned)}"
+    if section.rendered is not None:
+        yield f"    {report.outlooks[section.ref]}"
+        yield f"    {accounted(planned)}"
     if details:
         yield from _documents(planned)
     else:
