@@ -10,6 +10,8 @@ http.py       HTTP stages: bounds, publish before answering, errors as statuses
 outcome.py    errors -> retry, failure, backoff
 reports.py    Events of failures and dead letters
 functions.py  what functions/<stage>/main.py call
+aws.py        a plane's ports on AWS
+lambda_*.py   what functions/<stage>/lambda_handler.py call: events of AWS Lambda to stages' runs, and back
 """
 
 from penstock.wiring.outcome import Outcome

@@ -13,9 +13,11 @@ from penstock.adapters.state.sqlite import SqliteState
 from penstock.adapters.storage.directory import DirectoryStorage
 from penstock.adapters.telemetry.jsonlines import JsonLinesTelemetry
 from penstock.core.errors import Transient
+from penstock.core.http import HttpRequest, HttpResponse
 from penstock.core.messages import Envelope
 from penstock.core.pipeline import Pipeline
 from penstock.ports.bus import Bus
+from penstock.ports.clock import Clock
 from penstock.ports.cluster import Clusters
 from penstock.ports.deps import Deps
 from penstock.ports.git import Git
@@ -41,7 +43,7 @@ class Runtime:
     def __init__(self, settings: Settings, *, pipeline: Pipeline | None = None, instead: Makers | None = None) -> None:
         self.settings = settings
         self.pipeline = pipeline or load_pipeline()
-        makers = {**self._embedded(), **(instead or {})}
+        makers = {**self._embedded(), **self._cloud(), **(instead or {})}
         self._ports = {name: Once(make) for name, make in makers.items()}
 
     def _embedded(self) -> dict[str, Callable[[], Any]]:
@@ -56,6 +58,13 @@ class Runtime:
             "storage": lambda: DirectoryStorage(self._file("artifacts")),
             "telemetry": lambda: JsonLinesTelemetry(sys.stdout, self.port("clock")),
         }
+
+    def _cloud(self) -> dict[str, Callable[[], Any]]:
+        if self.settings.aws is None:
+            return {}
+        from penstock.wiring.aws import aws_ports  # noqa: PLC0415 - only where the plane is on AWS
+
+        return aws_ports(self.settings, self.settings.aws, self.pipeline, lambda: cast("Clock", self.port("clock")))
 
     def _file(self, name: str) -> Path:
         directory = self.settings.data_dir
@@ -110,6 +119,11 @@ class Runtime:
         return http.serve(
             self.pipeline.stage(stage), request, self.deps(stage), cast("Bus", LazyPort(self._ports["bus"]))
         )
+
+    def answer_http(self, stage: str, request: HttpRequest) -> HttpResponse:
+        """One HTTP request as a value; see http.answer."""
+        bus = cast("Bus", LazyPort(self._ports["bus"]))
+        return http.answer(self.pipeline.stage(stage), request, self.deps(stage), bus)
 
     def close(self) -> None:
         """Close the files of those adapters that were made."""

@@ -2,11 +2,15 @@
 
 | variable | meaning |
 | --- | --- |
-| `PENSTOCK_BACKEND` | where bus, records and artifacts live: `embedded` (the default) |
+| `PENSTOCK_BACKEND` | where bus, records and artifacts live: `embedded` (the default) or `aws` |
 | `PENSTOCK_DATA_DIR` | the embedded plane's directory (below) |
 | `PENSTOCK_SECRET_…` | secrets in front of the store (adapters/secrets/environment.py) |
 | `PENSTOCK_ALLOWED_HOSTS` | `host` or `host:port`, separated by commas: private addresses that manifests may name |
 | `PENSTOCK_URL`, `PENSTOCK_API_TOKEN` | the plane that commands such as `penstock reconcile` talk to |
+| `AWS_REGION`, `PENSTOCK_AWS_ACCOUNT` | region and account (12 digits) of a plane on AWS |
+| `PENSTOCK_AWS_PREFIX` | what the names of its resources start with: `penstock` by default |
+| `PENSTOCK_AWS_BUCKET` | its bucket of artifacts |
+| `PENSTOCK_AWS_SCHEDULER_ROLE` | ARN of the role with which EventBridge Scheduler publishes what waits long |
 | `KUBECONFIG` | kubeconfig files, as kubectl reads them |
 | `HTTPS_PROXY`, `NO_PROXY` | the proxy to clusters' API servers, and what is reached without it |
 
@@ -15,15 +19,17 @@ directory (`XDG_STATE_HOME`, by default `~/.local/state`).
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from penstock.adapters.aws.names import AwsNames
 from penstock.adapters.secrets.environment import PREFIX, secrets_of
 from penstock.core.errors import Terminal
 from penstock.ports.secrets import SecretData
 
-BACKENDS = ("embedded",)
+BACKENDS = ("embedded", "aws")
 PROXIES = ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 
 
@@ -31,7 +37,7 @@ PROXIES = ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 class Settings:
     """``kubeconfig``: files; empty means kubectl's default. ``service_host``, ``service_port``: in a pod, its API.
 
-    ``url``, ``api_token``: of the plane's api, for commands that ask it.
+    ``aws``: where backend is that. ``url``, ``api_token``: of the plane's api, for commands that ask it.
     """
 
     data_dir: Path
@@ -44,6 +50,7 @@ class Settings:
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     url: str = ""
     api_token: str = field(default="", repr=False)
+    aws: AwsNames | None = None
 
 
 def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Path | str = "") -> Settings:
@@ -54,7 +61,7 @@ def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Pat
         raise Terminal(f"environment variable PENSTOCK_BACKEND is {backend!r}; this release has {', '.join(BACKENDS)}")
     return Settings(
         backend=backend,
-        data_dir=_data_dir(found, str(data_dir)),
+        data_dir=Path(data_dir or ".") if backend == "aws" else _data_dir(found, str(data_dir)),
         kubeconfig=tuple(part for part in found.get("KUBECONFIG", "").split(os.pathsep) if part),
         service_host=found.get("KUBERNETES_SERVICE_HOST", ""),
         service_port=found.get("KUBERNETES_SERVICE_PORT", ""),
@@ -62,8 +69,29 @@ def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Pat
         proxies={name: found[name] for name in PROXIES if found.get(name)},
         url=found.get("PENSTOCK_URL", ""),
         api_token=found.get("PENSTOCK_API_TOKEN", "").strip(),
+        aws=_aws(found) if backend == "aws" else None,
         secrets=secrets_of({name: value for name, value in found.items() if name.startswith(PREFIX)}),
     )
+
+
+def _aws(environment: Mapping[str, str]) -> AwsNames:
+    names = AwsNames(
+        region=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION", ""),
+        account=environment.get("PENSTOCK_AWS_ACCOUNT", ""),
+        bucket=environment.get("PENSTOCK_AWS_BUCKET", ""),
+        prefix=environment.get("PENSTOCK_AWS_PREFIX") or "penstock",
+        scheduler_role=environment.get("PENSTOCK_AWS_SCHEDULER_ROLE", ""),
+    )
+    checks = (
+        ("AWS_REGION", names.region, r"[a-z0-9-]+", "a region"),
+        ("PENSTOCK_AWS_ACCOUNT", names.account, r"[0-9]{12}", "12 digits"),
+        ("PENSTOCK_AWS_BUCKET", names.bucket, r"[a-z0-9.-]{3,63}", "the name of a bucket"),
+        ("PENSTOCK_AWS_PREFIX", names.prefix, r"[a-zA-Z0-9_-]{1,40}", "1 to 40 letters, digits, - or _"),
+    )
+    for variable, value, pattern, what in checks:
+        if not re.fullmatch(pattern, value):
+            raise Terminal(f"environment variable {variable} is {value!r}; a plane on AWS needs {what}")
+    return names
 
 
 def _data_dir(environment: Mapping[str, str], flag: str) -> Path:

@@ -6,7 +6,7 @@ process that polls uses all of it. A queue's redrive policy gives up a message a
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from penstock.adapters.aws.clients import Answered, Clients
@@ -22,6 +22,8 @@ LONGEST_VISIBILITY = 43_200
 LONGEST_POLL = 20
 LOOK_SECONDS = 5
 """How long dead letters are hidden from others while they are read."""
+MOST_LETTERS = 100_000
+"""More than SQS shows at a time."""
 ERROR = "error"
 """Message attribute of a dead letter: the last error."""
 LOST_RECEIPTS = frozenset(
@@ -99,7 +101,7 @@ class SqsQueue:
     def bury(self, stage: str, receipt: str, body: str, error: str) -> DeadLetter:
         """Give a message of a stage's queue up: written to the dead letter queue with its error, then deleted."""
         dead = self._names.dead_queue(stage)
-        sent = self._send(dead, body, {ERROR: {"DataType": "String", "StringValue": _printable(error)}})
+        sent = self._send(dead, body, _mark(error))
         self._delete(self._names.queue(stage), receipt)
         self._held.pop(receipt, None)
         return DeadLetter(receipt=sent, stage=stage, body=body.encode(), error=error)
@@ -108,29 +110,29 @@ class SqsQueue:
         """The oldest first, as far as standard queues show them."""
         found: list[tuple[int, DeadLetter]] = []
         for stage in self._pipeline.queues():
-            seen = self._look(stage.name, most=limit)
+            seen = self._look(stage.name, lambda _: True, most=limit)
             found += [(int(record["Attributes"]["SentTimestamp"]), self._letter(stage.name, record)) for record in seen]
+            for record in seen:
+                self._show(self._names.dead_queue(stage.name), record["ReceiptHandle"])
         return tuple(letter for _, letter in sorted(found, key=lambda each: each[0])[:limit])
 
     def drop_dead_letter(self, letter: DeadLetter, *, again: bool) -> None:
         """Forget it, or give it back to its stage; one that is gone already stays gone."""
-        for record in self._look(letter.stage, until=letter.receipt):
-            if record["MessageId"] == letter.receipt:
-                if again:
-                    self._send(self._names.queue(letter.stage), letter.body.decode(), {})
-                self._delete(self._names.dead_queue(letter.stage), record["ReceiptHandle"])
+        for record in self._look(letter.stage, lambda each: each["MessageId"] == letter.receipt, only=1):
+            if again:
+                self._send(self._names.queue(letter.stage), letter.body.decode(), {})
+            self._delete(self._names.dead_queue(letter.stage), record["ReceiptHandle"])
 
     def lost(self) -> Iterator[DeadLetter]:
         """Dead letters that SQS made, because no worker came to an end. Each is marked once the caller goes on."""
         for stage in self._pipeline.queues():
             dead = self._names.dead_queue(stage.name)
-            for record in self._take(dead, count=10, visibility=LOOK_SECONDS, wait=0):
-                if ERROR not in record.get("MessageAttributes", {}):
-                    letter = self._letter(stage.name, record)
-                    yield letter
-                    mark = {ERROR: {"DataType": "String", "StringValue": _printable(letter.error)}}
-                    self._send(dead, record["Body"], mark)
-                    self._delete(dead, record["ReceiptHandle"])
+            unmarked = self._look(stage.name, lambda each: ERROR not in each.get("MessageAttributes", {}), most=100)
+            for record in unmarked:
+                letter = self._letter(stage.name, record)
+                yield letter
+                self._send(dead, record["Body"], _mark(letter.error))
+                self._delete(dead, record["ReceiptHandle"])
 
     def depth(self) -> dict[str, int]:
         """By stage, as SQS counts them (approximately)."""
@@ -144,19 +146,33 @@ class SqsQueue:
         )
         return DeadLetter(receipt=record["MessageId"], stage=stage, body=record["Body"].encode(), error=error)
 
-    def _look(self, stage: str, *, most: int = 1_000_000, until: str = "") -> list[dict[str, Any]]:
-        """Messages of a dead letter queue, each once; hidden from others while this looks."""
+    def _look(
+        self,
+        stage: str,
+        wanted: Callable[[Mapping[str, Any]], bool],
+        *,
+        most: int = MOST_LETTERS,
+        only: int = MOST_LETTERS,
+    ) -> list[dict[str, Any]]:
+        """The ``wanted`` ones (``only`` so many) among ``most`` messages of a dead letter queue, hidden for a while.
+
+        The others are visible again.
+        """
         dead = self._names.dead_queue(stage)
         seen: dict[str, dict[str, Any]] = {}
-        while len(seen) < most and until not in seen:
+        found: list[dict[str, Any]] = []
+        while len(seen) < most and len(found) < only:
             page = self._take(dead, count=min(10, most - len(seen)), visibility=LOOK_SECONDS, wait=0)
-            if not page:
+            new = [record for record in page if record["MessageId"] not in seen]
+            if not new:
                 break
-            seen |= {record["MessageId"]: record for record in page}
-        for record in seen.values():
-            if record["MessageId"] != until:
+            seen |= {record["MessageId"]: record for record in new}
+            found += [record for record in new if wanted(record)]
+        kept = {record["MessageId"] for record in found}
+        for name, record in seen.items():
+            if name not in kept:
                 self._show(dead, record["ReceiptHandle"])
-        return list(seen.values())
+        return found
 
     def _take(self, queue: str, *, count: int, visibility: float, wait: int) -> list[dict[str, Any]]:
         parameters = {
@@ -212,6 +228,6 @@ class SqsQueue:
         return self._urls[queue]
 
 
-def _printable(text: str) -> str:
-    """What SQS takes as an attribute: not empty, no control characters, of bounded length."""
-    return _UNPRINTABLE.sub("�", text)[:1_000] or "unknown"
+def _mark(error: str) -> dict[str, Any]:
+    """The error as an attribute that SQS takes: not empty, no control characters, of bounded length."""
+    return {ERROR: {"DataType": "String", "StringValue": _UNPRINTABLE.sub("�", error)[:1_000] or "unknown"}}

@@ -4,16 +4,19 @@
 | --- | --- |
 | `p` (hash key) | the key's first segment; of `object/…` and `status/…`, its first two: a cluster of its own |
 | `k` (range key) | the whole key: DynamoDB sorts it by its UTF-8 bytes, as Python sorts text |
-| `v` | version: 16 random hex digits, new with each write |
+| `v` | version: 16 random hex digits, new with each write, and (`-2`) the number of further items |
 | `f` | format of the item, 1 |
 | `j` or `z` | the value: JSON text, or (above 8 KiB) deflated |
-| `n` | where that is over 350 KB: how many further items hold the rest (`p` = `+` and the key, `k` = `1`, `2`, …) |
 | `due`, `s` | POSIX seconds, and one of 8 shards; only where the record is scheduled |
+
+A value of more than 350 KB goes on in further items (`p` = `+` and the key, `k` = `1`, `2`), whose `of` is its version.
+All of them are written in one transaction and read in one.
 
 Index `due` (hash `s`, range `due`, keys only) holds what is scheduled. It is eventually consistent: what it names is
 read again from the table, so a stale entry is never given out, and what it does not name yet is found a moment later.
 """
 
+import contextlib
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,26 +60,35 @@ class DynamoState:
     def put(self, key: str, value: Value, *, expected: str | None, due: float | None = None) -> Record:
         """Write; compare-and-swap where ``expected`` is given."""
         text = to_json(check_key(key), value)
-        version = secrets.token_hex(8)
-        item, parts = _items(key, text, version, due)
-        put = {"Item": item, **_condition(expected)}
+        item, parts = _items(key, text, due)
+        version = item["v"]["S"]
         if parts:
-            self._transact(key, [put, *({"Item": part} for part in parts)])
+            self._put_all(key, {"Item": item, **_condition(expected)}, parts)
         else:
-            self._put_alone(key, put, version)
+            old = self._put_alone(key, {"Item": item, **_condition(expected)}, version)
+            self._drop_parts(key, expected or old)
         return Record(key=key, value=from_json(text), version=version, due=due)
 
-    def _put_alone(self, key: str, put: Item, version: str) -> None:
-        parameters = {**put, "ReturnValues": "NONE", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    def _put_alone(self, key: str, put: Item, version: str) -> str:
+        """The version that was overwritten, where no condition named it."""
+        asked = "NONE" if "ConditionExpression" in put else "ALL_OLD"
+        parameters = {**put, "ReturnValues": asked, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
         try:
-            self._call("put_item", parameters, expect={"ConditionalCheckFailedException"})
+            answer = self._call("put_item", parameters, expect={"ConditionalCheckFailedException"})
         except Answered as answered:
             there = answered.response.get("Item", {})
             if there.get("v", {}).get("S") != version:  # else the first attempt at this call was taken, its answer lost
                 raise _conflict(key) from None
+            return ABSENT
+        return str(answer.get("Attributes", {}).get("v", {}).get("S", ABSENT))
 
-    def _transact(self, key: str, puts: Sequence[Item]) -> None:
-        items = [{"Put": {"TableName": self._table, **put}} for put in puts]
+    def _put_all(self, key: str, put: Item, parts: Sequence[Item]) -> None:
+        left = range(len(parts) + 1, MOST_PARTS + 1)
+        items = [
+            {"Put": {"TableName": self._table, **put}},
+            *({"Put": {"TableName": self._table, "Item": part}} for part in parts),
+            *({"Delete": {"TableName": self._table, "Key": _part_key(key, number)}} for number in left),
+        ]
         try:
             self._clients.call(
                 "dynamodb",
@@ -103,8 +115,15 @@ class DynamoState:
             answer = self._call("delete_item", parameters, expect={"ConditionalCheckFailedException"})
         except Answered:
             raise _conflict(key) from None
-        for number in range(1, _count(answer.get("Attributes", {})) + 1):
-            self._call("delete_item", {"Key": _part_key(key, number)})
+        self._drop_parts(key, answer.get("Attributes", {}).get("v", {}).get("S", ABSENT))
+
+    def _drop_parts(self, key: str, version: str) -> None:
+        """The further items of a version that is gone: those of a newer one stay."""
+        condition = {"ConditionExpression": "#of = :v", "ExpressionAttributeNames": {"#of": "of"}}
+        for number in range(1, _count(version) + 1):
+            parameters = {"Key": _part_key(key, number), "ExpressionAttributeValues": {":v": {"S": version}}}
+            with contextlib.suppress(Answered):
+                self._call("delete_item", {**parameters, **condition}, expect={"ConditionalCheckFailedException"})
 
     def list(self, prefix: str) -> tuple[Record, ...]:
         """By prefix, sorted by key."""
@@ -180,7 +199,7 @@ class DynamoState:
         key = item["k"]["S"]
         if item.get("f", {}).get("S") != FORMAT:
             raise Terminal(f"record {key} is written in a format that this release cannot read: upgrade this plane")
-        if not _count(item):
+        if not _count(item["v"]["S"]):
             return _to_record(item, ())
         wanted = [_primary(key), *(_part_key(key, number) for number in range(1, MOST_PARTS + 1))]
         gets = [{"Get": {"TableName": self._table, "Key": each}} for each in wanted]
@@ -195,7 +214,7 @@ class DynamoState:
         except Answered as answered:
             raise Transient(f"record {key} is being written: {answered.code}") from None
         head, *parts = (each.get("Item") or {} for each in answer["Responses"])
-        return _to_record(head, parts[: _count(head)]) if head else None
+        return _to_record(head, parts) if head else None
 
     def _call(self, operation: str, parameters: Item, *, expect: frozenset[str] | set[str] = frozenset()) -> Any:
         return self._clients.call(
@@ -225,8 +244,9 @@ def _part_key(key: str, number: int) -> dict[str, Any]:
     return {"p": {"S": f"+{key}"}, "k": {"S": str(number)}}
 
 
-def _items(key: str, text: str, version: str, due: float | None) -> tuple[Item, list[Item]]:
-    """The record's item, and the further ones where it is too large for one."""
+def _items(key: str, text: str, due: float | None) -> tuple[Item, list[Item]]:
+    """The record's item, and the further ones where it is too large for one; of a version that is new."""
+    version = secrets.token_hex(8)
     item = {**_primary(key), "v": {"S": version}, "f": {"S": FORMAT}}
     if due is not None:
         item |= {"due": {"N": repr(float(due))}, "s": {"S": str(zlib.crc32(key.encode()) % SHARDS)}}
@@ -234,11 +254,13 @@ def _items(key: str, text: str, version: str, due: float | None) -> tuple[Item, 
         return {**item, "j": {"S": text}}, []
     data = zlib.compress(text.encode())
     pieces = [data[start : start + ITEM_BYTES] for start in range(0, len(data), ITEM_BYTES)]
-    count = {"n": {"N": str(len(pieces) - 1)}} if len(pieces) > 1 else {}
+    if len(pieces) > 1:
+        version = f"{version}-{len(pieces) - 1}"
     parts: list[Item] = [
-        {**_part_key(key, number), "z": {"B": piece}} for number, piece in enumerate(pieces[1:], start=1)
+        {**_part_key(key, number), "z": {"B": piece}, "of": {"S": version}}
+        for number, piece in enumerate(pieces[1:], start=1)
     ]
-    head: Item = {**item, **count, "z": {"B": pieces[0]}}
+    head: Item = {**item, "v": {"S": version}, "z": {"B": pieces[0]}}
     return head, parts
 
 
@@ -246,13 +268,14 @@ def _to_record(item: Item, parts: Sequence[Item]) -> Record:
     if "j" in item:
         text = item["j"]["S"]
     else:
-        text = zlib.decompress(b"".join(each["z"]["B"] for each in (item, *parts))).decode()
+        text = zlib.decompress(b"".join(each["z"]["B"] for each in (item, *parts[: _count(item["v"]["S"])]))).decode()
     due = float(item["due"]["N"]) if "due" in item else None
     return Record(key=item["k"]["S"], value=from_json(text), version=item["v"]["S"], due=due)
 
 
-def _count(item: Item) -> int:
-    return int(item.get("n", {}).get("N", 0))
+def _count(version: str) -> int:
+    """How many further items a version has."""
+    return int(version.partition("-")[2] or 0)
 
 
 def _condition(expected: str | None) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""A plane's ports on AWS. Nothing of botocore is loaded before the first call."""
+
+from collections.abc import Callable
+from typing import Any
+
+from penstock.adapters.aws.clients import Clients
+from penstock.adapters.aws.names import AwsNames
+from penstock.adapters.secrets.environment import EnvironmentSecrets
+from penstock.core.pipeline import Pipeline
+from penstock.ports.clock import Clock
+from penstock.wiring.settings import Settings
+
+
+def aws_ports(
+    settings: Settings, names: AwsNames, pipeline: Pipeline, clock: Callable[[], Clock]
+) -> dict[str, Callable[[], Any]]:
+    """Makers of the bus, state, storage and secrets; all share their clients."""
+    clients = Clients(names.region)
+
+    def bus() -> Any:
+        from penstock.adapters.bus.sns_sqs import SnsSqsBus  # noqa: PLC0415 - each stage loads what it uses
+
+        return SnsSqsBus(clients, names, pipeline, clock())
+
+    def state() -> Any:
+        from penstock.adapters.state.dynamodb import DynamoState  # noqa: PLC0415 - see above
+
+        return DynamoState(clients, names.table)
+
+    def storage() -> Any:
+        from penstock.adapters.storage.s3 import S3Storage  # noqa: PLC0415 - see above
+
+        return S3Storage(clients, names.bucket)
+
+    def secrets() -> Any:
+        from penstock.adapters.secrets.secretsmanager import SecretsManagerSecrets  # noqa: PLC0415 - see above
+
+        return EnvironmentSecrets(settings.secrets, SecretsManagerSecrets(clients, names.secret_path, clock()))
+
+    return {"bus": bus, "state": state, "storage": storage, "secrets": secrets}

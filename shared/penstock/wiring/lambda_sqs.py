@@ -1,0 +1,83 @@
+"""Batches of SQS messages that Lambda hands over, with partial failures (``ReportBatchItemFailures``).
+
+A message that must come again is made visible after its own backoff, then reported as failed: Lambda deletes the
+others. At its last attempt it is told of, and goes to the dead letter queue with its error. A message whose function
+was killed comes back by the queue's visibility timeout, and ends in the dead letter queue by its redrive policy.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from penstock.adapters.bus.sqs_queue import SqsQueue
+from penstock.core.errors import PenstockError, Terminal
+from penstock.ports.bus import DeadLetter
+from penstock.wiring.reports import announce
+from penstock.wiring.runtime import Runtime
+
+Json = Mapping[str, Any]
+
+
+def run_batch(runtime: Runtime, stage: str, event: Json, seconds_left: Callable[[], float]) -> dict[str, Any]:
+    """Run each message; name those that must come again. ``seconds_left``: until Lambda kills this function.
+
+    Raises Terminal for what is no batch of SQS messages: Lambda then keeps all of them.
+    """
+    records = event.get("Records")
+    if not isinstance(records, list) or any(record.get("eventSource") != "aws:sqs" for record in records):
+        raise Terminal(f"stage {stage} is fed by SQS: this event is no batch of its messages")
+    enough = runtime.pipeline.stage(stage).timeout / 2
+    failed = []
+    for number, record in enumerate(records):
+        late = number > 0 and seconds_left() < enough
+        if late or not _done(runtime, stage, record, seconds_left()):
+            failed.append({"itemIdentifier": record["messageId"]})
+    return {"batchItemFailures": failed}
+
+
+def _done(runtime: Runtime, stage: str, record: Json, seconds: float) -> bool:
+    queue = cast("SqsQueue", runtime.bus)
+    body, attempt = _unwrapped(record["body"]), int(record["attributes"]["ApproximateReceiveCount"])
+    receipt = record["receiptHandle"]
+    try:
+        try:
+            delivery = queue.take(stage, receipt=receipt, body=body, attempt=attempt, seconds=seconds)
+        except Terminal as error:  # poison
+            return _give_up(runtime, DeadLetter(receipt=receipt, stage=stage, body=body.encode(), error=str(error)))
+        outcome = runtime.run_message(stage, delivery.envelope)
+        if not outcome.again:
+            return True
+        error_text = f"{outcome.reason}: {outcome.error}"
+        if attempt >= runtime.pipeline.stage(stage).attempts:
+            return _give_up(runtime, DeadLetter(receipt=receipt, stage=stage, body=body.encode(), error=error_text))
+        queue.retry(delivery, delay=outcome.delay, error=error_text)
+    except PenstockError as error:  # the bus itself: the message comes back by its visibility timeout
+        runtime.port("telemetry").record("bus unavailable", stage=stage, outcome="failed", error=str(error))
+    return False
+
+
+def _give_up(runtime: Runtime, letter: DeadLetter) -> bool:
+    """Told of first: a kill in between makes a second report of one id, never none."""
+    announce(letter, runtime.bus, runtime.port("clock"), runtime.port("telemetry"))
+    cast("SqsQueue", runtime.bus).bury(letter.stage, letter.receipt, letter.body.decode(), letter.error)
+    return True
+
+
+def tell_of_lost(runtime: Runtime, stage: str) -> None:
+    """Tell of dead letters that SQS made by itself, since no function that had the message came to an end."""
+    try:
+        for letter in cast("SqsQueue", runtime.bus).lost():
+            announce(letter, runtime.bus, runtime.port("clock"), runtime.port("telemetry"))
+    except PenstockError as error:
+        runtime.port("telemetry").record("bus unavailable", stage=stage, outcome="failed", error=str(error))
+
+
+def _unwrapped(body: str) -> str:
+    """The message; also out of SNS's envelope, where a subscription was made without raw delivery."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return body
+    if isinstance(value, dict) and value.get("Type") == "Notification" and "TopicArn" in value:
+        return str(value.get("Message", ""))
+    return body

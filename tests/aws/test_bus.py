@@ -1,0 +1,197 @@
+"""SNS, SQS and EventBridge Scheduler: what is sent, and what becomes of what nobody finishes."""
+
+import json
+
+import pytest
+from tests.aws.plane import NAMES, in_process, make_queues
+from tests.contract.test_bus import PIPELINE, dispatch, due, event, source
+
+from penstock.adapters.aws.names import AwsNames
+from penstock.adapters.bus.sns_sqs import SnsSqsBus
+from penstock.adapters.clock.memory import SimulatedClock
+from penstock.core.errors import NotFound, Refused, Terminal, Transient
+from penstock.core.messages import encode
+from penstock.wiring import load_pipeline
+
+
+@pytest.fixture
+def clock():
+    return SimulatedClock()
+
+
+@pytest.fixture
+def clients(clock):
+    with in_process(clock) as made:
+        make_queues(made, PIPELINE)
+        yield made
+
+
+@pytest.fixture
+def bus(clients, clock):
+    return SnsSqsBus(clients, NAMES, PIPELINE, clock, visibility=60)
+
+
+@pytest.fixture
+def calls(clients):
+    """(operation, parameters) of what is sent."""
+    sent = []
+    for service in ("sns", "sqs", "scheduler"):
+        clients.client(service).meta.events.register(
+            f"provide-client-params.{service}", lambda params, model, **_: sent.append((model.name, params))
+        )
+    return sent
+
+
+def operations(calls):
+    return [name for name, _ in calls]
+
+
+def all_names(bus, stage):
+    found = []
+    while delivery := bus.receive(stage, wait=0):
+        found.append(delivery.envelope.message.name)
+        bus.ack(delivery)
+    return found
+
+
+def test_what_goes_at_once_goes_through_the_topic_ten_a_request(bus, calls):
+    bus.publish([dispatch(source(str(number))) for number in range(25)])
+    assert operations(calls) == ["PublishBatch"] * 3
+    assert {params["TopicArn"] for _, params in calls} == {
+        "arn:aws:sns:eu-central-1:123456789012:plane-1-source-changed"
+    }
+    assert sorted(all_names(bus, "fetch"), key=int) == [str(number) for number in range(25)]
+
+
+def test_large_messages_are_split_over_requests(bus, calls):
+    bus.publish([dispatch(source("x" * 100_000)) for _ in range(5)])
+    assert [len(params["PublishBatchRequestEntries"]) for _, params in calls] == [2, 2, 1]
+
+
+def test_the_body_in_the_queue_is_the_cloud_event_itself(bus, clients):
+    sent = dispatch(source())
+    bus.publish([sent])
+    (record,) = clients.client("sqs").receive_message(QueueUrl=bus._url("plane-1-fetch"))["Messages"]
+    assert record["Body"].encode() == encode(sent.envelope)
+
+
+@pytest.mark.parametrize(("delay", "seconds"), [(0.2, 1), (30, 30), (29.5, 30), (900, 900)])
+def test_up_to_15_minutes_a_message_timer_waits_in_each_subscribers_queue(bus, calls, delay, seconds):
+    bus.publish([dispatch(event(), delay=delay)])
+    assert operations(calls) == ["SendMessageBatch"] * 2
+    assert {params["QueueUrl"].rpartition("/")[2] for _, params in calls} == {"plane-1-notify", "plane-1-audit"}
+    assert {params["Entries"][0]["DelaySeconds"] for _, params in calls} == {seconds}
+
+
+def test_beyond_that_a_schedule_publishes_once_and_deletes_itself(bus, calls, clients, clock):
+    later = dispatch(due(), delay=3_600.5)
+    bus.publish([later])
+    bus.publish([later])  # an answer that was lost: the same message again
+    assert operations(calls) == ["CreateSchedule"] * 2
+    (listed,) = clients.client("scheduler").list_schedules(GroupName="plane-1")["Schedules"]
+    made = clients.client("scheduler").get_schedule(GroupName="plane-1", Name=listed["Name"])
+    assert made["ScheduleExpression"] == f"at({clock.now():%Y-%m-%dT}{clock.now().hour + 1:02}:00:01)"
+    assert (made["ScheduleExpressionTimezone"], made["FlexibleTimeWindow"]) == ("UTC", {"Mode": "OFF"})
+    assert made["ActionAfterCompletion"] == "DELETE"
+    assert made["Target"]["Arn"] == NAMES.topic_arn("reconcile-due")
+    assert made["Target"]["RoleArn"] == NAMES.scheduler_role
+    assert made["Target"]["Input"].encode() == encode(later.envelope)
+
+
+def test_without_the_schedulers_role_a_long_delay_says_what_is_missing(clients, clock):
+    names = AwsNames(region=NAMES.region, account=NAMES.account, bucket=NAMES.bucket, prefix=NAMES.prefix)
+    with pytest.raises(Refused, match="PENSTOCK_AWS_SCHEDULER_ROLE"):
+        SnsSqsBus(clients, names, PIPELINE, clock).publish([dispatch(due(), delay=901)])
+
+
+def test_an_ordering_key_is_refused_before_anything_goes_out(bus, calls):
+    with pytest.raises(Terminal, match="keep no order"):
+        bus.publish([dispatch(source()), dispatch(source(), order="repo/main")])
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "delay"), [("sns", "PublishBatch", 0), ("sqs", "SendMessageBatch", 5)]
+)
+def test_a_batch_that_was_taken_in_part_is_published_again(bus, clients, service, operation, delay):
+    def refuse_one(parsed, **_):
+        parsed["Failed"] = [{"Id": "1", "Code": "InternalError", "SenderFault": False}]
+
+    clients.client(service).meta.events.register(f"after-call.{service}.{operation}", refuse_one)
+    with pytest.raises(Transient, match="refused 1: InternalError"):
+        bus.publish([dispatch(source("a"), delay=delay), dispatch(source("b"), delay=delay)])
+
+
+def test_a_topic_that_does_not_exist_is_named(clients, clock):
+    names = AwsNames(region=NAMES.region, account=NAMES.account, bucket=NAMES.bucket, prefix="plane-2")
+    with pytest.raises(NotFound, match="sns:Publish on arn:aws:sns:eu-central-1:123456789012:plane-2-source-changed"):
+        SnsSqsBus(clients, names, PIPELINE, clock).publish([dispatch(source())])
+
+
+@pytest.mark.parametrize("body", ["not ours", '{"type": "dev.penstock.source-changed.v9", "id": "1", "data": {}}'])
+def test_poison_becomes_a_dead_letter_and_blocks_nobody(bus, clients, body):
+    clients.client("sqs").send_message(QueueUrl=bus._url("plane-1-fetch"), MessageBody=body)
+    bus.publish([dispatch(source("after"))])
+    assert bus.receive("fetch", wait=0).envelope.message.name == "after"
+    (letter,) = bus.dead_letters()
+    assert letter.body == body.encode()
+    assert letter.error
+
+
+def test_a_dead_letter_that_sqs_made_is_told_once(bus, clock):
+    bus.publish([dispatch(source("killer"))])
+    for _ in range(3):
+        bus.receive("fetch", wait=0)
+        clock.advance(61)
+    assert bus.receive("fetch", wait=0) is None
+    assert [letter.error for letter in bus.lost()] == ["not finished in 3 attempts: its worker died or hung each time"]
+    clock.advance(10)
+    assert list(bus.lost()) == []
+    assert len(bus.dead_letters()) == 1
+
+
+def test_a_teller_that_fails_is_asked_again(bus, clock):
+    bus.publish([dispatch(source("killer"))])
+    for _ in range(4):
+        bus.receive("fetch", wait=0)
+        clock.advance(61)
+    assert next(bus.lost())  # and no more: the caller was killed
+    clock.advance(10)
+    assert len(list(bus.lost())) == 1
+
+
+def test_dead_letters_of_many_pages(bus):
+    bus.publish([dispatch(source(str(number))) for number in range(25)])
+    while delivery := bus.receive("fetch", wait=0):
+        bus.bury("fetch", delivery.receipt, encode(delivery.envelope).decode(), "x\x00" * 2_000)
+    letters = bus.dead_letters()
+    assert len(letters) == 25
+    assert len(bus.dead_letters(limit=12)) == 12
+    for letter in letters:
+        bus.drop_dead_letter(letter, again=True)
+    assert bus.depth()["fetch"] == 25
+
+
+def test_the_longest_invisibility_is_sqss(bus, calls):
+    bus.publish([dispatch(source())])
+    bus.extend(bus.receive("fetch", wait=0), 100_000)
+    assert calls[-1][1]["VisibilityTimeout"] == 43_200
+
+
+@pytest.mark.parametrize("stage", [stage.name for stage in load_pipeline().queues()])
+def test_the_test_plane_is_what_the_documentation_asks_for(clock, stage):
+    with in_process(clock) as clients:
+        make_queues(clients, load_pipeline())
+        url = SnsSqsBus(clients, NAMES, load_pipeline(), clock)._url(NAMES.queue(stage))
+        found = clients.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    limits = load_pipeline().stage(stage)
+    assert json.loads(found["RedrivePolicy"])["maxReceiveCount"] == limits.attempts
+    assert int(found["VisibilityTimeout"]) == 6 * limits.timeout
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"), [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
+)
+def test_arns_have_the_regions_partition(region, partition):
+    names = AwsNames(region=region, account="1", bucket="b")
+    assert names.topic_arn("event") == f"arn:{partition}:sns:{region}:1:penstock-event"
