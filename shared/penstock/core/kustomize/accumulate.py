@@ -1,7 +1,7 @@
 """One kustomization after the other, depth first: resources, generators, components, transformers, validators."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from penstock.core.errors import BuildFailed, InvalidDocument, Refused, Terminal
@@ -10,78 +10,19 @@ from penstock.core.kustomize.default_config import default_config
 from penstock.core.kustomize.generators import generate, merge_generated, merge_options
 from penstock.core.kustomize.kustomization import COMPONENT, FILE_NAMES, Kustomization, parse_kustomization
 from penstock.core.kustomize.load import Loader, is_remote
-from penstock.core.kustomize.objects import ParseCache, objects_of, parse_objects
+from penstock.core.kustomize.objects import objects_of, parse_objects
 from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin, ResId, Resource
-from penstock.core.kustomize.schema_data import CLUSTER_SCOPED, NAMESPACED
+from penstock.core.kustomize.session import Accumulated, Session, loaded
 from penstock.core.kustomize.transform import Step, builtin_steps
 from penstock.core.kustomize.transformer_config import EMPTY, TransformerConfig, config_of
 from penstock.core.kustomize.yaml_in import load_config
 from penstock.core.kustomize.yaml_nodes import MalformedYaml
 from penstock.core.resources import Gvk, Manifest
+from penstock.core.tree import Blob
 
 VALIDATED_BY = "validated-by"
-
-
-def is_precomputed(api_version: str, kind: str) -> bool:
-    """Whether kustomize knows the scope of a kind without reading a schema."""
-    return kind in CLUSTER_SCOPED.get(api_version, ()) or kind in NAMESPACED.get(api_version, ())
-
-
-_POLICY_VERSION = "admissionregistration.k8s.io/v1"
-_POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
-
-
-@dataclass(kw_only=True, slots=True)
-class Session:
-    """What one build shares from its root to its deepest base.
-
-    ``tracking``: origins and transformations are recorded (the root has ``buildMetadata``). ``schema`` changes once,
-    by the first kustomization that has ``openapi``; once the built-in kinds were in use, a schema adds to them.
-    """
-
-    cache: ParseCache
-    schema: Schema
-    tracking: bool = False
-    warnings: list[str] = field(default_factory=list)
-    documents: int = 0
-    policies_in_namespaces: bool = False
-    schema_is_set: bool = False
-    builtin_in_use: bool = False
-
-    def scopes(self, api_version: str, kind: str) -> bool:
-        """Whether a kind is certainly cluster-scoped."""
-        if self.policies_in_namespaces and kind in _POLICIES and api_version == _POLICY_VERSION:
-            return False
-        if not self.builtin_in_use and not is_precomputed(api_version, kind):
-            self.builtin_in_use = True
-        return self.schema.cluster_scoped(api_version, kind)
-
-
-@dataclass(kw_only=True, slots=True)
-class Accumulated:
-    """Resources, and the rules and variables for the steps that come last."""
-
-    resources: ResMap = field(default_factory=ResMap)
-    config: TransformerConfig = EMPTY
-    variables: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def absorb(self, other: "Accumulated", where: str) -> None:
-        """Add what a base gave. Raises BuildFailed where both have an object or a variable."""
-        try:
-            self.resources.append_all(other.resources)
-        except BuildFailed as error:
-            raise BuildFailed(f"merging resources from '{where}': {error}") from error
-        self.config = self.config.merge(other.config)
-        for name, variable in other.variables.items():
-            self.add_variable(name, variable)
-
-    def add_variable(self, name: str, variable: Mapping[str, Any]) -> None:
-        """Add one of ``vars``. Raises BuildFailed where the name is taken."""
-        if name in self.variables:
-            raise BuildFailed(f"vars: var '{name}' already encountered")
-        self.variables[name] = variable
 
 
 def find_kustomization(loader: Loader) -> tuple[str, bytes] | None:
@@ -185,7 +126,7 @@ class Target:
             bounds = self._loader.source.options.bounds
             try:
                 objects = objects_of(blob, file, bounds, self._session.cache)
-                into.resources.append_all(self._resources(objects, path))
+                into.resources.append_all(self._loaded(blob, objects, path))
             except MalformedYaml:
                 raise
             except BuildFailed as error:
@@ -196,10 +137,23 @@ class Target:
         scopes = self._session.scopes
         bound = self._loader.source.options.bounds.documents
         for manifest in objects:
-            self._session.documents += 1
-            if self._session.documents > bound:
-                raise Refused(f"{path}: the build has more than {bound} objects")
+            self._session.count(1, path, bound)
             yield loaded(Resource(manifest=manifest, scopes=scopes, origin=origin))
+
+    def _loaded(self, blob: Blob, objects: tuple[Manifest, ...], path: str) -> Iterable[Resource]:
+        """The resources of a file; the same ones at every build, where nothing but the file decides on them."""
+        session = self._session
+        if session.cache.results is None or session.tracking or session.schema_is_set or session.policies_in_namespaces:
+            return self._resources(objects, path)
+        found: tuple[Resource, ...] | None = session.cache.get((blob.id, "resources"))
+        if found is None:
+            scopes = Schema.builtin().cluster_scoped
+            found = tuple(loaded(Resource(manifest=manifest, scopes=scopes)) for manifest in objects)
+            session.cache.put((blob.id, "resources"), found, len(blob.data))
+        session.count(len(found), path, self._loader.source.options.bounds.documents)
+        for resource in found:
+            session.note_kind(resource.id.gvk.api_version, resource.id.kind)
+        return found
 
     def _add_base(self, into: Accumulated, path: str, file_error: Terminal) -> None:
         try:
@@ -212,7 +166,7 @@ class Target:
             raise BuildFailed(
                 f"{self._file}: resources: expected kind != 'Component' for path '{path}'; move it to `components`"
             )
-        base = self._below(below, kustomization, path).accumulate(Accumulated())
+        base = self._below(below, kustomization, path).accumulate(self._session.accumulated())
         into.absorb(base, path)
 
     def _add_component(self, into: Accumulated, path: str) -> None:
@@ -279,7 +233,7 @@ class Target:
 
     def _plugins(self, entries: Iterable[str]) -> ResMap:
         """The documents of ``generators``, ``transformers`` or ``validators``: inline, files or kustomizations."""
-        found, paths = Accumulated(), []
+        found, paths = self._session.accumulated(), []
         bounds = self._loader.source.options.bounds
         for entry in entries:
             try:
@@ -355,38 +309,6 @@ class Target:
         return [
             index for index, resource in enumerate(resources) if any(known[:4] == wanted[:4] for known in resource.ids)
         ]
-
-
-_INTERNAL = "internal.config.kubernetes.io/"
-
-
-def loaded(resource: Resource) -> Resource:
-    """A resource as it comes from a file; what it says in kustomize's own annotations becomes attributes."""
-    annotations = resource.annotations
-    if not any(key.startswith(_INTERNAL) for key in annotations):
-        return resource
-    found = {key.removeprefix(_INTERNAL): value for key, value in annotations.items()}
-    return replace(
-        resource,
-        needs_hash=found.get("needsHashSuffix") == "enabled",
-        behavior=found.get("generatorBehavior", ""),
-        helm=found.get("helm-generated") == "true",
-        prefixes=tuple(found["prefixes"].split(",")) if "prefixes" in found else (),
-        suffixes=tuple(found["suffixes"].split(",")) if "suffixes" in found else (),
-        previous=_previous(resource.id, found),
-    )
-
-
-def _previous(present: ResId, found: Mapping[str, str]) -> tuple[ResId, ...]:
-    columns = [
-        found[key].split(",") for key in ("previousKinds", "previousNames", "previousNamespaces") if key in found
-    ]
-    if len(columns) != 3 or len({len(column) for column in columns}) != 1:
-        return ()
-    return tuple(
-        present._replace(kind=kind, name=name, namespace=namespace)
-        for kind, name, namespace in zip(*columns, strict=True)
-    )
 
 
 def _without_mark(manifest: Manifest) -> Manifest:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize import origins
-from penstock.core.kustomize.accumulate import Accumulated, Session, Target, read_kustomization
+from penstock.core.kustomize.accumulate import Target, read_kustomization
 from penstock.core.kustomize.filters.labels import METADATA_LABELS, add_entries
 from penstock.core.kustomize.filters.names import add_hashes
 from penstock.core.kustomize.kustomization import Kustomization
@@ -17,6 +17,7 @@ from penstock.core.kustomize.options import BuildOptions
 from penstock.core.kustomize.order import legacy_order, sort_by
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin, Resource, set_metadata
+from penstock.core.kustomize.session import Accumulated, Session
 from penstock.core.kustomize.yaml_out import dump
 from penstock.core.resources import Manifest
 from penstock.core.tree import Inputs, RecordingTree, Tree
@@ -71,14 +72,14 @@ def build(tree: Tree, path: str = "", options: BuildOptions | None = None, cache
     if root is None or not recording.is_dir(root):
         raise BuildFailed(f"'{path}' doesn't exist, or is not a directory")
     session = Session(
-        cache=cache or ParseCache(),
+        cache=cache or ParseCache(results=0),  # nobody comes after
         schema=Schema.builtin(),
         policies_in_namespaces=options.policies_in_namespaces,
     )
     loader = Loader(source=source, root=root)
     kustomization = _root_kustomization(loader, session)
     session.tracking = bool(kustomization.build_metadata)
-    found = Target(session, loader, kustomization, Origin()).accumulate(Accumulated())
+    found = Target(session, loader, kustomization, Origin()).accumulate(session.accumulated())
     resources = found.resources
     add_hashes(resources)
     fix_name_references(resources, found.config.name_reference)

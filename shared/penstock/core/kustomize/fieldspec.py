@@ -135,6 +135,8 @@ def update(resource: Resource, specs: Iterable[FieldSpec], setter: Setter, creat
     """
     manifest = resource.manifest
     for spec in specs:
+        if not spec.create and _is_absent(manifest, spec.parts):
+            continue
         try:
             manifest = _walk(manifest, spec.parts, setter, create if spec.create else None)
         except Misfit as misfit:
@@ -146,6 +148,17 @@ class Misfit(Exception):
     """A value is not of the kind that a setter can set; ``update`` adds the names of field and object."""
 
 
+def _is_absent(node: Any, parts: tuple[str, ...]) -> bool:
+    """Whether a field is certainly missing: most are, and this is faster than to walk there."""
+    for part in parts:
+        if not isinstance(node, dict):
+            return False
+        if part not in node:
+            return not part.endswith("[]")
+        node = node[part]
+    return False
+
+
 def _walk(node: Any, parts: tuple[str, ...], setter: Setter, create: Any) -> Any:
     if not parts:
         return setter(node)
@@ -154,8 +167,12 @@ def _walk(node: Any, parts: tuple[str, ...], setter: Setter, create: Any) -> Any
     if isinstance(node, dict):
         return _walk_mapping(node, parts, setter, create)
     if isinstance(node, list):
-        items = [_walk(item, parts, setter, create) for item in node]
-        return items if any(new is not old for new, old in zip(items, node, strict=True)) else node
+        items, changed = [], False
+        for item in node:
+            new = _walk(item, parts, setter, create)
+            changed = changed or new is not item
+            items.append(new)
+        return items if changed else node
     raise Misfit(f"expected sequence or mapping node, found {node!r} before '{parts[0]}'")
 
 

@@ -7,6 +7,7 @@ kind, same namespace, then the one that went through the same prefixes and suffi
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from penstock.core.errors import BuildFailed
@@ -65,6 +66,12 @@ def _selects(gvk: Gvk, kind: tuple[str, str, str]) -> bool:
     return gvk.group in ("", kind[0]) and gvk.version in ("", kind[1]) and gvk.kind in ("", kind[2])
 
 
+@lru_cache(maxsize=4096)
+def _without_kind(path: str) -> FieldSpec:
+    """The field of whatever object: the objects that have it were chosen by the kinds they had first."""
+    return FieldSpec(path=path)
+
+
 class _Referrer:
     """One object whose references are followed."""
 
@@ -90,8 +97,7 @@ class _Referrer:
                 return items if any(new is not item for new, item in zip(items, old, strict=True)) else old
             return self._set(old, spec, target)
 
-        plain = FieldSpec(path=spec.path) if spec.create or spec.kind or spec.group or spec.version else spec
-        return update(resource, (plain,), setter)
+        return update(resource, (_without_kind(spec.path),), setter)
 
     def _set(self, old: Any, spec: FieldSpec, target: Gvk) -> Any:
         if old is None:

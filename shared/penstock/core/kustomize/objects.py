@@ -7,24 +7,27 @@ from typing import Any
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.options import Bounds
 from penstock.core.kustomize.resource import metadata_of, text
+from penstock.core.kustomize.results import Results
 from penstock.core.kustomize.yaml_in import load_documents
 from penstock.core.resources import Manifest
 from penstock.core.tree import Blob
 
 
 class ParseCache:
-    """Parsed files by blob id: at most ``size`` bytes of source text, the least recently used dropped first.
+    """What builds leave for the next ones: parsed files by blob id, and what transformers made of their objects.
 
-    Its values are shared between builds and never changed. One cache serves one thread at a time.
+    ``size``: bytes of source text; ``results``: of transformers, 0 keeps none. What is least recently used is dropped
+    first. Its values are shared between builds and never changed. One cache serves one thread at a time.
     """
 
-    __slots__ = ("_bytes", "_entries", "_size")
+    __slots__ = ("_bytes", "_entries", "_size", "results")
 
-    def __init__(self, size: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, size: int = 64 * 1024 * 1024, results: int = 200_000) -> None:
         self._size, self._bytes = size, 0
-        self._entries: OrderedDict[tuple[str, str], tuple[Any, int]] = OrderedDict()
+        self.results = Results(results) if results else None
+        self._entries: OrderedDict[tuple[str, ...], tuple[Any, int]] = OrderedDict()
 
-    def get(self, key: tuple[str, str]) -> Any:
+    def get(self, key: tuple[str, ...]) -> Any:
         """What was put under (blob id, how it was read), or None."""
         found = self._entries.get(key)
         if found is None:
@@ -32,7 +35,7 @@ class ParseCache:
         self._entries.move_to_end(key)
         return found[0]
 
-    def put(self, key: tuple[str, str], value: Any, size: int) -> None:
+    def put(self, key: tuple[str, ...], value: Any, size: int) -> None:
         """Keep ``value``, parsed from ``size`` bytes."""
         if key not in self._entries:
             self._bytes += size

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock.core.errors import BuildFailed, InvalidDocument, Refused
-from penstock.core.kustomize.fields import Shape, boolean, integer, list_of, loose_string, map_of, string, struct
+from penstock.core.kustomize.fields import Shape, Where, boolean, integer, list_of, loose_string, map_of, string, struct
+from penstock.core.kustomize.fieldspec import FieldSpecs
 from penstock.core.kustomize.filters import namespace
 from penstock.core.kustomize.filters.images import set_images
 from penstock.core.kustomize.filters.labels import add_entries
@@ -32,7 +33,14 @@ Run = Callable[[ResMap], None]
 """What a transformer does to the resources."""
 Make = Callable[["Plugin"], Run]
 
-_SPECS = {"fieldSpecs": list_of(loose_spec_of)}
+_LIST_OF_SPECS = list_of(loose_spec_of)
+
+
+def _specs(value: Any, where: Where) -> FieldSpecs:
+    return tuple(_LIST_OF_SPECS(value, where))
+
+
+_SPECS: dict[str, Shape] = {"fieldSpecs": _specs}
 _METADATA = struct({"name": string, "namespace": string}, strict=False)
 
 

@@ -1,20 +1,24 @@
 """The resources of one kustomization, in order, found by id without a search."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.resource import ResId, Resource
-from penstock.core.resources import Manifest
+from penstock.core.kustomize.results import Change, Results
 
 _Key = tuple[str, str, str, str, str]
 
 
 class ResMap:
-    """An ordered collection in which each present id stands once. Its indexes are made when they are asked for."""
+    """An ordered collection in which each present id stands once. Its indexes are made when they are asked for.
 
-    __slots__ = ("_by_any", "_present", "_resources")
+    ``results``: where transformers' results are kept, if they are.
+    """
 
-    def __init__(self, resources: Iterable[Resource] = ()) -> None:
+    __slots__ = ("_by_any", "_present", "_resources", "_results")
+
+    def __init__(self, resources: Iterable[Resource] = (), results: Results | None = None) -> None:
+        self._results = results
         self._resources: list[Resource] = []
         self._present: set[_Key] | None = set()
         self._by_any: dict[_Key, list[int]] | None = None
@@ -61,16 +65,22 @@ class ResMap:
         if old.id != resource.id or old.previous != resource.previous:
             self._present = self._by_any = None
 
-    def map(self, change: Callable[[Resource], Manifest]) -> None:
-        """Each resource with the manifest that ``change`` makes of it."""
-        changed = False
-        resources = self._resources
-        for index, resource in enumerate(resources):
-            manifest = change(resource)
-            if manifest is not resource.manifest:
-                resources[index] = resource.with_manifest(manifest)
-                changed = True
-        if changed:
+    def transform(self, step: Hashable, change: Change) -> None:
+        """Each resource as ``change`` makes it; ids are not checked.
+
+        Equal ``step`` means: the same transformer. None: one whose results are not to be kept.
+        """
+        before = self._resources
+        after: list[Resource | None]
+        if self._results is None or step is None:
+            after = [change(resource) for resource in before]
+        else:
+            after = self._results.apply(step, before, change)
+        self._resources = [resource for resource in after if resource is not None]
+        if len(self._resources) < len(before) or any(
+            new is not old and (new.id is not old.id or new.previous is not old.previous)
+            for new, old in zip(self._resources, before, strict=True)
+        ):
             self._present = self._by_any = None
 
     def check_unique(self) -> None:

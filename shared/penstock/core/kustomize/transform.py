@@ -17,10 +17,10 @@ from penstock.core.kustomize.kustomization import Entries, Kustomization
 from penstock.core.kustomize.load import Loader
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin
+from penstock.core.kustomize.session import Session
 from penstock.core.kustomize.transformer_config import TransformerConfig
 
 if TYPE_CHECKING:
-    from penstock.core.kustomize.accumulate import Session
     from penstock.core.kustomize.filters.patches import Patch
 
 Run = Callable[[ResMap], None]
@@ -41,7 +41,7 @@ class _Stage:
     kustomization: Kustomization
     loader: Loader
     config: TransformerConfig
-    session: "Session"
+    session: Session
 
     def named(self) -> Iterator[tuple[str, Run]]:
         """Each transformer with the name of its kind. Patches and replacements are read before any runs."""
@@ -159,7 +159,7 @@ def builtin_steps(
     kustomization: Kustomization,
     loader: Loader,
     config: TransformerConfig,
-    session: "Session",
+    session: Session,
     origin: Origin | None,
 ) -> list[Step]:
     """The steps of one file. ``origin``: where the file stands, if steps are to be recorded."""

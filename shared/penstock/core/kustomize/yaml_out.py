@@ -29,6 +29,7 @@ _ESCAPES = {
 _EASY = re.compile(
     r"[A-Za-z/_$(](?:[A-Za-z0-9/_$().=+,@*&%!;^~<>\[\]{}|'\"?-]|[:](?=[^\s:])| (?=[A-Za-z0-9/_$(]))*\Z", re.ASCII
 )
+_BOM = "\ufeff"
 _LETTERS = re.compile(r"[A-Za-z]+\Z")
 _NUMBER = re.compile(r"\d*")
 _FORBIDDEN_FIRST = frozenset("#,[]{}&*!|>'\"%@`")
@@ -185,6 +186,8 @@ def _plain_allowed(value: str) -> bool:
 
 
 def _double(value: str) -> str:
+    if value[:1] == _BOM:  # go-yaml looks for a byte order mark at each character, and always at the first one
+        return '"' + re.sub("(?s).", _escape, value) + '"'
     return '"' + (_ASCII_ESCAPED if value.isascii() else _escaped()).sub(_escape, value) + '"'
 
 

@@ -24,21 +24,19 @@ def set_images(resources: ResMap, images: tuple[Mapping[str, Any], ...], specs: 
     """
     index = SpecIndex(specs)
     setters = [image_setter(image) for image in images]
-    holding = {id(resource.manifest): _holds_containers(resource.manifest) for resource in resources}
 
-    def change(resource: Resource) -> Manifest:
+    def change(resource: Resource) -> Resource:
         if resource.id.kind == "CustomResourceDefinition":
-            return resource.manifest
+            return resource
         fields = index.of(*resource.id[:3])
-        walk = holding[id(resource.manifest)]
-        changed = resource
+        walk = _holds_containers(resource.manifest)
         for setter in setters:
             if walk:
-                changed = changed.with_manifest(_in_containers(changed, setter))
-            changed = changed.with_manifest(update(changed, fields, setter))
-        return changed.manifest
+                resource = resource.with_manifest(_in_containers(resource, setter))
+            resource = resource.with_manifest(update(resource, fields, setter))
+        return resource
 
-    resources.map(change)
+    resources.transform(("images", tuple(tuple(image.items()) for image in images), specs), change)
 
 
 def image_setter(image: Mapping[str, Any]) -> Setter:

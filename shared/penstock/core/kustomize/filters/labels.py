@@ -1,7 +1,6 @@
 """``labels``, ``commonLabels`` and ``commonAnnotations``: entries set in each field that the configuration names."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from penstock.core.kustomize.fieldspec import FieldSpec, FieldSpecs, SpecIndex, merge_specs, update
@@ -23,9 +22,9 @@ def add_entries(resources: ResMap, entries: Mapping[str, str], specs: FieldSpecs
         group, version, kind = resource.id[:3]
         setting = Entries(entries)
         manifest = setting.finish(update(resource, index.of(group, version, kind), setting.setter, {}))
-        return resource if manifest is resource.manifest else replace(resource, manifest=manifest, linked=True)
+        return resource if manifest is resource.manifest else resource.evolve(manifest=manifest, linked=True)
 
-    resources.replace_all([change(resource) for resource in resources])
+    resources.transform(("entries", tuple(entries.items()), specs), change)
 
 
 def label_specs(label: Mapping[str, Any], config: TransformerConfig) -> FieldSpecs:

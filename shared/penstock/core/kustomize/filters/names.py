@@ -1,6 +1,5 @@
 """``namePrefix``, ``nameSuffix`` and the content hash: what changes the name of an object."""
 
-from dataclasses import replace
 from typing import Any, Literal
 
 from penstock.core.kustomize.fieldspec import FieldSpecs, Setter, update
@@ -16,12 +15,13 @@ def affix_names(resources: ResMap, affix: str, specs: FieldSpecs, where: Literal
     CustomResourceDefinitions, APIServices and Namespaces keep their names.
     """
     setter = _affixing(affix, where)
-    resources.replace_all(
-        [
-            resource if _keeps_name(resource.original_id) else _affixed(resource, (affix, where), specs, setter)
-            for resource in resources
-        ]
-    )
+
+    def change(resource: Resource) -> Resource:
+        if _keeps_name(resource.original_id):
+            return resource
+        return _affixed(resource, (affix, where), specs, setter)
+
+    resources.transform((where, affix, specs), change)
 
 
 def _keeps_name(original: ResId) -> bool:
@@ -31,17 +31,16 @@ def _keeps_name(original: ResId) -> bool:
 
 
 def _affixed(resource: Resource, affix: tuple[str, str], specs: FieldSpecs, setter: Setter) -> Resource:
-    text_added, where = affix
+    added, where = affix
     original = resource.original_id
     for spec in specs:
         if not spec.selects(original.group, original.version, original.kind):
             continue
-        if spec.path == "metadata/name" and text_added:
-            resource = resource.remembering()
+        if spec.path == "metadata/name" and added:
             if where == "prefix":
-                resource = replace(resource, prefixes=(*resource.prefixes, text_added))
+                resource = resource.remembering(prefixes=(*resource.prefixes, added))
             else:
-                resource = replace(resource, suffixes=(*resource.suffixes, text_added))
+                resource = resource.remembering(suffixes=(*resource.suffixes, added))
         if spec.selects(*resource.id[:3]):
             resource = resource.with_manifest(update(resource, (spec,), setter, ""))
     return resource

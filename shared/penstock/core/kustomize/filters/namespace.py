@@ -35,8 +35,11 @@ def set_namespace(resources: ResMap, setting: NamespaceSetting) -> None:
     if not setting.namespace:
         return
     setter = _unset(setting.namespace) if setting.unset_only else set_scalar(setting.namespace)
-    moved = [resource if resource.helm else _moved(resource.remembering(), setting, setter) for resource in resources]
-    resources.replace_all(moved)
+
+    def change(resource: Resource) -> Resource:
+        return resource if resource.helm else _moved(resource.remembering(), setting, setter)
+
+    resources.transform(("namespace", setting), change)
     try:
         resources.check_unique()
     except BuildFailed as error:
@@ -50,6 +53,8 @@ def _moved(resource: Resource, setting: NamespaceSetting, setter: Setter) -> Res
         specs.insert(0, _METADATA)
     manifest = update(resource, specs, setter, "")
     if kind in _BINDINGS and setting.subjects != "none":
+        if not isinstance(manifest.get("subjects"), list | None):
+            raise BuildFailed(f"{resource.id}: subjects should be a list; wrong node kind")
         manifest = _with_subjects(manifest, setter, _follows(setting.subjects))
     return resource.with_manifest(manifest)
 
@@ -72,7 +77,7 @@ def _follows(mode: str) -> Callable[[dict[str, Any]], bool]:
 
 def _with_subjects(manifest: Manifest, setter: Setter, follows: Callable[[dict[str, Any]], bool]) -> Manifest:
     subjects = manifest.get("subjects")
-    if not isinstance(subjects, list):
+    if subjects is None:
         return manifest
     moved = [
         {**subject, "namespace": setter(subject.get("namespace"))}

@@ -1,6 +1,6 @@
 """``patches``, ``patchesStrategicMerge`` and ``patchesJson6902``: read, aimed and applied."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +20,16 @@ from penstock.core.resources import Manifest
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patch:
-    """One patch. ``where``: file and field, for messages. Exactly one of ``strategic`` and ``operations`` is used.
+    """One patch. ``where``: file and field, for messages. ``content``: its text.
+
+    Exactly one of ``strategic`` and ``operations`` is used.
 
     ``target`` None: each strategic patch is for the object whose id it carries. ``allow_name_change``,
     ``allow_kind_change``: it may rename. ``as_target``: it takes the group and version of what it patches.
     """
 
     where: str
+    content: bytes
     strategic: tuple[Manifest, ...] = ()
     operations: tuple[Operation, ...] = ()
     target: Selector | None = None
@@ -53,6 +56,7 @@ def load_patch(entry: Mapping[str, Any], loader: Loader, where: tuple[str, str])
         )
     return Patch(
         where=f"{file}: {path}",
+        content=content,
         strategic=strategic,
         operations=operations,
         target=target,
@@ -97,7 +101,7 @@ def load_merge_patch(value: str, loader: Loader, where: tuple[str, str]) -> Patc
     except BuildFailed:
         named, blob = loader.load(value)
         found = parse_objects(blob.data, named, bounds, patch=True)
-    return Patch(where=f"{file}: {path}", strategic=found, as_target=True)
+    return Patch(where=f"{file}: {path}", content=b"", strategic=found, as_target=True)
 
 
 def load_json_patch(entry: Mapping[str, Any], loader: Loader, where: tuple[str, str]) -> Patch:
@@ -111,60 +115,75 @@ def load_json_patch(entry: Mapping[str, Any], loader: Loader, where: tuple[str, 
     if not operations:
         raise BuildFailed(f"{source}: patch appears to be empty")
     selector = parse_selector(target, f"{file}: {path}.target")
-    return Patch(where=f"{file}: {path}", operations=operations, target=selector, remembers=False)
+    return Patch(where=f"{file}: {path}", content=content, operations=operations, target=selector, remembers=False)
 
 
 def apply_patch(resources: ResMap, patch: Patch, schema: Schema, scopes: Scopes) -> None:
     """Apply one patch to what it is aimed at. Raises BuildFailed where an untargeted one finds no object."""
-    removed: set[int] = set()
-    for index, document in _aimed(resources, patch, scopes, removed):
-        resource = resources[index]
-        if document is None:
-            base = resource.remembering() if patch.remembers else resource
-            manifest: Manifest | None = _operated(base, patch)
-        else:
-            renames = patch.allow_name_change or patch.allow_kind_change
-            base = resource.remembering() if renames else resource
-            manifest = _merged(base, document, patch, schema)
-        if manifest:
-            resources.set(index, base.with_manifest(manifest))
-        else:
-            removed.add(index)
-    if removed:
-        resources.replace_all([one for index, one in enumerate(resources) if index not in removed])
+    if patch.target is None:
+        _apply_by_id(resources, patch, schema, scopes)
+    else:
+        _apply_to_selected(resources, patch, patch.target, schema)
     if patch.allow_name_change or patch.allow_kind_change:
         resources.check_unique()
 
 
-def _aimed(resources: ResMap, patch: Patch, scopes: Scopes, removed: set[int]) -> Iterator[tuple[int, Manifest | None]]:
-    """The places of the objects to change, each with the strategic patch for it (None: the operations)."""
+def _apply_to_selected(resources: ResMap, patch: Patch, target: Selector, schema: Schema) -> None:
     documents: Sequence[Manifest | None] = patch.strategic or ((None,) if patch.operations else ())
+    options = (patch.allow_name_change, patch.allow_kind_change, patch.as_target, patch.remembers)
+    step = ("patch", patch.content, target, options) if schema is Schema.builtin() else None
     for document in documents:
-        if patch.target is not None:
-            yield from ((index, document) for index in select(resources, patch.target))
-        elif document is not None:
-            wanted = Resource(manifest=document, scopes=scopes).id
-            index = resources.one_matching(wanted, f"patch {wanted} in {patch.where}")
-            if index in removed:
-                raise BuildFailed(f"no matches for Id {wanted} in {patch.where}: an earlier patch deletes it")
-            yield index, document
+
+        def change(resource: Resource, document: Manifest | None = document) -> Resource | None:
+            return _patched(resource, document, patch, schema) if is_selected(resource, target) else resource
+
+        resources.transform(step, change)
+
+
+def _apply_by_id(resources: ResMap, patch: Patch, schema: Schema, scopes: Scopes) -> None:
+    removed: set[int] = set()
+    for document in patch.strategic:
+        wanted = Resource(manifest=document, scopes=scopes).id
+        index = resources.one_matching(wanted, f"patch {wanted} in {patch.where}")
+        if index in removed:
+            raise BuildFailed(f"no matches for Id {wanted} in {patch.where}: an earlier patch deletes it")
+        patched = _patched(resources[index], document, patch, schema)
+        if patched is None:
+            removed.add(index)
+        else:
+            resources.set(index, patched)
+    if removed:
+        resources.replace_all([one for index, one in enumerate(resources) if index not in removed])
+
+
+def _patched(resource: Resource, document: Manifest | None, patch: Patch, schema: Schema) -> Resource | None:
+    """What a strategic patch (``document`` None: the operations) makes of a resource; None where it deletes it."""
+    if document is None:
+        base = resource.remembering() if patch.remembers else resource
+        manifest: Manifest | None = _operated(base, patch)
+    else:
+        renames = patch.allow_name_change or patch.allow_kind_change
+        base = resource.remembering() if renames else resource
+        manifest = _merged(base, document, patch, schema)
+    return base.with_manifest(manifest) if manifest else None
 
 
 def select(resources: ResMap, selector: Selector) -> list[int]:
-    """The places of the objects that a selector selects: by the name and namespace that they had first, or have."""
-    found = []
-    for index, resource in enumerate(resources):
-        original, present = resource.original_id, resource.id
-        if matches(
-            selector,
-            gvk=present.gvk,
-            names=(original.name, present.name),
-            namespaces=(original.effective_namespace, present.effective_namespace),
-            labels=resource.labels if selector.label_selector else {},
-            annotations=resource.annotations if selector.annotation_selector else {},
-        ):
-            found.append(index)
-    return found
+    """The places of the objects that a selector selects."""
+    return [index for index, resource in enumerate(resources) if is_selected(resource, selector)]
+
+
+def is_selected(resource: Resource, selector: Selector) -> bool:
+    """Whether a selector selects a resource: by the name and namespace that it had first, or has."""
+    original, present = resource.original_id, resource.id
+    return matches(
+        selector,
+        gvk=present.gvk,
+        names=(original.name, present.name),
+        namespaces=(original.effective_namespace, present.effective_namespace),
+        labels=resource.labels if selector.label_selector else {},
+        annotations=resource.annotations if selector.annotation_selector else {},
+    )
 
 
 def _operated(resource: Resource, patch: Patch) -> Manifest:
