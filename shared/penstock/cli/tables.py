@@ -156,7 +156,12 @@ class _Webhooks:
         ready = item.ready()
         if ready is not None:
             return ready[0], shorten(ready[1])
-        return ("True", "Receiver initialized") if entry else WAITING
+        return ("True", "Receiver initialized") if entry else ("False", _no_token(item))
+
+
+def _no_token(item: Item) -> str:
+    secret = ((item.record.document.get("spec") or {}).get("secretRef") or {}).get("name", "")
+    return f"waiting for key token of Secret {item.namespace}/{secret}: it is read when its Kustomization is reconciled"
 
 
 def _webhooks(state: State, public_url: str) -> _Webhooks:
