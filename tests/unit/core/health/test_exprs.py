@@ -122,6 +122,7 @@ def test_an_entry_is_for_a_kind_or_a_whole_group(manifest, expected):
     assert rules.assess(manifest).status is expected
 
 
+EVALUATOR = "failed to create custom status evaluator for healthchecks"
 PREFIX = "Reconciliation failed terminally due to configuration error: "
 
 
@@ -138,8 +139,7 @@ PREFIX = "Reconciliation failed terminally due to configuration error: "
         ),
         (
             [entry(), entry(kind="Other", failed="data.")],
-            "failed to create custom status evaluator for healthchecks[1]: failed to parse the expression Failed: "
-            + "failed to parse the CEL expression 'data.': ",
+            f"{EVALUATOR}[1]: failed to parse the expression Failed: failed to parse the CEL expression 'data.': ",
         ),
         ([entry(inProgress="a b")], "healthchecks[0]: failed to parse the expression InProgress: "),
         ([entry(current="has(status)")], "has() argument must be a field selection"),
