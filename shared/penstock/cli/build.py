@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.flush()
         return 0
     try:
-        if os.path.isdir(args.output):  # noqa: PTH112 # no pathlib here: see _built
+        if os.path.isdir(args.output):  # noqa: PTH112 - no pathlib here: see _built
             _write_each(args.output, result.resources)
         else:
             _write(args.output, result.to_yaml())
@@ -94,12 +94,12 @@ def _built(args: argparse.Namespace) -> Build:
         return build(DiskTree("/"), path.lstrip("/"), options)
     except PenstockError as error:
         # The tree's root is the disk's: say paths as the user would, relative to where the command runs.
-        here = os.getcwd().lstrip("/") + "/"  # noqa: PTH109 # as above
+        here = os.getcwd().lstrip("/") + "/"  # noqa: PTH109 - as above
         raise type(error)(str(error).replace(here, "")) from error
 
 
 def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 # no pathlib here: see _built
+    with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - no pathlib here: see _built
         file.write(text)
 
 

@@ -77,7 +77,7 @@ class DiskTree:
     def is_dir(self, path: str) -> bool:
         """See Tree."""
         real = self.real_path(path)
-        return real is not None and os.path.isdir(self._joined(real))  # noqa: PTH112 # half the time of Path's
+        return real is not None and os.path.isdir(self._joined(real))  # noqa: PTH112 - half the time of Path's
 
     def list(self, path: str) -> tuple[str, ...] | None:
         """See Tree. Names that are not UTF-8 are left out."""
@@ -85,7 +85,7 @@ class DiskTree:
         if real is None:
             return None
         try:
-            names = os.listdir(os.fsencode(self._joined(real)))  # noqa: PTH208 # bytes, to sort them bytewise
+            names = os.listdir(os.fsencode(self._joined(real)))  # noqa: PTH208 - bytes, to sort them bytewise
         except OSError:
             return None
         readable = []

@@ -104,7 +104,7 @@ class Target:
             config = config.merge(config_of(load_config(blob.data, file), file))
         config = default_config().merge(config)
         for path in kustomization.crds:
-            from penstock.core.kustomize.crds import config_of_crd  # noqa: PLC0415 # seldom needed
+            from penstock.core.kustomize.crds import config_of_crd  # noqa: PLC0415 - seldom needed
 
             file, blob = self._loader.load(path)
             config = config.merge(config_of_crd(load_config(blob.data, file), file))
@@ -197,7 +197,7 @@ class Target:
             raise Refused(f"{self._file}: helmCharts needs the helm port", reason="BuildFailed")
         if not kustomization.generators:
             return
-        from penstock.core.kustomize import plugins  # noqa: PLC0415 # seldom needed
+        from penstock.core.kustomize import plugins  # noqa: PLC0415 - seldom needed
 
         for plugin in self._plugins(kustomization.generators):
             generated = plugins.generator(plugin, self._loader, self._file)
@@ -249,7 +249,7 @@ class Target:
     def _steps(self, entries: tuple[str, ...]) -> list[Step]:
         if not entries:
             return []
-        from penstock.core.kustomize import plugins  # noqa: PLC0415 # seldom needed
+        from penstock.core.kustomize import plugins  # noqa: PLC0415 - seldom needed
 
         schema, tracking = self._session.schema, self._session.tracking
         return [

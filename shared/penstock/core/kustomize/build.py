@@ -97,14 +97,14 @@ def _root_kustomization(loader: Loader, session: Session) -> Kustomization:
     options = loader.source.options
     if not (options.generate_missing or options.overlay or options.lenient):
         return read_kustomization(loader)
-    from penstock.core.kustomize.flux_rules import flux_kustomization  # noqa: PLC0415 # a plain build needs none
+    from penstock.core.kustomize.flux_rules import flux_kustomization  # noqa: PLC0415 - a plain build needs none
 
     return flux_kustomization(loader, session.cache)
 
 
 def _expand(resources: ResMap, found: Accumulated) -> None:
     if found.variables:
-        from penstock.core.kustomize.filters.refvar import expand_vars  # noqa: PLC0415 # seldom needed
+        from penstock.core.kustomize.filters.refvar import expand_vars  # noqa: PLC0415 - seldom needed
 
         expanded = expand_vars(list(resources), list(found.variables.values()), list(found.config.var_reference))
         resources.replace_all(expanded)

@@ -55,7 +55,7 @@ class _Stage:
         yield from self._replacements()
 
     def _applying(self, patches: list["Patch"]) -> Run:
-        from penstock.core.kustomize.filters.patches import apply_patch  # noqa: PLC0415 # not for every build
+        from penstock.core.kustomize.filters.patches import apply_patch  # noqa: PLC0415 - not for every build
 
         def run(resources: ResMap) -> None:
             for patch in patches:
@@ -67,7 +67,7 @@ class _Stage:
     def _merge_patches(self) -> Iterator[tuple[str, Run]]:
         file, entries = self.kustomization.file, self.kustomization.patches_strategic_merge
         if entries:
-            from penstock.core.kustomize.filters.patches import load_merge_patch  # noqa: PLC0415 # as above
+            from penstock.core.kustomize.filters.patches import load_merge_patch  # noqa: PLC0415 - as above
 
             loaded = [
                 load_merge_patch(entry, self.loader, (file, f"patchesStrategicMerge[{index}]"))
@@ -80,7 +80,7 @@ class _Stage:
     def _patches(self) -> Iterator[tuple[str, Run]]:
         if not self.kustomization.patches:
             return
-        from penstock.core.kustomize.filters.patches import load_patch  # noqa: PLC0415 # as above
+        from penstock.core.kustomize.filters.patches import load_patch  # noqa: PLC0415 - as above
 
         for index, entry in enumerate(self.kustomization.patches):
             patch = load_patch(entry, self.loader, (self.kustomization.file, f"patches[{index}]"))
@@ -89,7 +89,7 @@ class _Stage:
     def _json_patches(self) -> Iterator[tuple[str, Run]]:
         if not self.kustomization.patches_json6902:
             return
-        from penstock.core.kustomize.filters.patches import load_json_patch  # noqa: PLC0415 # as above
+        from penstock.core.kustomize.filters.patches import load_json_patch  # noqa: PLC0415 - as above
 
         for index, entry in enumerate(self.kustomization.patches_json6902):
             where = (self.kustomization.file, f"patchesJson6902[{index}]")
@@ -142,7 +142,7 @@ class _Stage:
     def _replacements(self) -> Iterator[tuple[str, Run]]:
         entries = self.kustomization.replacements
         if entries:
-            from penstock.core.kustomize.replacements import (  # noqa: PLC0415 # as above
+            from penstock.core.kustomize.replacements import (  # noqa: PLC0415 - as above
                 load_replacements,
                 replace_values,
             )

@@ -25,6 +25,8 @@ from penstock.core.kustomize.yaml_nodes import (
     refolded,
 )
 
+__all__ = ["MalformedYaml", "load_config", "load_documents", "split_documents"]
+
 _SEPARATOR = re.compile(r"\n---.*\n")
 _TAGS = "tag:yaml.org,2002:"
 _UNTAGGED = (PLAIN, QUOTED)

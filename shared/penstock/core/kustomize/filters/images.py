@@ -55,7 +55,7 @@ def _matcher(name: str) -> Any:
     """Kustomize takes the name for a regular expression; one that is none matches nothing."""
     if _LITERAL_NAME.match(name):  # safe for a backtracking engine, and the usual case
         return re.compile(f"{name}{_TAG}\\Z").match
-    import re2  # noqa: PLC0415 # costly to load, seldom needed
+    import re2  # noqa: PLC0415 - costly to load, seldom needed
 
     options = re2.Options()
     options.log_errors = False
