@@ -13,7 +13,7 @@ from penstock.core.reconcile.inventory import NAMESPACE, inventory_name
 from penstock.core.reconcile.plan import Change, ChangeSet, plan
 from penstock.core.records import ObjectRecord, approval_key, object_key, status_key
 from penstock.ports.state import Record
-from penstock.stages.reconcile import endings, lease
+from penstock.stages.reconcile import endings, lease, termination
 from penstock.stages.reconcile.apply import Writer, prune_all
 from penstock.stages.reconcile.attempt import KIND, Attempt, save_status
 from penstock.stages.reconcile.children import bury_all
@@ -38,13 +38,16 @@ def remove(attempt: Attempt) -> list[Outgoing]:
         return messages + _forget(attempt)
     if not ledger.trusted:
         return messages + _restored(attempt, target, ledger)
+    if termination.begun(attempt):
+        return messages + _terminates(attempt, target, ledger)
     return messages + _remove_objects(attempt, target, ledger)
 
 
 def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
     changes = _plan(attempt, target, ledger)
     due = renders_due_for_removal(attempt).everybody if changes.deletions else ()
-    if due:
+    changes = _plan(attempt, target, ledger) if changes.deletions else changes  # again: see make_plan
+    if due and changes.deletions:
         held = tuple(change.ref for change in changes.deletions)
         return _waits(attempt, due, waiting_for_renders(held, due))
     limits = Limits(objects=attempt.policy.prune_objects, share=attempt.policy.prune_percent / 100)
@@ -55,6 +58,16 @@ def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Ou
     taking, told = handed_over(changes)
     if any(change.keep for change in changes.changes):
         return messages + _waits(attempt, taking, told or told_unserved(changes))
+    return messages + _terminates(attempt, target, ledger)
+
+
+def _terminates(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
+    """Everything has been deleted: forget it, by its policy only when that has come to an end."""
+    messages: list[Outgoing] = []
+    if attempt.kustomization.deletion_policy == termination.POLICY:
+        waits, messages = termination.look(attempt, target.cluster, ledger.inventory.entries)
+        if waits:
+            return messages
     _drop_inventory(target, ledger)
     return messages + _forget(attempt)
 
