@@ -1,9 +1,13 @@
 """Every field of a Kustomization does something: each case fails where the field is ignored."""
 
+import time
+from dataclasses import replace
+
 import pytest
 import yaml
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization, namespace
 
+from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig
 from penstock.core.records import status_key
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.ports.cluster import ApplyOptions
@@ -533,3 +537,127 @@ def test_a_rule_that_cannot_work_is_said():
     plane = pushed({"ignore": [{"paths": ["spec/replicas"]}]})
     assert "spec.ignore[0].paths[0]: is 'spec/replicas', must be a JSON pointer" in plane.ready("apps")
     assert live(plane, "ConfigMap/apps/a") is None
+
+
+# on a real API server
+
+
+@pytest.fixture
+def real(control_plane, real_namespace):
+    """real(spec, manifest): a plane on the real API server that has reconciled one object; and real.push(...)."""
+    clusters = KubeClusters(lambda _: Kubeconfig(data=control_plane.read_kubeconfig()))
+    yield RealPlane(clusters, real_namespace)
+    for kind in ("configmaps", "leases"):
+        group = "/apis/coordination.k8s.io/v1" if kind == "leases" else "/api/v1"
+        control_plane.call("DELETE", f"{group}/namespaces/penstock-system/{kind}")
+    clusters.close()
+
+
+class RealPlane(MemoryPlane):
+    def __init__(self, clusters, space):
+        super().__init__()
+        self.deps = replace(self.deps, clusters=clusters)
+        self.real, self.space = clusters.connect(CLUSTER), space
+
+    def apply(self, manifest, **spec):
+        """Push the object and the Kustomization's fields; its Ready."""
+        manifest = {**manifest, "metadata": {**manifest["metadata"], "namespace": self.space}}
+        made = kustomization(self.space, "apps", **spec)
+        self.push({"clusters/prod/apps.yaml": made, "apps/object.yaml": yaml.safe_dump(manifest)})
+        self.settle(seconds=20)
+        return self.ready(self.space)
+
+    def found(self, manifest):
+        group, _, version = manifest["apiVersion"].rpartition("/")
+        gvk = Gvk(group=group, version=version, kind=manifest["kind"])
+        return self.real.get(gvk, self.space, manifest["metadata"]["name"])
+
+
+def relabelled(value):
+    """A Deployment or Job whose selected labels have other values."""
+    template = {**DEPLOYMENT["spec"]["template"], "metadata": {"labels": {"app": value}}}
+    return {
+        **DEPLOYMENT,
+        "spec": {**DEPLOYMENT["spec"], "selector": {"matchLabels": {"app": value}}, "template": template},
+    }
+
+
+def job(command):
+    pod = {
+        "restartPolicy": "Never",
+        "containers": [{"name": "c", "image": "registry.example/c:1", "command": [command]}],
+    }
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": {"template": {"spec": pod}}}
+
+
+def fixed(value):
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "f"}, "immutable": True, "data": {"k": value}}
+
+
+REAL = [pytest.mark.real, pytest.mark.xdist_group("reconcile-fields")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(relabelled("a"), relabelled("b"), marks=REAL, id="Deployment selector"),
+        pytest.param(job("a"), job("b"), marks=REAL, id="Job template"),
+        pytest.param(fixed("a"), fixed("b"), marks=REAL, id="immutable ConfigMap"),
+    ],
+)
+def test_force_recreates_what_the_real_api_server_calls_immutable(real, before, after):
+    assert real.apply(before).startswith("True")
+    uid = real.found(before)["metadata"]["uid"]
+    refused = real.apply(after)
+    assert refused.startswith("False ReconciliationFailed"), refused
+    assert real.found(before)["metadata"]["uid"] == uid
+    ready = real.apply(after, force=True)
+    assert ready.startswith("True"), ready
+    assert real.found(before)["metadata"]["uid"] != uid
+
+
+@pytest.mark.real
+@pytest.mark.xdist_group("reconcile-fields")
+def test_force_never_deletes_for_a_mistake(real):
+    assert real.apply(relabelled("a"), force=True).startswith("True")
+    uid = real.found(DEPLOYMENT)["metadata"]["uid"]
+    mistaken = relabelled("b")
+    mistaken["spec"]["replicas"] = -1
+    ready = real.apply(mistaken, force=True)
+    assert ready.startswith("False ReconciliationFailed"), ready
+    assert real.found(DEPLOYMENT)["metadata"]["uid"] == uid
+
+
+@pytest.mark.real
+@pytest.mark.xdist_group("reconcile-fields")
+def test_a_scaled_deployment_stays_scaled_on_the_real_api_server(real, control_plane):
+    assert real.apply(DEPLOYMENT, **IGNORE).startswith("True")
+    scale = f"/apis/apps/v1/namespaces/{real.space}/deployments/web/scale"
+    assert (
+        control_plane.call("PATCH", scale, {"spec": {"replicas": 5}}, Content_Type="application/merge-patch+json")[0]
+        == 200
+    )
+    version = real.found(DEPLOYMENT)["metadata"]["generation"]
+    real.reconcile(real.space, why="interval")
+    assert real.found(DEPLOYMENT)["metadata"]["generation"] == version, "nothing was written"
+    assert real.apply(yaml.safe_load(image("2")), **IGNORE).startswith("True")
+    found = real.found(DEPLOYMENT)
+    assert (found["spec"]["replicas"], at(found, *CONTAINER)["image"]) == (5, "registry.example/web:2")
+    assert real.apply(yaml.safe_load(image("2"))).startswith("True")
+    assert real.found(DEPLOYMENT)["spec"]["replicas"] == 2, "without the rule it is Git's again"
+
+
+@pytest.mark.real
+@pytest.mark.xdist_group("reconcile-fields")
+def test_expressions_are_asked_of_real_objects(real):
+    current = "status.?readyReplicas.orValue(0) == spec.replicas && status.observedGeneration == metadata.generation"
+    expressions = [{"apiVersion": "apps/v1", "kind": "Deployment", "current": current}]
+    ready = real.apply(DEPLOYMENT, wait=True, timeout="1h", healthCheckExprs=expressions)
+    deadline = time.monotonic() + 30
+    while not ready.startswith("True"):
+        assert ready.startswith("Unknown Progressing"), ready
+        assert time.monotonic() < deadline, ready
+        time.sleep(0.2)  # real controllers, a simulated clock
+        real.settle(seconds=20)
+        ready = real.ready(real.space)
+    assert real.found(DEPLOYMENT)["status"]["readyReplicas"] == 2
