@@ -85,7 +85,7 @@ class Context:
     """What Lambda tells of an invocation. ``seconds``: what is left, one figure a call, the last one for ever."""
 
     def __init__(self, *seconds):
-        self._seconds = list(seconds) or [60.0]
+        self._seconds = list(seconds) or [900.0]
 
     def get_remaining_time_in_millis(self):
         return round(1000 * (self._seconds.pop(0) if len(self._seconds) > 1 else self._seconds[0]))

@@ -1,10 +1,12 @@
 """One plane's resources on AWS, as a Terraform module makes them, made in moto: in this process, or on its server."""
 
 import contextlib
+import functools
 import json
 import os
 from unittest import mock
 
+import botocore.session
 import moto.sqs.models
 from moto import mock_aws
 
@@ -30,6 +32,12 @@ ENVIRONMENT = {
 }
 
 
+@functools.cache
+def shared_session():
+    """Keeps what botocore reads of its services' models, 0.3 s each; clients are each test's own."""
+    return botocore.session.Session()
+
+
 @contextlib.contextmanager
 def in_process(clock=None):
     """moto in this process. ``clock``: SQS counts by it, a millisecond on at each look."""
@@ -45,6 +53,7 @@ def in_process(clock=None):
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.dict(os.environ, ENVIRONMENT))
+        stack.enter_context(mock.patch.object(botocore.session, "Session", return_value=shared_session()))
         stack.enter_context(mock_aws())
         if clock is not None:
             stack.enter_context(mock.patch.object(moto.sqs.models, "unix_time_millis", millis))

@@ -5,6 +5,7 @@ others. At its last attempt it is told of, and goes to the dead letter queue wit
 was killed comes back by the queue's visibility timeout, and ends in the dead letter queue by its redrive policy.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -30,7 +31,8 @@ def run_batch(runtime: Runtime, stage: str, event: Json, seconds_left: Callable[
     failed = []
     for number, record in enumerate(records):
         late = number > 0 and seconds_left() < enough
-        if late or not _done(runtime, stage, record, seconds_left()):
+        done = _given_back(runtime, stage, record) if late else _done(runtime, stage, record, seconds_left())
+        if not done:
             failed.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": failed}
 
@@ -53,6 +55,13 @@ def _done(runtime: Runtime, stage: str, record: Json, seconds: float) -> bool:
         queue.retry(delivery, delay=outcome.delay, error=error_text)
     except PenstockError as error:  # the bus itself: the message comes back by its visibility timeout
         runtime.port("telemetry").record("bus unavailable", stage=stage, outcome="failed", error=str(error))
+    return False
+
+
+def _given_back(runtime: Runtime, stage: str, record: Json) -> bool:
+    """Never done. Where this fails the message comes back by its visibility timeout."""
+    with contextlib.suppress(PenstockError):
+        cast("SqsQueue", runtime.bus).give_back(stage, record["receiptHandle"])
     return False
 
 

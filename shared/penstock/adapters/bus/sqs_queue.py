@@ -106,6 +106,10 @@ class SqsQueue:
         self._held.pop(receipt, None)
         return DeadLetter(receipt=sent, stage=stage, body=body.encode(), error=error)
 
+    def give_back(self, stage: str, receipt: str) -> None:
+        """Visible to others at once: nobody works on it. It has used up an attempt all the same."""
+        self._show(self._names.queue(stage), receipt)
+
     def dead_letters(self, *, limit: int = 100) -> tuple[DeadLetter, ...]:
         """The oldest first, as far as standard queues show them."""
         found: list[tuple[int, DeadLetter]] = []
