@@ -1,7 +1,6 @@
 """Reading files and directories by the paths in kustomization files, within kustomize's rules of what may be read."""
 
 import posixpath
-import re
 from dataclasses import dataclass
 from typing import NoReturn, Protocol, runtime_checkable
 
@@ -9,9 +8,7 @@ from penstock.core.errors import BuildFailed, Refused
 from penstock.core.kustomize.options import BuildOptions
 from penstock.core.tree import Blob, RecordingTree
 
-_REMOTE = re.compile(
-    r"(?:[a-z][a-z0-9+.-]*://|git::|gh:|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+[:/]|(?:www\.)?github\.com[:/])", re.IGNORECASE
-)
+_REMOTE_PREFIXES = ("git::", "gh:", "github.com/", "github.com:", "www.github.com/", "www.github.com:")
 
 
 @runtime_checkable
@@ -52,7 +49,15 @@ class Source:
 
 def is_remote(path: str) -> bool:
     """Whether a path is a URL, or a Git repository in one of the forms that kustomize clones."""
-    return _REMOTE.match(path) is not None
+    folded = path.lower()
+    scheme, slashes, _ = folded.partition("://")
+    if slashes and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum():
+        return True
+    user, at, rest = folded.partition("@")
+    if at and user.replace("-", "").isalnum():  # user@host:path, as ssh takes it
+        host, colon, _ = rest.partition(":")
+        return (bool(colon) and "/" not in host) or rest.startswith("github.com/")
+    return folded.startswith(_REMOTE_PREFIXES)
 
 
 def join(root: str, path: str) -> str | None:

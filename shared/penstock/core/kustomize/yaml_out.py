@@ -5,7 +5,7 @@ key, strings plain where they can be, lines folded at the first space after colu
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache, cmp_to_key, lru_cache
 from typing import Any
 
@@ -31,9 +31,7 @@ _EASY = re.compile(
 )
 _BOM = "\ufeff"
 _LETTERS = re.compile(r"[A-Za-z]+\Z")
-_NUMBER = re.compile(r"\d*")
 _FORBIDDEN_FIRST = frozenset("#,[]{}&*!|>'\"%@`")
-_Order = Mapping[str, Any]
 
 
 def dump(documents: Iterable[Any]) -> str:
@@ -167,6 +165,7 @@ def _short_form(value: str) -> str | None:
     if _EASY.match(value) and reads_as_string(value):
         return value
     special = (_ASCII_SPECIAL if value.isascii() else _special()).search(value) is not None
+    special = special or " \u2028" in value or " \u2029" in value  # a space before a break, which these are too
     if "\n" in value:
         return _double(value) if special or " \n" in value or value[-1] == " " else None
     if not reads_as_string(value) or special:
