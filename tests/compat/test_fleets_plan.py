@@ -11,9 +11,10 @@ import pytest
 import yaml
 from tests.controlplane import fixtures
 from tests.controlplane.build import tool
-from tests.fleets import unpack
+from tests.fleets import Repository, unpack
 
 from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig
+from penstock.adapters.git.server import GitServer
 from penstock.cli import main
 from penstock.ports.cluster import ApplyOptions
 
@@ -70,6 +71,25 @@ def test_builds_are_kustomizes_own(tmp_path, capsys, monkeypatch, name, path):
     source = str(unpack(name, tmp_path))
     _, found = planned(capsys, "--source", source, "--path", path, "--no-cluster", "--compare-with", "kustomize")
     assert {each["name"]: each["kustomize"] for each in found["kustomizations"] if "kustomize" in each} == {}
+
+
+def test_a_url_is_planned_as_its_clone_is(tmp_path, capsys):
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed here: install it, then try again")
+    (tmp_path / "git").mkdir()
+    with GitServer(tmp_path / "git", login=("someone", "pass word")) as server:
+        work = unpack("fluxcd__flux2-kustomize-helm-example", tmp_path / "work")
+        repository = Repository(server=server, name="fleet", work=work)
+        server.login = None
+        commit = repository.push("release")
+        server.login = ("someone", "pass word")
+        url = repository.url.replace("http://", "http://someone:pass%20word@")
+        arguments = ("--path", "clusters/staging", "--no-cluster")
+        _, by_url = planned(capsys, "--source", url, "--branch", "release", *arguments)
+        _, by_directory = planned(capsys, "--source", str(work), *arguments)
+    assert by_url["revision"] == f"release@sha1:{commit}"
+    assert "pass" not in json.dumps(by_url)
+    assert by_url["kustomizations"] == by_directory["kustomizations"]
 
 
 ROOT = "flux-system"

@@ -1,7 +1,8 @@
 """``penstock plan``: what a fleet repository would change on a cluster. No plane, no webhook, no configuration.
 
 source.py            a directory or a Git URL -> the tree that Flux would see
-rehearsal.py         every Kustomization rendered, on a plane in memory (settings.py: what renders may read)
+rehearsal.py         every Kustomization rendered, on a plane in memory (sources.py: from which tree; reading.py and
+                     settings.py: with which ConfigMaps, Secrets and keys)
 planner.py           each compared with the cluster, read-only (guest.py), in the reconcile stage's own code
 removed.py           Kustomizations that the repository does not hold any more
 shown.py             what is said of each

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from penstock.cli.plan.fields import FieldChange, field_changes
 from penstock.cli.plan.guest import GuestCluster, GuestClusters, World
-from penstock.cli.plan.rehearsal import CLUSTER, Rehearsal, Section
+from penstock.cli.plan.rehearsal import Rehearsal, Section
 from penstock.cli.plan.removed import removed
 from penstock.cli.plan.shown import Planned, Shown
+from penstock.cli.plan.sources import CLUSTER
 from penstock.core.errors import PenstockError, Refused
 from penstock.core.flux.classify import Classified
 from penstock.core.flux.components import component_reason

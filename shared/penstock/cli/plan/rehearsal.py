@@ -14,32 +14,27 @@ from penstock.adapters.secrets.memory import MemorySecrets
 from penstock.adapters.state.memory import MemoryState
 from penstock.adapters.storage.memory import MemoryStorage
 from penstock.adapters.telemetry.memory import MemoryTelemetry
-from penstock.cli.plan.settings import Settings, SettingsClusters, Unknown
-from penstock.cli.plan.source import UNKNOWN_URL, FleetSource, repository_key
-from penstock.core.errors import InvalidDocument, NotFound, PenstockError
-from penstock.core.flux.gitrepository import parse_git_repository
+from penstock.cli.plan.reading import Reading
+from penstock.cli.plan.settings import Settings, SettingsClusters
+from penstock.cli.plan.source import UNKNOWN_URL, FleetSource, without_login
+from penstock.cli.plan.sources import CLUSTER, Sources
+from penstock.core.errors import NotFound, PenstockError
 from penstock.core.flux.kustomization import Kustomization
 from penstock.core.flux.plane import API_VERSION, KIND, NAME, NAMESPACE, parse_plane
 from penstock.core.flux.plane_records import plane_records
 from penstock.core.messages import PLANE, ReconcileDue, SourceChanged
-from penstock.core.reconcile.render import Context, Rendered, render
-from penstock.core.records import ObjectRecord, SourceStatus, object_key, status_key
-from penstock.core.resources import Manifest, ObjectRef, ref_of
-from penstock.core.secrets.objects import Decryptor
-from penstock.core.sources.artifact import encode
-from penstock.core.sources.ignore import apply_ignore
+from penstock.core.reconcile.render import Rendered, render
+from penstock.core.records import status_key
+from penstock.core.resources import ObjectRef, ref_of
 from penstock.core.sources.wakeups import ROOT
-from penstock.core.tree import MemoryTree
 from penstock.ports.cluster import Clusters
 from penstock.ports.deps import Deps
 from penstock.stages import fetch
 from penstock.stages.reconcile.attempt import Attempt, objects, open_attempt
 from penstock.stages.reconcile.children import check_children, store_children
-from penstock.stages.reconcile.context import SECRET, gather
 from penstock.stages.reconcile.run import record_render
-from penstock.stages.reconcile.source import SERVED, Source, open_source
+from penstock.stages.reconcile.source import Source, open_source
 
-CLUSTER = "this-cluster"
 UID = "0" * 32
 _KINDS_OF_SETTINGS = {("", "ConfigMap"), ("", "Secret")}
 _ROOT_TRIES = 4
@@ -73,7 +68,6 @@ class Rehearsal:
     ) -> None:
         self._source, self._progress = source, progress
         settings = Settings(alone=clusters is None)
-        self._declared: dict[str, str] = {}
         self.deps = Deps(
             clock=SystemClock(),
             clusters=SettingsClusters(clusters, settings),
@@ -85,7 +79,8 @@ class Rehearsal:
             telemetry=MemoryTelemetry(most=0),
         )
         self._found: dict[str, Section] = {}
-        self._clusters, self._settings = clusters, settings
+        self._settings, self._reading = settings, Reading(clusters, settings)
+        self._sources = Sources(source, self.deps)
         self._make_plane(path)
 
     def run(self) -> list[Section]:
@@ -106,7 +101,7 @@ class Rehearsal:
 
     def _make_plane(self, path: str) -> None:
         url = next((u for u in self._source.urls if u.startswith(("https://", "http://"))), UNKNOWN_URL)
-        source = {"url": _without_login(url), "ref": {"branch": self._source.branch or "main"}}
+        source = {"url": without_login(url), "ref": {"branch": self._source.branch or "main"}}
         document = {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -115,14 +110,7 @@ class Rehearsal:
         }
         for key, value in plane_records(parse_plane(document), document, UID, {}).writes.items():
             self.deps.state.put(key, value, expected=None)
-        self._offer(status_key(PLANE, "GitRepository", NAMESPACE, NAME), self._source.tree)
-
-    def _offer(self, key: str, tree: MemoryTree) -> None:
-        """The tree as a source's newest artifact."""
-        artifact = encode(tree)
-        self.deps.storage.put(artifact.digest, artifact.data)
-        status = SourceStatus(revision=self._source.revision, artifact=artifact.digest, observation=1)
-        self.deps.state.put(key, status.to_value(), expected=None)
+        self._sources.offer(status_key(PLANE, "GitRepository", NAMESPACE, NAME), self._source.tree)
 
     def _open(self) -> list[str]:
         """Those that have not been rendered, and may be now."""
@@ -167,10 +155,10 @@ class Rehearsal:
         try:
             source = open_source(attempt)
         except NotFound as error:
-            outside = self._why_outside(attempt)
-            return replace(
-                section, outside=outside, problem="" if outside else self._why_no_source(attempt, error), final=False
-            )
+            wanted = attempt.kustomization.source
+            outside = self._sources.why_outside(wanted)
+            problem = "" if outside else self._sources.why_none(wanted, error)
+            return replace(section, outside=outside, problem=problem, final=False)
         except PenstockError as error:
             return replace(section, problem=str(error))
         try:
@@ -180,12 +168,11 @@ class Rehearsal:
 
     def _rendered(self, section: Section, attempt: Attempt, source: Source) -> Section:
         for _ in range(_ROOT_TRIES):
-            notes: set[str] = set()
-            encrypted: set[ObjectRef] = set()
-            rendered = render(attempt.kustomization, source.tree, self._context(attempt, notes, encrypted))
+            read = self._reading.context(attempt)
+            rendered = render(attempt.kustomization, source.tree, read.context)
             check_children(attempt, rendered.parts.interpreted)
             attempt = record_render(attempt, source, rendered)
-            self._take(attempt, source, rendered, encrypted)
+            self._take(attempt, source, rendered, read.encrypted)
             again = self._attempt(attempt.ref)
             if again.record.generation == attempt.record.generation:
                 break
@@ -194,8 +181,8 @@ class Rehearsal:
             section,
             kustomization=attempt.kustomization,
             rendered=rendered,
-            encrypted=frozenset(encrypted),
-            notes=(*rendered.warnings, *sorted(notes)),
+            encrypted=frozenset(read.encrypted),
+            notes=(*rendered.warnings, *sorted(read.notes)),
         )
 
     def _take(self, attempt: Attempt, source: Source, rendered: Rendered, encrypted: set[ObjectRef]) -> None:
@@ -205,99 +192,12 @@ class Rehearsal:
             if (ref.group, ref.kind) in _KINDS_OF_SETTINGS:
                 self._settings.planned[ref] = manifest
         self._settings.encrypted |= encrypted
-        for document in rendered.parts.interpreted:
-            ref = ref_of(document)
-            if (ref.kind, ref.namespace, ref.name) == ("GitRepository", NAMESPACE, NAME):
-                spec = document.get("spec") or {}
-                self._declared = {
-                    "url": str(spec.get("url") or ""),
-                    "branch": str((spec.get("ref") or {}).get("branch") or ""),
-                }
+        self._sources.declare(rendered.parts.interpreted)
         messages = store_children(attempt, source, rendered.parts.interpreted)
-        for name, record in objects(self.deps, CLUSTER, "GitRepository").items():
-            if not record.implicit and self._is_this(record):
-                ignore = (record.document.get("spec") or {}).get("ignore")
-                tree = apply_ignore(self._source.tree, ignore) if ignore else self._source.tree
-                self._offer(status_key(CLUSTER, "GitRepository", *name.split("/")), tree)
+        self._sources.offer_all()
         for message in (out.message for out in messages):
             if isinstance(message, SourceChanged) and message.kind == "ArtifactGenerator":
                 fetch.run(message, self.deps)
-
-    def _is_this(self, record: ObjectRecord) -> bool:
-        """Whether a GitRepository is the very repository that this plan is about, at this branch."""
-        try:
-            found = parse_git_repository(record.document)
-        except InvalidDocument:
-            return False
-        keys = {repository_key(url) for url in (*self._source.urls, self._declared.get("url", "")) if url}
-        branches = {self._source.branch, self._declared.get("branch", ""), "main"} - {""}
-        ref = found.reference
-        others = (ref.tag, ref.semver, ref.name, ref.commit)
-        return repository_key(found.url) in keys and (ref.branch or "master") in branches and not any(others)
-
-    def _why_outside(self, attempt: Attempt) -> str:
-        ref = attempt.kustomization.source
-        if ref.kind not in SERVED:
-            return f"its source {ref} is of a kind that is not supported yet"
-        if ref.kind != "GitRepository":
-            return ""
-        held = self.deps.state.get(object_key(CLUSTER, ref.kind, ref.namespace, ref.name))
-        if held is None:
-            return ""
-        url = (ObjectRecord.from_value(held.value).document.get("spec") or {}).get("url")
-        return f"its source {ref} is another repository or branch ({_without_login(str(url))})"
-
-    def _why_no_source(self, attempt: Attempt, error: NotFound) -> str:
-        ref = attempt.kustomization.source
-        for name in objects(self.deps, CLUSTER, "ArtifactGenerator"):
-            held = self.deps.state.get(status_key(CLUSTER, "ArtifactGenerator", *name.split("/")))
-            status = SourceStatus.from_value(held.value) if held else SourceStatus()
-            told = next((c.message for c in status.conditions if c.type == "Ready" and c.status == "False"), "")
-            if ref.kind == "ExternalArtifact" and told:
-                return f"{error} (ArtifactGenerator {name}: {told})"
-        return f"{error}: nothing that was rendered declares {ref}"
-
-    def _context(self, attempt: Attempt, notes: set[str], encrypted: set[ObjectRef]) -> Context:
-        """As the stage gathers it; what cannot be read here is left as it stands, instead of ending the plan."""
-        self._settings.missing.clear()
-        context = self._gathered(attempt, notes, encrypted)
-        if not self._settings.missing:
-            return context
-        notes |= {f"{ref} is not readable here: its variables stay as they are" for ref in self._settings.missing}
-        return replace(context, variables=Unknown(context.variables or {}))
-
-    def _gathered(self, attempt: Attempt, notes: set[str], encrypted: set[ObjectRef]) -> Context:
-        decryption = attempt.kustomization.decryption
-        if decryption is None or not decryption.secret or self._has_key(attempt, decryption.secret):
-            return gather(attempt)
-        without = replace(attempt, kustomization=replace(attempt.kustomization, decryption=None))
-        closed = Decryptor({}, configured=True, verify_mac=False)
-
-        def kept(manifest: Manifest) -> Manifest:
-            try:
-                return closed.open_object(manifest)
-            except PenstockError:
-                name = f"Secret {attempt.kustomization.namespace}/{decryption.secret}"
-                notes.add(f"{name} with the SOPS key is not readable here: what is encrypted stays encrypted")
-                encrypted.add(ref_of(manifest))
-                return manifest
-
-        return replace(gather(without), decrypt=kept, verify=lambda _tree, _inputs: None)
-
-    def _has_key(self, attempt: Attempt, name: str) -> bool:
-        if self._clusters is None:
-            return False
-        try:
-            found = self._clusters.connect(CLUSTER).get(SECRET, attempt.kustomization.namespace, name)
-        except PenstockError:
-            return False
-        return found is not None
-
-
-def _without_login(url: str) -> str:
-    scheme, found, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}" if found else url
 
 
 def dependencies(section: Section) -> tuple[str, ...]:

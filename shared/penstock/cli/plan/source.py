@@ -60,6 +60,13 @@ def repository_key(url: str) -> str:
     return f"{host.lower()}/{path.strip('/').removesuffix('.git')}"
 
 
+def without_login(url: str) -> str:
+    """The URL without userinfo."""
+    scheme, found, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}" if found else url
+
+
 def _remote(text: str, branch: str) -> FleetSource:
     from penstock.adapters.git.dulwich import DulwichGit  # noqa: PLC0415 - loads where it is used
 
