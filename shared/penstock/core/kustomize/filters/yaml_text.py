@@ -5,6 +5,7 @@ their key, lines are not folded, empty lines go. Anchors are written out.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -178,7 +179,7 @@ def _literal(text: str, style: str) -> list[str]:
     body = text.rstrip("\n")
     end = "-" if body == text else "" if text == body + "\n" else "+"
     hint = "2" if text[:1] in (" ", "\n") else ""
+    if style == ">":  # folded, n line feeds are n empty lines; go-yaml writes them at the end too
+        text = re.sub(r"\n+(?! )", r"\g<0>\n", text)
     lines = (text if end == "-" else text[:-1]).split("\n")
-    if style == ">":  # in folded style an empty line is a line feed
-        lines = [part for line in lines for part in (line, "")][:-1]
     return [f"{style}{hint}{end}", *lines]
