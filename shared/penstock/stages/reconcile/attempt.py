@@ -163,6 +163,19 @@ def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float | N
     raise Conflict(f"the status of {attempt.ref} is being written by others all the time")
 
 
+def forget_status(message: ReconcileDue, deps: Deps) -> None:
+    """A run that was overtaken by a removal may have written a status of what is gone: it would be due for ever."""
+    if deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name)) is None:
+        deps.state.delete(status_key(message.cluster, KIND, message.namespace, message.name), expected=None)
+
+
+def still_current(attempt: Attempt) -> bool:
+    """Whether the Kustomization's record is the one that this attempt began with."""
+    message = attempt.message
+    found = attempt.deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name))
+    return found is not None and ObjectRecord.from_value(found.value) == attempt.record
+
+
 def overtaken(attempt: Attempt, mine: KustomizationStatus, known: KustomizationStatus) -> bool:
     """Whether ``known`` speaks of a newer observation of the same source than ``mine``.
 

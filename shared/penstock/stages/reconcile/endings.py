@@ -24,6 +24,7 @@ from penstock.stages.reconcile.attempt import (
     source_cluster,
     source_status,
     statuses,
+    still_current,
 )
 from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.execute import ApplyFailed, Done
@@ -181,10 +182,13 @@ def _store(attempt: Attempt, target: Target, done: Done, status: KustomizationSt
     """Status first, then the object that kubectl shows; who was overtaken leaves both to the newer run."""
     inventory = replace(done.inventory, revision=status.last_attempted_revision, observation=status.observation)
     try:
-        save_status(attempt, status, due=due)
-        store_ledger(target.keeper, attempt, done.ledger, inventory, shown(status, suspended=False))
+        if still_current(attempt):
+            save_status(attempt, status, due=due)
+            store_ledger(target.keeper, attempt, done.ledger, inventory, shown(status, suspended=False))
+            return
     except Conflict:
-        attempt.deps.telemetry.record("overtaken", stage="reconcile", cluster=attempt.cluster, name=attempt.ref)
+        pass  # somebody newer wrote
+    attempt.deps.telemetry.record("overtaken", stage="reconcile", cluster=attempt.cluster, name=attempt.ref)
 
 
 def _as_it_stands(attempt: Attempt) -> tuple[Attempt, KustomizationStatus]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from penstock.core.errors import Conflict, PenstockError, Terminal
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Action, Change, kept_entries
-from penstock.core.records import ObjectRecord, approval_key, object_key
+from penstock.core.records import approval_key
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.stages.reconcile import lease
 from penstock.stages.reconcile.apply import Writer, apply_all, prune_all
-from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, save_status
+from penstock.stages.reconcile.attempt import Attempt, load_status, save_status, still_current
 from penstock.stages.reconcile.children import source_known
 from penstock.stages.reconcile.ledger import Ledger, digest_of, inventory_version, store_ledger, union
 from penstock.stages.reconcile.outcome import BACKSTOP, shown
@@ -68,8 +68,7 @@ def _look_again(attempt: Attempt, source: Source, target: Target, planned: Plann
     message, deps = attempt.message, attempt.deps
     if not source_known(attempt, source):
         raise Conflict(f"{source.ref} has a newer revision")
-    found = deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name))
-    if found is None or ObjectRecord.from_value(found.value) != attempt.record:
+    if not still_current(attempt):
         raise Conflict(f"Kustomization {attempt.ref} has another spec now")
     now = load_status(deps, message.cluster, message.namespace, message.name)
     if suspended(replace(attempt, status=now)):

@@ -11,7 +11,7 @@ from penstock.core.reconcile.render import Rendered
 from penstock.core.records import Approval, approval_key
 from penstock.core.resources import ObjectRef, gvk_of, ref_of
 from penstock.stages.reconcile.attempt import Attempt
-from penstock.stages.reconcile.claims import Awaits, ownership, renders_due
+from penstock.stages.reconcile.claims import Awaits, Due, ownership, renders_due
 from penstock.stages.reconcile.foreign import refuse_foreign
 from penstock.stages.reconcile.ledger import Ledger, load_ledger
 from penstock.stages.reconcile.live import Live, owner_selector, read_live, scoped
@@ -51,28 +51,33 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
     everything = {**ledger.inventory.entries, **wanted}
     name = attempt.message
     live = read_live(target.cluster, everything, owner_selector(name.namespace, name.name))
-    entries, prune = ledger.inventory.entries, attempt.kustomization.prune
     ignore = ignore_rules(attempt.kustomization.ignore, document=str(attempt.kustomization.ref))
-    owner = replace(ownership(attempt), ignore=ignore)
-    changes = plan(rendered.apply, live.objects, entries, owner, prune=prune)
+
+    def made() -> ChangeSet:
+        owner = replace(ownership(attempt), ignore=ignore)
+        return plan(rendered.apply, live.objects, ledger.inventory.entries, owner, prune=attempt.kustomization.prune)
+
+    changes, due = made(), Due()
+    if changes.collisions or changes.deletions:
+        due = renders_due(attempt, source)
+        changes = made()  # again: what somebody rendered between the two looks would be missed by both
     if changes.collisions:
-        raise _collision(attempt, source, changes.collisions)
+        raise _collision(changes.collisions, due)
     refuse_foreign(attempt, target.keeper, changes)
     changes = with_unserved(changes, live, target.keeper)
     planned = Planned(changes=changes, live=live, ledger=ledger, rendered=rendered, wanted=wanted)
-    return _told(_handing_over(_guarded(attempt, source, planned)))
+    return _told(_handing_over(_guarded(attempt, planned, due)))
 
 
-def _collision(attempt: Attempt, source: Source, collisions: Sequence[Collision]) -> PenstockError:
+def _collision(collisions: Sequence[Collision], due: Due) -> PenstockError:
     told = "; ".join(f"{c.ref} belongs to Kustomization {c.owner}" for c in collisions[:5])
-    unrendered = renders_due(attempt, source).unrendered
     owners = {c.owner for c in collisions}
-    if owners <= set(unrendered):
+    if owners <= set(due.unrendered):
         return Awaits(f"{told}, which has not rendered this revision yet", owners)
     return Refused(f"{told}: remove it from one of the two", reason="ReconciliationFailed")
 
 
-def _guarded(attempt: Attempt, source: Source, planned: Planned) -> Planned:
+def _guarded(attempt: Attempt, planned: Planned, due: Due) -> Planned:
     """Without its deletions where the copies of the inventory disagree, a render is due, or the guard says stop."""
     deletions = planned.changes.deletions
     if not deletions:
@@ -81,9 +86,8 @@ def _guarded(attempt: Attempt, source: Source, planned: Planned) -> Planned:
     kept = replace(planned, changes=planned.changes.without_deletions(), held=held)
     if not planned.ledger.trusted:
         return replace(kept, why_held=f"nothing is pruned in this run: {planned.ledger.why_not}")
-    due = renders_due(attempt, source).everybody
-    if due:
-        return replace(kept, held_for=due, why_held=waiting_for_renders(held, due))
+    if due.everybody:
+        return replace(kept, held_for=due.everybody, why_held=waiting_for_renders(held, due.everybody))
     limits = Limits(objects=attempt.policy.prune_objects, share=attempt.policy.prune_percent / 100)
     stop = prune_stop(deletions, tuple(planned.wanted), tuple(planned.ledger.inventory.entries), limits)
     if stop is None or approved(attempt, stop.digest):

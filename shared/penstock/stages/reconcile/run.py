@@ -12,7 +12,7 @@ from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile import endings, lease, preview
-from penstock.stages.reconcile.attempt import Attempt, open_attempt, save_status
+from penstock.stages.reconcile.attempt import Attempt, forget_status, open_attempt, save_status
 from penstock.stages.reconcile.children import check_children, check_handover, children_due, store_children
 from penstock.stages.reconcile.claims import CHILDREN_DUE, Awaits
 from penstock.stages.reconcile.context import gather
@@ -35,6 +35,8 @@ def run(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
     fault but the program's own is raised.
     """
     attempt = open_attempt(message, deps)
+    if attempt is None:
+        forget_status(message, deps)
     if attempt is not None and message.why == "plan":
         preview.answer(attempt)
         return []

@@ -1,0 +1,120 @@
+"""However runs overlap, die and repeat, and whatever messages are lost: the newest commit wins, and nothing else.
+
+A model says what must be there in the end: every object of the newest commit, with its data and its owner's labels,
+nothing beside it, inventories that say the same; and what every commit held has never been deleted.
+"""
+
+import random
+
+import pytest
+import yaml
+from tests.chaos.schedules import ChaoticPlane
+from tests.memory_plane import CLUSTER, config_map, kustomization
+
+from penstock.core.records import object_key
+from penstock.core.resources import Gvk
+
+CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
+OWNERS = ("one", "two", "three")
+OBJECTS = tuple(f"o{number}" for number in range(6))
+SEEDS = 200
+MORE_SEEDS = 3000
+
+Model = dict[str, tuple[str, str]]
+"""Object -> (its Kustomization, its data)."""
+
+
+@pytest.fixture(autouse=True)
+def one_request_at_a_time(monkeypatch):
+    """A run's own requests in order: only runs overlap here."""
+    for module in ("apply", "live"):
+        monkeypatch.setattr(
+            f"penstock.stages.reconcile.{module}.parallel", lambda items, work: [work(item) for item in items]
+        )
+
+
+def story(chance):
+    """Models of successive commits; the last may be an old one again (a revert, a forced push)."""
+    model: Model = {name: (chance.choice(OWNERS), "0") for name in OBJECTS if chance.random() < 0.7}
+    models = [model]
+    for number in range(chance.randint(2, 5)):
+        model = dict(model)
+        for name in OBJECTS:
+            dice = chance.random()
+            if dice < 0.15:
+                model.pop(name, None)
+            elif dice < 0.4:
+                model[name] = (chance.choice(OWNERS), str(number))
+            elif dice < 0.5 and name in model:
+                model[name] = (model[name][0], str(number + 1))
+        models.append(model)
+    if chance.random() < 0.3:
+        models.append(chance.choice(models[:-1]))
+    return models
+
+
+def tree(model, chance):
+    """The files of a model. A Kustomization that owns nothing may be there, or not; one may be renamed."""
+    files = {"clusters/prod/keep.yaml": config_map("keep", "default")}
+    owners = {owner for owner, _ in model.values()}
+    for owner in OWNERS:
+        if owner in owners or chance.random() < 0.7:
+            files[f"clusters/prod/{owner}.yaml"] = kustomization(owner, owner)
+            files[f"{owner}/stays.yaml"] = config_map(f"stays-{owner}")
+    for name, (owner, data) in model.items():
+        files[f"{owner}/{name}.yaml"] = config_map(name, data=data)
+    return files
+
+
+def expected(files):
+    """name -> (owner, data) of every ConfigMap that a tree stands for, those of the root aside."""
+    found = {}
+    for path, text in files.items():
+        owner, _, _ = path.partition("/")
+        if f"clusters/prod/{owner}.yaml" in files:
+            document = yaml.safe_load(text)
+            found[document["metadata"]["name"]] = (owner, document["data"])
+    return found
+
+
+def live(plane):
+    items = plane.cluster.list(CONFIG_MAP, namespace="apps").items
+    label = "kustomize.toolkit.fluxcd.io/name"
+    return {i["metadata"]["name"]: (i["metadata"]["labels"].get(label), i["data"]) for i in items}
+
+
+def check(seed):
+    chance = random.Random(seed)
+    plane = ChaoticPlane(seed)
+    plane.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "apps"}})
+    models = story(chance)
+    trees = [tree(model, chance) for model in models]
+    plane.chaos(trees, steps=400)
+    plane.calm()
+    wanted = expected(trees[-1])
+    assert live(plane) == wanted
+    always = set.intersection(*(set(expected(files)) for files in trees))
+    deleted = {what.rpartition("/")[2] for verb, what in plane.cluster.calls if verb == "delete"}
+    assert not always & deleted, "it stood in every commit"
+    for owner in OWNERS:
+        known = plane.state.get(object_key(CLUSTER, "Kustomization", "flux-system", owner)) is not None
+        assert known is (f"clusters/prod/{owner}.yaml" in trees[-1])
+        held = plane.live("v1", "ConfigMap", "penstock-system", f"kustomization.flux-system.{owner}")
+        assert (held is not None) is known
+        if held is not None:
+            names = {name for name, (of, _) in wanted.items() if of == owner}
+            assert set(yaml.safe_load(held["data"]["inventory"])) == {f"apps_{name}__ConfigMap@v1" for name in names}
+            assert held["data"]["digest"] == plane.status(owner).inventory_digest
+            assert plane.ready(owner).startswith("True"), plane.ready(owner)
+    assert sum(len(queue) for queue in [plane.bus.waiting]) == 0, "nothing goes on for ever"
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_the_newest_commit_wins(seed):
+    check(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(SEEDS, MORE_SEEDS))
+def test_the_newest_commit_wins_in_many_more_schedules(seed):
+    check(seed)
