@@ -20,7 +20,8 @@ from penstock.core.records import ObjectRecord, ReceiverRecord, object_key
 from penstock.core.secrets.names import parse_secret_name
 from penstock.core.webhooks.github import signed
 from penstock.ports.state import State
-from penstock.wiring import open_runtime, open_state
+from penstock.wiring import open_runtime, open_state, settings_from
+from penstock.wiring.reach import address
 
 NAMESPACE = "flux-system"
 HERE = "http://127.0.0.1:9292"
@@ -43,7 +44,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     send = commands.add_parser("send", help="post a delivery, signed as GitHub signs it")
     send.add_argument("name", metavar="NAME", nargs="?", default="", help="of the Receiver (or give --url)")
     send.add_argument("--url", default="", help="the whole webhook URL")
-    send.add_argument("--public-url", default=HERE, help="where the plane listens (default: %(default)s)")
+    send.add_argument(
+        "--public-url", default="", help=f"where the plane listens (default: what serves on this machine, else {HERE})"
+    )
     send.add_argument("--event", choices=("push", "ping"), default="push", help="default: %(default)s")
     send.add_argument("--ref", default="main", help="the branch that was pushed (default: %(default)s)")
     send.add_argument("--commit", default="", help="its new head, 40 hex digits; only a hint for the logs")
@@ -68,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     if bool(args.url) == bool(args.name):
         raise Terminal("give either the NAME of a Receiver or --url")
     token = _token(args)
-    url = args.url or webhook_url(Named.of(args), token, args.public_url)
+    base = args.public_url or address(settings_from(data_dir=args.data_dir)) or HERE
+    url = args.url or webhook_url(Named.of(args), token, base)
     answer = HttpNotifier([_host(url)]).send(delivery(url, token, args))
     if not 200 <= answer.status < 300:
         raise Refused(

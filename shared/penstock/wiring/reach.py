@@ -32,7 +32,7 @@ def reach(settings: Settings, *, url: str = "", token_file: str = "") -> Reach:
     """
     chosen = url or settings.url
     if not chosen:
-        chosen = _read(settings.data_dir / ADDRESS)
+        chosen = address(settings)
         if not chosen:
             raise NotFound(
                 f"no plane serves from {settings.data_dir}: start `penstock serve`, "
@@ -44,6 +44,11 @@ def reach(settings: Settings, *, url: str = "", token_file: str = "") -> Reach:
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise Refused(f"{chosen}: the token would travel unencrypted; use https")
     return Reach(url=chosen.rstrip("/"), token=_token(settings, token_file))
+
+
+def address(settings: Settings) -> str:
+    """Where a plane on this machine listens, as it wrote down; "" where none does."""
+    return _read(settings.data_dir / ADDRESS)
 
 
 def announce(data_dir: Path, url: str) -> None:
