@@ -260,3 +260,26 @@ def test_neither_the_token_nor_the_path_is_told_to_anyone(world):
     told = repr((answers, world.telemetry.facts, world.state.list("delivery/")))
     assert "canary" not in told
     assert webhook_digest(TOKEN, "github", "flux-system") not in told
+
+
+@pytest.mark.parametrize(
+    ("resource", "woken"),
+    [
+        ({"name": "web", "filter": "res.metadata.name == 'web' && req.ref == 'refs/heads/main'"}, ["web"]),
+        ({"name": "web", "filter": "req.ref == 'refs/heads/dev'"}, []),
+        ({"name": "web", "filter": "true", "receiverFilter": "req.after.startsWith('b')"}, []),
+        ({"name": "nobody", "filter": "true"}, []),
+        ({"name": "*", "selector": "team=a", "filter": "res.metadata.name != 'web'"}, ["api"]),
+        ({"name": "web", "filter": "req.nothing == 1"}, []),
+    ],
+)
+def test_filters_decide_what_is_woken(resource, woken):
+    world = World()
+    for name, team in (("web", "a"), ("api", "a"), ("other", "b")):
+        world.object("production", "GitRepository", name, labels={"team": team})
+    world.receiver(resources=({"kind": "GitRepository", "namespace": "flux-system", **resource},))
+    answer, messages = world.send()
+    assert answer.status == 202
+    assert [each.name for each in messages] == woken
+    failed = world.telemetry.named("webhook filter failed")
+    assert len(failed) == ("nothing" in str(resource))

@@ -8,8 +8,10 @@ Raises Transient where the index or the secrets cannot be read: the caller answe
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from penstock.core.cel.expression import EvaluationFailed, InvalidExpression
 from penstock.core.errors import PenstockError
 from penstock.core.flux.receiver import EVERY, unsupported_type, webhook_digest
 from penstock.core.http import HttpRequest, HttpResponse, json_response, problem
@@ -17,6 +19,7 @@ from penstock.core.messages import PLANE, Outgoing, SourceChanged
 from penstock.core.records import DeliveryRecord, ObjectRecord, ReceiverRecord, delivery_key, object_key
 from penstock.core.resources import Manifest
 from penstock.core.webhooks.delivery import Refusal, WebhookDelivery
+from penstock.core.webhooks.filters import has_filter, lets_through, request_data
 from penstock.core.webhooks.senders import SENDERS
 from penstock.core.webhooks.wake import Wakeup, accepts, wakeups
 from penstock.ports.deps import Deps
@@ -62,7 +65,7 @@ def run(request: HttpRequest, deps: Deps) -> tuple[HttpResponse, list[Outgoing]]
     if not served:
         statuses = {outcome.refusal.status for outcome in outcomes if outcome.refusal is not None}
         return _refused(next(status for status in _PRECEDENCE if status in statuses)), []
-    woken = [each for outcome in served for each in _wakeups(outcome, deps)]
+    woken = [each for outcome in served for each in _wakeups(outcome, request, deps)]
     if len(served) > 1:
         woken = [_shared_source(each, deps) for each in woken]
     messages = {each.key: each for each in woken}
@@ -106,16 +109,39 @@ def _token(receiver: ReceiverRecord, deps: Deps) -> bytes:
     return token
 
 
-def _wakeups(outcome: _Outcome, deps: Deps) -> tuple[Wakeup, ...]:
+def _wakeups(outcome: _Outcome, request: HttpRequest, deps: Deps) -> tuple[Wakeup, ...]:
     receiver, delivery = outcome.receiver, outcome.delivery
     if delivery is None or delivery.ping:
         return ()
-    wildcards = {(each["kind"], each["namespace"]) for each in receiver.resources if each["name"] == EVERY}
+    looked_at = [each for each in receiver.resources if each["name"] == EVERY or has_filter(each)]
     objects = {
         (kind, namespace): _documents(f"object/{receiver.cluster}/{kind}/{namespace}/", deps)
-        for kind, namespace in sorted(wildcards)
+        for kind, namespace in sorted({(each["kind"], each["namespace"]) for each in looked_at})
     }
-    return wakeups(receiver, delivery.hint, objects)
+    payload = request_data(request) if any(map(has_filter, looked_at)) else {}
+
+    def may_wake(resource: Mapping[str, str], manifest: Manifest) -> bool:
+        try:
+            return lets_through(resource, manifest, payload)
+        except (EvaluationFailed, InvalidExpression) as error:
+            _filter_failed(receiver, error, deps)
+            return False
+
+    return wakeups(receiver, delivery.hint, objects, may_wake)
+
+
+def _filter_failed(receiver: ReceiverRecord, error: PenstockError, deps: Deps) -> None:
+    """What cannot be told lets nothing through; the operator learns why, from the log."""
+    deps.telemetry.record(
+        "webhook filter failed",
+        cluster=receiver.cluster,
+        kind="Receiver",
+        namespace=receiver.namespace,
+        name=receiver.name,
+        trace=deps.trace,
+        reason=error.reason,
+        detail=str(error),
+    )
 
 
 def _shared_source(message: Wakeup, deps: Deps) -> Wakeup:

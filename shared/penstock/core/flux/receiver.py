@@ -14,6 +14,7 @@ from penstock.core.flux.fields import Fields, Where, open_document
 from penstock.core.records import ReceiverRecord
 from penstock.core.resources import Manifest, ref_of
 from penstock.core.secrets.names import secret_name
+from penstock.core.webhooks.filters import FILTERS, filter_problem
 
 API_GROUP = "notification.toolkit.fluxcd.io"
 API_VERSION = f"{API_GROUP}/v1"
@@ -154,12 +155,12 @@ def problems(receiver: Receiver, *, cross_namespace: bool = True) -> tuple[tuple
     found = []
     if receiver.type not in SERVED_TYPES:
         found.append(("UnsupportedType", unsupported_type(receiver.type)))
-    if receiver.resource_filter:
-        found.append(("UnsupportedField", "spec.resourceFilter (CEL) is not served yet: remove it"))
+    if receiver.resource_filter and (problem := filter_problem(receiver.resource_filter)):
+        found.append(("InvalidCELExpression", f"spec.resourceFilter: {problem}"))
     for index, resource in enumerate(receiver.resources):
-        problem = _problem(receiver, resource, cross_namespace=cross_namespace)
-        if problem:
-            found.append((problem[0], f"spec.resources[{index}]{problem[1]}"))
+        wrong = _problem(receiver, resource, cross_namespace=cross_namespace)
+        if wrong:
+            found.append((wrong[0], f"spec.resources[{index}]{wrong[1]}"))
     return tuple(found)
 
 
@@ -174,9 +175,10 @@ def index_entry(receiver: Receiver, cluster: str, token: bytes, *, cross_namespa
     Resources that are not served (see ``problems``) are left out; where none is left the webhook answers 503.
     """
     served = [
-        _to_record(each.target)
+        _to_record(receiver, each)
         for each in receiver.resources
-        if not receiver.resource_filter and not _problem(receiver, each, cross_namespace=cross_namespace)
+        if not (receiver.resource_filter and filter_problem(receiver.resource_filter))
+        and not _problem(receiver, each, cross_namespace=cross_namespace)
     ]
     return ReceiverRecord(
         cluster=cluster,
@@ -191,12 +193,14 @@ def index_entry(receiver: Receiver, cluster: str, token: bytes, *, cross_namespa
     )
 
 
-def _to_record(target: ObjectSelector) -> dict[str, str]:
+def _to_record(receiver: Receiver, resource: ReceiverResource) -> dict[str, str]:
+    target = resource.target
     entry = {"kind": target.kind, "namespace": target.namespace, "name": target.name}
     if target.name == EVERY:
         # Kubernetes' own selector syntax, so that the record stays a flat mapping of strings
         entry["selector"] = ",".join(f"{key}={value}" for key, value in sorted(target.labels.items()))
-    return entry
+    filters = zip(FILTERS, (receiver.resource_filter, resource.filter), strict=True)
+    return entry | {name: expression for name, expression in filters if expression}
 
 
 def _problem(receiver: Receiver, resource: ReceiverResource, *, cross_namespace: bool) -> tuple[str, str] | None:
@@ -205,8 +209,8 @@ def _problem(receiver: Receiver, resource: ReceiverResource, *, cross_namespace:
         return ("UnsupportedKind", f".kind: {target.kind} is not woken by webhooks yet")
     if target.name == EVERY and not target.labels:
         return ("ValidationFailed", ".matchLabels is required where the name is '*'")
-    if resource.filter:
-        return ("UnsupportedField", ".filter (CEL) is not served yet: remove it")
+    if resource.filter and (problem := filter_problem(resource.filter)):
+        return ("InvalidCELExpression", f".filter: {problem}")
     if not cross_namespace and target.namespace != receiver.namespace:
         return ("AccessDenied", f".namespace: {target.namespace} is not the Receiver's, and the plane forbids that")
     return None

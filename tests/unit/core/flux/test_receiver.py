@@ -130,8 +130,15 @@ def test_the_index_entry_holds_all_that_the_webhook_needs_and_no_secret():
 @pytest.mark.parametrize(
     ("spec", "cross_namespace", "reason", "sentence", "left"),
     [
-        ({"resourceFilter": "true"}, True, "UnsupportedField", "spec.resourceFilter", 0),
-        ({"resources": [GIT, GIT | {"filter": "true"}]}, True, "UnsupportedField", "spec.resources[1].filter", 1),
+        ({"resourceFilter": "res."}, True, "InvalidCELExpression", "spec.resourceFilter: failed to parse", 0),
+        ({"resourceFilter": "res.metadata.name"}, True, "InvalidCELExpression", "expected bool, got dyn", 0),
+        (
+            {"resources": [GIT, GIT | {"filter": "other == 1"}]},
+            True,
+            "InvalidCELExpression",
+            "spec.resources[1].filter: failed to parse",
+            1,
+        ),
         ({"resources": [{"kind": "GitRepository", "name": "*"}]}, True, "ValidationFailed", "[0].matchLabels", 0),
         ({"resources": [{"kind": "ImageRepository", "name": "a"}, GIT]}, True, "UnsupportedKind", "ImageRepository", 1),
         ({"resources": [GIT | {"namespace": "apps"}, GIT]}, False, "AccessDenied", "[0].namespace: apps", 1),
@@ -144,3 +151,12 @@ def test_what_is_not_served_is_said_and_left_out(spec, cross_namespace, reason, 
     assert [each for each, _ in found] == [reason]
     assert sentence in found[0][1]
     assert len(index_entry(receiver, "c", b"t", cross_namespace=cross_namespace).resources) == left
+
+
+def test_filters_stand_in_the_index():
+    resources = [GIT, GIT | {"filter": "req.ref == 'x'"}]
+    receiver = parse_receiver(document(resourceFilter="res.kind == 'GitRepository'", resources=resources))
+    assert problems(receiver) == ()
+    first, second = index_entry(receiver, "c", b"t").resources
+    assert first["receiverFilter"] == second["receiverFilter"] == "res.kind == 'GitRepository'"
+    assert ("filter" in first, second["filter"]) == (False, "req.ref == 'x'")
