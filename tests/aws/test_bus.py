@@ -161,15 +161,15 @@ def test_a_teller_that_fails_is_asked_again(bus, clock):
 
 
 def test_dead_letters_of_many_pages(bus):
-    bus.publish([dispatch(source(str(number))) for number in range(25)])
+    bus.publish([dispatch(source(str(number))) for number in range(15)])
     while delivery := bus.receive("fetch", wait=0):
         bus.bury("fetch", delivery.receipt, encode(delivery.envelope).decode(), "x\x00" * 2_000)
     letters = bus.dead_letters()
-    assert len(letters) == 25
+    assert len(letters) == 15
     assert len(bus.dead_letters(limit=12)) == 12
     for letter in letters:
         bus.drop_dead_letter(letter, again=True)
-    assert bus.depth()["fetch"] == 25
+    assert bus.depth()["fetch"] == 15
 
 
 def test_the_longest_invisibility_is_sqss(bus, calls):

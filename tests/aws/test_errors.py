@@ -13,10 +13,9 @@ KEY = {"TableName": NAMES.table, "Key": {"p": {"S": "canary"}, "k": {"S": "canar
 
 
 @pytest.fixture
-def clients(monkeypatch):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    return Clients(NAMES.region)
+def clients():
+    with in_process() as made:
+        yield made
 
 
 def refused_with(clients, code, status):
@@ -96,8 +95,10 @@ def test_no_credentials_are_a_refusal(monkeypatch, tmp_path):
         Clients(NAMES.region).call("dynamodb", "get_item", NAMES.table, KEY)
 
 
-def test_an_unreachable_endpoint_is_transient_and_tried_a_bounded_number_of_times(clients, monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+def test_an_unreachable_endpoint_is_transient_and_tried_a_bounded_number_of_times(monkeypatch):
+    for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}.items():
+        monkeypatch.setenv(name, value)
+    clients = Clients(NAMES.region)
     sent = []
     client = clients.client("dynamodb")
     client.meta.events.register("before-send.dynamodb", lambda request, **_: sent.append(request.url))

@@ -302,6 +302,18 @@ def test_a_replace_leaves_out_what_it_does_not_name(subject: Subject) -> None:
     assert replaced["metadata"]["uid"] == created["metadata"]["uid"]
 
 
+def test_a_replace_may_hand_fields_to_another_manager(subject: Subject) -> None:
+    """So an applier can remove what kubectl has set before: nobody else owns it then."""
+    subject.cluster.create(subject.config_map(data={"k": "1", "old": "1"}))
+    live = subject.live()
+    assert live is not None
+    (entry,) = live["metadata"]["managedFields"]
+    taken = {**entry, "manager": "penstock", "operation": "Apply"}
+    written = subject.cluster.replace({**live, "metadata": {**live["metadata"], "managedFields": [taken]}})
+    assert [(e["manager"], e["operation"]) for e in written["metadata"]["managedFields"]] == [("penstock", "Apply")]
+    assert subject.apply(subject.config_map(data={"k": "1"}))["data"] == {"k": "1"}
+
+
 def test_replacing_what_is_not_there_is_not_found(subject: Subject) -> None:
     with pytest.raises(NotFound):
         subject.cluster.replace(subject.config_map())
