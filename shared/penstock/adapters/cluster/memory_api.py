@@ -14,7 +14,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock.adapters.cluster.memory_fields import Fields, fields_v1, is_builtin, merge, owned, remove, value_at
+from penstock.adapters.cluster.memory_fields import (
+    Fields,
+    fields_of,
+    fields_v1,
+    is_builtin,
+    merge,
+    owned,
+    remove,
+    value_at,
+)
 from penstock.adapters.cluster.memory_types import builtin_types, custom_types
 from penstock.core.errors import Conflict, NotFound
 from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of, ref_of
@@ -120,6 +129,7 @@ class MemoryApi:
 
     def replace(self, manifest: Manifest, *, manager: str) -> Manifest:
         """Plain PUT."""
+        given = manifest["metadata"].get("managedFields")
         sent = _normalised(_without_managed_fields(manifest))
         ref, owner = ref_of(sent), (manager, "Update")
         with self.changed:
@@ -130,7 +140,8 @@ class MemoryApi:
             _check_preconditions(sent, stored.object)
             fields = owned(sent)
             same = {p for p in fields if value_at(sent, p) == value_at(stored.object, p)}
-            owners = {o: kept & fields & same for o, kept in stored.owners.items()}
+            owned_before = _owners(given) if given else stored.owners
+            owners = {o: kept & fields & same for o, kept in owned_before.items()}
             owners[owner] = owners.get(owner, frozenset()) | (fields - same)
             kept = {k: v for k, v in stored.object["metadata"].items() if k in _SERVER_FIELDS}
             replaced = _sendable(sent)
@@ -238,12 +249,17 @@ def _taken(
     return {other: fields - clashes.get(other, frozenset()) for other, fields in owners.items()}
 
 
+def _owners(entries: Iterable[Mapping[str, Any]]) -> dict[Owner, Fields]:
+    """The owners that managedFields name: who writes them back changed, changes the ownership."""
+    return {(str(e["manager"]), str(e["operation"])): fields_of(e.get("fieldsV1") or {}) for e in entries}
+
+
 def _dotted(path: Iterable[str]) -> str:
     return "".join(f".{s[2:]}" if s.startswith("f:") else f"[{s[2:]}]" for s in path).lstrip(".")
 
 
 def _without_managed_fields(manifest: Manifest) -> Manifest:
-    """What a PUT may carry and the server ignores; an apply that carries them is refused."""
+    """What a PUT may carry, apart from the object; an apply that carries them is refused."""
     metadata = {k: v for k, v in manifest["metadata"].items() if k != "managedFields"}
     return {**manifest, "metadata": metadata}
 

@@ -105,6 +105,19 @@ def fields_v1(fields: Iterable[Path]) -> dict[str, Any]:
     return document
 
 
+def fields_of(document: Mapping[str, Any]) -> Fields:
+    """The fields of a FieldsV1 document: the inverse of ``fields_v1``."""
+    return frozenset(_paths(document, ()))
+
+
+def _paths(document: Mapping[str, Any], path: Path) -> Iterator[Path]:
+    if path and (not document or "." in document):
+        yield path
+    for segment, below in document.items():
+        if segment != ".":
+            yield from _paths(below, (*path, segment))
+
+
 def _walk(value: Any, path: Path, *, builtin: bool) -> Iterator[Path]:
     name = path[-1][2:] if path else ""
     if isinstance(value, dict) and value:

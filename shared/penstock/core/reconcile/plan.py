@@ -11,6 +11,7 @@ from enum import Enum
 
 from penstock.core.drift.compare import Verdict
 from penstock.core.drift.ignore import IgnoreRule, compare_ignoring
+from penstock.core.reconcile.managers import as_taken_over
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
 from penstock.core.reconcile.order import deletion_order, rank
 from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
@@ -178,7 +179,9 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
         return Change(ref=ref, version=version, action=Action.SKIPPED, live=live, reason=skipped)
     if live is None:
         return Change(ref=ref, version=version, action=Action.CREATED, desired=manifest, ignore=ownership.ignore)
-    found = compare_ignoring(manifest, live, ownership.ignore, manager=ownership.manager)
+    found = compare_ignoring(
+        manifest, compared(manifest, live, ownership.manager), ownership.ignore, manager=ownership.manager
+    )
     if found.verdict is Verdict.EQUAL:
         return Change(ref=ref, version=version, action=Action.UNCHANGED, desired=manifest, live=live)
     return Change(
@@ -191,6 +194,19 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
         doubt=found.verdict is Verdict.DOUBT,
         ignore=ownership.ignore,
     )
+
+
+def compared(desired: Manifest, live: Manifest, manager: str) -> Manifest:
+    """The live object as ours after the takeover from kubectl and Flux; one that we never applied is applied once."""
+    entries = live["metadata"].get("managedFields") or ()
+    if merges(desired, live) or not any(entry.get("manager") == manager for entry in entries):
+        return live
+    return as_taken_over(live, manager)
+
+
+def merges(desired: Manifest | None, live: Manifest | None) -> bool:
+    """Whether fields of other managers are left alone (``ssa: Merge`` on either side)."""
+    return "merge" in (switch(desired, "ssa"), switch(live, "ssa"))
 
 
 def _why_not_applied(desired: Manifest, live: Manifest | None) -> str:

@@ -6,13 +6,15 @@ resourceVersion and uid as preconditions, so nothing is overwritten that the pla
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from penstock.core.drift.compare import Verdict, changed_paths, same_after_dry_run
 from penstock.core.drift.ignore import compare_ignoring, payload
 from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Terminal, Transient
 from penstock.core.reconcile.guard import PRECIOUS
+from penstock.core.reconcile.managers import taken_over, with_managed_fields
 from penstock.core.reconcile.order import stage_of
-from penstock.core.reconcile.plan import Action, Change, ChangeSet, owner_of, switch
+from penstock.core.reconcile.plan import Action, Change, ChangeSet, compared, merges, owner_of, switch
 from penstock.core.resources import Gvk, Manifest
 from penstock.ports.clock import Clock
 from penstock.ports.cluster import FIELD_MANAGER, ApiRefused, ApplyOptions, Cluster
@@ -105,7 +107,7 @@ def _dry_run_one(writer: Writer, change: Change) -> Change:
         raise _refusal(change, refused) from refused
     if change.live is None:
         return change
-    if same_after_dry_run(change.live, answer) and _owned(change.live):
+    if same_after_dry_run(change.live, answer) and _owned(change.live) and not _to_take_over(change):
         return replace(change, action=Action.UNCHANGED, paths=(), doubt=False)
     if change.doubt:
         return replace(change, doubt=False, paths=changed_paths(change.live, answer) or change.paths)
@@ -156,6 +158,7 @@ def _apply_one(writer: Writer, change: Change) -> Change:
         return _recreate(writer, change)
     for _ in range(4):
         try:
+            change = _take_over(writer, change)
             answer = writer.cluster.apply(_with_precondition(change), ApplyOptions())
         except Conflict:
             fresh = _fresh(writer, change)
@@ -173,6 +176,20 @@ def _apply_one(writer: Writer, change: Change) -> Change:
         same = before is not None and before == answer["metadata"].get("resourceVersion")
         return replace(change, live=answer, action=Action.UNCHANGED if same else change.action)
     raise Transient(f"{change.ref} is changed by others all the time")
+
+
+def _take_over(writer: Writer, change: Change) -> Change:
+    """Make kubectl's and Flux's fields of the live object ours, where there are any: one request more, once."""
+    entries = _to_take_over(change)
+    if change.live is None or entries is None:
+        return change
+    return replace(change, live=writer.cluster.replace(with_managed_fields(change.live, entries)))
+
+
+def _to_take_over(change: Change) -> list[dict[str, Any]] | None:
+    if change.live is None or merges(change.desired, change.live):
+        return None
+    return taken_over(change.live, FIELD_MANAGER)
 
 
 def _refusal(change: Change, refused: Refused) -> PenstockError:
@@ -211,7 +228,12 @@ def _fresh(writer: Writer, change: Change) -> Change:
     owner = owner_of(live)
     if change.live is not None and owner != owner_of(change.live):
         raise Transient(f"{change.ref} belongs to {owner or 'nobody'} now: looking again")
-    if compare_ignoring(change.desired, live, change.ignore, manager=FIELD_MANAGER).verdict is Verdict.EQUAL:
+    if (
+        compare_ignoring(
+            change.desired, compared(change.desired, live, FIELD_MANAGER), change.ignore, manager=FIELD_MANAGER
+        ).verdict
+        is Verdict.EQUAL
+    ):
         return replace(change, live=live, action=Action.UNCHANGED)
     return replace(change, live=live, action=Action.CONFIGURED)
 
