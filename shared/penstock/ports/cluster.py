@@ -121,7 +121,10 @@ class Cluster(Protocol):
         """Plain POST. Raises Conflict where it exists."""
 
     def replace(self, manifest: Manifest) -> Manifest:
-        """Plain PUT; metadata.resourceVersion is the compare-and-swap. Raises Conflict, NotFound."""
+        """Plain PUT; metadata.resourceVersion is the compare-and-swap. Raises Conflict, NotFound.
+
+        metadata.managedFields, where the manifest has them, become the object's: how fields change hands.
+        """
 
     def delete(self, manifest: Manifest, *, propagation: str = "Background") -> bool:
         """Delete the object with the manifest's uid and resourceVersion (where set) as preconditions.
