@@ -459,6 +459,24 @@ def test_what_is_suspended_in_git_is_not_said_to_be_resumed(world):
     assert world.ask("POST", "/reconcile", APPS)[0] == 409
 
 
+def test_what_is_suspended_is_deleted_only_once_it_is_resumed(world):
+    world.plane.push(
+        {"clusters/prod/more.yaml": kustomization("more", "./more"), "more/c.yaml": config_map("more", a="b")}
+    )
+    world.plane.settle()
+    more = {**APPS, "name": "more"}
+    world.ask("POST", "/suspend", {**more, "who": "ann"})
+    world.plane.push({"clusters/prod/more.yaml": None})
+    world.plane.settle()
+    world.plane.clock.advance(3600)
+    world.plane.tick()
+    world.plane.settle()
+    assert (world.row("more")["removed"], world.plane.config_map("more")) == (True, {"a": "b"})
+    world.publish(world.ask("POST", "/resume", {**more, "who": "ann"})[2])
+    assert world.plane.config_map("more") is None
+    assert "more" not in [row["name"] for row in world.status()]
+
+
 @pytest.mark.parametrize("path", ["/suspend", "/resume"])
 def test_a_switch_keeps_what_reconcile_has_written(world, path):
     key = status_key(CLUSTER, "Kustomization", "flux-system", "apps")

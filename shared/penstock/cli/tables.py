@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from penstock.core.errors import InvalidDocument
@@ -45,9 +46,12 @@ class Item:
         return str(self.record.document["metadata"]["name"])
 
     def suspended(self) -> str:
-        """``True`` or ``False``: by the document, or by the plane's own switch."""
+        """``True`` or ``False``: by the document, or by the plane's own switch while it is in force."""
         spec = self.record.document.get("spec") or {}
-        return str(spec.get("suspend") is True or bool(self.status.get("suspension")))
+        switch = self.status.get("suspension")
+        until = str(switch.get("until") or "") if switch else ""
+        held = bool(switch) and (not until or datetime.now(UTC) < datetime.fromisoformat(until))
+        return str(spec.get("suspend") is True or held)
 
     def ready(self) -> tuple[str, str] | None:
         """Status and message of the Ready condition."""

@@ -36,12 +36,14 @@ def unready_dependencies(attempt: Attempt, source: Source) -> dict[str, str]:
 
 
 def suspended(attempt: Attempt) -> bool:
-    """Whether the manifest, or somebody through the plane, has switched reconciling off for now."""
-    if attempt.record.tombstone:
-        return False
+    """Whether the manifest, or somebody through the plane, has switched reconciling off for now.
+
+    What has left Git counts as suspended by the plane's own switch alone: it is deleted when somebody resumes it.
+    """
     held = attempt.status.suspension
     over = held is not None and held.until and attempt.started >= datetime.fromisoformat(held.until)
-    return attempt.kustomization.suspend or (held is not None and not over)
+    switched_off = held is not None and not over
+    return switched_off or (attempt.kustomization.suspend and not attempt.record.tombstone)
 
 
 def waiting_for(attempt: Attempt) -> tuple[str, ...]:
