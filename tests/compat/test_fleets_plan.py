@@ -65,7 +65,10 @@ def test_every_kustomization_renders_or_says_why_not(tmp_path, capsys, name, pat
 
 
 @pytest.mark.skipif(KUSTOMIZE is None, reason="kustomize is not installed here: put it into PATH or PENSTOCK_KUSTOMIZE")
-@pytest.mark.parametrize(("name", "path"), FLEETS[3:9])
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [pytest.param(*each, marks=[pytest.mark.slow] if "onedr0p" in each[0] else []) for each in FLEETS[3:9]],
+)
 def test_builds_are_kustomizes_own(tmp_path, capsys, monkeypatch, name, path):
     monkeypatch.setenv("PATH", f"{Path(KUSTOMIZE).parent}:{os.environ['PATH']}")
     source = str(unpack(name, tmp_path))

@@ -1,5 +1,6 @@
 """Public Flux fleets through a whole plane: a real Git server, a real control plane of this module's own."""
 
+import json
 import shutil
 import time
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from tests.fleets import Repository, unpack
 
 from penstock.adapters.git.server import GitServer
 from penstock.adapters.telemetry.memory import MemoryTelemetry
+from penstock.cli import main
 from penstock.cli.plane import change_plane
 from penstock.core.records import KustomizationStatus, status_key
 from penstock.wiring import Runtime, settings_from
@@ -150,6 +152,29 @@ def test_kustomize_helm_example(fleet, environment):
     )
     assert running.live("/api/v1/namespaces/podinfo") is None  # apps waits
     running.nothing_of_flux()
+
+
+def test_the_commands_find_the_plane_of_this_machine_and_a_plan_finds_its_work(fleet, capsys):
+    running = fleet("fluxcd__flux2-kustomize-helm-example", "clusters/staging")
+    running.until({"flux-system": "True", "infra-controllers": "False UnsupportedKind"})
+    here = ("--data-dir", str(running.settings.data_dir))
+    assert main(["status", *here]) == 1
+    assert "kustomization/flux-system/infra-controllers" in capsys.readouterr().out
+    assert main(["reconcile", "kustomization/flux-system", "--wait", "20s", *here]) == 0
+    assert main(["reconcile", "kustomization/infra-controllers", "--wait", "20s", *here]) == 1
+    assert "is not ready: UnsupportedKind: HelmRelease/" in capsys.readouterr().err
+    assert main(["reconcile", "kustomization/infra-controllers", "--plan", *here]) == 0
+    assert "0 changes (0 created, 0 configured, 0 deleted) at latest@sha256:" in capsys.readouterr().out
+    source = ("--source", str(running.repository.work), "--path", "clusters/staging")
+    assert main(["plan", *source, "--kubeconfig", str(running.api.kubeconfig), "-o", "json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    changes = {
+        each["name"].partition("/")[2]: [c["object"] for c in each["changes"]] for each in found["kustomizations"]
+    }
+    assert (changes["flux-system"], changes["infra-controllers"], changes["apps"]) == ([], [], ["Namespace/podinfo"])
+    running.__exit__(None, None, None)
+    assert main(["status", *here]) == 1
+    assert "no plane serves from" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
