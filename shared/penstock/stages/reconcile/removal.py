@@ -101,7 +101,9 @@ def _restored(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing
     """Both copies of the inventory hold the union again; nothing is deleted in this run."""
     status = replace(attempt.status, inventory=ledger.inventory.ids(), inventory_digest=ledger.inventory.digest())
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
-    store_ledger(target.keeper, attempt, ledger, ledger.inventory, shown(status, suspended=False))
+    stored = store_ledger(target.keeper, attempt, ledger, ledger.inventory, shown(status, suspended=False))
+    if _record(attempt) is None:
+        _drop_inventory(target, stored)  # another run had ended the removal: it was not lost, but done with
     return endings.superseded(attempt)
 
 
