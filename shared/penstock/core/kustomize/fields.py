@@ -5,19 +5,34 @@ as in Go. Keys match whatever their case, as Go's JSON decoder matches them.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from penstock.core.errors import InvalidDocument
 from penstock.core.kustomize.resource import text
+from penstock.core.kustomize.scalars import go_float
 
-Where = tuple[str, str]
-"""File and dotted path."""
+
+class Where(NamedTuple):
+    """The place of a value: file and dotted path. ``lenient``: read it as Flux reads a kustomization file.
+
+    That is: a mapping's unknown keys are left out, a number or a boolean where text should be becomes text.
+    """
+
+    file: str
+    path: str = ""
+    lenient: bool = False
+
+    def at(self, path: str) -> "Where":
+        """Another path in the same file."""
+        return self._replace(path=path)
+
+
 Shape = Callable[[Any, Where], Any]
 
 
 def _wrong(value: Any, expected: str, where: Where) -> InvalidDocument:
     shown = f"{value!r:.60}" if not isinstance(value, dict | list) else f"a {_KINDS[type(value).__name__]}"
-    return InvalidDocument(f"should be {expected}, not {shown}", path=where[1], file=where[0])
+    return InvalidDocument(f"should be {expected}, not {shown}", path=where.path, file=where.file)
 
 
 _KINDS = {"dict": "mapping", "list": "list"}
@@ -27,7 +42,16 @@ def string(value: Any, where: Where) -> str:
     """A string; "" where it is null."""
     if value is None or isinstance(value, str):
         return value or ""
+    if where.lenient and not isinstance(value, dict | list):
+        return _go_text(value)
     raise _wrong(value, "a string (put it in quotes)", where)
+
+
+def _go_text(value: Any) -> str:
+    """A scalar as sigs.k8s.io/yaml turns it into a string."""
+    if isinstance(value, float) and not isinstance(value, bool):
+        return go_float(value)
+    return ("true" if value else "false") if isinstance(value, bool) else str(int(value))
 
 
 def loose_string(value: Any, where: Where) -> str:
@@ -73,8 +97,7 @@ def list_of(shape: Shape) -> Shape:
             return []
         if not isinstance(value, list):
             raise _wrong(value, "a list", where)
-        file, path = where
-        return [shape(item, (file, f"{path}[{index}]")) for index, item in enumerate(value)]
+        return [shape(item, where.at(f"{where.path}[{index}]")) for index, item in enumerate(value)]
 
     return check
 
@@ -87,8 +110,7 @@ def map_of(shape: Shape) -> Shape:
             return {}
         if not isinstance(value, dict):
             raise _wrong(value, "a mapping", where)
-        file, path = where
-        return {key: shape(item, (file, f"{path}.{key}")) for key, item in value.items()}
+        return {key: shape(item, where.at(f"{where.path}.{key}")) for key, item in value.items()}
 
     return check
 
@@ -105,19 +127,17 @@ def struct(shapes: Mapping[str, Shape], *, strict: bool = True) -> Shape:
             return {}
         if not isinstance(value, dict):
             raise _wrong(value, "a mapping", where)
-        file, path = where
         result: dict[str, Any] = {}
         for key, item in value.items():
             name = key if key in shapes else folded.get(key.lower())
-            below = f"{path}.{key}" if path else key
+            below = where.at(f"{where.path}.{key}" if where.path else key)
             if name is None:
-                if strict:
-                    raise InvalidDocument(
-                        f"unknown field; known here are {', '.join(sorted(shapes))}", path=below, file=file
-                    )
+                if strict and not where.lenient:
+                    known = ", ".join(sorted(shapes))
+                    raise InvalidDocument(f"unknown field; known here are {known}", path=below.path, file=where.file)
                 continue
             if item is not None:
-                result[name] = shapes[name](item, (file, below))
+                result[name] = shapes[name](item, below)
         return result
 
     return check

@@ -7,6 +7,7 @@ from typing import Any
 from penstock.core.errors import BuildFailed, InvalidDocument
 from penstock.core.kustomize.fields import (
     Shape,
+    Where,
     boolean,
     integer,
     list_of,
@@ -150,7 +151,6 @@ _SHAPES: dict[str, Shape] = {
     "buildMetadata": _STRINGS,
 }
 _CHECK = struct(_SHAPES)
-_CHECK_LENIENTLY = struct(_SHAPES, strict=False)
 
 Entries = tuple[Mapping[str, Any], ...]
 Strings = tuple[str, ...]
@@ -212,12 +212,11 @@ def parse_kustomization(data: bytes, file: str) -> Kustomization:
 
 
 def kustomization_of(document: Mapping[str, Any], file: str, *, lenient: bool = False) -> Kustomization:
-    """A kustomization from its document. ``lenient``: unknown fields are left out, as Flux does.
+    """A kustomization from its document. ``lenient``: read as Flux reads it (see Where).
 
     Raises InvalidDocument (naming the field) or BuildFailed.
     """
-    check = _CHECK_LENIENTLY if lenient else _CHECK
-    found = check(dict(document), (file, ""))
+    found = _CHECK(dict(document), Where(file, lenient=lenient))
     if not any(key not in ("apiVersion", "kind") for key in found):
         raise BuildFailed(f"{file}: kustomization.yaml is empty")
     kind = found.pop("kind", "") or "Kustomization"

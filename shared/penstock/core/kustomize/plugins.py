@@ -55,7 +55,7 @@ class Plugin:
 
     def fields(self, shapes: Mapping[str, Shape]) -> dict[str, Any]:
         """The fields of these shapes; others are left out, as kustomize does."""
-        found: dict[str, Any] = struct(shapes, strict=False)(self.document, (self.file, ""))
+        found: dict[str, Any] = struct(shapes, strict=False)(self.document, Where(self.file))
         return found
 
     def run_patches(self, patches: list[Patch]) -> Run:
@@ -212,7 +212,7 @@ def _value_add(plugin: Plugin) -> Run:
     targets = list(found.get("targets", ()))
     if found.get("targetFilePath"):
         file, blob = plugin.loader.load(found["targetFilePath"])
-        more = struct(shapes, strict=False)(load_config(blob.data, file), (file, ""))
+        more = struct(shapes, strict=False)(load_config(blob.data, file), Where(file))
         targets.extend(more.get("targets", ()))
     if not targets:
         raise InvalidDocument("must specify at least one target", path="targets", file=plugin.file)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from penstock.core.errors import InvalidDocument
-from penstock.core.kustomize.fields import struct
+from penstock.core.kustomize.fields import Where, struct
 from penstock.core.kustomize.filters.replacement import apply_replacements
 from penstock.core.kustomize.kustomization import REPLACEMENT
 from penstock.core.kustomize.links import follow
@@ -41,9 +41,9 @@ def load_replacements(entries: Iterable[Mapping[str, Any]], loader: Loader, file
         document = load_config(blob.data, named)
         check = struct(REPLACEMENT, strict=False)
         if isinstance(document, list):
-            result.extend(check(item, (named, f"[{at}]")) for at, item in enumerate(document))
+            result.extend(check(item, Where(named, f"[{at}]")) for at, item in enumerate(document))
         elif isinstance(document, dict):
-            result.append(check(document, (named, "")))
+            result.append(check(document, Where(named)))
         else:
             raise InvalidDocument("should be a replacement or a list of them", file=named)
     return result

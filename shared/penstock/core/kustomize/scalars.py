@@ -127,14 +127,14 @@ def number_text(value: float) -> str:
     Raises BuildFailed for infinities and NaN, which JSON cannot hold.
     """
     if isinstance(value, int):
-        return str(value) if -(2**63) <= value < 2**64 else _go_float(float(value))
+        return str(value) if -(2**63) <= value < 2**64 else go_float(float(value))
     if math.isinf(value) or math.isnan(value):
         raise BuildFailed(f"the number {value} has no JSON form: quote it if it is meant as text")
     if value.is_integer() and abs(value) < 1e21:
         whole = _shortest(value)
         if -(2**63) <= whole < 2**64:
             return str(whole)
-    return _go_float(value)
+    return go_float(value)
 
 
 def _shortest(value: float) -> int:
@@ -146,7 +146,7 @@ def _shortest(value: float) -> int:
     return int(whole + fraction + "0" * (int(exponent) - len(fraction)))
 
 
-def _go_float(value: float) -> str:
+def go_float(value: float) -> str:
     """Go's strconv.FormatFloat(value, 'g', -1, 64): the fewest digits that read back the same."""
     mantissa, _, exponent = f"{value!r}".partition("e")
     sign = "-" if mantissa.startswith("-") else ""

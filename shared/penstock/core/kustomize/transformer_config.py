@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from penstock.core.errors import InvalidDocument
+from penstock.core.kustomize.fields import Where
 from penstock.core.kustomize.fieldspec import FieldSpec, FieldSpecs, merge_specs, rank
 from penstock.core.resources import Gvk
 
@@ -88,21 +89,23 @@ _KEYS = {
 _SPEC_KEYS = {"group": str, "version": str, "kind": str, "path": str, "create": bool}
 
 
-def loose_spec_of(value: Any, where: tuple[str, str]) -> FieldSpec:
+def loose_spec_of(value: Any, where: Where) -> FieldSpec:
     """As ``spec_of``, but an unknown field is left out: so kustomize reads the documents of plugins."""
     if isinstance(value, Mapping):
         value = {key: item for key, item in value.items() if key.lower() in _SPEC_KEYS}
     return spec_of(value, where)
 
 
-def spec_of(value: Any, where: tuple[str, str]) -> FieldSpec:
+def spec_of(value: Any, where: Where) -> FieldSpec:
     """A field specification from a document. ``where``: file and path. Raises InvalidDocument."""
-    file, path = where
+    file, path, _ = where
     if not isinstance(value, Mapping):
         raise InvalidDocument("should be a mapping with path, kind, group, version, create", path=path, file=file)
     known: dict[str, Any] = {}
     for key, item in value.items():
         name = next((name for name in _SPEC_KEYS if name.lower() == key.lower()), None)
+        if name is None and where.lenient:
+            continue
         if name is None:
             raise InvalidDocument(f"unknown field {key!r}; known are {', '.join(_SPEC_KEYS)}", path=path, file=file)
         if item is not None and not isinstance(item, _SPEC_KEYS[name]):
@@ -127,17 +130,17 @@ def config_of(document: Any, file: str) -> TransformerConfig:
         if value is not None and not isinstance(value, list):
             raise InvalidDocument("should be a list of field specifications", path=key, file=file)
         make = _reference_of if name == "name_reference" else spec_of
-        found[name] = tuple(make(item, (file, f"{key}[{index}]")) for index, item in enumerate(value or ()))
+        found[name] = tuple(make(item, Where(file, f"{key}[{index}]")) for index, item in enumerate(value or ()))
     return TransformerConfig(**found).in_order()
 
 
-def _reference_of(value: Any, where: tuple[str, str]) -> NameReference:
-    file, path = where
+def _reference_of(value: Any, where: Where) -> NameReference:
+    file, path, _ = where
     if not isinstance(value, Mapping):
         raise InvalidDocument("should be a mapping with kind and fieldSpecs", path=path, file=file)
     referrers = next((item for key, item in value.items() if key.lower() == "fieldspecs"), None) or ()
     target = spec_of({key: item for key, item in value.items() if key.lower() != "fieldspecs"}, where)
     if not isinstance(referrers, list | tuple):
         raise InvalidDocument("should be a list", path=f"{path}.fieldSpecs", file=file)
-    specs = (spec_of(item, (file, f"{path}.fieldSpecs[{index}]")) for index, item in enumerate(referrers))
+    specs = (spec_of(item, where.at(f"{path}.fieldSpecs[{index}]")) for index, item in enumerate(referrers))
     return NameReference(gvk=target.gvk, referrers=tuple(specs))

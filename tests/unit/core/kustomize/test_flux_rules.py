@@ -54,7 +54,8 @@ def test_without_the_rules_a_missing_file_is_an_error():
         ("namespace: own\n", {"namespace": "n"}, [("n", "a")]),
         ("namePrefix: own-\n", {"namePrefix": "p-", "nameSuffix": "-s"}, [("", "p-a-s")]),
         ("components: [../one]\n", {"components": ["../two"]}, [("", "two-one-a")]),
-        ("misspelt: x\n", {}, [("", "a")]),
+        ("misspelt: x\nlabels: [{pair: {}, pairs: {a: b}, fields: [{path: x, odd: y}]}]\n", {}, [("", "a")]),
+        ("namePrefix: 12\nnameSuffix: 1.50\nnamespace: yes\n", {}, [("true", "12a1.5")]),
     ],
 )
 def test_the_spec_is_merged_in(kustomization, overlay, expected):
