@@ -99,6 +99,14 @@ def test_kustomizations(records):
     ]
 
 
+@pytest.mark.parametrize(("until", "suspended"), [("2026-01-01T00:00:00Z", "False"), ("9000-01-01T00:00:00Z", "True")])
+def test_a_suspension_that_has_run_out_is_over(records, until, suspended):
+    status = KustomizationStatus(suspension=Suspension(who="ann", until=until))
+    records.object("Kustomization", "apps", status=status)
+    (_, row) = cells(records.show("kustomizations", namespace="flux-system"))
+    assert row[2] == suspended
+
+
 def test_columns_are_padded_and_separated_by_tabs():
     text = render(["NAME", "READY"], [["a", "True"], ["infrastructure", ""]])
     assert text == "NAME          \tREADY\na             \tTrue\ninfrastructure"
@@ -154,7 +162,7 @@ def test_receivers_show_url_events_and_last_deliveries(records):
     ("spec", "message"),
     [
         ({"type": "gitlab"}, "Receivers of type gitlab are not served yet (served: github)"),
-        ({"resourceFilter": "true"}, "spec.resourceFilter (CEL) is not served yet: remove it"),
+        ({"resourceFilter": "res ="}, "spec.resourceFilter: "),
         ({"typo": 1}, "Receiver/flux-system/github, spec.typo: is not a field here"),
     ],
 )
