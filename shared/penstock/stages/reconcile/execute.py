@@ -56,14 +56,14 @@ def execute(attempt: Attempt, source: Source, target: Target, planned: Planned) 
     claim = lease.acquire(target.keeper, attempt.owner, deps.clock.new_id(), deps.clock)
     again = False
     try:
-        _look_again(attempt, source, target, planned)
+        _look_again(attempt, source, target, planned, claim)
         done = _under_lease(attempt, source, target, planned, claim)
     finally:
         again = lease.release(target.keeper, claim)
     return replace(done, again=again, verify=claim.taken_over)
 
 
-def _look_again(attempt: Attempt, source: Source, target: Target, planned: Planned) -> None:
+def _look_again(attempt: Attempt, source: Source, target: Target, planned: Planned, claim: lease.Claim) -> None:
     """The plan was made before the Lease was ours. Raises Conflict where it is not the plan to make any more."""
     message, deps = attempt.message, attempt.deps
     if not source_known(attempt, source):
@@ -73,7 +73,8 @@ def _look_again(attempt: Attempt, source: Source, target: Target, planned: Plann
     now = load_status(deps, message.cluster, message.namespace, message.name)
     if suspended(replace(attempt, status=now)):
         raise Conflict(f"Kustomization {attempt.ref} was suspended meanwhile")
-    if inventory_version(target.keeper, attempt) != planned.ledger.inventory.resource_version:
+    version = planned.ledger.inventory.resource_version
+    if not claim.untouched_since(version) and inventory_version(target.keeper, attempt) != version:
         raise Conflict(f"the inventory of {attempt.ref} was written meanwhile")
 
 

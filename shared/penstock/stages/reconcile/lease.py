@@ -29,12 +29,26 @@ class Held(Transient):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """A Lease that we hold. ``deadline``: monotonic; ``taken_over``: its last holder never released it."""
+    """A Lease that we hold. ``deadline``: monotonic; ``taken_over``: its last holder never released it.
+
+    ``before``: the resourceVersion with which its last holder left it, "" for a new one.
+    """
 
     manifest: Manifest
     holder: str
     deadline: float
     taken_over: bool = False
+    before: str = ""
+
+    def untouched_since(self, version: str) -> bool:
+        """Whether nobody has held it since something was written with this resourceVersion.
+
+        Versions of one API server grow (KEP-5504 makes that official); where these don't look so, the answer is no.
+        """
+        if not self.before:
+            return True
+        both = (self.before, version)
+        return all(each.isdecimal() for each in both) and int(self.before) < int(version)
 
     def check(self, clock: Clock) -> None:
         """Raise Transient when there is no time left for another write."""
@@ -59,7 +73,13 @@ def acquire(cluster: Cluster, owner: Owner, holder: str, clock: Clock) -> Claim:
         except Conflict:
             continue
         taken_over = current is not None and bool((current.get("spec") or {}).get("holderIdentity"))
-        return Claim(manifest=taken, holder=holder, deadline=started + SECONDS - MARGIN, taken_over=taken_over)
+        return Claim(
+            manifest=taken,
+            holder=holder,
+            deadline=started + SECONDS - MARGIN,
+            taken_over=taken_over,
+            before=str(current["metadata"]["resourceVersion"]) if current is not None else "",
+        )
     raise Held(f"the lease of {owner.namespace}/{owner.name} changes hands all the time")
 
 
