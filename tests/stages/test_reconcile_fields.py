@@ -381,6 +381,8 @@ def test_a_wrong_expression_stalls_it_before_anything_is_applied():
     assert "healthchecks[0]: failed to parse the expression Current: failed to parse" in condition.message
     assert live(plane, "ConfigMap/apps/a") is None
     assert [e.reason for e in plane.events if e.severity == "error"] == ["InvalidCELExpression"]
+    plane.reconcile("apps", why="plan", request="1" * 32)
+    assert "failed to parse the expression Current" in str(plane.state.get("request/" + "1" * 32).value)
 
 
 def test_expressions_for_kustomizations_are_asked_of_the_planes_own_status():

@@ -15,6 +15,7 @@ from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.children import check_children
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.planning import Planned, make_plan
+from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.source import Source, open_source
 from penstock.stages.reconcile.target import Target, open_target
 
@@ -34,6 +35,7 @@ class Preview:
 
 def preview(attempt: Attempt) -> Preview:
     """What a run would do now. Raises as a run would, where it could not even plan."""
+    check_expressions(attempt.kustomization)
     source = open_source(attempt)
     rendered = render(attempt.kustomization, source.tree, gather(attempt))
     check_children(attempt, rendered.parts.interpreted)

@@ -1,10 +1,10 @@
-"""``dependsOn[].readyExpr``: somebody's own words for when a dependency is ready."""
+"""``dependsOn[].readyExpr``: somebody's own words for when a dependency is ready. And: whether expressions are any."""
 
 from typing import Any
 
-from penstock.core.cel.expression import EvaluationFailed, InvalidExpression, compile_boolean
-from penstock.core.flux.kustomization import Dependency
-from penstock.core.health.exprs import TERMINAL
+from penstock.core.cel.expression import EvaluationFailed, Expression, InvalidExpression, compile_boolean
+from penstock.core.flux.kustomization import Dependency, Kustomization
+from penstock.core.health.exprs import TERMINAL, health_rules
 from penstock.core.records import Condition, KustomizationStatus, ObjectRecord
 from penstock.core.resources import Manifest
 
@@ -18,14 +18,25 @@ def ready_problem(dependency: Dependency, this: Manifest, other: Manifest) -> st
     an expression that cannot be compiled; what fails on these objects is a reason to wait.
     """
     try:
-        expression = compile_boolean(dependency.ready_expr, VARIABLES)
-    except InvalidExpression as error:
-        raise InvalidExpression(f"{TERMINAL}: failed to evaluate dependency {dependency.name}: {error}") from error
-    try:
-        ready = expression.holds({"self": this, "dep": other})
+        ready = _compiled(dependency).holds({"self": this, "dep": other})
     except EvaluationFailed as error:
         return f"dependency '{dependency}': {error}"
     return "" if ready else f"dependency '{dependency}' is not ready according to readyExpr eval"
+
+
+def check_expressions(kustomization: Kustomization) -> None:
+    """Raise InvalidExpression for the first of its expressions that can never be evaluated: it is stalled then."""
+    health_rules(kustomization.health_check_exprs)
+    for dependency in kustomization.depends_on:
+        if dependency.ready_expr:
+            _compiled(dependency)
+
+
+def _compiled(dependency: Dependency) -> Expression:
+    try:
+        return compile_boolean(dependency.ready_expr, VARIABLES)
+    except InvalidExpression as error:
+        raise InvalidExpression(f"{TERMINAL}: failed to evaluate dependency {dependency.name}: {error}") from error
 
 
 def with_status(record: ObjectRecord, status: KustomizationStatus, *, revision: str = "") -> dict[str, Any]:

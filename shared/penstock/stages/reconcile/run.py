@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from penstock.core.errors import Conflict, PenstockError
-from penstock.core.health.exprs import health_rules
 from penstock.core.messages import Outgoing, ReconcileDue
 from penstock.core.reconcile.inventory import entry_texts
 from penstock.core.reconcile.plan import Action
@@ -22,6 +21,7 @@ from penstock.stages.reconcile.health import HealthFacts, check_health
 from penstock.stages.reconcile.live import owner_selector
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, with_conditions
 from penstock.stages.reconcile.planning import Planned, make_plan
+from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.removal import remove
 from penstock.stages.reconcile.source import Source, newest_for, open_source
 from penstock.stages.reconcile.target import Target, open_target
@@ -51,7 +51,7 @@ def run(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
 
 
 def _reconcile(attempt: Attempt) -> list[Outgoing]:
-    health_rules(attempt.kustomization.health_check_exprs)  # a wrong one stalls it before anything is read
+    check_expressions(attempt.kustomization)
     source = open_source(attempt)
     attempt = replace(attempt, status=replace(attempt.status, last_attempted_revision=source.revision))
     waiting = unready_dependencies(attempt, source)
