@@ -119,6 +119,7 @@ def test_a_cluster_that_a_plane_keeps_in_sync_shows_what_git_changed():
         FieldChange(path="data.key", old="1", new="2"),
         FieldChange(path="data.more", new="3"),
     )
+    assert [planned.notes for planned in found.planned] == [(), ()]
     assert {verb for verb, _ in cluster.calls} <= {"get", "list", "patch"}
     assert cluster.get(CONFIG_MAP, "apps", "a")["data"] == {"key": "1"}
 
