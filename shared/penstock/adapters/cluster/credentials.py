@@ -96,9 +96,9 @@ def exec_plugin(config: Mapping[str, Any], cluster: Mapping[str, Any], *, folder
 
     def run() -> tuple[Login, float]:
         # The only use of this package is here: importing it costs half a second that other credentials save.
-        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
-        from kubernetes.config.exec_provider import ExecProvider  # noqa: PLC0415
-        from kubernetes.config.kube_config import ConfigNode  # noqa: PLC0415
+        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415 - heavy: loads where it is used
+        from kubernetes.config.exec_provider import ExecProvider  # noqa: PLC0415 - heavy: loads where it is used
+        from kubernetes.config.kube_config import ConfigNode  # noqa: PLC0415 - heavy: loads where it is used
 
         command = config.get("command")
         try:
