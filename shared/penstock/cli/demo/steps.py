@@ -24,7 +24,7 @@ def check(condition: object, what: str) -> None:
 def first_sync(world: World) -> Facts:
     """First sync: infrastructure-controllers, then infrastructure-configs, then apps."""
     for name in ("infrastructure-controllers", "infrastructure-configs", "apps", "notifications"):
-        world.until(partial(_is_ready, world, name), f"Kustomization {name} to be ready", seconds=40)
+        world.until(partial(_is_ready, world, name), f"Kustomization {name} to be ready")
     world.until(world.receiver, "the Receiver to be indexed")
     created = [str(r.get("kustomization")) for r in world.progress.since(0, "object created")]
     order = [name.partition("/")[2] for name in dict.fromkeys(created)]

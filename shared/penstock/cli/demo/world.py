@@ -243,7 +243,7 @@ class World:
         """Wait until nobody has anything to do any more."""
         self.until(lambda: not any(self.plane.runtime.port("bus").depth().values()), "the plane to come to rest")
 
-    def until(self, condition: Callable[[], object], what: str, *, seconds: float = 20.0) -> None:
+    def until(self, condition: Callable[[], object], what: str, *, seconds: float = 60.0) -> None:
         """Wait for a condition. Raises TimeoutError that names it."""
         end = time.monotonic() + seconds
         while not condition():
