@@ -166,3 +166,19 @@ def test_a_rule_that_cannot_work_is_refused(ignore, message):
     with pytest.raises(InvalidDocument) as refused:
         ignore_rules([ignore], document="Kustomization/a/b")
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "pointer"),
+    [
+        ({"list": [{"name": "a", "v": 1}], "map": {"x": 1}}, "/spec/list/1/v"),
+        ({"list": [{"name": "a", "v": 1}, {"name": "b", "v": 2}], "map": "text"}, "/spec/map/x"),
+    ],
+    ids=["the item left Git", "another type in Git"],
+)
+def test_what_has_no_place_any_more_is_not_forced_into_it(spec, pointer):
+    fields = {"f:spec": {"f:list": {'k:{"name":"b"}': {"f:v": {}}}, "f:map": {"f:x": {}}}}
+    there = live(entry(MANAGER, fields))
+    there["spec"] = {"list": [{"name": "a", "v": 1}, {"name": "b", "v": 2}], "map": {"x": 1}}
+    desired = {**deployment(), "spec": spec}
+    assert payload(desired, there, rules(pointer), manager=MANAGER) == desired
