@@ -28,7 +28,10 @@ PARSERS = {
     "Provider": parse_provider,
     "Receiver": parse_receiver,
 }
-OTHER_PROGRAMS = {"cat", "cd", "curl", "export", "git", "jq", "journalctl", "kubectl", "make", "python", "sqlite3"}
+OTHER_PROGRAMS = {
+    *("aws", "cat", "cd", "curl", "docker", "export", "gcloud", "gh", "git", "jq", "journalctl", "kubectl"),
+    *("python", "sqlite3", "systemctl", "terraform", "zip"),
+}
 SHELL = [fence for document in DOCS for fence in fences(document, "sh", "console")]
 COMMANDS = [(str(fence), words) for fence in SHELL for words in shell.commands(fence)]
 
