@@ -92,7 +92,7 @@ def check(seed):
     plane.chaos(trees, steps=400)
     plane.calm()
     wanted = expected(trees[-1])
-    assert live(plane) == wanted
+    assert live(plane) == wanted, sorted(set(live(plane)) ^ set(wanted))
     always = set.intersection(*(set(expected(files)) for files in trees))
     deleted = {what.rpartition("/")[2] for verb, what in plane.cluster.calls if verb == "delete"}
     assert not always & deleted, "it stood in every commit"

@@ -1,9 +1,12 @@
 """tick: what is due is published, once a minute at most."""
 
+import hashlib
+
 import pytest
 
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.state.memory import MemoryState
+from penstock.adapters.storage.memory import MemoryStorage
 from penstock.adapters.telemetry.memory import MemoryTelemetry
 from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
 from penstock.ports.deps import Deps
@@ -15,10 +18,11 @@ GIT = "status/production/GitRepository/flux-system/site"
 class World:
     def __init__(self, state=None):
         self.clock, self.state = SimulatedClock(), state or MemoryState()
+        self.storage = MemoryStorage()
         unused = None
         self.deps = Deps(
             clock=self.clock, clusters=unused, git=unused, notifier=unused, secrets=unused,
-            state=self.state, storage=unused, telemetry=MemoryTelemetry(),
+            state=self.state, storage=self.storage, telemetry=MemoryTelemetry(),
         )  # fmt: skip
 
     def put(self, key, due_in):
@@ -42,7 +46,6 @@ class World:
         ("status/c/Alert/a/b", None),
         ("status/c/Kustomization/a", None),
         ("delivery/c/a/b", None),
-        ("plane", None),
     ],
 )
 def test_what_a_due_record_means(key, message):
@@ -89,3 +92,50 @@ def test_a_run_is_bounded_and_the_longest_overdue_come_first(monkeypatch):
         world.put(f"status/c/Kustomization/a/k{number}", -number)
     runs = [[each.message.name for each in world.run()] for _ in range(4)]
     assert runs == [["k7", "k6", "k5"], ["k4", "k3", "k2"], ["k1", "k0"], []]
+
+
+def stored(world, text):
+    data = text.encode()
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    world.storage.put(digest, data)
+    return digest
+
+
+def an_hour_later(world):
+    world.clock.advance(3601)
+    world.run()
+
+
+def test_artifacts_that_nobody_names_go_after_two_sweeps():
+    world = World()
+    old, new, other = stored(world, "old"), stored(world, "new"), stored(world, "other")
+    world.state.put(GIT, {"format": 1, "artifact": new}, expected=None)
+    world.state.put("status/c/ExternalArtifact/a/b", {"format": 1, "deep": [{"digest": other}]}, expected=None)
+    world.run()
+    an_hour_later(world)
+    assert set(world.storage.digests()) == {old, new, other}, "a fetch might be about to name it"
+    an_hour_later(world)
+    assert set(world.storage.digests()) == {new, other}
+
+
+def test_an_artifact_that_is_named_again_between_two_sweeps_stays():
+    world = World()
+    back = stored(world, "reverted to")
+    world.run()
+    an_hour_later(world)
+    world.state.put(GIT, {"format": 1, "artifact": back}, expected=None)
+    an_hour_later(world)
+    world.state.delete(GIT, expected=None)
+    an_hour_later(world)
+    assert world.storage.digests() == (back,)
+    an_hour_later(world)
+    assert world.storage.digests() == ()
+
+
+def test_a_plane_whose_first_message_was_lost_begins_all_the_same():
+    world = World()
+    world.state.put("plane", {"format": 1}, expected=None)
+    first = SourceChanged(cluster="-", namespace="flux-system", name="flux-system")
+    assert world.run() == [Outgoing(message=first)]
+    world.put("status/-/GitRepository/flux-system/flux-system", 60)
+    assert world.run() == []
