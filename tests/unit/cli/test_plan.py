@@ -204,16 +204,20 @@ def test_what_cannot_be_rendered_is_named_and_the_others_go_on():
         "clusters/prod/held.yaml": kustomization("held", "apps", suspend=True),
         "clusters/prod/loop.yaml": kustomization("loop", "apps2", dependsOn=[{"name": "loop"}]),
         "apps2/c.yaml": config_map("c", key="1"),
+        "clusters/prod/cel.yaml": kustomization(
+            "cel", "apps2", healthCheckExprs=[{"apiVersion": "v1", "kind": "ConfigMap", "current": "data.("}]
+        ),
     }
     found = made(files)
     sections = {p.section.ref: p.section for p in found.planned}
     assert "kustomization path not found: nowhere" in sections["flux-system/broken"].problem
+    assert "CEL expression" in sections["flux-system/cel"].problem
     assert "of a kind that is not supported yet" in sections["flux-system/other"].outside
     assert "suspended" in sections["flux-system/held"].outside
     assert found.outlooks["flux-system/loop"].startswith("waits on flux-system/loop")
     assert sections["flux-system/apps"].rendered is not None
     assert report.exit_status(found) == 2
-    assert text.summary(found).endswith("; 2 not of this source; 1 FAILED")
+    assert text.summary(found).endswith("; 2 not of this source; 2 FAILED")
 
 
 SOURCE = {

@@ -32,6 +32,7 @@ from penstock.ports.deps import Deps
 from penstock.stages import fetch
 from penstock.stages.reconcile.attempt import Attempt, objects, open_attempt
 from penstock.stages.reconcile.children import check_children, store_children
+from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.run import record_render
 from penstock.stages.reconcile.source import Source, open_source
 
@@ -153,6 +154,7 @@ class Rehearsal:
         if attempt.kustomization.suspend:
             return replace(section, outside="it is suspended: nothing is done for it")
         try:
+            check_expressions(attempt.kustomization)
             source = open_source(attempt)
         except NotFound as error:
             wanted = attempt.kustomization.source

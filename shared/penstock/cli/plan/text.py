@@ -126,7 +126,7 @@ def _why(planned: Planned) -> Iterable[tuple[str, Sequence[tuple[str, str]]]]:
 def _change(change: Shown, *, details: bool) -> Iterator[str]:
     if change.action == "unchanged" and not (details or change.error):
         return
-    if change.action == "skipped" and change.reason == "it is gone already":
+    if change.action == "skipped" and change.reason.startswith("it is gone"):
         return
     reason = f"  ({change.reason})" if change.reason else ""
     if change.error:
