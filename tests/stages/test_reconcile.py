@@ -287,8 +287,17 @@ def test_health_is_waited_for_without_sleeping():
     plane.settle(seconds=20)
     assert plane.ready("apps").startswith("Unknown Progressing: Running health checks")
     assert plane.status("apps").pending
+    waiting = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "web:1"'}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web-x", "namespace": "apps", "labels": {"app": "web"}},
+        "status": {"containerStatuses": [{"name": "web", "state": {"waiting": waiting}}]},
+    }
+    plane.cluster.create(pod)
     plane.settle(seconds=300)
     assert plane.ready("apps").startswith("False HealthCheckFailed: health check failed after")
+    assert 'Pod/apps/web-x: ImagePullBackOff: Back-off pulling image "web:1"' in plane.ready("apps")
     assert "Deployment/apps/web status: 'InProgress'" in plane.ready("apps")
 
 

@@ -209,7 +209,7 @@ def _still_waiting(
     now = attempt.now()
     waiting = checked.verdict.waiting
     message = f"Running health checks for revision {source.revision}: waiting for {', '.join(map(str, waiting[:5]))}"
-    said = Said(ready="Unknown", reason="Progressing", message=message, healthy="Unknown")
+    said = Said(ready="Unknown", reason="Progressing", message=health.with_trouble(message, checked), healthy="Unknown")
     pending = {
         "revision": source.revision,
         "started": checked.deadline - attempt.kustomization.effective_timeout.total_seconds(),

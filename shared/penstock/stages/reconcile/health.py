@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from penstock.core.errors import NotFound, Refused
+from penstock.core.errors import NotFound, PenstockError, Refused
 from penstock.core.flux.kustomization import API_GROUP
 from penstock.core.health.exprs import HealthRules, health_rules
 from penstock.core.health.facts import Health, Status
@@ -21,6 +21,7 @@ from penstock.core.health.gate import (
     to_wait_for,
     unsupported_among,
 )
+from penstock.core.health.trouble import pod_selector, pod_trouble
 from penstock.core.reconcile.render import Rendered
 from penstock.core.records import KustomizationStatus
 from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of, ref_of
@@ -31,6 +32,8 @@ from penstock.stages.reconcile.ready import with_status
 SLICE = 4.0
 FIRST_LOOK = 0.15
 LONGEST_PAUSE = 15.0
+MOST_ASKED = 3
+POD = Gvk(version="v1", kind="Pod")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +51,7 @@ class HealthFacts:
 class Checked:
     """``verdict``: how it stands; ``checked``: how many objects; ``elapsed``: since the check began.
 
-    ``unsupported``: objects waited for that this release can't judge.
+    ``unsupported``: objects waited for that this release can't judge; ``trouble``: what pods of them say, or "".
     """
 
     verdict: Verdict
@@ -56,6 +59,7 @@ class Checked:
     elapsed: timedelta
     deadline: float
     unsupported: tuple[ObjectRef, ...] = ()
+    trouble: str = ""
 
     @property
     def reason(self) -> str:
@@ -86,7 +90,8 @@ def check_health(attempt: Attempt, cluster: Cluster, facts: HealthFacts) -> Chec
         left = end - attempt.deps.clock.monotonic()
         if verdict.done or left <= 0:
             elapsed = timedelta(seconds=max(0.0, attempt.now().timestamp() - started))
-            return Checked(verdict=verdict, checked=len(wanted), elapsed=elapsed, deadline=deadline)
+            trouble = "" if verdict.passed else _trouble(cluster, facts, verdict.waiting)
+            return Checked(verdict=verdict, checked=len(wanted), elapsed=elapsed, deadline=deadline, trouble=trouble)
         attempt.deps.clock.sleep(min(pause, left))
         pause = min(pause * 1.5, 1.0)
         _look_again(attempt, cluster, facts, known, verdict.waiting)
@@ -96,7 +101,27 @@ def failure(checked: Checked) -> str:
     """The Ready message of a check that did not pass."""
     if checked.unsupported:
         return f"{', '.join(map(str, checked.unsupported[:5]))}: {checked.verdict.problem}"
-    return failure_message(checked.verdict.problem, checked.elapsed)
+    return with_trouble(failure_message(checked.verdict.problem, checked.elapsed), checked)
+
+
+def with_trouble(message: str, checked: Checked) -> str:
+    """The message, and what pods say where some are in trouble."""
+    return f"{message}; {checked.trouble}" if checked.trouble else message
+
+
+def _trouble(cluster: Cluster, facts: HealthFacts, waiting: Sequence[ObjectRef]) -> str:
+    """What pods of the first few workloads say: one LIST for each. Nothing where they cannot be read."""
+    said = []
+    workloads = {ref_of(m): m for m in facts.rendered.apply if ref_of(m) in waiting}
+    for ref, workload in list(workloads.items())[:MOST_ASKED]:
+        selector = pod_selector(workload)
+        if not selector:
+            continue
+        try:
+            said.append(pod_trouble(cluster.list(POD, namespace=ref.namespace, label_selector=selector).items))
+        except PenstockError:
+            return ""  # it is a help, no more
+    return "; ".join(text for text in said if text)
 
 
 def continuation_delay(status: KustomizationStatus, now: float) -> float:
