@@ -290,7 +290,7 @@ class Target:
             for index in found:
                 resource = into.resources[index]
                 into.resources.set(index, replace(resource, var_names=(*resource.var_names, name)))
-            into.add_variable(name, variable)
+            into.add_variable(name, {**variable, "name": name})
 
     def _matching_variable(self, resources: ResMap, objref: Mapping[str, Any]) -> list[int]:
         group, version, kind = (objref.get(key, "") for key in ("group", "version", "kind"))

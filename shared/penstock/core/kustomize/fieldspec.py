@@ -154,7 +154,7 @@ def _is_absent(node: Any, parts: tuple[str, ...]) -> bool:
         if not isinstance(node, dict):
             return False
         if part not in node:
-            return not part.endswith("[]")
+            return bool(part) and not part.endswith("[]")
         node = node[part]
     return False
 

@@ -33,6 +33,7 @@ def fix_name_references(resources: ResMap, references: tuple[NameReference, ...]
     """Write the present names into the fields that hold old ones. Raises BuildFailed for an ambiguous name."""
     for resource in resources:
         _account_namespaces(resource)  # a blank one is an error, even where nothing was renamed
+    _check_paths(resources, references)
     renamed = _index(resources)
     if not renamed.by_name:
         return
@@ -47,6 +48,43 @@ def fix_name_references(resources: ResMap, references: tuple[NameReference, ...]
         if fields[original]:
             manifest = _Referrer(resource, renamed).fixed(fields[original])
             resources.set(index, resource.with_manifest(manifest))
+
+
+class _Paths(dict[str, "_Paths"]):
+    """The fields of some kind that hold references, as a tree: so each is looked at once."""
+
+    __slots__ = ()
+
+    def check(self, value: Any, path: str, resource: Resource) -> None:
+        """Raise BuildFailed where a plain value stands in place of a mapping or list on the way to a field."""
+        if not self or value is None:
+            return
+        if isinstance(value, list):
+            for item in value:
+                self.check(item, path, resource)
+        elif isinstance(value, dict):
+            for name, below in self.items():
+                if name in value:
+                    below.check(value[name], f"{path}/{name}", resource)
+        else:
+            raise BuildFailed(
+                f"considering field '{path[1:]}' of object {resource.id}: expected sequence or mapping node"
+            )
+
+
+def _check_paths(resources: Iterable[Resource], references: tuple[NameReference, ...]) -> None:
+    """Kustomize looks at every reference field of every object, whether anything was renamed or not."""
+    trees: dict[tuple[str, str, str], _Paths] = {}
+    for resource in resources:
+        kind = resource.original_id[:3]
+        if kind not in trees:
+            trees[kind] = _Paths()
+            specs = (spec for reference in references for spec in reference.referrers if spec.selects(*kind))
+            for spec in specs:
+                below = trees[kind]
+                for part in spec.parts:
+                    below = below.setdefault(part.removesuffix("[]"), _Paths())
+        trees[kind].check(resource.manifest, "", resource)
 
 
 def _index(resources: Iterable[Resource]) -> _Renamed:

@@ -90,7 +90,7 @@ def _valid(documents: list[Any], file: str) -> Iterator[Manifest]:
             raise BuildFailed(f"{where}: missing Resource metadata: not a mapping with apiVersion and kind")
         kind = document.get("kind")
         name = metadata_of(document).get("name")
-        if kind in (None, ""):
+        if text(kind) == "":
             raise BuildFailed(f"{where}: missing kind in object {text(name) or '(no name)'}")
         if not text(kind).endswith("List") and text(name) == "":
             raise BuildFailed(f"{where}: missing metadata.name in object of kind {text(kind)}")

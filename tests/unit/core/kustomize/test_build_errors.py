@@ -89,6 +89,13 @@ def fails(kustomization, files=None, options=None, error=PenstockError):
         ("resources: [cm.yaml]\nsortOptions: {order: fifo, legacySortOptions: {}}\n", "not 'legacy'"),
         ("resources: [two-ns.yaml]\nnamespace: x\n", "namespace transformation produces ID conflict"),
         ("vars: [{name: A}, {name: A}]\n", "var 'A' already encountered"),
+        ("vars: [null]\n", "var '' cannot be mapped"),
+        ("resources: [odd-kind.yaml]\n", "missing kind in object x"),
+        ("resources: [odd-spec.yaml]\n", "expected sequence or mapping node"),
+        (
+            "resources: [cm.yaml]\nconfigurations: [blank.yaml]\nimages: [{name: a}]\n",
+            "cannot set or create an empty field name",
+        ),
     ],
 )
 def test_the_message_says_what_and_where(kustomization, message):
@@ -100,6 +107,9 @@ def test_the_message_says_what_and_where(kustomization, message):
         "noname.yaml": "kind: X\n",
         "items.yaml": "kind: FooList\nitems: {}\n",
         "scalar.yaml": "just text\n",
+        "odd-kind.yaml": "kind: [x]\nmetadata: {name: x}\n",
+        "odd-spec.yaml": f"{DEPLOYMENT}spec: true\n",
+        "blank.yaml": "images: [{path: ''}]\n",
         "two.yaml": f"{DEPLOYMENT}---\n{DEPLOYMENT.replace('web', 'other')}",
         "two-ns.yaml": f"{CM}---\n{CM.replace('cm}', 'cm, namespace: b}')}",
         "r.yaml": "{}\n",
