@@ -1,5 +1,7 @@
 """What could delete or overwrite what it should not, leave an orphan, or never come to rest."""
 
+from datetime import timedelta
+
 import pytest
 import yaml
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization, namespace
@@ -504,4 +506,38 @@ def test_a_passing_trouble_is_tried_again_at_once_even_after_many_failures_befor
     plane.cluster.fail(lambda: Transient("503"), verb="list")
     plane.push({"apps/a.yaml": config_map("a", key="2")})
     plane.settle(seconds=5)
+    assert plane.config_map("a") == {"key": "2"}
+
+
+def test_a_suspended_one_rests_and_says_so():
+    plane = started()
+    suspend(plane)
+    plane.reconcile("apps", request="2" * 32)
+    held = plane.live("v1", "ConfigMap", "penstock-system", INVENTORY)
+    assert held["metadata"]["labels"]["penstock.dev/suspended"] == "True"
+    answer = plane.state.get("request/" + "2" * 32).value
+    assert (answer["ready"], answer["reason"], answer["message"]) == ("False", "Suspended", "suspended by ops")
+    plane.clock.advance(120)
+    plane.tick()
+    assert not [r for r in plane.bus.depth().items() if r == ("reconcile", 1)], "not before its interval"
+    key = status_key(CLUSTER, "Kustomization", "flux-system", "apps")
+    replaced_record(plane, key, lambda value: {**value, "suspension": None})
+    plane.reconcile("apps")
+    held = plane.live("v1", "ConfigMap", "penstock-system", INVENTORY)
+    assert held["metadata"]["labels"]["penstock.dev/suspended"] == "False"
+
+
+def test_a_suspension_that_ends_by_itself_is_noticed():
+    plane = started()
+    until = (plane.clock.now() + timedelta(seconds=90)).isoformat()
+    key = status_key(CLUSTER, "Kustomization", "flux-system", "apps")
+    held = {"who": "ops", "why": "", "until": until, "since": ""}
+    replaced_record(plane, key, lambda value: {**value, "suspension": held})
+    plane.push({"apps/a.yaml": config_map("a", key="2")})
+    plane.settle()
+    plane.reconcile("apps", why="interval")
+    assert plane.config_map("a") == {"key": "1"}
+    plane.clock.advance(95)
+    plane.tick()
+    plane.settle()
     assert plane.config_map("a") == {"key": "2"}

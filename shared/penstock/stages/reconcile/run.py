@@ -23,6 +23,7 @@ from penstock.stages.reconcile.outcome import BACKSTOP, Said, with_conditions
 from penstock.stages.reconcile.planning import Planned, make_plan
 from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.removal import remove
+from penstock.stages.reconcile.resting import rest
 from penstock.stages.reconcile.source import Source, newest_for, open_source
 from penstock.stages.reconcile.target import Target, open_target
 from penstock.stages.reconcile.waits import suspended, unready_dependencies
@@ -37,10 +38,12 @@ def run(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
     attempt = open_attempt(message, deps)
     if attempt is None:
         forget_status(message, deps)
-    if attempt is not None and message.why == "plan":
+        return []
+    if message.why == "plan":
         preview.answer(attempt)
         return []
-    if attempt is None or suspended(attempt):
+    if suspended(attempt):
+        rest(attempt)
         return []
     try:
         return remove(attempt) if attempt.record.tombstone else _reconcile(attempt)
