@@ -1,28 +1,30 @@
 """Everything a stage may use, as one value. A stage touches only the ports that pipeline.json gives it."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from penstock.ports.clock import Clock
-from penstock.ports.cluster import Clusters
-from penstock.ports.git import Git
-from penstock.ports.notifier import Notifier
-from penstock.ports.secrets import Secrets
-from penstock.ports.state import State
-from penstock.ports.storage import Storage
-from penstock.ports.telemetry import Telemetry
+if TYPE_CHECKING:  # a webhook's cold start need not load what only reconcile uses
+    from penstock.ports.clock import Clock
+    from penstock.ports.cluster import Clusters
+    from penstock.ports.git import Git
+    from penstock.ports.notifier import Notifier
+    from penstock.ports.secrets import Secrets
+    from penstock.ports.state import State
+    from penstock.ports.storage import Storage
+    from penstock.ports.telemetry import Telemetry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deps:
     """The ports. Those that a stage was not given raise Refused when they are used (wiring sees to it)."""
 
-    clock: Clock
-    clusters: Clusters
-    git: Git
-    notifier: Notifier
-    secrets: Secrets
-    state: State
-    storage: Storage
-    telemetry: Telemetry
+    clock: "Clock"
+    clusters: "Clusters"
+    git: "Git"
+    notifier: "Notifier"
+    secrets: "Secrets"
+    state: "State"
+    storage: "Storage"
+    telemetry: "Telemetry"
     trace: str = ""
     """The trace id of the message being worked on."""
