@@ -1,43 +1,20 @@
 """Carrying out a plan: stage by stage, each first as a dry-run, then for real; then the deletions.
 
-A stage whose dry-run is refused is not applied at all. Live objects are patched and deleted with their
-resourceVersion and uid as preconditions, so nothing is overwritten that the plan has not seen.
+A stage whose dry-run is refused is not applied at all.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
-from penstock.core.drift.compare import Verdict, changed_paths, same_after_dry_run
-from penstock.core.drift.ignore import compare_ignoring, payload
-from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Terminal, Transient
-from penstock.core.reconcile.guard import PRECIOUS
-from penstock.core.reconcile.managers import taken_over, with_managed_fields
+from penstock.core.errors import PenstockError, Transient
 from penstock.core.reconcile.order import stage_of
-from penstock.core.reconcile.plan import Action, Change, ChangeSet, compared, merges, owner_of, switch
-from penstock.core.resources import Gvk, Manifest
-from penstock.ports.clock import Clock
-from penstock.ports.cluster import FIELD_MANAGER, ApiRefused, ApplyOptions, Cluster
-from penstock.stages.reconcile.lease import Claim
+from penstock.core.reconcile.plan import Action, Change, ChangeSet
+from penstock.core.resources import Manifest
+from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.parallel import parallel
+from penstock.stages.reconcile.write import Writer, apply_one, delete_one, dry_run_one
 
-GONE_WITHIN = 20.0
 SETTLE_WITHIN = 20.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Writer:
-    """What applying needs. ``claim`` is None for plans: then only dry-runs are made."""
-
-    cluster: Cluster
-    clock: Clock
-    claim: Claim | None = None
-    force: bool = False
-
-    def check(self) -> None:
-        """Raise Transient when no time is left for another write."""
-        if self.claim is not None:
-            self.claim.check(self.clock)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,11 +35,27 @@ def apply_all(writer: Writer, changes: ChangeSet) -> Applied:
         try:
             checked = stage if _needs_no_dry_run(stage) else dry_run(writer, stage)
             for group in _by_kind(checked):
-                done += parallel(group, lambda change: _apply_one(writer, change))
+                _apply_group(writer, group, done)
             _settle(writer, number, done)
         except PenstockError as error:
             return Applied(changes=tuple(done), failed=error, failed_stage=number)
     return Applied(changes=tuple(done))
+
+
+def _apply_group(writer: Writer, group: Sequence[Change], done: list[Change]) -> None:
+    """Apply all of it and add to ``done`` what was; then raise the first refusal, if there was one."""
+
+    def tried(change: Change) -> Change | PenstockError:
+        try:
+            return apply_one(writer, change)
+        except PenstockError as error:
+            return error
+
+    outcomes = parallel(group, tried)
+    done += [each for each in outcomes if isinstance(each, Change)]
+    for each in outcomes:
+        if isinstance(each, PenstockError):
+            raise each
 
 
 def _needs_no_dry_run(stage: Sequence[Change]) -> bool:
@@ -76,7 +69,7 @@ def dry_run(writer: Writer, changes: Sequence[Change]) -> list[Change]:
 
     Raises Terminal, naming the object, where the API server refuses one; nothing has been written then.
     """
-    return parallel(changes, lambda change: _dry_run_one(writer, change))
+    return parallel(changes, lambda change: dry_run_one(writer, change))
 
 
 def prune_all(writer: Writer, deletions: Sequence[Change]) -> tuple[list[Change], list[tuple[Change, PenstockError]]]:
@@ -86,193 +79,10 @@ def prune_all(writer: Writer, deletions: Sequence[Change]) -> tuple[list[Change]
     for change in deletions:
         try:
             writer.check()
-            done.append(_delete_one(writer, change))
+            done.append(delete_one(writer, change))
         except PenstockError as error:
             failed.append((change, error))
     return done, failed
-
-
-def _dry_run_one(writer: Writer, change: Change) -> Change:
-    if change.desired is None or change.action not in (Action.CREATED, Action.CONFIGURED):
-        return change
-    try:
-        answer = writer.cluster.apply(_sent(change), ApplyOptions(dry_run=True))
-    except ApiRefused as refused:
-        if _may_recreate(writer, change, refused):
-            return replace(change, reason="recreate")
-        raise Terminal(f"{change.ref} dry-run failed: {refused}", reason="ReconciliationFailed") from refused
-    except NotFound as missing:
-        raise Terminal(f"{change.ref} dry-run failed: {missing}", reason="ReconciliationFailed") from missing
-    except Refused as refused:
-        raise _refusal(change, refused) from refused
-    if change.live is None:
-        return change
-    if same_after_dry_run(change.live, answer) and _owned(change.live) and not _to_take_over(change):
-        return replace(change, action=Action.UNCHANGED, paths=(), doubt=False)
-    if change.doubt:
-        return replace(change, doubt=False, paths=changed_paths(change.live, answer) or change.paths)
-    return change
-
-
-def _owned(live: Manifest) -> bool:
-    fields = live["metadata"].get("managedFields") or ()
-    return any(f.get("manager") == FIELD_MANAGER and f.get("operation") == "Apply" for f in fields)
-
-
-def _may_recreate(writer: Writer, change: Change, refused: ApiRefused) -> bool:
-    """Whether deleting and creating it is allowed (spec.force, or its own switch), helps, and can succeed.
-
-    It helps where nothing but immutable fields is in the way; it can succeed where the API server takes the new
-    object, asked under another name. An object is never lost to a mistake in its new form.
-    """
-    own = "enabled" in (switch(change.desired, "force"), switch(change.live, "force"))
-    if change.live is None or not (own or (writer.force and not _precious(change))):
-        return False
-    causes = [ApiRefused(message, code=refused.code) for _, message in refused.causes]
-    return refused.immutable and all(cause.immutable for cause in causes) and _takes(writer, change)
-
-
-def _precious(change: Change) -> bool:
-    """What takes its contents along when it goes: only the object's own switch lets it be made anew."""
-    return (change.ref.group, change.ref.kind) in PRECIOUS
-
-
-def _takes(writer: Writer, change: Change) -> bool:
-    assert change.desired is not None
-    name = f"{change.ref.name[:54].rstrip('-.')}-dry-run"
-    metadata = {**change.desired["metadata"], "name": name}
-    try:
-        writer.cluster.apply({**change.desired, "metadata": metadata}, ApplyOptions(dry_run=True))
-    except ApiRefused as refused:
-        return "already allocated" in str(refused)  # an address or port that the old one holds
-    except (NotFound, Refused):
-        return False
-    return True
-
-
-def _apply_one(writer: Writer, change: Change) -> Change:
-    if change.desired is None or change.action not in (Action.CREATED, Action.CONFIGURED):
-        return change
-    writer.check()
-    if change.reason == "recreate":
-        return _recreate(writer, change)
-    for _ in range(4):
-        try:
-            change = _take_over(writer, change)
-            answer = writer.cluster.apply(_with_precondition(change), ApplyOptions())
-        except Conflict:
-            fresh = _fresh(writer, change)
-            if fresh.action is Action.UNCHANGED:
-                return fresh
-            change = fresh
-            continue
-        except (ApiRefused, NotFound) as refused:
-            if isinstance(refused, ApiRefused) and _may_recreate(writer, change, refused):
-                return _recreate(writer, change)
-            raise Terminal(f"{change.ref} apply failed: {refused}", reason="ReconciliationFailed") from refused
-        except Refused as refused:
-            raise _refusal(change, refused) from refused
-        before = change.live["metadata"].get("resourceVersion") if change.live else None
-        same = before is not None and before == answer["metadata"].get("resourceVersion")
-        return replace(change, live=answer, action=Action.UNCHANGED if same else change.action)
-    raise Transient(f"{change.ref} is changed by others all the time")
-
-
-def _take_over(writer: Writer, change: Change) -> Change:
-    """Make kubectl's and Flux's fields of the live object ours, where there are any: one request more, once."""
-    entries = _to_take_over(change)
-    if change.live is None or entries is None:
-        return change
-    return replace(change, live=writer.cluster.replace(with_managed_fields(change.live, entries)))
-
-
-def _to_take_over(change: Change) -> list[dict[str, Any]] | None:
-    if change.live is None or merges(change.desired, change.live):
-        return None
-    return taken_over(change.live, FIELD_MANAGER)
-
-
-def _refusal(change: Change, refused: Refused) -> PenstockError:
-    """A namespace that is being deleted takes nothing new, which the API server calls forbidden: it passes."""
-    if "being terminated" in str(refused):
-        return Transient(f"{change.ref}: namespace {change.ref.namespace} is being deleted", retry_after=5)
-    return Refused(f"{change.ref} apply failed: {refused}", reason=refused.reason)
-
-
-def _sent(change: Change) -> Manifest:
-    """What is sent: of an object that exists, without touching what spec.ignore leaves to others."""
-    assert change.desired is not None
-    if change.live is None:
-        return change.desired
-    return payload(change.desired, change.live, change.ignore, manager=FIELD_MANAGER)
-
-
-def _with_precondition(change: Change) -> Manifest:
-    sent = _sent(change)
-    if change.live is None:
-        return sent
-    metadata = {
-        **sent["metadata"],
-        "resourceVersion": change.live["metadata"]["resourceVersion"],
-        "uid": change.live["metadata"]["uid"],
-    }
-    return {**sent, "metadata": metadata}
-
-
-def _fresh(writer: Writer, change: Change) -> Change:
-    """The change against what is live now, after a precondition failed."""
-    assert change.desired is not None
-    live = writer.cluster.get(_gvk(change), change.ref.namespace, change.ref.name)
-    if live is None:
-        return replace(change, live=None, action=Action.CREATED)
-    owner = owner_of(live)
-    if change.live is not None and owner != owner_of(change.live):
-        raise Transient(f"{change.ref} belongs to {owner or 'nobody'} now: looking again")
-    if (
-        compare_ignoring(
-            change.desired, compared(change.desired, live, FIELD_MANAGER), change.ignore, manager=FIELD_MANAGER
-        ).verdict
-        is Verdict.EQUAL
-    ):
-        return replace(change, live=live, action=Action.UNCHANGED)
-    return replace(change, live=live, action=Action.CONFIGURED)
-
-
-def _recreate(writer: Writer, change: Change) -> Change:
-    """Delete and create again: an immutable field changed, and somebody allowed it (force)."""
-    assert change.desired is not None
-    assert change.live is not None
-    writer.cluster.delete(change.live)
-    end = writer.clock.monotonic() + GONE_WITHIN
-    while writer.cluster.get(_gvk(change), change.ref.namespace, change.ref.name) is not None:
-        if writer.clock.monotonic() > end:
-            raise Transient(f"{change.ref} is being deleted to be created again, and still there", retry_after=10)
-        writer.clock.sleep(0.2)
-    writer.check()
-    answer = writer.cluster.apply(change.desired, ApplyOptions())
-    return replace(change, live=answer, action=Action.CREATED, reason="recreated")
-
-
-def _delete_one(writer: Writer, change: Change) -> Change:
-    for _ in range(3):
-        assert change.live is not None
-        try:
-            writer.cluster.delete(_identified(change.live))
-        except Conflict:
-            live = writer.cluster.get(_gvk(change), change.ref.namespace, change.ref.name)
-            if live is None:
-                return change
-            if live["metadata"]["uid"] != change.live["metadata"]["uid"] or owner_of(live) != owner_of(change.live):
-                return replace(change, action=Action.SKIPPED, live=live, reason="somebody else made it anew")
-            change = replace(change, live=live)
-        else:
-            return change
-    raise Transient(f"{change.ref} is changed by others all the time: it is deleted next time")
-
-
-def _identified(live: Manifest) -> Manifest:
-    metadata = {k: live["metadata"].get(k) for k in ("name", "namespace", "uid", "resourceVersion")}
-    return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
 
 
 def _settle(writer: Writer, stage: int, done: Iterable[Change]) -> None:
@@ -297,10 +107,6 @@ def _all_served(cluster: Cluster, crd: Manifest | None) -> bool:
     kind, group = spec.get("names", {}).get("kind", ""), spec.get("group", "")
     versions = [v["name"] for v in spec.get("versions") or () if v.get("served")]
     return all(cluster.resource_type(group, kind, version) is not None for version in versions)
-
-
-def _gvk(change: Change) -> Gvk:
-    return Gvk(group=change.ref.group, version=change.version, kind=change.ref.kind)
 
 
 def _by_kind(changes: Sequence[Change]) -> list[list[Change]]:

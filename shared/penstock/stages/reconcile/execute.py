@@ -8,7 +8,7 @@ from penstock.core.reconcile.plan import Action, Change, kept_entries
 from penstock.core.records import approval_key
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.stages.reconcile import lease
-from penstock.stages.reconcile.apply import Writer, apply_all, prune_all
+from penstock.stages.reconcile.apply import apply_all, prune_all
 from penstock.stages.reconcile.attempt import Attempt, load_status, save_status, still_current
 from penstock.stages.reconcile.children import source_known
 from penstock.stages.reconcile.ledger import Ledger, digest_of, inventory_version, store_ledger, union
@@ -17,6 +17,7 @@ from penstock.stages.reconcile.planning import Planned
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
 from penstock.stages.reconcile.waits import suspended
+from penstock.stages.reconcile.write import Writer
 
 NAMESPACE = Gvk(version="v1", kind="Namespace")
 

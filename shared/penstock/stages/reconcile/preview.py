@@ -10,7 +10,7 @@ from typing import Any
 from penstock.core.errors import PenstockError
 from penstock.core.reconcile.plan import Action, Change
 from penstock.core.reconcile.render import Rendered, render
-from penstock.stages.reconcile.apply import Writer, dry_run
+from penstock.stages.reconcile.apply import dry_run
 from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.children import check_children
 from penstock.stages.reconcile.context import gather
@@ -18,6 +18,7 @@ from penstock.stages.reconcile.planning import Planned, make_plan
 from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.source import Source, open_source
 from penstock.stages.reconcile.target import Target, open_target
+from penstock.stages.reconcile.write import Writer
 
 MOST_CHANGES = 500
 

@@ -14,7 +14,7 @@ from penstock.core.reconcile.plan import Change, ChangeSet, plan
 from penstock.core.records import ObjectRecord, approval_key, object_key, status_key
 from penstock.ports.state import Record
 from penstock.stages.reconcile import endings, lease, termination
-from penstock.stages.reconcile.apply import Writer, prune_all
+from penstock.stages.reconcile.apply import prune_all
 from penstock.stages.reconcile.attempt import KIND, Attempt, save_status
 from penstock.stages.reconcile.children import bury_all
 from penstock.stages.reconcile.claims import ownership, renders_due_for_removal
@@ -24,6 +24,7 @@ from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, even
 from penstock.stages.reconcile.planning import approved, handed_over, stop_message, waiting_for_renders
 from penstock.stages.reconcile.target import Target, open_target
 from penstock.stages.reconcile.unserved import told_unserved, with_unserved
+from penstock.stages.reconcile.write import Writer
 
 
 def remove(attempt: Attempt) -> list[Outgoing]:
