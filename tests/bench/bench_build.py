@@ -103,6 +103,16 @@ patches:
 - target: {kind: Deployment, name: app-1.*}
   patch: |
     - {op: replace, path: /spec/replicas, value: 3}
+- patch: |
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: app-2}
+    spec:
+      template:
+        spec:
+          containers:
+          - name: main
+            env: [{name: LEVEL, value: debug}]
 """
 
 

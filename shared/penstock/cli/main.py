@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from penstock.core.errors import PenstockError
 from penstock.version import __version__
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = next((a for a in arguments if not a.startswith("-")), "")
     try:
         module = _load(name) if name in COMMANDS else None
-        parser = _parser(name, module)
+        parser = _parser(name, module, alone=module is not None and arguments[0] == name)
         args = parser.parse_args(arguments)
         if module is None:
             parser.print_help()
@@ -84,13 +84,35 @@ def _load(name: str) -> Subcommand:
         raise PenstockError(f"this release has no `penstock {name}`") from error
 
 
-def _parser(name: str, module: Subcommand | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="penstock", description="GitOps that runs only when something happens.")
+class _Help(argparse.HelpFormatter):
+    """Help as wide as the terminal. argparse's own asks by means of shutil, which takes milliseconds to load."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size().columns
+        except (OSError, ValueError):
+            columns = 80
+        super().__init__(prog, width=columns - 2)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help, and that of its subcommands, is as wide as the terminal."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("formatter_class", _Help)
+        super().__init__(**settings)
+
+
+def _parser(name: str, module: Subcommand | None, *, alone: bool = False) -> argparse.ArgumentParser:
+    """The parser of one subcommand. ``alone``: it comes first, so nobody asks for the others."""
+    parser: argparse.ArgumentParser = _Parser(
+        prog="penstock", description="GitOps that runs only when something happens."
+    )
     parser.add_argument("--version", action="version", version=f"penstock {__version__}")
-    subparsers = parser.add_subparsers(metavar="COMMAND", dest="command")
+    subparsers = parser.add_subparsers(metavar="COMMAND", dest="command", prog="penstock")
     if module is not None:
         module.add_parser(subparsers)
     for other, entry in COMMANDS.items():
-        if other != name:
+        if other != name and not alone:
             subparsers.add_parser(other, help=entry.help)
     return parser

@@ -15,9 +15,10 @@ from penstock.core.errors import BuildFailed
 from penstock.core.resources import Gvk
 
 _LITERAL = re.compile(r"[A-Za-z0-9_/-]*\Z")
-_TOKEN = re.compile(r"\s*(==|!=|[(),!=<>]|[^\s(),!=<>]+)")
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
-_PREFIX = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\Z")
+# Compiled (and kept by re) where a selector is: most builds have none.
+_PIECE = r"\s*(==|!=|[(),!=<>]|[^\s(),!=<>]+)"
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\Z"
+_PREFIX = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*\Z"
 _SPECIAL = frozenset("(),!=<>")
 
 Matcher = Callable[[str], bool]
@@ -124,7 +125,17 @@ def whole(pattern: str) -> Matcher:
         return lambda _: True
     if _LITERAL.match(pattern):  # most are, and need no engine
         return pattern.__eq__
+    if all(choice and _LITERAL.match(choice) for choice in pattern.split("|")):
+        return frozenset(pattern.split("|")).__contains__
+    start, dot, end = pattern.partition(".")
+    if dot and end[:1] in ("*", "+") and _LITERAL.match(start) and _LITERAL.match(end[1:]):
+        return _between(start, end[1:], least=int(end[0] == "+"))
     return part(f"^(?:{pattern})$")
+
+
+def _between(start: str, end: str, *, least: int) -> Matcher:
+    length = len(start) + len(end) + least
+    return lambda text: text.startswith(start) and text.endswith(end) and len(text) >= length and "\n" not in text
 
 
 @lru_cache(maxsize=4096)
@@ -157,7 +168,7 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = _TOKEN.findall(text)
+        self._tokens = re.findall(_PIECE, text)
         self._next = 0
 
     def parse(self) -> list[Requirement]:
@@ -201,8 +212,8 @@ class _Parser:
     def _key(self) -> str:
         key = self._take()
         prefix, slash, name = key.rpartition("/")
-        valid = _NAME.match(name) and len(name) <= 63
-        if not valid or (slash and not (_PREFIX.match(prefix) and len(prefix) <= 253)):
+        valid = re.match(_NAME, name) and len(name) <= 63
+        if not valid or (slash and not (re.match(_PREFIX, prefix) and len(prefix) <= 253)):
             raise self._error(f"found {key!r}, expected the name of a label")
         return key
 
@@ -210,7 +221,7 @@ class _Parser:
         if self._peek() in ("", ","):
             return ""
         value = self._take()
-        if value[0] in _SPECIAL or len(value) > 63 or not _NAME.match(value):
+        if value[0] in _SPECIAL or len(value) > 63 or not re.match(_NAME, value):
             raise self._error(f"found {value!r}, expected a value: letters, digits, '-', '_' and '.', up to 63")
         return value
 
