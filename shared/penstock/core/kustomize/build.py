@@ -17,6 +17,7 @@ from penstock.core.kustomize.options import BuildOptions
 from penstock.core.kustomize.order import legacy_order, sort_by
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin, Resource, set_metadata
+from penstock.core.kustomize.scalars import resolve
 from penstock.core.kustomize.session import Accumulated, Session
 from penstock.core.kustomize.yaml_out import dump
 from penstock.core.resources import Manifest
@@ -152,4 +153,7 @@ def _with_text_annotations(resource: Resource) -> Manifest:
     kept = {key: value for key, value in resource.annotations.items() if key not in _BUILD_ANNOTATIONS}
     for name in (origins.ORIGIN, origins.TRANSFORMATIONS):
         kept.pop(name, None)
+    odd = next((key for key in kept if not isinstance(resolve(key), str)), None)
+    if odd is not None:
+        raise BuildFailed(f"{resource.id}: the name of the annotation `{odd}` is no text to YAML: give it another one")
     return set_metadata(manifest, "annotations", kept or None)

@@ -13,14 +13,16 @@ from penstock.core.kustomize.scalars import go_float
 
 
 class Where(NamedTuple):
-    """The place of a value: file and dotted path. ``lenient``: read it as Flux reads a kustomization file.
+    """The place of a value: file and dotted path.
 
-    That is: a mapping's unknown keys are left out, a number or a boolean where text should be becomes text.
+    ``lenient``: a mapping's unknown keys are left out. ``loose``: a number or a boolean where text should be becomes
+    text. kustomize reads its own file with neither, Flux with both, plugins' documents are loose and lenient.
     """
 
     file: str
     path: str = ""
     lenient: bool = False
+    loose: bool = False
 
     def at(self, path: str) -> "Where":
         """Another path in the same file."""
@@ -42,7 +44,7 @@ def string(value: Any, where: Where) -> str:
     """A string; "" where it is null."""
     if value is None or isinstance(value, str):
         return value or ""
-    if where.lenient and not isinstance(value, dict | list):
+    if where.loose and not isinstance(value, dict | list):
         return _go_text(value)
     raise _wrong(value, "a string (put it in quotes)", where)
 

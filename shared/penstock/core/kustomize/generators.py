@@ -8,6 +8,7 @@ from typing import Any, Literal
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.load import Loader
 from penstock.core.kustomize.resource import Resource, Scopes, text
+from penstock.core.kustomize.scalars import resolve
 from penstock.core.resources import Manifest
 
 _BOM = b"\xef\xbb\xbf"
@@ -40,6 +41,8 @@ def generate(kind: Kind, entry: Mapping[str, Any], loader: Loader, scopes: Scope
         raise BuildFailed(f"{kind} generator {name}: loading KV pairs: {error}") from error
     values: dict[str, bytes] = {}
     for key, value in pairs:
+        if not isinstance(resolve(key), str):
+            raise BuildFailed(f"{kind} generator {name}: the key `{key}` is no text to YAML: give it another name")
         if key in values:
             raise BuildFailed(f"{kind} generator {name}: illegally repeats the key `{key}`")
         values[key] = value

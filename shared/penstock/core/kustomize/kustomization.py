@@ -216,7 +216,7 @@ def kustomization_of(document: Mapping[str, Any], file: str, *, lenient: bool = 
 
     Raises InvalidDocument (naming the field) or BuildFailed.
     """
-    found = _CHECK(dict(document), Where(file, lenient=lenient))
+    found = _CHECK(dict(document), Where(file, lenient=lenient, loose=lenient))
     if not any(key not in ("apiVersion", "kind") for key in found):
         raise BuildFailed(f"{file}: kustomization.yaml is empty")
     kind = found.pop("kind", "") or "Kustomization"

@@ -55,7 +55,7 @@ class Plugin:
 
     def fields(self, shapes: Mapping[str, Shape]) -> dict[str, Any]:
         """The fields of these shapes; others are left out, as kustomize does."""
-        found: dict[str, Any] = struct(shapes, strict=False)(self.document, Where(self.file))
+        found: dict[str, Any] = struct(shapes, strict=False)(self.document, Where(self.file, loose=True))
         return found
 
     def run_patches(self, patches: list[Patch]) -> Run:

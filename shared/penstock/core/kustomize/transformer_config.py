@@ -7,6 +7,7 @@ from typing import Any
 from penstock.core.errors import InvalidDocument
 from penstock.core.kustomize.fields import Where
 from penstock.core.kustomize.fieldspec import FieldSpec, FieldSpecs, merge_specs, rank
+from penstock.core.kustomize.resource import text
 from penstock.core.resources import Gvk
 
 
@@ -98,7 +99,7 @@ def loose_spec_of(value: Any, where: Where) -> FieldSpec:
 
 def spec_of(value: Any, where: Where) -> FieldSpec:
     """A field specification from a document. ``where``: file and path. Raises InvalidDocument."""
-    file, path, _ = where
+    file, path = where.file, where.path
     if not isinstance(value, Mapping):
         raise InvalidDocument("should be a mapping with path, kind, group, version, create", path=path, file=file)
     known: dict[str, Any] = {}
@@ -108,6 +109,8 @@ def spec_of(value: Any, where: Where) -> FieldSpec:
             continue
         if name is None:
             raise InvalidDocument(f"unknown field {key!r}; known are {', '.join(_SPEC_KEYS)}", path=path, file=file)
+        if where.loose and name != "create" and isinstance(item, bool | int | float):
+            item = text(item)  # noqa: PLW2901 - the value that counts
         if item is not None and not isinstance(item, _SPEC_KEYS[name]):
             expected = "true or false" if name == "create" else "a string"
             raise InvalidDocument(f"should be {expected}, not {item!r}", path=f"{path}.{name}", file=file)
@@ -130,12 +133,14 @@ def config_of(document: Any, file: str) -> TransformerConfig:
         if value is not None and not isinstance(value, list):
             raise InvalidDocument("should be a list of field specifications", path=key, file=file)
         make = _reference_of if name == "name_reference" else spec_of
-        found[name] = tuple(make(item, Where(file, f"{key}[{index}]")) for index, item in enumerate(value or ()))
+        found[name] = tuple(
+            make(item, Where(file, f"{key}[{index}]", loose=True)) for index, item in enumerate(value or ())
+        )
     return TransformerConfig(**found).in_order()
 
 
 def _reference_of(value: Any, where: Where) -> NameReference:
-    file, path, _ = where
+    file, path = where.file, where.path
     if not isinstance(value, Mapping):
         raise InvalidDocument("should be a mapping with kind and fieldSpecs", path=path, file=file)
     referrers = next((item for key, item in value.items() if key.lower() == "fieldspecs"), None) or ()

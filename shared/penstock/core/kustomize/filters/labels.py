@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.fieldspec import FieldSpec, FieldSpecs, SpecIndex, merge_specs, update
 from penstock.core.kustomize.links import Entries
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Resource
+from penstock.core.kustomize.scalars import resolve
 from penstock.core.kustomize.transformer_config import TransformerConfig
 
 METADATA_LABELS = FieldSpec(path="metadata/labels", create=True)
@@ -16,6 +18,9 @@ def add_entries(resources: ResMap, entries: Mapping[str, str], specs: FieldSpecs
     """Set the entries in the fields that ``specs`` name, creating those that may be created."""
     if not entries:
         return
+    odd = next((key for key in entries if not isinstance(resolve(key), str)), None)
+    if odd is not None and len(resources):
+        raise BuildFailed(f"the name of the label or annotation `{odd}` is no text to YAML: give it another one")
     index = SpecIndex(specs)
 
     def change(resource: Resource) -> Resource:
