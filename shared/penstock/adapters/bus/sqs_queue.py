@@ -6,6 +6,7 @@ process that polls uses all of it. A queue's redrive policy gives up a message a
 """
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -44,6 +45,7 @@ class SqsQueue:
         self._urls: dict[str, str] = {}
         self._held: dict[str, float] = {}
         """Receipt -> when it runs out. SQS may act on one that ran out, whoever has the message now."""
+        self._lock = threading.Lock()
 
     def receive(self, stage: str, *, wait: float) -> Delivery | None:
         """The next message, or None after ``wait`` seconds. What cannot be read becomes a dead letter."""
@@ -71,21 +73,20 @@ class SqsQueue:
     def take(self, stage: str, *, receipt: str, body: str, attempt: int, seconds: float) -> Delivery:
         """The delivery of a message that is hidden for ``seconds`` from now. Raises Terminal for a poison message."""
         envelope = decode(body.encode(), attempt=attempt)
-        now = self._clock.monotonic()
-        self._held = {old: until for old, until in self._held.items() if until > now} | {receipt: now + seconds}
+        self._hold(receipt, seconds)
         return Delivery(receipt=receipt, stage=stage, envelope=envelope)
 
     def extend(self, delivery: Delivery, seconds: float) -> None:
         """Keep it invisible for ``seconds`` from now; an expired receipt is ignored."""
         if self._holds(delivery):
             self._hide(delivery, seconds)
-            self._held[delivery.receipt] = self._clock.monotonic() + seconds
+            self._hold(delivery.receipt, seconds)
 
     def ack(self, delivery: Delivery) -> None:
         """Gone for good; an expired receipt is ignored."""
         if self._holds(delivery):
             self._delete(self._names.queue(delivery.stage), delivery.receipt)
-            self._held.pop(delivery.receipt, None)
+            self._drop(delivery.receipt)
 
     def retry(self, delivery: Delivery, *, delay: float, error: str) -> bool:
         """Visible again after ``delay``; False where it became a dead letter. An expired receipt is ignored."""
@@ -95,7 +96,7 @@ class SqsQueue:
             self.bury(delivery.stage, delivery.receipt, encode(delivery.envelope).decode(), error)
             return False
         self._hide(delivery, delay)
-        self._held.pop(delivery.receipt, None)
+        self._drop(delivery.receipt)
         return True
 
     def bury(self, stage: str, receipt: str, body: str, error: str) -> DeadLetter:
@@ -103,7 +104,7 @@ class SqsQueue:
         dead = self._names.dead_queue(stage)
         sent = self._send(dead, body, _mark(error))
         self._delete(self._names.queue(stage), receipt)
-        self._held.pop(receipt, None)
+        self._drop(receipt)
         return DeadLetter(receipt=sent, stage=stage, body=body.encode(), error=error)
 
     def give_back(self, stage: str, receipt: str) -> None:
@@ -222,6 +223,18 @@ class SqsQueue:
         parameters = {"QueueUrl": self._url(queue), "AttributeNames": names}
         attributes = self._clients.call("sqs", "get_queue_attributes", queue, parameters)["Attributes"]
         return sum(int(attributes[name]) for name in names)
+
+    def _hold(self, receipt: str, seconds: float) -> None:
+        now = self._clock.monotonic()
+        with self._lock:
+            expired = [old for old, until in self._held.items() if until <= now]
+            for old in expired:
+                del self._held[old]
+            self._held[receipt] = now + seconds
+
+    def _drop(self, receipt: str) -> None:
+        with self._lock:
+            self._held.pop(receipt, None)
 
     def _holds(self, delivery: Delivery) -> bool:
         return self._held.get(delivery.receipt, -1.0) > self._clock.monotonic()
