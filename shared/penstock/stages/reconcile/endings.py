@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
-from penstock.core.health.gate import success_message
 from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
 from penstock.core.reconcile.inventory import Inventory
-from penstock.core.reconcile.plan import Action, Change
+from penstock.core.reconcile.plan import Change
 from penstock.core.records import KustomizationStatus
 from penstock.stages.reconcile import health
+from penstock.stages.reconcile.alerts import change_events, failure_event, recovery_event
 from penstock.stages.reconcile.attempt import (
     KIND,
     Attempt,
@@ -29,7 +29,7 @@ from penstock.stages.reconcile.attempt import (
 from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.execute import ApplyFailed, Done
 from penstock.stages.reconcile.ledger import digest_of, store_ledger
-from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions, with_history
+from penstock.stages.reconcile.outcome import BACKSTOP, Said, event, shown, with_conditions, with_history
 from penstock.stages.reconcile.planning import told_terminating
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
@@ -52,7 +52,7 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     )
     now, retry = attempt.now(), attempt.kustomization.effective_retry_interval.total_seconds()
     due = now.timestamp() + retry
-    messages = _change_events(attempt, done.changes)
+    messages = change_events(attempt, done.changes)
     outcome = "ReconciliationSucceeded"
     if not verdict.done:
         status, due, more = _still_waiting(attempt, status, source, checked)
@@ -61,7 +61,7 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     elif not verdict.passed:
         said = Said(ready="False", reason=checked.reason, message=health.failure(checked), healthy="False")
         status, outcome = with_conditions(status, said, now), said.reason
-        messages += _failure_event(attempt, said)
+        messages += failure_event(attempt, said)
     elif told_terminating(planned.changes):
         said = Said(ready="Unknown", reason="Progressing", message=planned.why_held)
         status = with_conditions(status, said, now)
@@ -70,13 +70,13 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     elif planned.stop is not None:
         said = Said(ready="False", reason="PruneStopped", message=planned.why_held)
         status, outcome = with_conditions(status, said, now), said.reason
-        messages += _failure_event(attempt, said)
+        messages += failure_event(attempt, said)
     else:
         message = f"Applied revision: {source.revision}" + (f"; {planned.why_held}" if planned.why_held else "")
         said = Said(ready="True", reason=outcome, message=message, healthy="True" if checked.checked else "")
         status = with_conditions(replace(status, last_applied_revision=source.revision), said, now)
         due = now.timestamp() + (BACKSTOP if planned.held or planned.held_for else _jittered(attempt))
-        messages += _recovery_event(attempt, checked, done, source.revision)
+        messages += recovery_event(attempt, checked, done, source.revision)
     if verdict.done:
         took = now - attempt.started
         status = with_history(status, digest=planned.rendered.digest, outcome=outcome, moment=now, took=took)
@@ -133,9 +133,9 @@ def failed(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
     took = attempt.now() - attempt.started
     status = with_history(status, digest="", outcome=said.reason, moment=attempt.now(), took=took)
     retry = attempt.kustomization.effective_retry_interval.total_seconds()
-    messages = _change_events(attempt, done)
+    messages = change_events(attempt, done)
     if not _only_waits_for_artifact(cause):
-        messages += _failure_event(attempt, said)
+        messages += failure_event(attempt, said)
     try:
         save_status(attempt, status, due=attempt.now().timestamp() + retry)
     except Conflict:
@@ -252,47 +252,9 @@ def _self(attempt: Attempt, why: str, *, delay: float = 0.0) -> Outgoing:
     return Outgoing(message=due, delay=delay)
 
 
-def _change_events(attempt: Attempt, changes: Sequence[Change]) -> list[Outgoing]:
-    lines = change_lines(changes)
-    if not lines:
-        return []
-    once = ",".join(sorted(str((c.live or {}).get("metadata", {}).get("resourceVersion", "")) for c in changes))
-    return [event(attempt, "info", "Progressing", lines, once=once)]
-
-
-def _failure_event(attempt: Attempt, said: Said) -> list[Outgoing]:
-    """One event a failure: again only when its words or the revision change."""
-    before = attempt.found.condition("Ready")
-    words = ("False", said.reason, said.message)
-    known = before is not None and (before.status, before.reason, before.message) == words
-    if known and _last_failed_revision(attempt) == attempt.status.last_attempted_revision:
-        return []
-    since = before.since if before else ""
-    return [event(attempt, "error", said.reason, said.message, once=since)]
-
-
 def _only_waits_for_artifact(error: PenstockError) -> bool:
     """A source that has no artifact yet is no news (flux-core §2.2): its own stage says what is wrong with it."""
     return isinstance(error, NotFound) and error.reason == "ArtifactFailed"
-
-
-def _last_failed_revision(attempt: Attempt) -> str:
-    newest = attempt.found.history[0] if attempt.found.history else {}
-    return str((newest.get("metadata") or {}).get("revision", ""))
-
-
-def _recovery_event(attempt: Attempt, checked: health.Checked, done: Done, revision: str) -> list[Outgoing]:
-    """Said where health is news: it was not healthy before, or something changed."""
-    newest = attempt.found.history[0] if attempt.found.history else {}
-    failed_before = newest.get("lastReconciledStatus", "ReconciliationSucceeded") != "ReconciliationSucceeded"
-    wrote = any(c.action in (Action.CREATED, Action.CONFIGURED) for c in done.changes)
-    if failed_before:
-        text = f"Applied revision: {revision}"
-        since = str(newest.get("lastReconciled", ""))
-        return [event(attempt, "info", "ReconciliationSucceeded", text, once=since)]
-    if checked.checked and (wrote or attempt.status.pending):
-        return [event(attempt, "info", "Progressing", success_message(checked.elapsed))]
-    return []
 
 
 def _answer(attempt: Attempt, status: KustomizationStatus) -> None:

@@ -12,7 +12,7 @@ from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile import endings, lease, preview
 from penstock.stages.reconcile.attempt import Attempt, forget_status, open_attempt, save_status
-from penstock.stages.reconcile.children import check_children, check_handover, children_due, store_children
+from penstock.stages.reconcile.children import check_children, store_children
 from penstock.stages.reconcile.claims import CHILDREN_DUE, Awaits
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.credentials import copy_credentials
@@ -20,6 +20,7 @@ from penstock.stages.reconcile.execute import Done, execute, unchanged
 from penstock.stages.reconcile.health import HealthFacts, check_health
 from penstock.stages.reconcile.live import owner_selector
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, with_conditions
+from penstock.stages.reconcile.parentage import check_handover, children_due
 from penstock.stages.reconcile.planning import Planned, make_plan
 from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.removal import remove

@@ -1,0 +1,121 @@
+"""Whose child a Flux object is: who renders it now, and who did before.
+
+One that moved from one parent's render to another's is handed over as it is; one that two render belongs to the first.
+"""
+
+from collections.abc import Sequence
+
+from penstock.core.errors import Refused
+from penstock.core.flux.alert import parse_alert
+from penstock.core.flux.artifactgenerator import parse_artifact_generator
+from penstock.core.flux.gitrepository import parse_git_repository
+from penstock.core.flux.kustomization import parse_kustomization
+from penstock.core.flux.provider import parse_provider
+from penstock.core.flux.receiver import parse_receiver
+from penstock.core.records import KustomizationStatus, ObjectRecord
+from penstock.core.resources import Manifest, ObjectRef, ref_of
+from penstock.core.sources.wakeups import ROOT
+from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, objects, statuses
+from penstock.stages.reconcile.claims import Awaits, renders_due
+from penstock.stages.reconcile.source import Source
+
+PARSERS = {
+    "Alert": parse_alert,
+    "ArtifactGenerator": parse_artifact_generator,
+    "GitRepository": parse_git_repository,
+    "Kustomization": parse_kustomization,
+    "Provider": parse_provider,
+    "Receiver": parse_receiver,
+}
+
+
+def check_handover(attempt: Attempt, source: Source, documents: Sequence[Manifest]) -> None:
+    """Refuse, before anything is applied, Flux objects that somebody else renders.
+
+    Raises Awaits where its parent has not rendered this revision: it may only have moved.
+    """
+    unrendered: tuple[str, ...] | None = None
+    for document in own_documents(attempt, documents):
+        ref = ref_of(document)
+        known = objects(attempt.deps, attempt.cluster, ref.kind).get(f"{ref.namespace}/{ref.name}")
+        if known is None or not belongs_to_other(attempt, ref, known):
+            continue
+        if unrendered is None:
+            unrendered = renders_due(attempt, source).unrendered
+        if known.parent in unrendered:
+            raise Awaits(f"{ref} belongs to {known.parent}, which has not rendered this revision yet", {known.parent})
+        raise belongs_elsewhere(ref, known)
+
+
+def children_due(attempt: Attempt, documents: Sequence[Manifest]) -> bool:
+    """Whether storing these would change anything: until that is done, nobody knows what they stand for."""
+    wanted = {(ref_of(d).kind, f"{ref_of(d).namespace}/{ref_of(d).name}"): d for d in own_documents(attempt, documents)}
+    for kind in PARSERS:
+        for name, record in objects(attempt.deps, attempt.cluster, kind).items():
+            found = wanted.pop((kind, name), None)
+            mine = record.parent == attempt.ref and not record.tombstone
+            if (found is None and mine) or (found is not None and not (mine and record.document == found)):
+                return True
+    return bool(wanted)
+
+
+def stands_for_plane(document: Manifest) -> bool:
+    """GitRepository flux-system/flux-system is the Plane's own source, whatever its manifest says."""
+    ref = ref_of(document)
+    return ref.kind == "GitRepository" and f"{ref.namespace}/{ref.name}" == ROOT
+
+
+def own_documents(attempt: Attempt, documents: Sequence[Manifest]) -> list[Manifest]:
+    """The documents that are stored as children."""
+    return [
+        document
+        for document in documents
+        if not stands_for_plane(document) and not (ref_of(document).kind == KIND and is_root(attempt, document))
+    ]
+
+
+def belongs_to_other(attempt: Attempt, ref: ObjectRef, known: ObjectRecord) -> bool:
+    """Whether another Kustomization (or the Plane, for the root itself) stands behind a record, as far as written."""
+    if known.parent == attempt.ref or known.tombstone:
+        return False
+    if not known.parent:
+        return True
+    return str(ref) in _interpreted(load_status(attempt.deps, attempt.cluster, *split_name(known.parent)))
+
+
+def belongs_elsewhere(ref: ObjectRef, known: ObjectRecord) -> Refused:
+    """The error for a Flux object that somebody else stands behind."""
+    told = (
+        f"{ref} is rendered by Kustomization {known.parent} already: remove it from one of the two"
+        if known.parent
+        else f"{ref} stands for what the Plane itself declares: give this one another name"
+    )
+    return Refused(told, reason="ReconciliationFailed")
+
+
+def _interpreted(status: KustomizationStatus) -> frozenset[str]:
+    """``Kind/namespace/name`` of the Flux objects in its last render."""
+    return frozenset(str(each) for each in status.summary.get("interpreted") or ())
+
+
+def split_name(ref: str) -> tuple[str, str]:
+    """Namespace and name of ``namespace/name``."""
+    namespace, _, name = ref.partition("/")
+    return namespace, name
+
+
+def is_root(attempt: Attempt, document: Manifest) -> bool:
+    """A Kustomization with the root's source and path is the root: it does not contain itself."""
+    parsed = parse_kustomization(document)
+    root = objects(attempt.deps, attempt.cluster, KIND).get(ROOT)
+    if root is None:
+        return False
+    known = parse_kustomization(root.document)
+    return parsed.source == known.source and parsed.directory == known.directory
+
+
+def rendered_elsewhere(attempt: Attempt) -> frozenset[str]:
+    """Flux objects in the last render of other Kustomizations: those have moved, and are handed over as they are."""
+    alive = {name for name, record in objects(attempt.deps, attempt.cluster, KIND).items() if not record.tombstone}
+    known = statuses(attempt.deps, attempt.cluster)
+    return frozenset(each for name in alive - {attempt.ref} if name in known for each in _interpreted(known[name]))
