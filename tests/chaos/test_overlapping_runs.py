@@ -18,7 +18,7 @@ CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
 OWNERS = ("one", "two", "three")
 OBJECTS = tuple(f"o{number}" for number in range(6))
 SEEDS = 200
-MORE_SEEDS = 3000
+MORE_SEEDS = 1300
 
 Model = dict[str, tuple[str, str]]
 """Object -> (its Kustomization, its data)."""
