@@ -1,4 +1,7 @@
-"""The project's own golden cases, asked of the real kustomize 5.8.1 (PENSTOCK_KUSTOMIZE, PATH, or the tools' cache)."""
+"""The project's own cases and random layers, asked of the real kustomize 5.8.1.
+
+The binary: PENSTOCK_KUSTOMIZE, PATH, or the tools' cache.
+"""
 
 import os
 import shutil
@@ -6,7 +9,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 from tests.fixtures.kustomize_cases import CASES
+from tests.fixtures.kustomize_trees import trees
+
+from penstock.adapters.tree.disk import DiskTree
+from penstock.core.errors import PenstockError
+from penstock.kustomize import build
 
 VERSION = "5.8.1"
 FLAGS = {
@@ -54,3 +63,34 @@ def test_the_real_kustomize_agrees(case):
         assert real.returncode != 0
     else:
         assert real.stdout == case.expected, real.stderr
+
+
+def agrees(files, directory):
+    """Build the tree's overlay in both: the same output, or an error in both."""
+    for path, text in files.items():
+        (directory / path).parent.mkdir(exist_ok=True)
+        (directory / path).write_text(text, encoding="utf-8")
+    command = [BINARY, "build", str(directory / "overlay")]
+    real = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    try:
+        ours, problem = build(DiskTree(directory), "overlay").to_yaml(), ""
+    except PenstockError as error:
+        ours, problem = "", str(error)
+    assert bool(problem) == bool(real.returncode), f"ours: {problem or 'fine'}; kustomize: {real.stderr or 'fine'}"
+    assert ours == real.stdout
+
+
+QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+@settings(max_examples=25, **QUIET)
+@given(files=trees())
+def test_random_layers(files, tmp_path):
+    agrees(files, tmp_path)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000, **QUIET)
+@given(files=trees())
+def test_many_random_layers(files, tmp_path):
+    agrees(files, tmp_path)
