@@ -267,6 +267,18 @@ def test_a_reconcile_that_fails_says_so(world):
     assert "nothing.yaml" in outcome["message"]
 
 
+def test_a_reconcile_that_waits_for_a_dependency_says_for_which(world):
+    later = kustomization("later", "./later", dependsOn=[{"name": "broken"}])
+    broken = {"clusters/prod/broken.yaml": kustomization("broken", "./nowhere")}
+    world.plane.push({**broken, "clusters/prod/later.yaml": later, "later/c.yaml": config_map("later", a="b")})
+    world.plane.settle()
+    _, body, messages = world.ask("POST", "/reconcile", {**APPS, "name": "later"})
+    world.publish(messages)
+    status, outcome, _ = world.ask("GET", f"/requests/{body['request']}")
+    assert (status, outcome["ready"], outcome["reason"]) == (200, "False", "DependencyNotReady")
+    assert "flux-system/broken" in outcome["message"]
+
+
 @pytest.mark.parametrize(
     ("cluster", "published"), [(CLUSTER, PLANE), (PLANE, PLANE)], ids=["as its cluster sees it", "as the plane's own"]
 )

@@ -98,6 +98,7 @@ def waits_for_dependencies(
     said = Said(ready="False", reason="DependencyNotReady", message=message)
     status = with_conditions(replace(attempt.status, waiting_for=tuple(sorted(waiting))), said, attempt.now())
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
+    _answer(attempt, status)  # whoever asked hears what it waits for: a dependency's end says nothing of the request
     messages = wake(attempt) if rendered else []
     if attempt.found.waiting_for != status.waiting_for:
         messages.append(event(attempt, "info", said.reason, message))
