@@ -195,3 +195,13 @@ def test_the_test_plane_is_what_the_documentation_asks_for(clock, stage):
 def test_arns_have_the_regions_partition(region, partition):
     names = AwsNames(region=region, account="1", bucket="b")
     assert names.topic_arn("event") == f"arn:{partition}:sns:{region}:1:penstock-event"
+
+
+def test_a_receipt_that_sqs_no_longer_knows_is_no_error(bus, clients):
+    bus.publish([dispatch(source())])
+    delivery = bus.receive("fetch", wait=0)
+    clients.client("sqs").delete_message(QueueUrl=bus._url("plane-1-fetch"), ReceiptHandle=delivery.receipt)
+    bus.extend(delivery, 60)
+    bus._delete("plane-1-fetch", "another queue's")
+    bus.ack(delivery)
+    assert bus.depth()["fetch"] == 0

@@ -213,3 +213,15 @@ def test_why_a_transaction_was_cancelled_decides(state, clients, codes, kind):
         state.put("k", noise(900_000), expected=None)
     assert type(raised.value) is kind
     assert "canary" not in str(raised.value)
+
+
+def test_a_large_value_that_is_being_written_is_read_again_later(state, clients):
+    state.put("k", noise(900_000), expected=None)
+
+    def cancel(parsed, http_response, **_):
+        http_response.status_code = 400
+        parsed["Error"] = {"Code": "TransactionCanceledException", "Message": ""}
+
+    clients.client("dynamodb").meta.events.register("after-call.dynamodb.TransactGetItems", cancel)
+    with pytest.raises(Transient, match="record k is being written"):
+        state.get("k")
