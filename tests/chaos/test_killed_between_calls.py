@@ -98,9 +98,13 @@ FIRST = {
     "apps/b.yaml": config_map("b", key="1"),
     "apps/moves.yaml": config_map("moves", key="1"),
     "old/x.yaml": config_map("x", key="1"),
+    "clusters/prod/before.yaml": kustomization("before", "same", dependsOn=[{"name": "infra"}]),
+    "same/same.yaml": config_map("same", key="1"),
 }
 SECOND: dict[str, str | None] = {
     "clusters/prod/old.yaml": None,
+    "clusters/prod/before.yaml": None,
+    "clusters/prod/after.yaml": kustomization("after", "same", dependsOn=[{"name": "infra"}]),
     "apps/a.yaml": config_map("a", key="2"),
     "apps/b.yaml": None,
     "apps/c.yaml": config_map("c", key="2"),
@@ -117,16 +121,21 @@ def started() -> MortalPlane:
     return plane
 
 
-def check(plane: MortalPlane, moved: str) -> None:
+def uids(plane: MortalPlane) -> dict[str, str]:
+    """Of what another Kustomization takes over: one object, and all of a Kustomization that is renamed."""
+    found = {name: plane.live("v1", "ConfigMap", "apps", name) for name in ("moves", "same")}
+    return {name: live["metadata"]["uid"] for name, live in found.items() if live is not None}
+
+
+def check(plane: MortalPlane, before: dict[str, str]) -> None:
     assert plane.config_map("a") == {"key": "2"}
     assert plane.config_map("c") == {"key": "2"}
     assert plane.config_map("b") is None
     assert plane.config_map("x") is None
-    live = plane.live("v1", "ConfigMap", "apps", "moves")
-    assert live is not None
-    assert live["metadata"]["uid"] == moved, "it was deleted and made anew"
+    assert uids(plane) == before, "it was deleted and made anew"
+    assert not plane.known("Kustomization", "before")
     assert plane.live("v1", "Namespace", "", "apps") is not None
-    for name in ("apps", "infra"):
+    for name in ("apps", "infra", "after"):
         assert plane.ready(name).startswith("True"), plane.ready(name)
     held = plane.live("v1", "ConfigMap", "penstock-system", "kustomization.flux-system.apps")
     assert held is not None
@@ -159,20 +168,18 @@ TOTAL = effects()
 @pytest.mark.parametrize("at", range(1, TOTAL + 1))
 def test_killed_at(at: int, after: bool) -> None:
     plane = started()
-    live = plane.live("v1", "ConfigMap", "apps", "moves")
-    assert live is not None
+    before = uids(plane)
     plane.push(SECOND)
     plane.arm(at, after=after)
     converge(plane)
-    check(plane, live["metadata"]["uid"])
+    check(plane, before)
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_killed_again_and_again_with_duplicates(seed: int) -> None:
     chance = random.Random(seed)
     plane = started()
-    live = plane.live("v1", "ConfigMap", "apps", "moves")
-    assert live is not None
+    before = uids(plane)
     plane.push(SECOND)
     for _ in range(6):
         plane.arm(chance.randint(1, TOTAL), after=chance.random() < 0.5)
@@ -180,4 +187,4 @@ def test_killed_again_and_again_with_duplicates(seed: int) -> None:
             plane.push({})
         plane.settle(seconds=chance.choice([1, 40, 700]), most=4000)
     converge(plane)
-    check(plane, live["metadata"]["uid"])
+    check(plane, before)
