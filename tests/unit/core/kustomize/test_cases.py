@@ -1,12 +1,15 @@
 """The golden cases of tests/fixtures/kustomize: what is built, what is refused, and what was read for it."""
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.fixtures.kustomize_cases import CASES
+from tests.fixtures.kustomize_trees import trees
 
 from penstock.core.errors import PenstockError
 from penstock.core.kustomize.kustomization import _SHAPES
 from penstock.core.kustomize.plugins import _TRANSFORMERS
-from penstock.core.tree import MemoryTree, blob
+from penstock.core.tree import MemoryTree, blob, memory_tree
 from penstock.kustomize import ParseCache, build
 
 GOOD = [case for case in CASES if not case.words]
@@ -96,3 +99,28 @@ DOCUMENT_FIELDS = {"metadata", "apiVersion", "kind"}
 @pytest.mark.parametrize("name", sorted({*_SHAPES, *KINDS} - DOCUMENT_FIELDS))
 def test_every_field_and_plugin_has_cases(name):
     assert sum(case.name.startswith(f"{name}/") for case in CASES) >= 3
+
+
+@pytest.mark.parametrize("cases", [GOOD, GOOD[::-1]], ids=["forwards", "backwards"])
+def test_one_cache_serves_all_cases(cases):
+    cache = ParseCache()
+    for case in cases:
+        assert build(case.tree, case.built, case.options, cache).to_yaml() == case.expected, case.name
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(first=trees(), second=trees(), taken=st.sets(st.sampled_from(["base/all.yaml", "part/kustomization.yaml"])))
+def test_a_cache_never_shows(first, second, taken):
+    """Two builds that share files and a cache give what each gives alone, and what was read decides the outcome."""
+    second = {**second, **{path: first[path] for path in taken}}
+    cache = ParseCache()
+    for files in (first, second, first):
+        assert result(files, cache) == result(files, ParseCache())
+
+
+def result(files, cache):
+    try:
+        found = build(memory_tree(files), "overlay", cache=cache)
+    except PenstockError as error:
+        return f"{type(error).__name__}: {error}"
+    return found.to_yaml(), found.inputs

@@ -9,6 +9,8 @@ from penstock.core.kustomize.crds import config_of_crd
 from penstock.core.kustomize.fieldspec import Misfit
 from penstock.core.kustomize.hashing import content_hash
 from penstock.core.kustomize.links import Entries, Linked, follow
+from penstock.core.kustomize.origins import built_by_plugin
+from penstock.core.kustomize.results import Results
 from penstock.core.kustomize.transformer_config import config_of
 from penstock.core.tree import memory_tree
 from penstock.kustomize import BuildOptions, build
@@ -196,3 +198,47 @@ def test_an_empty_kustomization_takes_the_fields_of_the_overlay():
     assert generated.manifests[0]["metadata"] == {
         "labels": {"app.kubernetes.io/managed-by": "kustomize-v5.8.1"}, "name": "cm", "namespace": "team",
     }  # fmt: skip
+
+
+POLICY = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {name: p}\n"
+
+
+@pytest.mark.parametrize(("old", "expected"), [(False, {"name": "p"}), (True, {"name": "p", "namespace": "team"})])
+def test_policies_have_no_namespace_unless_wanted(old, expected):
+    tree = memory_tree({"kustomization.yaml": "namespace: team\nresources: [p.yaml]\n", "p.yaml": POLICY})
+    assert build(tree, options=BuildOptions(policies_in_namespaces=old)).manifests[0]["metadata"] == expected
+
+
+HISTORY = """apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: now
+  annotations:
+    internal.config.kubernetes.io/previousNames: {names}
+    internal.config.kubernetes.io/previousKinds: ConfigMap,ConfigMap
+    internal.config.kubernetes.io/previousNamespaces: default,default
+"""
+POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {volumes: [{name: v, configMap: {name: first}}]}\n"
+
+
+@pytest.mark.parametrize(("names", "expected"), [("first,second", "now"), ("first", "first")])
+def test_a_history_counts_where_it_is_complete(names, expected):
+    files = {
+        "kustomization.yaml": "resources: [cm.yaml, p.yaml]\n",
+        "cm.yaml": HISTORY.format(names=names),
+        "p.yaml": POD,
+    }
+    pod = build(memory_tree(files)).manifests[1]
+    assert pod["spec"]["volumes"][0]["configMap"]["name"] == expected
+
+
+def test_results_of_one_transformer_beyond_the_size_are_dropped():
+    results, resource = Results(1), build(memory_tree({"kustomization.yaml": "resources: [a]\n", "a": CM})).resources[0]
+    others = [resource, resource.with_manifest({**resource.manifest, "data": {}})]
+    assert results.apply("step", others, lambda one: one) == others
+    assert results.apply("step", others, lambda _: None) == [None, None]
+
+
+def test_a_plugin_without_origin_has_none():
+    resource = build(memory_tree({"kustomization.yaml": "resources: [a]\n", "a": CM})).resources[0]
+    assert built_by_plugin(resource) is None
