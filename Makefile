@@ -38,7 +38,7 @@ lint: $(READY) ## style, types, layers
 	@$(BIN)/ruff check shared functions tests
 	@$(BIN)/ruff format --check shared functions tests
 	@$(BIN)/mypy
-	@for main in functions/*/main.py; do $(BIN)/mypy --no-error-summary $$main || exit 1; done
+	@for main in functions/*/main.py functions/*/lambda_handler.py; do $(BIN)/mypy --no-error-summary $$main || exit 1; done
 	@$(BIN)/lint-imports --no-cache | tail -n 8
 
 bench: $(READY) ## measure; one JSON object a line (case, value, unit, goal, ok)

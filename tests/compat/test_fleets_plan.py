@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import time
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.fleets import Repository, unpack
 from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig
 from penstock.adapters.git.server import GitServer
 from penstock.cli import main
+from penstock.core.reconcile.order import staged
 from penstock.ports.cluster import ApplyOptions
 
 FLEETS = [
@@ -38,7 +40,7 @@ NAMED = re.compile(
     r"|gateway-api-crds-v1.4.1-experimental.yaml"  # the archive has no file of that size
     r"|SOPS encrypted: (set|configuring) spec.decryption"  # xunholy's root gets it from a FluxInstance
 )
-KUSTOMIZE = os.environ.get("PENSTOCK_KUSTOMIZE") or shutil.which("kustomize")
+KUSTOMIZE = os.environ.get("PENSTOCK_KUSTOMIZE") or tool("kustomize") or shutil.which("kustomize")
 
 
 def planned(capsys, *arguments):
@@ -64,7 +66,7 @@ def test_every_kustomization_renders_or_says_why_not(tmp_path, capsys, name, pat
         assert all(reasons)
 
 
-@pytest.mark.skipif(KUSTOMIZE is None, reason="kustomize is not installed here: put it into PATH or PENSTOCK_KUSTOMIZE")
+@pytest.mark.skipif(KUSTOMIZE is None, reason="no kustomize: `make tools`, or PENSTOCK_KUSTOMIZE")
 @pytest.mark.parametrize(
     ("name", "path"),
     [pytest.param(*each, marks=[pytest.mark.slow] if "onedr0p" in each[0] else []) for each in FLEETS[3:9]],
@@ -174,7 +176,7 @@ class Beside:
     def reconcile(self, name, documents):
         """What kustomize-controller does with a render: owner labels, its own types' defaults, an inventory."""
         entries = []
-        for document in documents:
+        for document in chain.from_iterable(staged(documents)):
             made = json.loads(json.dumps(document))
             metadata = made["metadata"]
             metadata["labels"] = {f"{GROUP.split('/')[2]}/name": name, f"{GROUP.split('/')[2]}/namespace": ROOT}

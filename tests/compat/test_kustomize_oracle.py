@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.controlplane.build import tool
 
 from penstock.adapters.tree.disk import DiskTree
 from penstock.core.errors import PenstockError
@@ -20,7 +21,7 @@ OLDEST = (5, 8)
 
 def oracle():
     """The command of a kustomize that is new enough, or why there is none."""
-    binary = os.environ.get("PENSTOCK_KUSTOMIZE") or shutil.which("kustomize")
+    binary = os.environ.get("PENSTOCK_KUSTOMIZE") or tool("kustomize") or shutil.which("kustomize")
     candidates = [([binary, "version"], [binary, "build"])] if binary else []
     if shutil.which("kubectl"):
         candidates.append((["kubectl", "version", "--client"], ["kubectl", "kustomize"]))

@@ -7,7 +7,7 @@ found (written by that stage alone, due times included): a parent and a child ne
 Further keys: ``plane`` (the Plane document and its uid), ``receiver/<digest>/<cluster>/<namespace>/<name>`` (index of
 Receivers by the last part of their webhook path), ``delivery/<cluster>/<namespace>/<name>`` (a Receiver's last
 delivery and refusal), ``sent/<id>`` (a notification that went out), ``request/<id>`` (an answer that the api waits
-for).
+for), ``asked/<day>/<id>`` and ``asked-swept`` (so that old answers are forgotten).
 
 Each value carries ``"format": 1``; a higher number is refused (a newer release wrote it).
 """

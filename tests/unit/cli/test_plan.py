@@ -1,6 +1,7 @@
 """`penstock plan` on small fleets and a cluster in memory: what is read, rendered, compared and printed."""
 
 import subprocess
+from itertools import chain
 
 import pytest
 import yaml
@@ -16,6 +17,7 @@ from penstock.cli.plan.rehearsal import Rehearsal
 from penstock.cli.plan.shown import Planned
 from penstock.core.errors import NotFound, Refused, Terminal
 from penstock.core.reconcile.inventory import Inventory, Owner, Shown, to_config_map
+from penstock.core.reconcile.order import staged
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.core.tree import memory_tree
 from penstock.ports.cluster import ApplyOptions
@@ -83,7 +85,7 @@ def applied(cluster, files, manager="penstock"):
     """The fleet's objects as a reconcile would have left them, inventories included."""
     for section in rendered(files).values():
         name = section.ref.partition("/")[2]
-        for manifest in section.rendered.apply:
+        for manifest in chain.from_iterable(staged(section.rendered.apply)):
             cluster.apply(manifest, ApplyOptions(field_manager=manager))
         if cluster.get(Gvk(version="v1", kind="Namespace"), "", "penstock-system") is None:
             cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "penstock-system"}})

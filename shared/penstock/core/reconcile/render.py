@@ -90,6 +90,8 @@ def render(kustomization: Kustomization, tree: Tree, context: Context) -> Render
         raise BuildFailed(f"kustomization path not found: {kustomization.path or '.'}", reason="ArtifactFailed")
     options = BuildOptions(
         load_restrictions="none",
+        reorder="none",
+        openapi_adds=True,
         overlay=kustomization.overlay(recorded.is_dir),
         generate_missing=True,
     )
