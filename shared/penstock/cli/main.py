@@ -1,6 +1,7 @@
 """Finds the subcommand, loads its module alone, and turns the project's errors into one line each."""
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -54,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = next((a for a in arguments if not a.startswith("-")), "")
+    brief = argv is None and name == "build"  # a process of its own that ends soon: looking for garbage is in vain
+    if brief:
+        gc.disable()
     try:
         module = _load(name) if name in COMMANDS else None
         parser = _parser(name, module, alone=module is not None and arguments[0] == name)
@@ -72,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `penstock … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the exit flushes stdout once more
         return 1
+    finally:
+        if brief:
+            gc.freeze()  # the interpreter's end looks once more, whatever is disabled
 
 
 def _load(name: str) -> Subcommand:
