@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,8 +16,10 @@ from tests.bench.bench_cold_start import ROOT
 
 from penstock.cli import main
 from penstock.cli.main import COMMANDS, Entry
+from penstock.core.errors import Refused
 from penstock.core.records import PLANE_KEY, PlaneRecord
-from penstock.wiring import open_state
+from penstock.wiring import open_state, settings_from
+from penstock.wiring.embedded import EmbeddedPlane, Options
 
 DOCUMENT = {
     "apiVersion": "penstock.dev/v1alpha1",
@@ -123,6 +126,12 @@ def test_without_a_plane_it_says_what_to_do(tmp_path):
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
     assert err == f"penstock: no Plane in {tmp_path}/new: `penstock plane apply -f penstock.yaml` puts one there\n"
+
+
+def test_serve_is_for_the_embedded_plane(tmp_path):
+    options = Options(settings=replace(settings_from({}, data_dir=tmp_path), backend="aws"))
+    with pytest.raises(Refused, match="PENSTOCK_BACKEND is aws"), EmbeddedPlane(options):
+        pass
 
 
 def test_help_names_every_command(capsys):

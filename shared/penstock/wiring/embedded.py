@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from penstock.adapters.bus.sqlite import SqliteBus
-from penstock.core.errors import NotFound, Transient
+from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.flux.plane import NAME, NAMESPACE, Plane
 from penstock.core.messages import PLANE, Envelope, Message, ReconcileDue, SourceChanged
 from penstock.core.secrets.names import secret_name
@@ -62,6 +62,10 @@ class EmbeddedPlane:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             settings = self._options.settings
+            if settings.backend != "embedded":
+                raise Refused(
+                    f"PENSTOCK_BACKEND is {settings.backend}: there the provider runs the stages; `serve` is the embedded plane"
+                )
             stack.enter_context(DirectoryLock(settings.data_dir))
             token = api_token(settings)
             given = replace(settings, secrets={API_TOKEN: {"token": token.encode()}, **settings.secrets})
