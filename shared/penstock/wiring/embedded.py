@@ -64,7 +64,8 @@ class EmbeddedPlane:
             settings = self._options.settings
             if settings.backend != "embedded":
                 raise Refused(
-                    f"PENSTOCK_BACKEND is {settings.backend}: there the provider runs the stages; `serve` is the embedded plane"
+                    f"PENSTOCK_BACKEND is {settings.backend}: there the provider runs the stages; "
+                    "`serve` is the embedded plane"
                 )
             stack.enter_context(DirectoryLock(settings.data_dir))
             token = api_token(settings)
