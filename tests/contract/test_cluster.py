@@ -561,3 +561,12 @@ def grant(subject: Subject, account: str) -> None:
     binding = {"roleRef": {"kind": "Role", "name": "creator", "apiGroup": rbac}, "subjects": [everyone]}
     subject.apply(subject.manifest(f"{rbac}/v1", "RoleBinding", "creator", body=binding))
     eventually(lambda: subject.cluster.can_i("create", CONFIG_MAP, namespace=subject.namespace, user=account))
+
+
+def test_the_servers_time_comes_with_its_answers(subject: Subject) -> None:
+    subject.cluster.get(Gvk(version="v1", kind="Namespace"), "", "default")
+    told = subject.cluster.server_time
+    if told is None:  # the memory adapter has no clock: simulated ones hold there
+        assert "memory" in type(subject.cluster).__module__
+    else:
+        assert abs(told.timestamp() - time.time()) < 10

@@ -372,3 +372,25 @@ def test_an_api_server_that_is_down_is_tried_again_soon(plane):
     plane.settle(seconds=60)
     assert plane.config_map("a") == {"key": "2"}
     assert plane.ready("apps").startswith("True")
+
+
+def test_leases_go_by_the_api_servers_time(plane, monkeypatch):
+    """A function whose clock is an hour ahead takes nobody's Lease."""
+    from datetime import timedelta
+
+    from penstock.adapters.cluster.memory import MemoryCluster
+
+    server = plane.clock.now()
+    monkeypatch.setattr(MemoryCluster, "server_time", property(lambda _cluster: server))
+    name = "kustomization.flux-system.apps"
+    lease = plane.live("coordination.k8s.io/v1", "Lease", "penstock-system", name)
+    stamp = server.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    held = {**lease["spec"], "holderIdentity": "another", "renewTime": stamp, "acquireTime": stamp}
+    plane.cluster.replace({**lease, "spec": held})
+    plane.clock.advance(3600)
+    plane.push({"apps/a.yaml": config_map("a", key="2")})
+    plane.settle(seconds=20)
+    assert plane.config_map("a") == {"key": "1"}
+    server += timedelta(seconds=200)
+    plane.settle(seconds=200)
+    assert plane.config_map("a") == {"key": "2"}

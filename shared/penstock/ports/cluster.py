@@ -8,6 +8,7 @@ Retry-After), ``Conflict`` (409 on a precondition or a stale resourceVersion), `
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from penstock.core.errors import Terminal
@@ -91,6 +92,13 @@ class Cluster(Protocol):
     @property
     def requests(self) -> int:
         """How many HTTP requests this connection has sent so far (retries included)."""
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The API server's own time, as its newest answer gave it (whole seconds, UTC); None before the first.
+
+        Leases go by it: the clocks of functions on many machines do not agree.
+        """
 
     def resource_type(self, group: str, kind: str, version: str = "") -> ResourceType | None:
         """The served type (of ``version``, or the preferred one); None where it is not served.

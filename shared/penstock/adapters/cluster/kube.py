@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -41,6 +42,11 @@ class KubeCluster:
     def requests(self) -> int:
         """See Cluster."""
         return self._transport.requests
+
+    @property
+    def server_time(self) -> datetime | None:
+        """See Cluster."""
+        return self._transport.server_time
 
     def resource_type(self, group: str, kind: str, version: str = "") -> ResourceType | None:
         """See Cluster."""

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from penstock.adapters.cluster import selectors
 from penstock.adapters.cluster.memory_api import Change, MemoryApi
@@ -88,6 +89,11 @@ class MemoryCluster:
     def requests(self) -> int:
         """See Cluster."""
         return self._requests
+
+    @property
+    def server_time(self) -> datetime | None:
+        """See Cluster; this one has no clock, so that simulated ones hold."""
+        return None
 
     def resource_type(self, group: str, kind: str, version: str = "") -> ResourceType | None:
         """See Cluster."""

@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -97,6 +99,8 @@ class Transport:
         self._acting_as = (("Impersonate-User", impersonate),) if impersonate else connection.acting_as
         self._lock = threading.Lock()
         self._requests = 0
+        self.server_time: datetime | None = None
+        """By the Date header of the newest answer."""
 
     @property
     def requests(self) -> int:
@@ -159,7 +163,9 @@ class Transport:
         try:
             with _mapped(call):
                 response = self._open(request, login, timeout=max(left, 0.1), gzip=self.connection.compress)
-                return _read(response, call), None
+                answer = _read(response, call)
+                self.server_time = _date(answer.headers.get("date", "")) or self.server_time
+                return answer, None
         except Unreachable as error:
             return None, error
         except Transient as error:
@@ -240,6 +246,14 @@ def _read(response: "urllib3.BaseHTTPResponse", call: Call) -> Answer:
         chunks.append(chunk)
     response.release_conn()
     return _answer(response, b"".join(chunks))
+
+
+def _date(text: str) -> datetime | None:
+    """An HTTP date (RFC 9110) as UTC; None where it is none."""
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC)
+    except (TypeError, ValueError):
+        return None
 
 
 def _answer(response: "urllib3.BaseHTTPResponse", body: bytes) -> Answer:

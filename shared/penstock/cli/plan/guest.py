@@ -7,6 +7,7 @@ ours, so that the very comparison that a reconcile makes tells what would change
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from penstock.core.errors import NotFound, Refused
@@ -68,6 +69,11 @@ class GuestCluster:
     def requests(self) -> int:
         """See Cluster."""
         return self._cluster.requests
+
+    @property
+    def server_time(self) -> datetime | None:
+        """See Cluster."""
+        return self._cluster.server_time
 
     def resource_type(self, group: str, kind: str, version: str = "") -> ResourceType | None:
         """See Cluster."""

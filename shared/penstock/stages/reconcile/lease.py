@@ -1,8 +1,8 @@
 """Overlapping runs of one Kustomization: bounded, and always converging.
 
 A Lease in penstock-system, one per Kustomization. Kubernetes checks no fencing tokens, so the claim is only this:
-whoever holds it writes until shortly before its end by the monotonic clock; who finds it held marks it ``again`` and
-goes away, and the holder publishes itself again when it sees the mark on release.
+its times are the API server's own; whoever holds it writes until shortly before its end by the monotonic clock; who
+finds it held marks it ``again`` and goes away, and the holder publishes itself again when it sees the mark on release.
 """
 
 import contextlib
@@ -63,12 +63,13 @@ def acquire(cluster: Cluster, owner: Owner, holder: str, clock: Clock) -> Claim:
         current = cluster.get(GVK, NAMESPACE, inventory_name(owner.namespace, owner.name))
         if current is not None:
             refuse_other_owner(current, owner)
-        held_by_other = current is not None and _held(current, holder, clock.now())
+        now = cluster.server_time or clock.now()
+        held_by_other = current is not None and _held(current, holder, now)
         try:
             if held_by_other and current is not None:
                 cluster.replace(_marked(current))
                 raise Held(f"another run of {owner.namespace}/{owner.name} is at work; it will look again")
-            wanted = _lease(owner, holder, clock.now(), current)
+            wanted = _lease(owner, holder, now, current)
             taken = create_at_home(cluster, wanted) if current is None else cluster.replace(wanted)
         except Conflict:
             continue
