@@ -44,6 +44,10 @@ lint: $(READY) ## style, types, layers
 bench: $(READY) ## measure; one JSON object a line (case, value, unit, goal, ok)
 	@for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench; done
 
+bench-full: $(READY) ## the same, and what takes kustomize minutes
+	@$(BIN)/python tests/bench/bench_build.py --full
+	@$(BIN)/python tests/bench/bench_push.py --large
+
 lock: ## write requirements/*.lock anew (names and hashes, no hosts: any mirror will do)
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --quiet --no-header --no-emit-index-url --generate-hashes --group dev --all-extras pyproject.toml -o requirements/dev.lock
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --quiet --no-header --no-emit-index-url --generate-hashes pyproject.toml -o requirements/run.lock
