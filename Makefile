@@ -25,8 +25,9 @@ serve: $(READY) ## the whole plane in one process (see `penstock serve --help`)
 	@$(BIN)/penstock serve
 
 test: $(READY) ## every test that this machine can run
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" --cov --cov-report= -q
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" -q tests/unit tests/stages --cov --cov-report=
 	@$(BIN)/coverage report --include='shared/penstock/core/*' --fail-under=95 | tail -n 3
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" -q --ignore=tests/unit --ignore=tests/stages
 
 test-full: $(READY) ## the slow ones too: chaos and fuzz at full length
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
