@@ -15,6 +15,7 @@ def test_on_the_simulated_cluster(capsys):
 
 
 @pytest.mark.real
+@pytest.mark.xdist_group("penstock-system")  # of the one control plane that all workers share
 def test_on_a_real_cluster_in_namespaces_of_its_own(capsys, control_plane):
     assert main(["demo", "--kubeconfig", str(control_plane.kubeconfig)]) == 0
     assert capsys.readouterr().out.rstrip().endswith("demo: 7 of 7 steps passed")

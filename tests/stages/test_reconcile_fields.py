@@ -8,7 +8,7 @@ import yaml
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization, namespace
 
 from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig
-from penstock.core.records import status_key
+from penstock.core.records import object_key, status_key
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.ports.cluster import ApplyOptions
 
@@ -565,9 +565,16 @@ class RealPlane(MemoryPlane):
         """Push the object and the Kustomization's fields; its Ready."""
         manifest = {**manifest, "metadata": {**manifest["metadata"], "namespace": self.space}}
         made = kustomization(self.space, "apps", **spec)
-        self.push({"clusters/prod/apps.yaml": made, "apps/object.yaml": yaml.safe_dump(manifest)})
-        self.settle(seconds=20)
-        return self.ready(self.space)
+        revision = self.push({"clusters/prod/apps.yaml": made, "apps/object.yaml": yaml.safe_dump(manifest)})
+        for _ in range(10):  # simulated seconds pass at once, a busy API server's don't
+            self.settle(seconds=20)
+            status = self.status(self.space)
+            generation = self.state.get(object_key(CLUSTER, "Kustomization", "flux-system", self.space))
+            seen = generation is not None and status.observed_generation == generation.value["generation"]
+            if seen and status.last_attempted_revision == revision and not self.ready(self.space).startswith("Unknown"):
+                break
+            time.sleep(0.5)
+        return f"{self.ready(self.space)} ({revision}, attempted {status.last_attempted_revision})"
 
     def found(self, manifest):
         group, _, version = manifest["apiVersion"].rpartition("/")
@@ -596,7 +603,7 @@ def fixed(value):
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "f"}, "immutable": True, "data": {"k": value}}
 
 
-REAL = [pytest.mark.real, pytest.mark.xdist_group("reconcile-fields")]
+REAL = [pytest.mark.real, pytest.mark.xdist_group("penstock-system")]
 
 
 @pytest.mark.parametrize(
@@ -619,7 +626,7 @@ def test_force_recreates_what_the_real_api_server_calls_immutable(real, before, 
 
 
 @pytest.mark.real
-@pytest.mark.xdist_group("reconcile-fields")
+@pytest.mark.xdist_group("penstock-system")
 def test_force_never_deletes_for_a_mistake(real):
     assert real.apply(relabelled("a"), force=True).startswith("True")
     uid = real.found(DEPLOYMENT)["metadata"]["uid"]
@@ -631,7 +638,7 @@ def test_force_never_deletes_for_a_mistake(real):
 
 
 @pytest.mark.real
-@pytest.mark.xdist_group("reconcile-fields")
+@pytest.mark.xdist_group("penstock-system")
 def test_a_scaled_deployment_stays_scaled_on_the_real_api_server(real, control_plane):
     assert real.apply(DEPLOYMENT, **IGNORE).startswith("True")
     scale = f"/apis/apps/v1/namespaces/{real.space}/deployments/web/scale"
@@ -650,7 +657,7 @@ def test_a_scaled_deployment_stays_scaled_on_the_real_api_server(real, control_p
 
 
 @pytest.mark.real
-@pytest.mark.xdist_group("reconcile-fields")
+@pytest.mark.xdist_group("penstock-system")
 def test_expressions_are_asked_of_real_objects(real):
     current = "status.?readyReplicas.orValue(0) == spec.replicas && status.observedGeneration == metadata.generation"
     expressions = [{"apiVersion": "apps/v1", "kind": "Deployment", "current": current}]
