@@ -14,7 +14,7 @@ Each value carries ``"format": 1``; a higher number is refused (a newer release 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from penstock.core.errors import Terminal
 from penstock.core.resources import Manifest
@@ -59,8 +59,23 @@ def _read(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
     return {name: item for name, item in value.items() if name in known}
 
 
+class _Stored:
+    """A record's value as it is stored: its fields, and the format's number."""
+
+    __slots__ = ()
+
+    def to_value(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"format": FORMAT, **asdict(cast("Any", self))}
+
+    @classmethod
+    def from_value(cls, value: Mapping[str, Any]) -> Self:
+        """Raises Terminal for a format of a newer release."""
+        return cls(**_read(cls, value))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ObjectRecord:
+class ObjectRecord(_Stored):
     """A Flux document that the plane interprets.
 
     ``document``: the manifest as rendered; ``parent``: ``namespace/name`` of the Kustomization that rendered it, ""
@@ -76,15 +91,6 @@ class ObjectRecord:
     tombstone: bool = False
     implicit: bool = False
 
-    def to_value(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"format": FORMAT, **asdict(self)}
-
-    @classmethod
-    def from_value(cls, value: Mapping[str, Any]) -> Self:
-        """Raises Terminal for a format of a newer release."""
-        return cls(**_read(cls, value))
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
@@ -99,7 +105,7 @@ class Condition:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SourceStatus:
+class SourceStatus(_Stored):
     """What fetch found. ``observation``: raised each time the resolved head (or the artifact) changes.
 
     ``artifact``: ``sha256:<hex>`` in the storage port, "" before the first. ``last_checked``: RFC 3339.
@@ -113,10 +119,6 @@ class SourceStatus:
     conditions: tuple[Condition, ...] = ()
     last_checked: str = ""
     error: str = ""
-
-    def to_value(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"format": FORMAT, **asdict(self)}
 
     @classmethod
     def from_value(cls, value: Mapping[str, Any]) -> Self:
@@ -137,7 +139,7 @@ class Suspension:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KustomizationStatus:
+class KustomizationStatus(_Stored):
     """What reconcile found.
 
     ``observation``: of ``observed_source`` (``Kind/namespace/name``): numbers of two sources are not compared;
@@ -176,10 +178,6 @@ class KustomizationStatus:
         """The condition of that type."""
         return next((c for c in self.conditions if c.type == kind), None)
 
-    def to_value(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"format": FORMAT, **asdict(self)}
-
     @classmethod
     def from_value(cls, value: Mapping[str, Any]) -> Self:
         """Raises Terminal for a format of a newer release."""
@@ -194,7 +192,7 @@ class KustomizationStatus:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ReceiverRecord:
+class ReceiverRecord(_Stored):
     """An entry of the Receiver index: all that the webhook needs, and where its token is.
 
     ``resources``: ``{kind, namespace, name}`` each; ``secret``: a name in the secrets port; ``digest``: the last part
@@ -211,10 +209,6 @@ class ReceiverRecord:
     resources: tuple[Mapping[str, str], ...] = ()
     suspended: bool = False
 
-    def to_value(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"format": FORMAT, **asdict(self)}
-
     @classmethod
     def from_value(cls, value: Mapping[str, Any]) -> Self:
         """Raises Terminal for a format of a newer release."""
@@ -224,7 +218,7 @@ class ReceiverRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DeliveryRecord:
+class DeliveryRecord(_Stored):
     """A Receiver's last delivery and last refusal: RFC 3339 times, the event's name, the reason for people."""
 
     delivered_at: str = ""
@@ -232,49 +226,22 @@ class DeliveryRecord:
     refused_at: str = ""
     refused_reason: str = ""
 
-    def to_value(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"format": FORMAT, **asdict(self)}
-
-    @classmethod
-    def from_value(cls, value: Mapping[str, Any]) -> Self:
-        """Raises Terminal for a format of a newer release."""
-        return cls(**_read(cls, value))
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PlaneRecord:
+class PlaneRecord(_Stored):
     """The Plane document and the plane's own uid (32 hex digits, made once)."""
 
     uid: str
     document: Manifest
 
-    def to_value(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"format": FORMAT, **asdict(self)}
-
-    @classmethod
-    def from_value(cls, value: Mapping[str, Any]) -> Self:
-        """Raises Terminal for a format of a newer release."""
-        return cls(**_read(cls, value))
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Approval:
+class Approval(_Stored):
     """Somebody allowed exactly one set of deletions, once. Key: ``approval/<cluster>/<namespace>/<name>``."""
 
     digest: str
     who: str
     when: str
-
-    def to_value(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {"format": FORMAT, **asdict(self)}
-
-    @classmethod
-    def from_value(cls, value: Mapping[str, Any]) -> Self:
-        """Raises Terminal for a format of a newer release."""
-        return cls(**_read(cls, value))
 
 
 def _conditions(values: Any) -> tuple[Condition, ...]:
