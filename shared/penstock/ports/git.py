@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from penstock.core.flux.gitrepository import Reference
 from penstock.core.tree import MemoryTree
 
 
@@ -25,15 +26,8 @@ class Remote:
     timeout: float = 60.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GitRef:
-    """Which head: the fields of Flux's ``ref``, "" where not given. Precedence: commit, name, tag, semver, branch."""
-
-    branch: str = ""
-    tag: str = ""
-    semver: str = ""
-    name: str = ""
-    commit: str = ""
+GitRef = Reference
+"""Which head: the fields of Flux's ``ref``, "" where not given. Precedence: commit, name, tag, semver, branch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,7 +22,7 @@ from penstock.core.sources.outcome import BACKSTOP, Look, Outcome, failed, new_a
 from penstock.core.sources.wakeups import source_key
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
-from penstock.ports.git import GitRef, Head, Limits, Remote
+from penstock.ports.git import Head, Limits, Remote
 from penstock.stages.fetch.announce import event_of
 from penstock.stages.fetch.generators import derive_all, run_generator
 from penstock.stages.fetch.includes import digests, included_by, includers
@@ -127,7 +127,7 @@ def _look(visit: _Visit, repository: GitRepository) -> _Found:
     except Terminal as error:
         return _Found(outcome=failed(before, look, error, stalled=False))
     try:
-        head = deps.git.resolve(remote, _ref(repository))
+        head = deps.git.resolve(remote, repository.reference)
     except PenstockError as error:
         return _Found(outcome=failed(before, look, _told(error), stalled=False))
     if _is_stored(visit, head) and visit.held.included == digests(included):
@@ -155,7 +155,7 @@ def _checkout(remote: Remote, head: Head, repository: GitRepository, deps: Deps)
     try:
         return head, deps.git.checkout(remote, head, _LIMITS)
     except Transient:
-        again = deps.git.resolve(remote, _ref(repository))
+        again = deps.git.resolve(remote, repository.reference)
         if again == head:
             raise
         return again, deps.git.checkout(remote, again, _LIMITS)
@@ -233,11 +233,6 @@ def _retry(visit: _Visit, outcome: Outcome) -> list[Outgoing]:
 
 def _name(visit: _Visit) -> tuple[str, str, str]:
     return visit.message.kind, visit.message.namespace, visit.message.name
-
-
-def _ref(repository: GitRepository) -> GitRef:
-    ref = repository.reference
-    return GitRef(branch=ref.branch, tag=ref.tag, semver=ref.semver, name=ref.name, commit=ref.commit)
 
 
 def _told(error: PenstockError) -> PenstockError:
