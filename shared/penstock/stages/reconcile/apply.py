@@ -4,7 +4,7 @@ A stage whose dry-run is refused is not applied at all.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from penstock.core.errors import PenstockError, Transient
 from penstock.core.reconcile.order import stage_of
@@ -23,7 +23,6 @@ class Applied:
 
     changes: tuple[Change, ...] = ()
     failed: PenstockError | None = None
-    failed_stage: int = field(default=-1)
 
 
 def apply_all(writer: Writer, changes: ChangeSet) -> Applied:
@@ -38,7 +37,7 @@ def apply_all(writer: Writer, changes: ChangeSet) -> Applied:
                 _apply_group(writer, group, done)
             _settle(writer, number, done)
         except PenstockError as error:
-            return Applied(changes=tuple(done), failed=error, failed_stage=number)
+            return Applied(changes=tuple(done), failed=error)
     return Applied(changes=tuple(done))
 
 

@@ -27,6 +27,7 @@ from penstock.core.records import KustomizationStatus
 from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of, ref_of
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, objects
+from penstock.stages.reconcile.live import indexed
 from penstock.stages.reconcile.ready import with_status
 
 SLICE = 4.0
@@ -38,11 +39,10 @@ POD = Gvk(version="v1", kind="Pod")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HealthFacts:
-    """What the check starts from: the render, the API server's last word on each object, where a watch starts."""
+    """What the check starts from: the render, and the API server's last word on each object."""
 
     rendered: Rendered
     last: Mapping[ObjectRef, Manifest]
-    watch_from: Mapping[Gvk, str]
     selector: str
     rules: HealthRules = field(default_factory=HealthRules)
 
@@ -188,9 +188,7 @@ def _read_group(
     found: dict[ObjectRef, Manifest] = {}
     if len(refs) > 1:
         try:
-            items = cluster.list(gvk, label_selector=selector).items
-            typed = ({"apiVersion": gvk.api_version, "kind": gvk.kind, **item} for item in items)
-            found = {ref_of(item): item for item in typed}
+            found = indexed(gvk, cluster.list(gvk, label_selector=selector).items)
         except (Refused, NotFound):
             found = {}
     return [(ref, found[ref] if ref in found else cluster.get(gvk, ref.namespace, ref.name)) for ref in refs]

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from penstock.core.errors import InvalidDocument, NotFound, Refused
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
@@ -16,13 +16,12 @@ LIST_ABOVE = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Live:
-    """``objects``: every wanted object, None where it doesn't exist; ``watch_from``: where a watch of a kind starts.
+    """``objects``: every wanted object, None where it doesn't exist.
 
     ``unserved``: kinds that the cluster does not serve now: nobody knows whether their objects exist.
     """
 
     objects: Mapping[ObjectRef, Manifest | None]
-    watch_from: Mapping[Gvk, str] = field(default_factory=dict)
     unserved: frozenset[Gvk] = frozenset()
 
 
@@ -40,14 +39,11 @@ def read_live(cluster: Cluster, wanted: Mapping[ObjectRef, str], selector: str) 
     for ref, version in wanted.items():
         kinds[_served(cluster, ref, version)].append(ref)
     objects: dict[ObjectRef, Manifest | None] = {}
-    watch_from: dict[Gvk, str] = {}
     read = parallel(tuple(kinds.items()), lambda kind: _read_kind(cluster, *kind, selector))
-    for gvk, (found, version) in zip(kinds, read, strict=True):
+    for found in read:
         objects.update(found)
-        if version:
-            watch_from[gvk] = version
     unserved = frozenset(gvk for gvk in kinds if cluster.resource_type(gvk.group, gvk.kind, gvk.version) is None)
-    return Live(objects=objects, watch_from=watch_from, unserved=unserved)
+    return Live(objects=objects, unserved=unserved)
 
 
 def scoped(manifests: Sequence[Manifest], cluster: Cluster) -> tuple[Manifest, ...]:
@@ -93,24 +89,21 @@ def _served(cluster: Cluster, ref: ObjectRef, version: str) -> Gvk:
 
 def _read_kind(
     cluster: Cluster, gvk: Gvk, refs: Sequence[ObjectRef], selector: str
-) -> tuple[dict[ObjectRef, Manifest | None], str]:
-    """Every one of ``refs``, and where a watch of the kind starts ("" where there is none)."""
+) -> dict[ObjectRef, Manifest | None]:
+    """Every one of ``refs``."""
     if cluster.resource_type(gvk.group, gvk.kind, gvk.version) is None:
-        return dict.fromkeys(refs), ""
-    found, version = _owned(cluster, gvk, refs, selector)
-    return _by_name(cluster, gvk, refs, found), version
+        return dict.fromkeys(refs)
+    return _by_name(cluster, gvk, refs, _owned(cluster, gvk, refs, selector))
 
 
-def _owned(
-    cluster: Cluster, gvk: Gvk, refs: Sequence[ObjectRef], selector: str
-) -> tuple[dict[ObjectRef, Manifest], str]:
+def _owned(cluster: Cluster, gvk: Gvk, refs: Sequence[ObjectRef], selector: str) -> dict[ObjectRef, Manifest]:
     try:
         page = cluster.list(gvk, label_selector=selector)
     except NotFound:
-        return {}, ""
+        return {}
     except Refused:
-        return _owned_by_namespace(cluster, gvk, refs, selector), ""
-    return _indexed(gvk, page.items), page.resource_version
+        return _owned_by_namespace(cluster, gvk, refs, selector)
+    return indexed(gvk, page.items)
 
 
 def _owned_by_namespace(
@@ -119,7 +112,7 @@ def _owned_by_namespace(
     found: dict[ObjectRef, Manifest] = {}
     for namespace in sorted({ref.namespace for ref in refs if ref.namespace}):
         try:
-            found.update(_indexed(gvk, cluster.list(gvk, namespace=namespace, label_selector=selector).items))
+            found.update(indexed(gvk, cluster.list(gvk, namespace=namespace, label_selector=selector).items))
         except Refused:
             continue  # each is read by name
     return found
@@ -137,7 +130,7 @@ def _by_name(
     for namespace, names in missing.items():
         if len(names) > LIST_ABOVE:
             try:
-                there = _indexed(gvk, cluster.list(gvk, namespace=namespace).items)
+                there = indexed(gvk, cluster.list(gvk, namespace=namespace).items)
                 objects.update({ref: there.get(ref) for ref in names})
                 continue
             except Refused:
@@ -146,7 +139,7 @@ def _by_name(
     return objects
 
 
-def _indexed(gvk: Gvk, items: Iterable[Manifest]) -> dict[ObjectRef, Manifest]:
+def indexed(gvk: Gvk, items: Iterable[Manifest]) -> dict[ObjectRef, Manifest]:
     """By ref; a LIST's items carry no apiVersion and kind of their own."""
     typed = ({"apiVersion": gvk.api_version, "kind": gvk.kind, **item} for item in items)
     return {ref_of(item): item for item in typed}

@@ -140,7 +140,6 @@ def _facts(attempt: Attempt, planned: Planned, done: Done) -> HealthFacts:
     return HealthFacts(
         rendered=planned.rendered,
         last=last,
-        watch_from=planned.live.watch_from,
         selector=owner_selector(attempt.message.namespace, attempt.message.name),
     )
 
