@@ -103,7 +103,7 @@ class Pool:
         try:
             raw = self._manager.request(method, url, headers=sent, timeout=timeout, **options)
         except HTTPError as error:
-            raise Transient(_unreachable(error), reason=FAILED) from error
+            raise Transient(unreachable(error), reason=FAILED) from error
         _check(raw)
         return Response(raw, url, until=self._until, most=self._most)
 
@@ -182,7 +182,7 @@ def status_error(status: int, retry_after: str | None) -> PenstockError | None:
     return Terminal(f"the server answers {status}", reason=FAILED)
 
 
-def _unreachable(error: HTTPError) -> str:
+def unreachable(error: HTTPError) -> str:
     """What happened, from the innermost reason: urllib3's own texts repeat the URL."""
     causes = [error, *_causes(error)]
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):

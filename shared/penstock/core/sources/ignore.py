@@ -97,7 +97,7 @@ def apply_defaults(tree: MemoryTree) -> MemoryTree:
 
 
 def _without(tree: MemoryTree, rules: Sequence[Pattern]) -> MemoryTree:
-    return MemoryTree({path: found for path, found in tree.items() if not _excluded(path.split("/"), rules)})
+    return MemoryTree({path: found for path, found in tree.items() if not excluded(path.split("/"), rules)})
 
 
 def _rules(tree: MemoryTree, ignore: str | None) -> tuple[Pattern, ...]:
@@ -121,7 +121,8 @@ def _read(tree: MemoryTree, directory: tuple[str, ...]) -> tuple[Pattern, ...]:
     return parse_patterns(found.data.decode("utf-8", "replace"), directory) if found else ()
 
 
-def _excluded(path: Sequence[str], rules: Sequence[Pattern]) -> bool:
+def excluded(path: Sequence[str], rules: Sequence[Pattern]) -> bool:
+    """Whether a file (its path, split at ``/``) stays out. ``rules``: highest priority first."""
     return next((not rule.include for rule in rules if rule.matches(path)), False)
 
 

@@ -1,0 +1,101 @@
+"""Buckets of Google Cloud Storage (JSON API v1), with a service account's key from Flux's Secret."""
+
+import json
+from contextlib import closing
+from urllib.parse import quote, urlencode
+
+from penstock.adapters.buckets.http import BucketHttp, Sign
+from penstock.core.errors import NotFound, Refused, Terminal, Transient
+from penstock.core.sources.bucket import BucketObject
+from penstock.ports.buckets import FAILED, RemoteBucket
+
+_SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+_FIELDS = "nextPageToken,items(name,etag,size)"
+_PAGE = 1000
+_MOST_LIST_BYTES = 8 * 1024 * 1024
+_DENIED = "AuthenticationFailed"
+
+
+class GcsBuckets:
+    """Buckets over HTTP. A connection lasts for one call."""
+
+    def objects(self, bucket: RemoteBucket, prefix: str, *, most: int) -> tuple[BucketObject, ...]:
+        """See Buckets. Follows the page tokens."""
+        found: list[BucketObject] = []
+        token = ""
+        with closing(BucketHttp(bucket, _signer(bucket))) as http:
+            while True:
+                query = {"prefix": prefix, "pageToken": token, "maxResults": str(_PAGE), "fields": _FIELDS}
+                asked = urlencode({name: value for name, value in query.items() if value})
+                status, body, _ = http.get(f"{_base(bucket)}?{asked}", most=_MOST_LIST_BYTES)
+                if status != 200:
+                    raise NotFound(f"bucket '{bucket.name}' not found", reason=FAILED)
+                page, token = _page(body, bucket)
+                found += page
+                if len(found) > most:
+                    raise Refused(f"bucket '{bucket.name}' has more than {most} objects", reason=FAILED)
+                if not token:
+                    return tuple(found)
+
+    def read(self, bucket: RemoteBucket, key: str, *, most: int) -> tuple[bytes, str] | None:
+        """See Buckets. The etag is asked for first: an upload in between shows as another etag at the next look."""
+        with closing(BucketHttp(bucket, _signer(bucket))) as http:
+            url = f"{_base(bucket)}/{quote(key, safe='')}"
+            status, body, _ = http.get(f"{url}?fields=name,etag,size", most=_MOST_LIST_BYTES)
+            if status != 200:
+                return None
+            etag = str(_json(body, bucket).get("etag", ""))
+            status, data, _ = http.get(f"{url}?alt=media", most=most)
+        return (data, etag) if status == 200 else None
+
+
+def _base(bucket: RemoteBucket) -> str:
+    return f"{bucket.endpoint}/storage/v1/b/{quote(bucket.name, safe='')}/o"
+
+
+def _signer(bucket: RemoteBucket) -> Sign:
+    """Nothing for a public bucket. Raises Terminal where the Secret holds no key, or google-auth is not installed."""
+    if not bucket.credentials:
+        return lambda _url: {}
+    try:
+        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - only where a bucket wants it
+        from google.auth.transport.requests import Request  # noqa: PLC0415 - see above
+        from google.oauth2.service_account import Credentials  # noqa: PLC0415 - see above
+    except ImportError as error:
+        raise Terminal("Buckets of provider gcp need google-auth: pip install 'penstock[google]'", reason=FAILED) from error
+    try:
+        info = json.loads(bucket.credentials["serviceaccount"])
+        # A key file names where its tokens are made: only Google's own place is asked.
+        info["token_uri"] = "https://oauth2.googleapis.com/token"
+        credentials = Credentials.from_service_account_info(info, scopes=[_SCOPE])  # type: ignore[no-untyped-call]
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise Terminal("the Secret's 'serviceaccount' is no service account's key", reason=_DENIED) from error
+    try:
+        credentials.refresh(Request())  # type: ignore[no-untyped-call]
+    except GoogleAuthError as error:
+        if getattr(error, "retryable", False):
+            raise Transient("Google's token service does not answer", reason=FAILED) from error
+        raise Refused("Google does not accept the service account's key", reason=_DENIED) from error
+    return lambda _url: {"Authorization": f"Bearer {credentials.token}"}
+
+
+def _page(body: bytes, bucket: RemoteBucket) -> tuple[list[BucketObject], str]:
+    found = _json(body, bucket)
+    try:
+        items = [
+            BucketObject(key=str(each["name"]), etag=str(each["etag"]), size=int(each["size"]))
+            for each in found.get("items") or ()
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Terminal(f"bucket '{bucket.name}': the service's list is not Google's", reason=FAILED) from error
+    return items, str(found.get("nextPageToken") or "")
+
+
+def _json(body: bytes, bucket: RemoteBucket) -> dict[str, object]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Terminal(f"bucket '{bucket.name}': the service's answer is no JSON", reason=FAILED) from error
+    if not isinstance(found, dict):
+        raise Terminal(f"bucket '{bucket.name}': the service's answer is not Google's", reason=FAILED)
+    return found

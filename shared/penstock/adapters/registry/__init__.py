@@ -1,0 +1,1 @@
+"""Container registries: the distribution API over HTTP, and one in memory."""

@@ -1,0 +1,88 @@
+"""The registry port over the OCI distribution API (spec 1.1): tags, manifests and blobs, each checked by its digest."""
+
+import hashlib
+import json
+from contextlib import closing
+
+from penstock.adapters.registry.http import RegistryHttp
+from penstock.adapters.registry.tarball import untar
+from penstock.core.errors import Terminal
+from penstock.core.sources.oci import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    MOST_MANIFEST_BYTES,
+    is_digest,
+    parse_index,
+    parse_manifest,
+    select_layer,
+)
+from penstock.ports.registry import FAILED_LAYER, FAILED_PULL, PulledImage, PullLimits, RemoteImage
+
+_ACCEPT = ", ".join((*MANIFEST_TYPES, *INDEX_TYPES))
+_MOST_PAGES, _MOST_TAGS = 1000, 100_000
+
+
+class DistributionRegistry:
+    """Registry over HTTP. A connection lasts for one call."""
+
+    def tags(self, image: RemoteImage) -> tuple[str, ...]:
+        """See Registry. Follows the registry's pages."""
+        found: list[str] = []
+        path = "tags/list?n=1000"
+        with closing(RegistryHttp(image)) as http:
+            for _ in range(_MOST_PAGES):
+                body, headers = http.get(path, most=MOST_MANIFEST_BYTES)
+                found += _tags(body, image)
+                path = http.next_page(headers)
+                if not path or len(found) > _MOST_TAGS:
+                    break
+        if len(found) > _MOST_TAGS:
+            raise Terminal(f"{image.name}: more than {_MOST_TAGS} tags: name one in ref.tag", reason=FAILED_PULL)
+        return tuple(found)
+
+    def digest(self, image: RemoteImage, tag: str) -> str:
+        """See Registry."""
+        with closing(RegistryHttp(image)) as http:
+            path = f"manifests/{tag}"
+            _, headers = http.get(path, accept=_ACCEPT, most=0, method="HEAD")
+            told = headers.get("Docker-Content-Digest", "")
+            if is_digest(told):
+                return told
+            body, _ = http.get(path, accept=_ACCEPT, most=MOST_MANIFEST_BYTES)
+            return "sha256:" + hashlib.sha256(body).hexdigest()
+
+    def pull(self, image: RemoteImage, digest: str, *, media_type: str, limits: PullLimits) -> PulledImage:
+        """See Registry."""
+        with closing(RegistryHttp(image)) as http:
+            body = _manifest(http, image, digest)
+            chosen = parse_index(body)
+            if chosen is not None:
+                body = _manifest(http, image, chosen.digest)
+            manifest = parse_manifest(body)
+            layer = select_layer(manifest, media_type)
+            if layer.size > limits.packed_bytes:
+                raise Terminal(f"{image.name}: the layer has {layer.size} bytes, over the limit", reason=FAILED_LAYER)
+            packed, _ = http.get(f"blobs/{layer.digest}", most=limits.packed_bytes)
+        return PulledImage(
+            tree=untar(checked(packed, layer.digest, image), limits), annotations=manifest.annotations
+        )
+
+
+def checked(data: bytes, digest: str, image: RemoteImage) -> bytes:
+    """The data, if they have that digest. Raises Terminal."""
+    if "sha256:" + hashlib.sha256(data).hexdigest() != digest:
+        raise Terminal(f"{image.name}: what the registry sent is not {digest}", reason=FAILED_PULL)
+    return data
+
+
+def _manifest(http: RegistryHttp, image: RemoteImage, digest: str) -> bytes:
+    body, _ = http.get(f"manifests/{digest}", accept=_ACCEPT, most=MOST_MANIFEST_BYTES)
+    return checked(body, digest, image)
+
+
+def _tags(body: bytes, image: RemoteImage) -> list[str]:
+    try:
+        tags = json.loads(body)["tags"] or []
+        return [str(tag) for tag in tags]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Terminal(f"{image.name}: the registry's list of tags is none", reason=FAILED_PULL) from error

@@ -1,0 +1,42 @@
+"""The buckets port: the objects of one bucket of somebody else's object store.
+
+Errors: Transient (unreachable, timeout, 429, 5xx), Refused with reason ``AuthenticationFailed`` (401, 403), NotFound
+(no such bucket), Terminal for anything else. Messages never hold credentials.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from penstock.core.sources.bucket import BucketObject
+
+FAILED = "BucketOperationFailed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoteBucket:
+    """A bucket, and how to get in.
+
+    ``provider``: generic (S3's API) | aws | gcp; ``endpoint``: ``https://host[:port]``; ``credentials``: the data of
+    Flux's Secret (``accesskey`` and ``secretkey``; for gcp ``serviceaccount``), empty for a public bucket;
+    ``certificates``: ``ca.crt``; ``allowed_hosts``: private addresses that it may be at; ``timeout``: seconds for one call.
+    """
+
+    name: str
+    endpoint: str
+    provider: str = "generic"
+    region: str = ""
+    credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    certificates: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    timeout: float = 60.0
+
+
+class Buckets(Protocol):
+    """One bucket at a time; nothing is kept on disk."""
+
+    def objects(self, bucket: RemoteBucket, prefix: str, *, most: int) -> tuple[BucketObject, ...]:
+        """Every object whose key begins so. Raises Refused beyond ``most``."""
+
+    def read(self, bucket: RemoteBucket, key: str, *, most: int) -> tuple[bytes, str] | None:
+        """An object's bytes and its etag now; None where it is gone. Raises Refused beyond ``most`` bytes."""
