@@ -8,11 +8,13 @@ from typing import Any
 
 import yaml
 
+from penstock.adapters.buckets.memory import MemoryBuckets
 from penstock.adapters.bus.memory import MemoryBus
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.cluster.memory import MemoryCluster
 from penstock.adapters.git.memory import MemoryGit
 from penstock.adapters.notifier.memory import MemoryNotifier
+from penstock.adapters.registry.memory import MemoryRegistry
 from penstock.adapters.secrets.memory import MemorySecrets
 from penstock.adapters.state.memory import MemoryState
 from penstock.adapters.storage.memory import MemoryStorage
@@ -63,11 +65,14 @@ class MemoryPlane:
         self.notifier, self.telemetry = MemoryNotifier(), MemoryTelemetry()
         self.events: list[Event] = []
         self.deliveries = 1
+        self.registry, self.buckets = MemoryRegistry(), MemoryBuckets()
         self.deps = Deps(
+            buckets=self.buckets,
             clock=self.clock,
             clusters=OneCluster(self.cluster),
             git=self.git,
             notifier=self.notifier,
+            registry=self.registry,
             secrets=self.secrets,
             state=self.state,
             storage=self.storage,

@@ -2,8 +2,10 @@
 
 import pytest
 
+from penstock.adapters.buckets.memory import MemoryBuckets
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.git.memory import MemoryGit
+from penstock.adapters.registry.memory import MemoryRegistry
 from penstock.adapters.secrets.memory import MemorySecrets
 from penstock.adapters.state.memory import MemoryState
 from penstock.adapters.storage.memory import MemoryStorage
@@ -65,10 +67,11 @@ class World:
     def __init__(self, *clusters):
         self.clock, self.git, self.state = SimulatedClock(), MemoryGit(), MemoryState()
         self.secrets, self.storage, self.telemetry = MemorySecrets(), MemoryStorage(), MemoryTelemetry()
+        self.registry, self.buckets = MemoryRegistry(), MemoryBuckets()
         unused = None
         self.deps = Deps(
-            clock=self.clock, clusters=unused, git=self.git, notifier=unused, secrets=self.secrets,
-            state=self.state, storage=self.storage, telemetry=self.telemetry,
+            buckets=self.buckets, clock=self.clock, clusters=unused, git=self.git, notifier=unused,
+            registry=self.registry, secrets=self.secrets, state=self.state, storage=self.storage, telemetry=self.telemetry,
         )  # fmt: skip
         self.clusters = clusters or ("production",)
         self.plane()
@@ -401,7 +404,7 @@ def test_a_suspended_source_rests():
     assert world.files(world.status()) == {"a": "1"}
 
 
-@pytest.mark.parametrize("kind", ["GitRepository", "ArtifactGenerator", "OCIRepository"])
+@pytest.mark.parametrize("kind", ["GitRepository", "ArtifactGenerator", "HelmRepository"])
 def test_what_the_plane_does_not_know_is_left_alone(kind):
     world = World()
     assert world.run(SourceChanged(cluster="production", kind=kind, namespace="a", name="b")) == []

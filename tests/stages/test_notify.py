@@ -47,6 +47,8 @@ class World:
         self.clock, self.notifier = SimulatedClock(), MemoryNotifier()
         unused = None
         self.deps = Deps(
+            buckets=unused,
+            registry=unused,
             clock=self.clock,
             clusters=unused,
             git=unused,

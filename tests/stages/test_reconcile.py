@@ -248,9 +248,9 @@ def test_an_unsupported_kind_blocks_only_where_it_is_waited_for():
 def test_an_unsupported_kind_does_not_keep_the_children_from_being_woken():
     unsupported = {
         "apiVersion": "source.toolkit.fluxcd.io/v1",
-        "kind": "OCIRepository",
+        "kind": "HelmRepository",
         "metadata": {"name": "chart", "namespace": "flux-system"},
-        "spec": {"interval": "1h", "url": "oci://example.com/chart"},
+        "spec": {"interval": "1h", "url": "https://example.com/charts"},
     }
     plane = MemoryPlane()
     plane.push(
@@ -262,7 +262,7 @@ def test_an_unsupported_kind_does_not_keep_the_children_from_being_woken():
         }
     )
     plane.settle()
-    assert plane.ready("parent").startswith("False UnsupportedKind: OCIRepository/flux-system/chart")
+    assert plane.ready("parent").startswith("False UnsupportedKind: HelmRepository/flux-system/chart")
     assert plane.ready("child").startswith("True")
     assert plane.config_map("a") == {"key": "1"}
 

@@ -32,6 +32,8 @@ class World:
         self.state, self.secrets, self.telemetry = MemoryState(), MemorySecrets(), MemoryTelemetry()
         unused = None
         self.deps = Deps(
+            buckets=unused,
+            registry=unused,
             clock=SimulatedClock(),
             clusters=unused,
             git=unused,

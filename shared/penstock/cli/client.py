@@ -25,6 +25,7 @@ _MOST_BYTES = 64 * 1024 * 1024
 _KINDS = {
     "kustomization": "Kustomization", "ks": "Kustomization",
     "source": "GitRepository", "gitrepository": "GitRepository",
+    "ocirepository": "OCIRepository", "bucket": "Bucket",
 }  # fmt: skip
 _ERRORS: dict[int, type[PenstockError]] = {400: Terminal, 403: Refused, 404: NotFound, 422: InvalidDocument}
 

@@ -12,6 +12,8 @@ from penstock.wiring import open_state
 NAMESPACE = "flux-system"
 ALIASES = {
     "sources git": ("sources git", "source git"),
+    "sources oci": ("sources oci", "source oci"),
+    "sources bucket": ("sources bucket", "source bucket"),
     "kustomizations": ("kustomizations", "kustomization", "ks"),
     "receivers": ("receivers", "receiver"),
     "alerts": ("alerts", "alert"),
@@ -43,7 +45,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "what",
         nargs="+",
         metavar="KIND",
-        help="sources git | kustomizations (ks) | receivers | alerts | alert-providers | all",
+        help="sources git | sources oci | sources bucket | kustomizations (ks) | receivers | alerts | "
+        "alert-providers | all",
     )
     parser.add_argument("-n", "--namespace", default=NAMESPACE, help="default: %(default)s")
     parser.add_argument("-A", "--all-namespaces", action="store_true", help="in every namespace")

@@ -17,6 +17,7 @@ from penstock.cli.client import (
     target,
 )
 from penstock.core.errors import Terminal, Transient
+from penstock.core.sources.kinds import FETCHED
 
 PLAN_WAIT = "60s"
 
@@ -29,7 +30,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Wakes a Kustomization or a source. With --wait the outcome is printed: exit status 0 where it is "
         "ready, 1 where it is not (or not known yet).",
     )
-    add_object_flags(parser, "kustomization/NAME|source/NAME")
+    add_object_flags(parser, "kustomization/NAME|source/NAME|ocirepository/NAME|bucket/NAME")
     parser.add_argument("--plan", action="store_true", help="change nothing: print what a reconcile would do")
     parser.add_argument("--wait", default="", metavar="30s", help="wait so long for the outcome")
     add_plane_flags(parser)
@@ -37,7 +38,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Ask, wait, print. Raises Transient where the outcome is not known in time."""
-    wanted = named(args.object, ("Kustomization", "GitRepository"))
+    wanted = named(args.object, ("Kustomization", *FETCHED))
     seconds = seconds_of(args.wait or (PLAN_WAIT if args.plan else "0s"), "--wait")
     client = open_client(args)
     body = {"kind": wanted.kind, **target(args, client, wanted)}

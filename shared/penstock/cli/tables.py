@@ -203,6 +203,8 @@ def tables(state: State, public_url: str) -> dict[str, Table]:
     alerted = ("SUSPENDED", "READY", "MESSAGE", "LAST SENT", "LAST FAILURE")
     return {
         "sources git": Table(kind="GitRepository", columns=reconciled, cells=_source_cells),
+        "sources oci": Table(kind="OCIRepository", columns=reconciled, cells=_source_cells),
+        "sources bucket": Table(kind="Bucket", columns=reconciled, cells=_source_cells),
         "kustomizations": Table(kind="Kustomization", columns=reconciled, cells=_kustomization_cells),
         "receivers": Table(kind="Receiver", columns=hooked, cells=_webhooks(state, public_url).cells),
         "alerts": Table(kind="Alert", columns=alerted, cells=_alert_cells),

@@ -109,7 +109,8 @@ class SourceStatus(_Stored):
     """What fetch found. ``observation``: raised each time the resolved head (or the artifact) changes.
 
     ``artifact``: ``sha256:<hex>`` in the storage port, "" before the first. ``last_checked``: RFC 3339.
-    ``error``: reason of the present failure, "" when healthy. ``alerted``: the failure was sent as an event.
+    ``error``: reason of the present failure, "" when healthy. ``metadata``: what the artifact says of itself (an OCI
+    manifest's annotations).
     """
 
     revision: str = ""
@@ -119,6 +120,7 @@ class SourceStatus(_Stored):
     conditions: tuple[Condition, ...] = ()
     last_checked: str = ""
     error: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_value(cls, value: Mapping[str, Any]) -> Self:

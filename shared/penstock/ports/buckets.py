@@ -19,7 +19,8 @@ class RemoteBucket:
 
     ``provider``: generic (S3's API) | aws | gcp; ``endpoint``: ``https://host[:port]``; ``credentials``: the data of
     Flux's Secret (``accesskey`` and ``secretkey``; for gcp ``serviceaccount``), empty for a public bucket;
-    ``certificates``: ``ca.crt``; ``allowed_hosts``: private addresses that it may be at; ``timeout``: seconds for one call.
+    ``certificates``: ``ca.crt``; ``allowed_hosts``: private addresses that it may be at; ``timeout``: seconds for one
+    call.
     """
 
     name: str

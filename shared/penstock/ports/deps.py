@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a webhook's cold start need not load what only reconcile uses
+    from penstock.ports.buckets import Buckets
     from penstock.ports.clock import Clock
     from penstock.ports.cluster import Clusters
     from penstock.ports.git import Git
     from penstock.ports.notifier import Notifier
+    from penstock.ports.registry import Registry
     from penstock.ports.secrets import Secrets
     from penstock.ports.state import State
     from penstock.ports.storage import Storage
@@ -18,10 +20,12 @@ if TYPE_CHECKING:  # a webhook's cold start need not load what only reconcile us
 class Deps:
     """The ports. Those that a stage was not given raise Refused when they are used (wiring sees to it)."""
 
+    buckets: "Buckets"
     clock: "Clock"
     clusters: "Clusters"
     git: "Git"
     notifier: "Notifier"
+    registry: "Registry"
     secrets: "Secrets"
     state: "State"
     storage: "Storage"

@@ -12,6 +12,7 @@ from typing import Any
 from penstock.core.errors import Conflict
 from penstock.core.messages import PLANE, Outgoing, ReconcileDue, SourceChanged
 from penstock.core.records import PLANE_KEY, status_key
+from penstock.core.sources.kinds import FETCHED
 from penstock.ports.deps import Deps
 from penstock.ports.state import ABSENT, Record
 
@@ -22,7 +23,7 @@ AGAIN = 60.0
 SWEEP_KEY = "sweep/artifacts"
 SWEEP_EVERY = 3600.0
 MOST_DELETED = 1000
-_SOURCES = ("GitRepository", "ArtifactGenerator")
+_SOURCES = (*FETCHED, "ArtifactGenerator")
 _KUSTOMIZATION = "Kustomization"
 _PLANE_SOURCE = ("GitRepository", "flux-system", "flux-system")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

@@ -16,12 +16,14 @@ from penstock.core.errors import Transient
 from penstock.core.http import HttpRequest, HttpResponse
 from penstock.core.messages import Envelope
 from penstock.core.pipeline import Pipeline
+from penstock.ports.buckets import Buckets
 from penstock.ports.bus import Bus
 from penstock.ports.clock import Clock
 from penstock.ports.cluster import Clusters
 from penstock.ports.deps import Deps
 from penstock.ports.git import Git
 from penstock.ports.notifier import Notifier
+from penstock.ports.registry import Registry
 from penstock.ports.state import State
 from penstock.wiring import http, run
 from penstock.wiring.lazy import LazyPort, Once, WithheldPort
@@ -49,10 +51,12 @@ class Runtime:
     def _embedded(self) -> dict[str, Callable[[], Any]]:
         return {
             "bus": lambda: SqliteBus(self._file("bus.db"), self.pipeline, self.port("clock")),
+            "buckets": self._buckets,
             "clock": SystemClock,
             "clusters": self._clusters,
             "git": self._git,
             "notifier": self._notifier,
+            "registry": self._registry,
             "secrets": lambda: EnvironmentSecrets(self.settings.secrets, MemorySecrets()),
             "state": lambda: SqliteState(self._file("state.db")),
             "storage": lambda: DirectoryStorage(self._file("artifacts")),
@@ -83,6 +87,16 @@ class Runtime:
         from penstock.adapters.git.dulwich import DulwichGit  # noqa: PLC0415 - see above
 
         return DulwichGit()
+
+    def _registry(self) -> Registry:
+        from penstock.adapters.registry.distribution import DistributionRegistry  # noqa: PLC0415 - see above
+
+        return DistributionRegistry()
+
+    def _buckets(self) -> Buckets:
+        from penstock.adapters.buckets.providers import ProviderBuckets  # noqa: PLC0415 - see above
+
+        return ProviderBuckets()
 
     def _notifier(self) -> Notifier:
         from penstock.wiring.notifier import PolicyNotifier  # noqa: PLC0415 - see above

@@ -214,12 +214,12 @@ def test_what_cannot_be_rendered_is_named_and_the_others_go_on():
     sections = {p.section.ref: p.section for p in found.planned}
     assert "kustomization path not found: nowhere" in sections["flux-system/broken"].problem
     assert "CEL expression" in sections["flux-system/cel"].problem
-    assert "of a kind that is not supported yet" in sections["flux-system/other"].outside
+    assert "nothing that was rendered declares OCIRepository/flux-system/x" in sections["flux-system/other"].problem
     assert "suspended" in sections["flux-system/held"].outside
     assert found.outlooks["flux-system/loop"].startswith("waits on flux-system/loop")
     assert sections["flux-system/apps"].rendered is not None
     assert report.exit_status(found) == 2
-    assert text.summary(found).endswith("; 2 not of this source; 2 FAILED")
+    assert text.summary(found).endswith("; 1 not of this source; 3 FAILED")
 
 
 SOURCE = {

@@ -56,6 +56,8 @@ class Plane:
         self.published = []
         plane = self
         deps = Deps(
+            buckets=None,
+            registry=None,
             clock=SimulatedClock(),
             clusters=None,
             git=None,

@@ -48,7 +48,7 @@ class Clients:
         Raises Answered for the codes in ``expect``; otherwise Transient, Conflict, Refused, NotFound or Terminal.
         """
         # heavy, so only here; it publishes no types
-        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]  # noqa: PLC0415 - see above
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see above
 
         try:
             answer: dict[str, Any] = getattr(self.client(service), operation)(**parameters)
@@ -82,8 +82,8 @@ class Clients:
             return self._made[service]
 
     def _make(self, service: str) -> Any:
-        import botocore.session  # type: ignore[import-untyped]  # noqa: PLC0415 - see above
-        from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415 - see above
+        import botocore.session  # noqa: PLC0415 - see above
+        from botocore.config import Config  # noqa: PLC0415 - see above
 
         if self._session is None:
             self._session = botocore.session.Session()

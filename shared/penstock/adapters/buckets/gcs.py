@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from penstock.adapters.buckets.http import BucketHttp, Sign
@@ -12,6 +13,7 @@ from penstock.ports.buckets import FAILED, RemoteBucket
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 _FIELDS = "nextPageToken,items(name,etag,size)"
 _PAGE = 1000
+_TOKENS = "https://oauth2.googleapis.com/token"
 _MOST_LIST_BYTES = 8 * 1024 * 1024
 _DENIED = "AuthenticationFailed"
 
@@ -62,16 +64,17 @@ def _signer(bucket: RemoteBucket) -> Sign:
         from google.auth.transport.requests import Request  # noqa: PLC0415 - see above
         from google.oauth2.service_account import Credentials  # noqa: PLC0415 - see above
     except ImportError as error:
-        raise Terminal("Buckets of provider gcp need google-auth: pip install 'penstock[google]'", reason=FAILED) from error
+        raise Terminal(
+            "Buckets of provider gcp need google-auth: pip install 'penstock[google]'", reason=FAILED
+        ) from error
     try:
         info = json.loads(bucket.credentials["serviceaccount"])
-        # A key file names where its tokens are made: only Google's own place is asked.
-        info["token_uri"] = "https://oauth2.googleapis.com/token"
+        info["token_uri"] = _TOKENS
         credentials = Credentials.from_service_account_info(info, scopes=[_SCOPE])  # type: ignore[no-untyped-call]
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise Terminal("the Secret's 'serviceaccount' is no service account's key", reason=_DENIED) from error
     try:
-        credentials.refresh(Request())  # type: ignore[no-untyped-call]
+        credentials.refresh(Request())
     except GoogleAuthError as error:
         if getattr(error, "retryable", False):
             raise Transient("Google's token service does not answer", reason=FAILED) from error
@@ -91,7 +94,7 @@ def _page(body: bytes, bucket: RemoteBucket) -> tuple[list[BucketObject], str]:
     return items, str(found.get("nextPageToken") or "")
 
 
-def _json(body: bytes, bucket: RemoteBucket) -> dict[str, object]:
+def _json(body: bytes, bucket: RemoteBucket) -> dict[str, Any]:
     try:
         found = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -34,7 +34,10 @@ class BucketHttp:
         self._manager.clear()
 
     def get(self, url: str, *, most: int) -> tuple[int, bytes, Mapping[str, str]]:
-        """Status (200 or 404), body, headers. Raises Refused (401, 403; beyond ``most`` bytes), Transient, Terminal."""
+        """Status (200, or 404 without a body), body, headers.
+
+        Raises Refused (401, 403; beyond ``most`` bytes), Transient, Terminal.
+        """
         left = self._until - time.monotonic()
         if left <= 0:
             raise Transient(f"bucket '{self._bucket.name}': timed out", reason=FAILED)
@@ -56,13 +59,18 @@ class BucketHttp:
         if wrong is not None:
             answer.close()
             raise wrong
+        if answer.status == 404:
+            answer.close()
+            return b""
         parts: list[bytes] = []
         size = 0
         while part := answer.read1(65536):
             size += len(part)
             if size > most:
                 answer.close()
-                raise Refused(f"bucket '{self._bucket.name}': an object is over the limit of {most} bytes", reason=FAILED)
+                raise Refused(
+                    f"bucket '{self._bucket.name}': an object is over the limit of {most} bytes", reason=FAILED
+                )
             if time.monotonic() > self._until:
                 answer.close()
                 raise Transient(f"bucket '{self._bucket.name}': timed out", reason=FAILED)

@@ -63,9 +63,7 @@ class DistributionRegistry:
             if layer.size > limits.packed_bytes:
                 raise Terminal(f"{image.name}: the layer has {layer.size} bytes, over the limit", reason=FAILED_LAYER)
             packed, _ = http.get(f"blobs/{layer.digest}", most=limits.packed_bytes)
-        return PulledImage(
-            tree=untar(checked(packed, layer.digest, image), limits), annotations=manifest.annotations
-        )
+        return PulledImage(tree=untar(checked(packed, layer.digest, image), limits), annotations=manifest.annotations)
 
 
 def checked(data: bytes, digest: str, image: RemoteImage) -> bytes:

@@ -106,7 +106,12 @@ class RegistryHttp:
 
     def _ask_for_token(self, realm: str, wanted: Mapping[str, str], login: Login) -> urllib3.BaseHTTPResponse:
         if login.identity_token:
-            form = {**wanted, "grant_type": "refresh_token", "refresh_token": login.identity_token, "client_id": "penstock"}
+            form = {
+                **wanted,
+                "grant_type": "refresh_token",
+                "refresh_token": login.identity_token,
+                "client_id": "penstock",
+            }
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             return self._send("POST", realm, headers, body=urlencode(form).encode())
         headers = {"Authorization": f"Basic {login.basic}"} if login.basic else {}
@@ -134,7 +139,9 @@ class RegistryHttp:
             while part := answer.read1(65536):
                 size += len(part)
                 if size > most:
-                    raise Terminal(f"{self._image.name}: an answer is over the limit of {most} bytes", reason=FAILED_PULL)
+                    raise Terminal(
+                        f"{self._image.name}: an answer is over the limit of {most} bytes", reason=FAILED_PULL
+                    )
                 if time.monotonic() > self._until:
                     raise Transient(f"{self._image.name}: timed out", reason=FAILED_PULL)
                 parts.append(part)

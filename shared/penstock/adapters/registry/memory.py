@@ -93,7 +93,9 @@ def archive(files: Mapping[str, bytes]) -> bytes:
     return gzip.compress(buffer.getvalue(), mtime=0)
 
 
-def manifest_of(layer: tuple[str, int], annotations: Mapping[str, str], media_type: str = FLUX_LAYER) -> dict[str, object]:
+def manifest_of(
+    layer: tuple[str, int], annotations: Mapping[str, str], media_type: str = FLUX_LAYER
+) -> dict[str, object]:
     """An image manifest of one layer (digest, size)."""
     empty = "sha256:" + hashlib.sha256(b"{}").hexdigest()
     return {

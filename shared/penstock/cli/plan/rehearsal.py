@@ -7,9 +7,11 @@ ConfigMap of this very plan stands in front of the cluster's.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from penstock.adapters.buckets.memory import MemoryBuckets
 from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.git.memory import MemoryGit
 from penstock.adapters.notifier.memory import MemoryNotifier
+from penstock.adapters.registry.memory import MemoryRegistry
 from penstock.adapters.secrets.memory import MemorySecrets
 from penstock.adapters.state.memory import MemoryState
 from penstock.adapters.storage.memory import MemoryStorage
@@ -70,10 +72,12 @@ class Rehearsal:
         self._source, self._progress = source, progress
         settings = Settings(alone=clusters is None)
         self.deps = Deps(
+            buckets=MemoryBuckets(),
             clock=SystemClock(),
             clusters=SettingsClusters(clusters, settings),
             git=MemoryGit(),
             notifier=MemoryNotifier(),
+            registry=MemoryRegistry(),
             secrets=MemorySecrets(),
             state=MemoryState(),
             storage=MemoryStorage(),

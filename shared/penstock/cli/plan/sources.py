@@ -11,10 +11,10 @@ from penstock.core.records import ObjectRecord, SourceStatus, object_key, status
 from penstock.core.resources import Manifest, ref_of
 from penstock.core.sources.artifact import encode
 from penstock.core.sources.ignore import apply_ignore
+from penstock.core.sources.kinds import ARTIFACTS, FETCHED
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile.attempt import objects
-from penstock.stages.reconcile.source import SERVED
 
 CLUSTER = "this-cluster"
 
@@ -64,15 +64,18 @@ class Sources:
 
     def why_outside(self, ref: SourceRef) -> str:
         """Why a source is none of this plan's, or ""."""
-        if ref.kind not in SERVED:
+        if ref.kind not in ARTIFACTS:
             return f"its source {ref} is of a kind that is not supported yet"
-        if ref.kind != "GitRepository":
+        if ref.kind not in FETCHED:
             return ""
         held = self._deps.state.get(object_key(CLUSTER, ref.kind, ref.namespace, ref.name))
         if held is None:
             return ""
-        url = (ObjectRecord.from_value(held.value).document.get("spec") or {}).get("url")
-        return f"its source {ref} is another repository or branch ({without_login(str(url))})"
+        spec = ObjectRecord.from_value(held.value).document.get("spec") or {}
+        if ref.kind != "GitRepository":
+            place = spec.get("url") or f"{spec.get('endpoint')}/{spec.get('bucketName')}"
+            return f"its source {ref} is not in this repository ({place})"
+        return f"its source {ref} is another repository or branch ({without_login(str(spec.get('url')))})"
 
     def why_none(self, ref: SourceRef, error: NotFound) -> str:
         """Why a source that should be there is not."""

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from penstock.core.errors import InvalidDocument
 from penstock.core.flux.fields import Fields, Where, open_document
 from penstock.core.resources import Manifest, ref_of
+from penstock.core.sources.kinds import ARTIFACTS, EXTERNAL_ARTIFACT
 
 API_GROUP = "source.extensions.fluxcd.io"
 API_VERSION = f"{API_GROUP}/v1beta1"
 KIND = "ArtifactGenerator"
-EXTERNAL_ARTIFACT = "ExternalArtifact"
 RECONCILE_ANNOTATION = f"{API_GROUP}/reconcile"
 
 _ALIAS = "[a-z0-9]([a-z0-9_-]*[a-z0-9])?"
-_SERVED_KINDS = ("GitRepository", EXTERNAL_ARTIFACT)
+_SERVED_KINDS = ARTIFACTS
 _MOST = 1000
 
 

@@ -27,7 +27,9 @@ SUPPORTED = frozenset(
         ("notification.toolkit.fluxcd.io", "Provider"),
         ("notification.toolkit.fluxcd.io", "Receiver"),
         ("source.extensions.fluxcd.io", "ArtifactGenerator"),
+        ("source.toolkit.fluxcd.io", "Bucket"),
         ("source.toolkit.fluxcd.io", "GitRepository"),
+        ("source.toolkit.fluxcd.io", "OCIRepository"),
     }
 )
 """(group, kind) of the Flux documents that this release acts on."""

@@ -19,13 +19,15 @@ class BucketObject:
 def kept(objects: Iterable[BucketObject], ignore_file: bytes, ignore: str | None) -> tuple[BucketObject, ...]:
     """The objects of an artifact, by key.
 
-    As in Flux, only the bucket's own top-level ``.sourceignore`` (``ignore_file``: its bytes) and ``spec.ignore`` count,
-    without default excludes; names that end in ``/`` stand for directories, and are no files.
+    As in Flux, only the bucket's own top-level ``.sourceignore`` (``ignore_file``: its bytes) and ``spec.ignore``
+    count, without default excludes; names that end in ``/`` stand for directories, and are no files.
     """
     patterns = (*parse_patterns(ignore_file.decode("utf-8", "replace")), *parse_patterns(ignore or ""))
     rules = tuple(reversed(patterns))
     found = (each for each in objects if not each.key.endswith("/") and each.key != IGNORE_FILE)
-    return tuple(sorted((each for each in found if not excluded(each.key.split("/"), rules)), key=lambda each: each.key))
+    return tuple(
+        sorted((each for each in found if not excluded(each.key.split("/"), rules)), key=lambda each: each.key)
+    )
 
 
 def revision(objects: Iterable[BucketObject]) -> str:

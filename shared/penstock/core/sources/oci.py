@@ -108,7 +108,7 @@ def parse_index(data: bytes) -> Descriptor | None:
 def parse_manifest(data: bytes) -> ImageManifest:
     """An image manifest. Raises Terminal where the bytes are none."""
     found = _json(data)
-    annotations = found.get("annotations") or {}
+    annotations = found["annotations"] if found.get("annotations") is not None else {}
     if not isinstance(annotations, Mapping):
         raise _broken("annotations")
     return ImageManifest(
@@ -143,7 +143,7 @@ def _json(data: bytes) -> Mapping[str, Any]:
 
 
 def _list(found: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    value = found.get(name) or []
+    value = found[name] if found.get(name) is not None else []
     if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
         raise _broken(name)
     return value

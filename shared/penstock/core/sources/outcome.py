@@ -5,11 +5,13 @@ it ends, not at each retry.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from penstock.core.errors import PenstockError, Transient
 from penstock.core.records import Condition, SourceStatus
+from penstock.core.sources.oci import ORIGIN_REVISION, ORIGIN_SOURCE
 
 SHORTEST_RETRY = 0.75
 BACKSTOP = 60.0
@@ -49,13 +51,48 @@ class Outcome:
     changed: bool = False
 
 
-def stored(before: SourceStatus, look: Look, *, revision: str, artifact: str, message: str = "") -> Outcome:
-    """A successful look: the source is at ``revision``, its tree is ``artifact``.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """Flux's texts of a stored artifact: ``status``: of the conditions; ``event``: of a NewArtifact event."""
 
-    ``message``: what a NewArtifact event says; "" where nobody looked at the commit.
-    """
-    changed = (revision, artifact) != (before.revision, before.artifact)
+    status: str
+    event: str
+
+
+def revision_words(revision: str) -> Words:
+    """Of a GitRepository whose commit nobody looked at."""
     text = f"stored artifact for revision '{revision}'"
+    return Words(status=text, event=text)
+
+
+def commit_words(revision: str, subject: str) -> Words:
+    """Of a GitRepository; ``subject``: the first line of the commit's message, or ""."""
+    words = revision_words(revision)
+    if not subject:
+        return words
+    shown = subject if len(subject) <= _SUBJECT_RUNES else subject[:_SUBJECT_RUNES] + "..."
+    return replace(words, event=f"stored artifact for commit '{shown}'")
+
+
+def oci_words(revision: str, url: str, annotations: Mapping[str, str]) -> Words:
+    """Of an OCIRepository; ``annotations``: its manifest's, which may name where it came from."""
+    event = f"stored artifact with revision '{revision}' from '{url}'"
+    for name, what in ((ORIGIN_SOURCE, "source"), (ORIGIN_REVISION, "revision")):
+        if annotations.get(name):
+            event += f", origin {what} '{annotations[name][:256]}'"
+    return Words(status=f"stored artifact for digest '{revision}'", event=event)
+
+
+def bucket_words(revision: str) -> Words:
+    """Of a Bucket."""
+    text = f"stored artifact: revision '{revision}'"
+    return Words(status=text, event=text)
+
+
+def stored(before: SourceStatus, look: Look, revision: str, artifact: str, words: Words) -> Outcome:
+    """A successful look: the source is at ``revision``, its tree is ``artifact``."""
+    changed = (revision, artifact) != (before.revision, before.artifact)
+    text = words.status
     status = replace(
         before,
         revision=revision,
@@ -68,9 +105,9 @@ def stored(before: SourceStatus, look: Look, *, revision: str, artifact: str, me
     )
     announcement = None
     if artifact != before.artifact:
-        announcement = _announce(status, look, severity="info", reason="NewArtifact", message=message or text)
+        announcement = _announce(status, look, severity="info", reason="NewArtifact", message=words.event)
     elif before.error:
-        announcement = _announce(status, look, severity="info", reason="Succeeded", message=message or text)
+        announcement = _announce(status, look, severity="info", reason="Succeeded", message=words.event)
     due = look.now.timestamp() + _jittered(look)
     return Outcome(status=status, due=due, announcement=announcement, changed=changed)
 
@@ -123,12 +160,6 @@ def retry_delay(status: SourceStatus, look: Look) -> float:
     ready = next(c for c in status.conditions if c.type == "Ready")
     lasted = (look.now - datetime.fromisoformat(ready.since)).total_seconds()
     return min(max(lasted, SHORTEST_RETRY), max(look.interval.total_seconds(), SHORTEST_RETRY))
-
-
-def new_artifact_message(subject: str) -> str:
-    """Flux's text, with the first line of the commit's message."""
-    shown = subject if len(subject) <= _SUBJECT_RUNES else subject[:_SUBJECT_RUNES] + "..."
-    return f"stored artifact for commit '{shown}'"
 
 
 def rfc3339(moment: datetime) -> str:

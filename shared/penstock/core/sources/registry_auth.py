@@ -39,7 +39,9 @@ def login_for(secret: Mapping[str, bytes], registry: str) -> Login:
     if not secret:
         return Login()
     if CONFIG_KEY not in secret:
-        raise Terminal(f"the Secret has no {CONFIG_KEY}: its type must be kubernetes.io/dockerconfigjson", reason=_DENIED)
+        raise Terminal(
+            f"the Secret has no {CONFIG_KEY}: its type must be kubernetes.io/dockerconfigjson", reason=_DENIED
+        )
     try:
         entries = json.loads(secret[CONFIG_KEY])["auths"]
         found = next((entries[key] for key in entries if _same(_host(key), registry.lower())), None)

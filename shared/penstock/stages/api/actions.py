@@ -20,11 +20,12 @@ from penstock.core.records import (
     object_key,
     status_key,
 )
+from penstock.core.sources.kinds import FETCHED
 from penstock.ports.deps import Deps
 from penstock.ports.state import ABSENT
 from penstock.stages.api.query import read_query
 from penstock.stages.api.requests import remember
-from penstock.stages.api.status import SOURCE, is_in_force, is_suspended, suspended_in_source
+from penstock.stages.api.status import is_in_force, is_suspended, suspended_in_source
 
 Answer = tuple[HttpResponse, list[Outgoing]]
 Target = tuple[str, str, str]
@@ -40,12 +41,12 @@ _DIGEST = r"sha256:[0-9a-f]{64}"
 def reconcile(fields: Fields, request: HttpRequest, deps: Deps) -> Answer:
     """Look at a source or a Kustomization now; with ``?plan=1`` only say what a reconcile would do."""
     query = read_query(request, "plan", "wait")
-    kind = fields.string("kind", default=KIND, one_of=(KIND, SOURCE))
+    kind = fields.string("kind", default=KIND, one_of=(KIND, *FETCHED))
     target = _target(fields, kind)
     fields.done()
     cluster, namespace, name = target
     record = _record(deps, kind, target)
-    if kind == SOURCE:
+    if kind in FETCHED:
         if query.plan:
             raise InvalidDocument("a plan is made of a Kustomization", path="kind", document="request")
         source = SourceChanged(cluster=PLANE if record.implicit else cluster, kind=kind, namespace=namespace, name=name)
@@ -113,7 +114,7 @@ def approve(fields: Fields, _request: HttpRequest, deps: Deps) -> Answer:
 
 
 def _target(fields: Fields, kind: str = KIND) -> Target:
-    own = kind == SOURCE and fields.raw("cluster") == PLANE
+    own = kind in FETCHED and fields.raw("cluster") == PLANE
     cluster = PLANE if own else fields.name("cluster")
     return cluster, fields.name("namespace", default=DEFAULT_NAMESPACE), fields.name("name")
 

@@ -20,11 +20,12 @@ from penstock.core.records import (
     Suspension,
     status_key,
 )
+from penstock.core.sources.kinds import FETCHED
 from penstock.ports.deps import Deps
 from penstock.ports.state import Record
 
-SOURCE, KUSTOMIZATION = "GitRepository", "Kustomization"
-_KINDS = (SOURCE, KUSTOMIZATION)
+KUSTOMIZATION = "Kustomization"
+_KINDS = (*FETCHED, KUSTOMIZATION)
 
 
 def status(cluster: str, deps: Deps) -> HttpResponse:
@@ -65,7 +66,7 @@ def is_in_force(switch: Suspension | None, now: datetime) -> bool:
 def _row(record: Record, deps: Deps, *, alone: bool) -> dict[str, Any] | None:
     _, cluster, kind, namespace, name = record.key.split("/")
     known = ObjectRecord.from_value(record.value)
-    shared = known.implicit and kind == SOURCE and cluster != PLANE
+    shared = known.implicit and kind in FETCHED and cluster != PLANE
     if kind not in _KINDS or (shared and not alone):
         return None
     held = deps.state.get(status_key(PLANE if shared else cluster, kind, namespace, name))
@@ -73,7 +74,7 @@ def _row(record: Record, deps: Deps, *, alone: bool) -> dict[str, Any] | None:
     row: dict[str, Any] = {"cluster": cluster, "kind": kind, "namespace": namespace, "name": name}
     if known.tombstone:
         row["removed"] = True
-    more = _source(known, value) if kind == SOURCE else _kustomization(known, value, deps.clock.now())
+    more = _source(known, value) if kind in FETCHED else _kustomization(known, value, deps.clock.now())
     return row | more | {"due": held.due if held else None}
 
 

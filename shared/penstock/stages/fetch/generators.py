@@ -11,7 +11,6 @@ from datetime import timedelta
 from penstock.core.errors import Conflict, InvalidDocument, NotFound, Refused, Terminal
 from penstock.core.flux import artifactgenerator
 from penstock.core.flux.artifactgenerator import (
-    EXTERNAL_ARTIFACT,
     ArtifactGenerator,
     GeneratorSource,
     OutputArtifact,
@@ -22,7 +21,8 @@ from penstock.core.messages import PLANE, Outgoing, SourceChanged
 from penstock.core.records import ObjectRecord, SourceStatus, object_key, status_key
 from penstock.core.sources.artifact import decode, encode
 from penstock.core.sources.generate import generate
-from penstock.core.sources.outcome import Look, failed, generated, stored
+from penstock.core.sources.kinds import EXTERNAL_ARTIFACT
+from penstock.core.sources.outcome import Look, failed, generated, revision_words, stored
 from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
 from penstock.stages.fetch.announce import event_of
@@ -218,7 +218,7 @@ def _store(
         )
     revision = sources[artifact.revision].status.revision if artifact.revision else f"latest@{made.digest}"
     look = Look(key=held.key, generation=run.record.generation, now=run.deps.clock.now(), interval=_HOUR)
-    outcome = stored(held.status, look, revision=revision, artifact=made.digest)
+    outcome = stored(held.status, look, revision, made.digest, revision_words(revision))
     origin = sources[artifact.origin_revision].status.revision if artifact.origin_revision else ""
     value = {**outcome.status.to_value(), "generator": owner, "originRevision": origin}
     if outcome.changed or held.value.get("originRevision") != origin:

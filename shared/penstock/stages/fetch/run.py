@@ -4,59 +4,62 @@ The payload of a webhook is only a hint: the head is resolved here. A newer obse
 meanwhile wins: then everything is read and resolved again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
-from penstock.core.errors import Conflict, InvalidDocument, PenstockError, Terminal, Transient
-from penstock.core.flux import artifactgenerator, gitrepository
-from penstock.core.flux.gitrepository import GitRepository, parse_git_repository, unserved
+from penstock.core.errors import Conflict, InvalidDocument
+from penstock.core.flux import artifactgenerator, bucket, gitrepository, ocirepository
 from penstock.core.messages import PLANE, Outgoing, SourceChanged
 from penstock.core.records import ObjectRecord, object_key, status_key
-from penstock.core.sources.artifact import decode, encode
-from penstock.core.sources.commit import CommitTree
-from penstock.core.sources.ignore import apply_ignore
-from penstock.core.sources.include import overlay
-from penstock.core.sources.outcome import BACKSTOP, Look, Outcome, failed, new_artifact_message, stored
+from penstock.core.resources import Manifest
+from penstock.core.sources.artifact import decode
+from penstock.core.sources.outcome import BACKSTOP, Look, Outcome, failed
 from penstock.core.sources.wakeups import source_key
-from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
-from penstock.ports.git import Head, Limits, Remote
+from penstock.stages.fetch import bucket_source, git_source, oci_source
 from penstock.stages.fetch.announce import event_of
 from penstock.stages.fetch.generators import derive_all, run_generator
-from penstock.stages.fetch.includes import digests, included_by, includers
-from penstock.stages.fetch.ledger import Held, load, rest, save
-from penstock.stages.fetch.remote import remote_of
+from penstock.stages.fetch.includes import includers
+from penstock.stages.fetch.ledger import load, rest, save
+from penstock.stages.fetch.visit import Found, Visit
 from penstock.stages.fetch.wake import Opened, clusters_of, follows, wake
 
 _TRIES = 5
 _AT_ONCE = 16
 """Clusters looked at together: with a remote state port each takes a few round trips."""
-_LIMITS = Limits(bytes=256 * 1024 * 1024)
-"""A clone is held in memory three times over while it becomes an artifact; a function has 1 GiB."""
 _UNKNOWN_INTERVAL = timedelta(minutes=10)
-_CHECKOUT = "failed to checkout and determine revision"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Visit:
-    """One look at one source: the message (its cluster is where the source stands), its record, what was held."""
+class _Kind:
+    """How a kind of source is read and looked at. ``parse`` gives what ``unserved`` and ``look`` take."""
 
-    message: SourceChanged
-    record: ObjectRecord
-    held: Held
-    look: Look
-    deps: Deps
+    api_version: str
+    parse: Callable[[Manifest], Any]
+    unserved: Callable[[Any], tuple[str, ...]]
+    look: Callable[[Visit, Any], Found]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Found:
-    """What a look found. ``tree``: the artifact's files, None where they did not have to be fetched."""
-
-    outcome: Outcome
-    tree: MemoryTree | None = None
-    included: tuple[str, ...] | None = None
+_KINDS = {
+    gitrepository.KIND: _Kind(
+        api_version=gitrepository.API_VERSION,
+        parse=gitrepository.parse_git_repository,
+        unserved=gitrepository.unserved,
+        look=git_source.look,
+    ),
+    ocirepository.KIND: _Kind(
+        api_version=ocirepository.API_VERSION,
+        parse=ocirepository.parse_oci_repository,
+        unserved=ocirepository.unserved,
+        look=oci_source.look,
+    ),
+    bucket.KIND: _Kind(
+        api_version=bucket.API_VERSION, parse=bucket.parse_bucket, unserved=bucket.unserved, look=bucket_source.look
+    ),
+}
 
 
 def run(message: SourceChanged, deps: Deps) -> list[Outgoing]:
@@ -67,7 +70,7 @@ def run(message: SourceChanged, deps: Deps) -> list[Outgoing]:
     """
     if message.kind == artifactgenerator.KIND:
         return run_generator(message, deps)
-    if message.kind != gitrepository.KIND:
+    if message.kind not in _KINDS:
         deps.telemetry.record("source kind not served", kind=message.kind, cluster=message.cluster, name=message.name)
         return []
     for _ in range(_TRIES):
@@ -91,90 +94,34 @@ def _meant(message: SourceChanged, deps: Deps) -> tuple[SourceChanged, ObjectRec
     return _meant(replace(message, cluster=PLANE), deps)
 
 
-def _visit(message: SourceChanged, record: ObjectRecord, deps: Deps) -> _Visit:
+def _visit(message: SourceChanged, record: ObjectRecord, deps: Deps) -> Visit:
     held = load(deps, status_key(message.cluster, message.kind, message.namespace, message.name))
     look = Look(key=held.key, generation=record.generation, now=deps.clock.now(), interval=_UNKNOWN_INTERVAL)
-    return _Visit(message=message, record=record, held=held, look=look, deps=deps)
+    return Visit(message=message, record=record, held=held, look=look, deps=deps)
 
 
-def _visited(visit: _Visit) -> list[Outgoing]:
+def _visited(visit: Visit) -> list[Outgoing]:
     """Look, record, tell. Raises Conflict where somebody else recorded a look meanwhile."""
+    kind = _KINDS[visit.message.kind]
     try:
-        repository = parse_git_repository(visit.record.document)
-        _check_served(repository)
+        source = kind.parse(visit.record.document)
+        _check_served(visit, kind.unserved(source))
+        if source.suspend:
+            rest(visit.deps, visit.held)
+            return []
+        timed = replace(visit, look=replace(visit.look, interval=source.interval))
+        found = kind.look(timed, source)
     except InvalidDocument as error:
-        return _recorded(visit, _Found(outcome=failed(visit.held.status, visit.look, error, stalled=True)))
-    if repository.suspend:
-        rest(visit.deps, visit.held)
-        return []
-    timed = replace(visit, look=replace(visit.look, interval=repository.interval))
-    return _recorded(timed, _look(timed, repository))
+        return _recorded(visit, Found(outcome=failed(visit.held.status, visit.look, error, stalled=True)))
+    return _recorded(timed, found)
 
 
-def _check_served(repository: GitRepository) -> None:
-    fields = unserved(repository)
+def _check_served(visit: Visit, fields: Sequence[str]) -> None:
     if fields:
-        name = f"{gitrepository.KIND}/{repository.namespace}/{repository.name}"
-        raise InvalidDocument("is not served yet", path=fields[0], document=name)
+        raise InvalidDocument("is not served yet", path=fields[0], document="/".join(_name(visit)))
 
 
-def _look(visit: _Visit, repository: GitRepository) -> _Found:
-    """Ask the remote; fetch and store its tree unless the very same is stored already."""
-    deps, before, look = visit.deps, visit.held.status, visit.look
-    try:
-        remote = remote_of(repository, visit.message.cluster, deps)
-        included = included_by(repository, visit.message.cluster, deps)
-    except Terminal as error:
-        return _Found(outcome=failed(before, look, error, stalled=False))
-    try:
-        head = deps.git.resolve(remote, repository.reference)
-    except PenstockError as error:
-        return _Found(outcome=failed(before, look, _told(error), stalled=False))
-    if _is_stored(visit, head) and visit.held.included == digests(included):
-        return _Found(outcome=stored(before, look, revision=head.revision, artifact=before.artifact))
-    others = [(each.include, each.tree(deps)) for each in included]
-    try:
-        head, checked_out = _checkout(remote, head, repository, deps)
-        tree = overlay(checked_out, others)
-    except PenstockError as error:
-        return _Found(outcome=failed(before, look, _told(error), stalled=False))
-    subject = checked_out.subject if isinstance(checked_out, CommitTree) else ""
-    kept = _keep(visit, head, apply_ignore(tree, repository.ignore), subject)
-    return replace(kept, included=digests(included))
-
-
-def _is_stored(visit: _Visit, head: Head) -> bool:
-    """Whether the artifact of this head, under this very document, is in the store."""
-    before = visit.held.status
-    same = (before.revision, before.generation) == (head.revision, visit.look.generation)
-    return same and bool(before.artifact) and visit.deps.storage.get(before.artifact) is not None
-
-
-def _checkout(remote: Remote, head: Head, repository: GitRepository, deps: Deps) -> tuple[Head, MemoryTree]:
-    """The head's files; where it moved on between the two questions, those of the new head."""
-    try:
-        return head, deps.git.checkout(remote, head, _LIMITS)
-    except Transient:
-        again = deps.git.resolve(remote, repository.reference)
-        if again == head:
-            raise
-        return again, deps.git.checkout(remote, again, _LIMITS)
-
-
-def _keep(visit: _Visit, head: Head, tree: MemoryTree, subject: str) -> _Found:
-    artifact = encode(tree)
-    visit.deps.storage.put(artifact.digest, artifact.data)
-    outcome = stored(
-        visit.held.status,
-        visit.look,
-        revision=head.revision,
-        artifact=artifact.digest,
-        message=new_artifact_message(subject) if subject else "",
-    )
-    return _Found(outcome=outcome, tree=tree)
-
-
-def _recorded(visit: _Visit, found: _Found) -> list[Outgoing]:
+def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
     """Write the outcome, then say what is due: of this look, and of one before that may have been cut short."""
     deps, held, outcome = visit.deps, visit.held, found.outcome
     save(deps, held, outcome, visit.look, found.included)
@@ -191,14 +138,14 @@ def _recorded(visit: _Visit, found: _Found) -> list[Outgoing]:
         trace=deps.trace,
     )
     told = [each for each in (held.announcement, outcome.announcement) if each is not None]
-    address = (visit.message.cluster, gitrepository.API_VERSION, *_name(visit))
+    address = (visit.message.cluster, _KINDS[visit.message.kind].api_version, *_name(visit))
     messages = [event_of(each, address, outcome.status, deps) for each in told]
     if (outcome.changed or held.pending) and outcome.status.artifact:
         messages += _wake_all(visit, found)
     return messages + _retry(visit, outcome)
 
 
-def _wake_all(visit: _Visit, found: _Found) -> list[Outgoing]:
+def _wake_all(visit: Visit, found: Found) -> list[Outgoing]:
     """Wake-ups in every cluster that the source belongs to, by its own tree and by the artifacts derived from it."""
     deps, status = visit.deps, found.outcome.status
     tree = found.tree
@@ -214,7 +161,7 @@ def _wake_all(visit: _Visit, found: _Found) -> list[Outgoing]:
         return [message for messages in each for message in messages]
 
 
-def _wake_in(cluster: str, visit: _Visit, opened: Mapping[str, Opened]) -> list[Outgoing]:
+def _wake_in(cluster: str, visit: Visit, opened: Mapping[str, Opened]) -> list[Outgoing]:
     deps = visit.deps
     if visit.message.cluster == PLANE and not follows(cluster, _name(visit), deps):
         return []
@@ -223,7 +170,7 @@ def _wake_in(cluster: str, visit: _Visit, opened: Mapping[str, Opened]) -> list[
     return messages + wake(cluster, {**opened, **derived.opened}, deps)
 
 
-def _retry(visit: _Visit, outcome: Outcome) -> list[Outgoing]:
+def _retry(visit: Visit, outcome: Outcome) -> list[Outgoing]:
     """A failing source's next try, where it comes sooner than `tick` would look."""
     if not outcome.status.error or outcome.due is None:
         return []
@@ -231,13 +178,5 @@ def _retry(visit: _Visit, outcome: Outcome) -> list[Outgoing]:
     return [Outgoing(message=replace(visit.message, hint=""), delay=delay)] if delay < BACKSTOP else []
 
 
-def _name(visit: _Visit) -> tuple[str, str, str]:
+def _name(visit: Visit) -> tuple[str, str, str]:
     return visit.message.kind, visit.message.namespace, visit.message.name
-
-
-def _told(error: PenstockError) -> PenstockError:
-    """A remote's failure in Flux's words."""
-    text = f"{_CHECKOUT}: {error}"
-    if isinstance(error, Transient):
-        return Transient(text, reason=error.reason, retry_after=error.retry_after)
-    return Terminal(text, reason=error.reason)

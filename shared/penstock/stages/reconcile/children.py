@@ -11,6 +11,7 @@ from penstock.core.errors import Conflict, InvalidDocument, Refused
 from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
 from penstock.core.records import KustomizationStatus, ObjectRecord, object_key, status_key
 from penstock.core.resources import Manifest, gvk_of, ref_of
+from penstock.core.sources.kinds import FETCHED
 from penstock.core.sources.wakeups import Candidate, candidate, descendants, to_wake
 from penstock.ports.deps import Deps
 from penstock.ports.state import ABSENT
@@ -34,7 +35,7 @@ from penstock.stages.reconcile.parentage import (
 )
 from penstock.stages.reconcile.source import Source
 
-SOURCE_KINDS = ("GitRepository", "ArtifactGenerator")
+SOURCE_KINDS = (*FETCHED, "ArtifactGenerator")
 
 
 def check_children(attempt: Attempt, documents: Sequence[Manifest]) -> None:

@@ -12,10 +12,11 @@ from penstock.core.reconcile.inventory import parse_ids, parse_object_id
 from penstock.core.reconcile.plan import Ownership
 from penstock.core.records import KustomizationStatus, ObjectRecord
 from penstock.core.resources import ObjectRef
+from penstock.core.sources.kinds import ARTIFACTS
 from penstock.core.tree import Tree
 from penstock.ports.cluster import FIELD_MANAGER
 from penstock.stages.reconcile.attempt import KIND, Attempt, objects, statuses
-from penstock.stages.reconcile.source import SERVED, Source, newest_tree, source_of
+from penstock.stages.reconcile.source import Source, newest_tree, source_of
 
 CHILDREN_DUE = "childrenDue"
 """In a status's summary: what it renders of Flux objects differs from what is stored, so far."""
@@ -103,7 +104,7 @@ def _due(attempt: Attempt, records: Mapping[str, ObjectRecord], trees: Mapping[s
         status, source = known.get(name, KustomizationStatus()), source_of(record)
         if name == attempt.ref or record.tombstone or _suspended(record, status):
             continue
-        beside = siblings and record.parent == attempt.record.parent and source.partition("/")[0] in SERVED
+        beside = siblings and record.parent == attempt.record.parent and source.partition("/")[0] in ARTIFACTS
         if source not in trees and not beside:
             continue
         if _render_due(record, status, trees.get(source)):

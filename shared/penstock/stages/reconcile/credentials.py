@@ -12,10 +12,11 @@ from penstock.core.messages import PLANE, Outgoing, SourceChanged
 from penstock.core.records import ObjectRecord, receiver_key
 from penstock.core.resources import Manifest, ref_of
 from penstock.core.secrets.names import secret_name
+from penstock.core.sources.kinds import FETCHED
 from penstock.stages.reconcile.attempt import Attempt, objects
 from penstock.stages.reconcile.context import decoded, secret_data
 
-REFERRERS = ("Receiver", "Provider", "GitRepository")
+REFERRERS = ("Receiver", "Provider", *FETCHED)
 _FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")
 
 
@@ -38,8 +39,8 @@ def copy_credentials(
                 changed |= _copy(attempt, name.partition("/")[0], secret, applied, reread=reread)
             if kind == "Receiver":
                 receivers[name] = record
-            elif kind == "GitRepository" and changed:
-                messages.append(Outgoing(message=_source(attempt, name, record)))
+            elif kind in FETCHED and changed:
+                messages.append(Outgoing(message=_source(attempt, kind, name, record)))
     _index_receivers(attempt, receivers)
     return messages
 
@@ -63,9 +64,10 @@ def _referred(record: ObjectRecord) -> Iterator[str]:
             yield str(reference["name"])
 
 
-def _source(attempt: Attempt, name: str, record: ObjectRecord) -> SourceChanged:
+def _source(attempt: Attempt, kind: str, name: str, record: ObjectRecord) -> SourceChanged:
     namespace, _, leaf = name.partition("/")
-    return SourceChanged(cluster=PLANE if record.implicit else attempt.cluster, namespace=namespace, name=leaf)
+    home = PLANE if record.implicit else attempt.cluster
+    return SourceChanged(cluster=home, kind=kind, namespace=namespace, name=leaf)
 
 
 def _copy(attempt: Attempt, namespace: str, name: str, applied: Mapping[str, Manifest], *, reread: bool) -> bool:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from penstock.core.errors import Refused
 from penstock.core.flux.alert import parse_alert
 from penstock.core.flux.artifactgenerator import parse_artifact_generator
+from penstock.core.flux.bucket import parse_bucket
 from penstock.core.flux.gitrepository import parse_git_repository
 from penstock.core.flux.kustomization import parse_kustomization
+from penstock.core.flux.ocirepository import parse_oci_repository
 from penstock.core.flux.provider import parse_provider
 from penstock.core.flux.receiver import parse_receiver
 from penstock.core.records import KustomizationStatus, ObjectRecord
@@ -22,8 +24,10 @@ from penstock.stages.reconcile.source import Source
 PARSERS = {
     "Alert": parse_alert,
     "ArtifactGenerator": parse_artifact_generator,
+    "Bucket": parse_bucket,
     "GitRepository": parse_git_repository,
     "Kustomization": parse_kustomization,
+    "OCIRepository": parse_oci_repository,
     "Provider": parse_provider,
     "Receiver": parse_receiver,
 }

@@ -10,12 +10,12 @@ from penstock.core.flux.kustomization import SourceRef
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.records import ObjectRecord
 from penstock.core.sources.artifact import decode
+from penstock.core.sources.kinds import ARTIFACTS, FETCHED
 from penstock.core.sources.wakeups import source_key
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile.attempt import Attempt, source_status
 
-SERVED = ("GitRepository", "ExternalArtifact")
 JUST_NOW = 60.0
 _KEPT_TREES = 16
 _trees: OrderedDict[str, MemoryTree] = OrderedDict()
@@ -44,7 +44,7 @@ def open_source(attempt: Attempt) -> Source:
     Raises NotFound (reason ``ArtifactFailed``) while there is none, Refused where the policy forbids the reference.
     """
     ref = attempt.kustomization.source
-    if ref.kind not in SERVED:
+    if ref.kind not in ARTIFACTS:
         raise NotFound(f"sources of kind {ref.kind} are not supported yet ({ref})", reason="UnsupportedKind")
     if attempt.policy.no_cross_namespace_refs and ref.namespace != attempt.message.namespace:
         raise Refused(f"can't access '{ref}', cross-namespace references have been blocked", reason="AccessDenied")
@@ -68,7 +68,7 @@ def newest_for(attempt: Attempt, source: Source, inventory: Inventory) -> bool:
     A lower observation number may only where the source's head has been resolved just now: the records of a plane can
     be lost or restored, and then count from before.
     """
-    if source.ref.kind != "GitRepository" or inventory.observation <= source.observation:
+    if source.ref.kind not in FETCHED or inventory.observation <= source.observation:
         return True
     if inventory.revision in ("", source.revision):
         return True

@@ -53,7 +53,8 @@ def test_the_switch(value, expected):
     ("spec", "fields"),
     [
         ({"pathPattern": "@repo/{app}", "artifacts": [{"name": "{app}", "copy": [COPY]}]}, ("spec.pathPattern",)),
-        ({"sources": [{**SOURCE, "kind": "OCIRepository"}]}, ("spec.sources[0].kind",)),
+        ({"sources": [{**SOURCE, "kind": "HelmChart"}]}, ("spec.sources[0].kind",)),
+        ({"sources": [{**SOURCE, "kind": "OCIRepository"}]}, ()),
         (
             {"artifacts": [{"name": "a", "copy": [COPY, {**COPY, "strategy": "Merge"}]}]},
             ("spec.artifacts[0].copy[1].strategy",),

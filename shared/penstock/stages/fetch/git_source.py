@@ -1,0 +1,54 @@
+"""Looking at a GitRepository: where its ref points now, and the files of that commit."""
+
+from penstock.core.errors import PenstockError, Terminal, Transient
+from penstock.core.flux.gitrepository import GitRepository
+from penstock.core.sources.commit import CommitTree
+from penstock.core.sources.ignore import apply_ignore
+from penstock.core.sources.include import overlay
+from penstock.core.sources.outcome import commit_words, revision_words
+from penstock.core.tree import MemoryTree
+from penstock.ports.deps import Deps
+from penstock.ports.git import Head, Limits, Remote
+from penstock.stages.fetch.includes import digests, included_by
+from penstock.stages.fetch.remote import remote_of
+from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, unchanged
+
+_LIMITS = Limits(bytes=256 * 1024 * 1024)
+"""A clone is held in memory three times over while it becomes an artifact; a function has 1 GiB."""
+_CHECKOUT = "failed to checkout and determine revision"
+
+
+def look(visit: Visit, repository: GitRepository) -> Found:
+    """Ask the remote; fetch and store its tree unless the very same is stored already."""
+    deps = visit.deps
+    try:
+        remote = remote_of(repository, visit.message.cluster, deps)
+        included = included_by(repository, visit.message.cluster, deps)
+    except Terminal as error:
+        return failure(visit, error)
+    try:
+        head = deps.git.resolve(remote, repository.reference)
+    except PenstockError as error:
+        return failure(visit, error, doing=_CHECKOUT)
+    if is_stored(visit, head.revision) and visit.held.included == digests(included):
+        return unchanged(visit, head.revision, revision_words(head.revision))
+    others = [(each.include, each.tree(deps)) for each in included]
+    try:
+        head, checked_out = _checkout(remote, head, repository, deps)
+        tree = overlay(checked_out, others)
+    except PenstockError as error:
+        return failure(visit, error, doing=_CHECKOUT)
+    words = commit_words(head.revision, checked_out.subject if isinstance(checked_out, CommitTree) else "")
+    kept = keep(visit, head.revision, apply_ignore(tree, repository.ignore), words)
+    return Found(outcome=kept.outcome, tree=kept.tree, included=digests(included))
+
+
+def _checkout(remote: Remote, head: Head, repository: GitRepository, deps: Deps) -> tuple[Head, MemoryTree]:
+    """The head's files; where it moved on between the two questions, those of the new head."""
+    try:
+        return head, deps.git.checkout(remote, head, _LIMITS)
+    except Transient:
+        again = deps.git.resolve(remote, repository.reference)
+        if again == head:
+            raise
+        return again, deps.git.checkout(remote, again, _LIMITS)

@@ -1,0 +1,82 @@
+"""Looking at an OCIRepository: which digest its ref means now, and the files of its layer."""
+
+from dataclasses import replace
+from typing import cast
+
+from penstock.core.errors import InvalidDocument, PenstockError, Terminal
+from penstock.core.flux.ocirepository import EXTRACT, OciRepository
+from penstock.core.sources.ignore import apply_ignore
+from penstock.core.sources.oci import Matcher, newest_tag
+from penstock.core.sources.outcome import oci_words
+from penstock.ports.deps import Deps
+from penstock.ports.registry import PullLimits, RemoteImage
+from penstock.stages.fetch.remote import policy_of
+from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, secret_of, unchanged
+
+_DETERMINE, _PULL = "failed to determine artifact digest", "failed to pull artifact from '{url}'"
+
+
+def look(visit: Visit, repository: OciRepository) -> Found:
+    """Ask the registry; pull and store the layer's tree unless the very same is stored already.
+
+    Raises InvalidDocument where ``ref.semver`` or its filter cannot be read.
+    """
+    deps = visit.deps
+    try:
+        image = _image(visit, repository)
+    except Terminal as error:
+        return failure(visit, error)
+    try:
+        tag, digest = _resolved(image, repository, deps)
+    except InvalidDocument:
+        raise  # no retry mends the document
+    except PenstockError as error:
+        return failure(visit, error, doing=_DETERMINE)
+    revision = f"{tag}@{digest}" if tag else digest
+    if is_stored(visit, revision):
+        return unchanged(visit, revision, oci_words(revision, repository.url, visit.held.status.metadata))
+    try:
+        pulled = deps.registry.pull(image, digest, media_type=repository.layer.media_type, limits=PullLimits())
+    except PenstockError as error:
+        return failure(visit, error, doing=_PULL.format(url=repository.url))
+    extracted = repository.layer.operation == EXTRACT
+    tree = apply_ignore(pulled.tree, repository.ignore) if extracted else pulled.tree
+    kept = keep(visit, revision, tree, oci_words(revision, repository.url, pulled.annotations))
+    status = replace(kept.outcome.status, metadata=dict(pulled.annotations))
+    return Found(outcome=replace(kept.outcome, status=status), tree=tree)
+
+
+def _image(visit: Visit, repository: OciRepository) -> RemoteImage:
+    return RemoteImage(
+        name=repository.image,
+        login=secret_of(visit, repository.namespace, repository.secret),
+        certificates=secret_of(visit, repository.namespace, repository.cert_secret),
+        insecure=repository.insecure,
+        allowed_hosts=policy_of(visit.message.cluster, visit.deps).allowed_hosts,
+        timeout=repository.timeout.total_seconds(),
+    )
+
+
+def _resolved(image: RemoteImage, repository: OciRepository, deps: Deps) -> tuple[str, str]:
+    """Tag ("" for a digest of the document's own) and digest. Precedence as Flux: digest, semver, tag, latest."""
+    reference = repository.reference
+    if reference.digest:
+        return "", reference.digest
+    tag = reference.tag or "latest"
+    if reference.semver:
+        tag = newest_tag(deps.registry.tags(image), reference.semver, _filter(reference.semver_filter))
+    return tag, deps.registry.digest(image, tag)
+
+
+def _filter(pattern: str) -> Matcher | None:
+    """RE2: no expression of a user's hangs it."""
+    if not pattern:
+        return None
+    import re2  # noqa: PLC0415 - a compiled library that most sources never need
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return cast("Matcher", re2.compile(pattern, options=options))
+    except re2.error as error:
+        raise InvalidDocument("is no regular expression", path="spec.ref.semverFilter") from error

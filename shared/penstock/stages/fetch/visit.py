@@ -1,0 +1,82 @@
+"""One look at one source: what it begins with, and what it finds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from penstock.core.errors import PenstockError, Refused, Terminal, Transient
+from penstock.core.messages import SourceChanged
+from penstock.core.records import ObjectRecord
+from penstock.core.secrets.names import secret_name
+from penstock.core.sources.artifact import encode
+from penstock.core.sources.outcome import Look, Outcome, Words, failed, stored
+from penstock.core.tree import MemoryTree
+from penstock.ports.deps import Deps
+from penstock.stages.fetch.ledger import Held
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Visit:
+    """One look at one source: the message (its cluster is where the source stands), its record, what was held."""
+
+    message: SourceChanged
+    record: ObjectRecord
+    held: Held
+    look: Look
+    deps: Deps
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What a look found.
+
+    ``tree``: the artifact's files, None where they did not have to be fetched; ``included``: digests of the artifacts
+    that were copied into it, None where it is the same as before.
+    """
+
+    outcome: Outcome
+    tree: MemoryTree | None = None
+    included: tuple[str, ...] | None = None
+
+
+def is_stored(visit: Visit, revision: str) -> bool:
+    """Whether the artifact of this revision, under this very document, is in the store."""
+    before = visit.held.status
+    same = (before.revision, before.generation) == (revision, visit.look.generation)
+    return same and bool(before.artifact) and visit.deps.storage.get(before.artifact) is not None
+
+
+def unchanged(visit: Visit, revision: str, words: Words) -> Found:
+    """The very same is stored already."""
+    return Found(outcome=stored(visit.held.status, visit.look, revision, visit.held.status.artifact, words))
+
+
+def keep(visit: Visit, revision: str, tree: MemoryTree, words: Words) -> Found:
+    """Store a tree as the source's new artifact."""
+    artifact = encode(tree)
+    visit.deps.storage.put(artifact.digest, artifact.data)
+    return Found(outcome=stored(visit.held.status, visit.look, revision, artifact.digest, words), tree=tree)
+
+
+def failure(visit: Visit, error: PenstockError, *, doing: str = "") -> Found:
+    """The remote failed: recorded, and tried again. ``doing``: Flux's words for what was being done."""
+    told = error
+    if doing:
+        text = f"{doing}: {error}"
+        told = Terminal(text, reason=error.reason)
+        if isinstance(error, Transient):
+            told = Transient(text, reason=error.reason, retry_after=error.retry_after)
+    return Found(outcome=failed(visit.held.status, visit.look, told, stalled=False))
+
+
+def secret_of(visit: Visit, namespace: str, name: str) -> Mapping[str, bytes]:
+    """The plane's copy of a Secret that a source names; empty for "". Raises Refused where it has none."""
+    if not name:
+        return {}
+    data = visit.deps.secrets.get(secret_name(visit.message.cluster, namespace, name))
+    if data is None:
+        raise Refused(
+            f"failed to get secret '{namespace}/{name}': it is not in the plane's store: "
+            "put it into the repository or the cluster",
+            reason="AuthenticationFailed",
+        )
+    return data
