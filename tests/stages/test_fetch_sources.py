@@ -141,7 +141,10 @@ def test_the_login_comes_from_the_secret_that_the_document_names():
     [
         ({"ref": {"tag": "none"}}, "False OCIArtifactPullFailed: failed to determine artifact digest"),
         ({"ref": {"semver": "9.x"}}, "False ReadOperationFailed: failed to determine artifact digest: no match found"),
-        ({"ref": {"semver": "1.x", "semverFilter": "("}}, "False BuildFailed: spec.ref.semverFilter: is no regular expression"),
+        (
+            {"ref": {"semver": "1.x", "semverFilter": "("}},
+            "False BuildFailed: spec.ref.semverFilter: is no regular expression",
+        ),
         ({"layerSelector": {"mediaType": "a/b"}}, "False OCIArtifactLayerOperationFailed: failed to pull artifact"),
         ({"verify": {"provider": "cosign"}}, "spec.verify: is not served yet"),
     ],

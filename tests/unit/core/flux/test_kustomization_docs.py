@@ -82,7 +82,7 @@ def test_what_is_not_served_is_what_is_refused() -> None:
     refused = {path for spec in (SPEC, BY_CONFIG_MAP) for path in unserved(parse_kustomization(document(spec)))}
     told = {f"spec.{name}" for row in ROWS if row[1] == "no" for name in named(row)}
     assert refused == told - {"spec.kubeConfig.configMapRef.name"}
-    assert {row[1] for row in ROWS} == {"yes", "partly", "no"}
+    assert {row[1] for row in ROWS} <= {"yes", "partly", "no"}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: re.sub(r"\W.*", "", row[0].strip("`")))
