@@ -10,7 +10,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from tests.controlplane.build import tool
 
+from penstock.adapters.helm.binary import BinaryHelm
 from penstock.core.errors import PenstockError
 from penstock.core.tree import memory_tree
 from penstock.kustomize import BuildOptions, build
@@ -37,6 +39,8 @@ def built(data, reorder):
         load_restrictions="none" if asked.get("load_restrictor") == "none" else "rootOnly",
         reorder=asked.get("reorder", reorder),
         managed_by_label=bool(asked.get("add_managedby_label")),
+        enable_helm=bool(asked.get("enable_helm")),
+        helm=BinaryHelm(str(tool("helm"))) if asked.get("enable_helm") else None,
         version=data.get("kustomize_version", "v5.8.1").removeprefix("kustomize-"),
     )
     tree = memory_tree({path.lstrip("/"): content for path, content in files.items()})
@@ -52,6 +56,14 @@ def test_current_fields_render_byte_for_byte(name):
 @pytest.mark.parametrize("name", names("legacy"))
 def test_deprecated_fields_render_byte_for_byte(name):
     data = case("legacy", name)
+    assert built(data, "none") == data["expected"]
+
+
+@pytest.mark.real
+@pytest.mark.skipif(tool("helm") is None, reason="no helm: `make tools`")
+@pytest.mark.parametrize("name", names("helm"))
+def test_charts_render_byte_for_byte(name):
+    data = case("helm", name)
     assert built(data, "none") == data["expected"]
 
 

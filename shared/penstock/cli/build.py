@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from penstock.adapters.tree.disk import DiskTree
 from penstock.core.errors import PenstockError, Refused
@@ -12,12 +13,14 @@ from penstock.core.kustomize.resource import CLUSTER_SCOPE, Resource
 from penstock.core.kustomize.yaml_out import dump_one
 from penstock.kustomize import Build, BuildOptions, build
 
+if TYPE_CHECKING:
+    from penstock.core.helm.chart import Inflater
+
 _RESTRICTIONS = {"LoadRestrictionsRootOnly": "rootOnly", "LoadRestrictionsNone": "none"}
 _REFUSED = (
     "--enable-alpha-plugins", "--enable-exec", "--network", "--as-current-user",
 )  # fmt: skip
 _REFUSED_VALUES = ("--env", "-e", "--mount", "--network-name")
-_HELM_VALUES = ("--helm-command", "--helm-api-versions", "--helm-kube-version")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -42,10 +45,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="order the objects by kind (the default, unless sortOptions says otherwise), or keep theirs",
     )
     parser.add_argument("--enable-managedby-label", action="store_true", help="label everything as built by kustomize")
-    parser.add_argument("--enable-helm", action="store_true", help="inflate helmCharts")
-    for flag in _HELM_VALUES:
-        parser.add_argument(flag, action="append", help=argparse.SUPPRESS)
-    parser.add_argument("--helm-debug", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--enable-helm", action="store_true", help="inflate helmCharts, with Helm 3 or 4")
+    parser.add_argument("--helm-command", default="helm", metavar="COMMAND", help="Helm's binary (default: %(default)s)")
+    parser.add_argument(
+        "--helm-api-versions",
+        action="append",
+        default=[],
+        metavar="VERSIONS",
+        help="API versions of the cluster, for charts that name none (again for more)",
+    )
+    parser.add_argument(
+        "--helm-kube-version", default="", metavar="VERSION", help="the cluster's version, for charts that name none"
+    )
+    parser.add_argument("--helm-debug", action="store_true", help="show what Helm had rendered where it fails")
     for flag in _REFUSED:
         parser.add_argument(flag, dest="plugins", action="append_const", const=flag, help=argparse.SUPPRESS)
     for flag in _REFUSED_VALUES:
@@ -77,8 +89,6 @@ def _check_flags(args: argparse.Namespace) -> None:
     refused += [flag for flag in _REFUSED_VALUES if getattr(args, f"refused{flag}") is not None]
     if refused:
         raise Refused(f"{refused[0]}: plugins of others (executables, containers) do not run; remove the flag")
-    if args.enable_helm:
-        raise Refused("--enable-helm: needs the helm port, which this release does not have")
 
 
 def _built(args: argparse.Namespace) -> Build:
@@ -89,6 +99,11 @@ def _built(args: argparse.Namespace) -> Build:
         load_restrictions=_RESTRICTIONS[args.load_restrictor],  # type: ignore[arg-type] # one of the two
         reorder=args.reorder or "unspecified",
         managed_by_label=args.enable_managedby_label,
+        enable_helm=args.enable_helm,
+        helm=_helm(args.helm_command) if args.enable_helm else None,
+        helm_api_versions=tuple(args.helm_api_versions),
+        helm_kube_version=args.helm_kube_version,
+        helm_debug=args.helm_debug,
     )
     try:
         return build(DiskTree("/"), path.lstrip("/"), options)
@@ -96,6 +111,12 @@ def _built(args: argparse.Namespace) -> Build:
         # The tree's root is the disk's: say paths as the user would, relative to where the command runs.
         here = os.getcwd().lstrip("/") + "/"  # noqa: PTH109 - as above
         raise type(error)(str(error).replace(here, "")) from error
+
+
+def _helm(command: str) -> "Inflater":
+    from penstock.wiring.helm import helm_of_machine  # noqa: PLC0415 - seldom needed
+
+    return helm_of_machine(command)
 
 
 def _write(path: str, text: str) -> None:

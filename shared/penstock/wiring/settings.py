@@ -13,6 +13,7 @@
 | `PENSTOCK_AWS_SCHEDULER_ROLE` | ARN of the role with which EventBridge Scheduler publishes what waits long |
 | `KUBECONFIG` | kubeconfig files, as kubectl reads them |
 | `HTTPS_PROXY`, `NO_PROXY` | the proxy to clusters' API servers, and what is reached without it |
+| `PATH`, `HOME`, `HTTP_PROXY`, `SSL_CERT_FILE`, `DOCKER_CONFIG`, … | all that Helm sees of it in `penstock build` (`HELM`) |
 
 The data directory: `PENSTOCK_DATA_DIR`, else `./.penstock` where that exists, else `penstock` in the user's state
 directory (`XDG_STATE_HOME`, by default `~/.local/state`).
@@ -31,6 +32,10 @@ from penstock.ports.secrets import SecretData
 
 BACKENDS = ("embedded", "aws")
 PROXIES = ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
+HELM = (
+    *PROXIES, "http_proxy", "HTTP_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "PATH", "HOME", "DOCKER_CONFIG",
+    "HELM_REGISTRY_CONFIG", "HELM_REPOSITORY_CONFIG",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,3 +108,9 @@ def _data_dir(environment: Mapping[str, str], flag: str) -> Path:
         return here
     state = environment.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
     return Path(state) / "penstock"
+
+
+def helm_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What Helm may see of the environment of who runs a command (adapters/helm)."""
+    found = os.environ if environment is None else environment
+    return {name: found[name] for name in HELM if name in found}

@@ -23,6 +23,7 @@ from penstock.core.resources import Gvk, Manifest
 from penstock.core.tree import Blob
 
 VALIDATED_BY = "validated-by"
+_CHART_INFLATION = "HelmChartInflationGenerator"
 
 
 def find_kustomization(loader: Loader) -> tuple[str, bytes] | None:
@@ -58,10 +59,11 @@ def read_kustomization(loader: Loader) -> Kustomization:
 class Target:
     """One kustomization being built."""
 
-    __slots__ = ("_file", "_kustomization", "_loader", "_origin", "_session")
+    __slots__ = ("_file", "_kustomization", "_loader", "_origin", "_session", "helm_namespace")
 
     def __init__(self, session: Session, loader: Loader, kustomization: Kustomization, origin: Origin) -> None:
         self._session, self._loader = session, loader
+        self.helm_namespace = ""  # of the nearest kustomization above that has one
         self._kustomization, self._origin = kustomization, origin
         self._file = kustomization.file
         session.warnings.extend(kustomization.warnings)
@@ -181,7 +183,9 @@ class Target:
 
     def _below(self, loader: Loader, kustomization: Kustomization, path: str) -> "Target":
         origin = origins.below(self._origin, path) if self._session.tracking else self._origin
-        return Target(self._session, loader, kustomization, origin)
+        found = Target(self._session, loader, kustomization, origin)
+        found.helm_namespace = self._kustomization.namespace or self.helm_namespace
+        return found
 
     # -- generators
 
@@ -194,15 +198,42 @@ class Target:
             made = generate(kind, {**entry, "options": options}, self._loader, scopes)  # type: ignore[arg-type] # one of two
             self._absorb(into.resources, [self._made_by(made, f"{kind}Generator")])
         if kustomization.helm_charts or kustomization.helm_chart_inflation_generator:
-            raise Refused(f"{self._file}: helmCharts needs the helm port", reason="BuildFailed")
+            self._inflate_charts(into)
         if not kustomization.generators:
             return
         from penstock.core.kustomize import plugins  # noqa: PLC0415 - seldom needed
 
         for plugin in self._plugins(kustomization.generators):
-            generated = plugins.generator(plugin, self._loader, self._file)
+            if plugins.is_builtin(plugin) and plugin.id.kind == _CHART_INFLATION:
+                generated = self._inflated_by(plugin)
+            else:
+                generated = plugins.generator(plugin, self._loader, self._file)
             origin = origins.built_by_plugin(plugin) if self._session.tracking else None
             self._absorb(into.resources, [replace(made, origin=origin) for made in generated])
+
+    def _inflate_charts(self, into: Accumulated) -> None:
+        from penstock.core.kustomize import helm_charts  # noqa: PLC0415 - seldom needed
+
+        for place, fields in helm_charts.charts_of(self._kustomization, self.helm_namespace):
+            found = helm_charts.inflate(fields, place, self._loader, self._session)
+            self._absorb(
+                into.resources, [self._made_by(made, _CHART_INFLATION) for made in self._from_chart(found, place)]
+            )
+
+    def _inflated_by(self, plugin: Resource) -> Iterable[Resource]:
+        from penstock.core.kustomize import helm_charts  # noqa: PLC0415 - seldom needed
+
+        fields, place = helm_charts.plugin_fields(plugin.manifest, self._file), helm_charts.Place(self._file, "")
+        return self._from_chart(helm_charts.inflate(fields, place, self._loader, self._session), place)
+
+    def _from_chart(self, objects: Iterable[Manifest], place: tuple[str, str]) -> Iterable[Resource]:
+        """The resources of one chart. Raises BuildFailed where it renders one twice."""
+        found = ResMap()
+        try:
+            found.append_all([replace(made, helm=True) for made in self._resources(objects, self._file)])
+        except BuildFailed as error:
+            raise BuildFailed(f"{place}: {error}") from error
+        return found
 
     def _made_by(self, resource: Resource, generator: str) -> Resource:
         if not self._session.tracking:

@@ -95,15 +95,14 @@ _LABEL = struct(
         "fields": list_of(spec_of),
     }
 )
-_HELM_CHART = struct(
-    {
-        "name": string, "version": string, "repo": string, "releaseName": string, "namespace": string,
-        "additionalValuesFiles": _STRINGS, "valuesFile": string, "valuesInline": mapping,
-        "valuesMerge": string, "includeCRDs": boolean, "skipHooks": boolean, "apiVersions": _STRINGS,
-        "kubeVersion": string, "nameTemplate": string, "skipTests": boolean, "debug": boolean,
-        "devel": boolean,
-    }
-)  # fmt: skip
+HELM_GLOBALS: dict[str, Shape] = {"chartHome": string, "configHome": string}
+HELM_CHART: dict[str, Shape] = {
+    "name": string, "version": string, "repo": string, "releaseName": string, "namespace": string,
+    "additionalValuesFiles": _STRINGS, "valuesFile": string, "valuesInline": mapping,
+    "valuesMerge": string, "includeCRDs": boolean, "skipHooks": boolean, "apiVersions": _STRINGS,
+    "kubeVersion": string, "nameTemplate": string, "skipTests": boolean, "debug": boolean,
+    "devel": boolean,
+}  # fmt: skip
 _HELM_ARGS = struct(
     {
         "chartName": string, "chartVersion": string, "chartRepoUrl": string, "chartHome": string,
@@ -140,8 +139,8 @@ _SHAPES: dict[str, Shape] = {
     "bases": _STRINGS,
     "configMapGenerator": list_of(struct(GENERATOR)),
     "secretGenerator": list_of(struct({**GENERATOR, "type": string})),
-    "helmGlobals": struct({"chartHome": string, "configHome": string}),
-    "helmCharts": list_of(_HELM_CHART),
+    "helmGlobals": struct(HELM_GLOBALS),
+    "helmCharts": list_of(struct(HELM_CHART)),
     "helmChartInflationGenerator": list_of(_HELM_ARGS),
     "generatorOptions": _OPTIONS,
     "configurations": _STRINGS,
@@ -192,7 +191,7 @@ class Kustomization:
     generator_options: Mapping[str, Any] | None = None
     helm_charts: Entries = ()
     helm_chart_inflation_generator: Entries = ()
-    helm_globals: Mapping[str, Any] = field(default_factory=dict)
+    helm_globals: Mapping[str, Any] | None = None
     openapi: Mapping[str, str] = field(default_factory=dict)
     sort_options: Mapping[str, Any] | None = None
     warnings: Strings = ()

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.core.kustomize.yaml_nodes import DEFAULT_LIMITS, YamlLimits
 
+if TYPE_CHECKING:
+    from penstock.core.helm.chart import Inflater  # a build without charts needs none of it
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
@@ -36,6 +38,8 @@ class BuildOptions:
     ``policies_in_namespaces``: ValidatingAdmissionPolicies and their bindings get the ``namespace`` too, as up to
     kustomize 5.8.1, though they live in none.
     ``openapi_adds``: a schema in ``openapi.path`` adds to the built-in kinds, instead of replacing them.
+    ``enable_helm``: inflate charts, with ``helm``. ``helm_api_versions``, ``helm_kube_version``, ``helm_debug``: for
+    the charts that do not say it themselves.
     """
 
     load_restrictions: Literal["rootOnly", "none"] = "rootOnly"
@@ -48,6 +52,11 @@ class BuildOptions:
     ignore_missing_components: bool = False
     openapi_adds: bool = False
     policies_in_namespaces: bool = False
+    enable_helm: bool = False
+    helm: "Inflater | None" = None
+    helm_api_versions: tuple[str, ...] = ()
+    helm_kube_version: str = ""
+    helm_debug: bool = False
     bounds: Bounds = Bounds()
 
     @classmethod

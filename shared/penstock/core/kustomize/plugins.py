@@ -101,8 +101,6 @@ def generator(resource: Resource, loader: Loader, file: str) -> list[Resource]:
         return [generate(made, entry, loader, resource.scopes)]  # type: ignore[arg-type] # one of the two
     if is_builtin(resource) and kind == "IAMPolicyGenerator":
         return [_iam_policy(plugin)]
-    if is_builtin(resource) and kind == "HelmChartInflationGenerator":
-        raise Refused(f"{file}: HelmChartInflationGenerator needs the helm port", reason="BuildFailed")
     raise _refuse(resource, "generator")
 
 

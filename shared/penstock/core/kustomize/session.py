@@ -28,6 +28,7 @@ class Session:
 
     ``tracking``: origins and transformations are recorded (the root has ``buildMetadata``). ``schema`` changes once,
     by the first kustomization that has ``openapi``; once the built-in kinds were in use, a schema adds to them.
+    ``charts``: those that were pulled, by ChartReference.
     """
 
     cache: ParseCache
@@ -38,6 +39,7 @@ class Session:
     policies_in_namespaces: bool = False
     schema_is_set: bool = False
     builtin_in_use: bool = False
+    charts: dict[Any, Any] = field(default_factory=dict)
 
     def scopes(self, api_version: str, kind: str) -> bool:
         """Whether a kind is certainly cluster-scoped."""

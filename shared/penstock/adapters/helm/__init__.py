@@ -1,0 +1,1 @@
+"""Helm: the real binary as a process, and a small one in memory."""

@@ -1,0 +1,1 @@
+"""Helm's values: charts, where they come from, and what one is rendered as."""
