@@ -9,18 +9,25 @@ from typing import Any
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.merge import strategic_merge
 from penstock.core.kustomize.openapi import Schema
-from penstock.core.kustomize.yaml_in import load_documents
+from penstock.core.kustomize.yaml_in import load_unaliased
 from penstock.core.kustomize.yaml_out import dump_one
 
 _EXACT = 2**53
 
 
-def merged_values(file: bytes | Mapping[str, Any], inline: Mapping[str, Any], merge: str, path: str) -> bytes:
+def merged_values(file: bytes, inline: Mapping[str, Any], merge: str, path: str) -> bytes:
     """The document for Helm. ``path``: of the file, for messages. Raises BuildFailed, without any of the values."""
     given = _as_json(dict(inline))
     if merge == "replace":
         return dump_one(given).encode()
-    values = _document(file, path)
+    values, gone = load_unaliased(file, path)
+    if not isinstance(values, dict):
+        raise BuildFailed(
+            f"{path}: the values file cannot be merged with valuesInline: it is no mapping; write one ({{}} is empty), "
+            "or valuesMerge: replace"
+        )
+    for field in gone:
+        _take_alias(given, field, path, merge)
     target, patch = (values, given) if merge == "override" else (given, values)
     try:
         merged = strategic_merge(target, patch, Schema.builtin())
@@ -29,17 +36,22 @@ def merged_values(file: bytes | Mapping[str, Any], inline: Mapping[str, Any], me
     return dump_one(merged or {}).encode()
 
 
-def _document(file: bytes | Mapping[str, Any], path: str) -> dict[str, Any]:
-    documents = load_documents(file, path) if isinstance(file, bytes) else [dict(file)]
-    if not documents:
-        raise BuildFailed(f"{path}: could not parse the values file: it is empty; write {{}}, or use valuesMerge: replace")
-    if not isinstance(documents[0], dict):
-        raise BuildFailed(f"{path}: a values file should be a mapping")
-    return documents[0]
+def _take_alias(inline: dict[str, Any], field: tuple[str, ...], path: str, merge: str) -> None:
+    """A field of the file is an alias: kustomize drops it from both sides, or fails where it is to win."""
+    holder: Any = inline
+    for name in field[:-1]:
+        holder = holder.get(name) if isinstance(holder, dict) else None
+    if not isinstance(holder, dict) or field[-1] not in holder:
+        return
+    if merge == "merge" and holder[field[-1]] is not None:
+        raise BuildFailed(
+            f"{path}: {'.'.join(field)} is an alias, which kustomize cannot merge into valuesInline: write its value out"
+        )
+    del holder[field[-1]]
 
 
 def _as_json(value: Any) -> Any:
-    """A value as Go has it after JSON: numbers are floats of 64 bits."""
+    """A value as Go has it after JSON: numbers are floats of 64 bits. Nobody else holds its mappings."""
     if isinstance(value, dict):
         return {key: _as_json(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -203,7 +203,7 @@ class _Entry:
         if not inline:
             return self._file(path, pulled)
         if merge == "replace":
-            return merged_values({}, inline, merge, path)
+            return merged_values(b"", inline, merge, path)
         return merged_values(self._file(path, pulled), inline, merge, path)
 
     def _file(self, path: str, pulled: Chart | None = None) -> bytes:

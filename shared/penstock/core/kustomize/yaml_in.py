@@ -25,12 +25,13 @@ from penstock.core.kustomize.yaml_nodes import (
     refolded,
 )
 
-__all__ = ["MalformedYaml", "load_config", "load_documents", "split_documents"]
+__all__ = ["MalformedYaml", "load_config", "load_documents", "load_unaliased", "split_documents"]
 
 _SEPARATOR = re.compile(r"\n---.*\n")
 _TAGS = "tag:yaml.org,2002:"
 _UNTAGGED = (PLAIN, QUOTED)
 _MERGES = (PLAIN, _TAGS + "merge")
+Path = tuple[str, ...]
 _LONGEST_MARKED = 1000  # a longer text is nothing that a patch replaces by a number
 
 
@@ -231,6 +232,41 @@ def load_documents(data: bytes, where: str, *, patch: bool = False, limits: Yaml
         if value is not None:
             documents.append(value)
     return documents
+
+
+def load_unaliased(data: bytes, where: str, *, limits: YamlLimits = DEFAULT_LIMITS) -> tuple[Any, list[Path]]:
+    """The first document of a file as kyaml's merge leaves it, and the fields that are gone; None where it is empty.
+
+    It knows no aliases: where a field of a mapping is one, or merges one in (``<<``), the field is removed. Items of
+    lists stay. Raises MalformedYaml, naming ``where`` and the line.
+    """
+    text = split_documents(_decode(data, where), where)[0]
+    node = compose(text, where, limits)
+    if node is None:
+        return None, []
+    gone: list[Path] = []
+    _remove_aliases(node, (), set(), gone)
+    return _Constructor(where=where, limits=limits, constants=resolve, strict=True).build(node), gone
+
+
+def _remove_aliases(node: Node, path: Path | None, seen: set[int], gone: list[Path]) -> None:
+    """Goes through the nodes in the order of the text: one that was there before is an alias. ``path``: not in lists."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if type(node) is SequenceNode:
+        for item in node.value:
+            _remove_aliases(item, None, seen, gone)
+    elif type(node) is MappingNode:
+        kept = []
+        for key, value in node.value:
+            merges = key.value == "<<" and key.tag in _MERGES
+            if path is not None and (merges or id(value) in seen):
+                gone.append((*path, key.value))
+            else:
+                kept.append((key, value))
+            _remove_aliases(value, None if path is None or merges else (*path, str(key.value)), seen, gone)
+        node.value = kept
 
 
 def load_config(data: bytes, where: str, *, limits: YamlLimits = DEFAULT_LIMITS) -> Any:
