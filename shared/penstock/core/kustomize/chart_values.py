@@ -9,7 +9,7 @@ from typing import Any
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.merge import strategic_merge
 from penstock.core.kustomize.openapi import Schema
-from penstock.core.kustomize.yaml_in import load_unaliased
+from penstock.core.kustomize.yaml_in import MalformedYaml, load_unaliased
 from penstock.core.kustomize.yaml_out import dump_one
 
 _EXACT = 2**53
@@ -20,12 +20,9 @@ def merged_values(file: bytes, inline: Mapping[str, Any], merge: str, path: str)
     given = _as_json(dict(inline))
     if merge == "replace":
         return dump_one(given).encode()
-    values, gone = load_unaliased(file, path)
-    if not isinstance(values, dict):
-        raise BuildFailed(
-            f"{path}: the values file cannot be merged with valuesInline: it is no mapping; write one ({{}} is empty), "
-            "or valuesMerge: replace"
-        )
+    values, gone = _read(file, path)
+    if values is None:  # a null wins over everything where the file does
+        return dump_one(given if merge == "override" else {}).encode()
     for field in gone:
         _take_alias(given, field, path, merge)
     target, patch = (values, given) if merge == "override" else (given, values)
@@ -34,6 +31,17 @@ def merged_values(file: bytes, inline: Mapping[str, Any], merge: str, path: str)
     except BuildFailed as error:
         raise BuildFailed(f"{path}: cannot be merged with valuesInline: {error}") from error
     return dump_one(merged or {}).encode()
+
+
+def _read(file: bytes, path: str) -> tuple[dict[str, Any] | None, list[tuple[str, ...]]]:
+    remedy = "write a mapping ({} is an empty one), or valuesMerge: replace"
+    try:
+        values, gone = load_unaliased(file, path)
+    except MalformedYaml as error:
+        raise BuildFailed(f"{error}; to merge valuesInline with it, {remedy}") from error
+    if values is not None and not isinstance(values, dict):
+        raise BuildFailed(f"{path}: cannot be merged with valuesInline, since it is no mapping: {remedy}")
+    return values, gone
 
 
 def _take_alias(inline: dict[str, Any], field: tuple[str, ...], path: str, merge: str) -> None:

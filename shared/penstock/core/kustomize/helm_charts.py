@@ -117,6 +117,8 @@ def _enabled(place: Place, loader: Loader) -> Inflater:
 def _check(fields: Mapping[str, Any], place: Place) -> None:
     if not fields.get("name"):
         raise place.error("chart name cannot be empty", "name")
+    if "/" in fields["name"]:  # kustomize fails when it writes values to a file of that name
+        raise place.error("should be the name of a directory in chartHome; put the rest into chartHome or repo", "name")
     merge = fields.get("valuesMerge") or "override"
     if merge not in _MERGES:
         raise place.error(f"valuesMerge must be one of {', '.join(_MERGES)}, not {merge!r}", "valuesMerge")

@@ -235,15 +235,15 @@ def load_documents(data: bytes, where: str, *, patch: bool = False, limits: Yaml
 
 
 def load_unaliased(data: bytes, where: str, *, limits: YamlLimits = DEFAULT_LIMITS) -> tuple[Any, list[Path]]:
-    """The first document of a file as kyaml's merge leaves it, and the fields that are gone; None where it is empty.
+    """The first document of a file as kyaml's merge leaves it, and the fields that are gone.
 
     It knows no aliases: where a field of a mapping is one, or merges one in (``<<``), the field is removed. Items of
-    lists stay. Raises MalformedYaml, naming ``where`` and the line.
+    lists stay. Raises MalformedYaml, naming ``where`` and the line; an empty file is no document.
     """
     text = split_documents(_decode(data, where), where)[0]
     node = compose(text, where, limits)
     if node is None:
-        return None, []
+        raise MalformedYaml(f"{where}: EOF: the file is empty")
     gone: list[Path] = []
     _remove_aliases(node, (), set(), gone)
     return _Constructor(where=where, limits=limits, constants=resolve, strict=True).build(node), gone
