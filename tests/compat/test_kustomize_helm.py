@@ -184,7 +184,8 @@ def test_deprecated_fields(name, globals_, tmp_path):
 GENERATORS = {
     "inline": "name: show\nreleaseName: r\nnamespace: apps\nvaluesInline: {colour: green}\nincludeCRDs: true",
     "homes": "name: show\nreleaseName: r\nchartHome: elsewhere",
-    "numbers for texts": "name: show\nreleaseName: 5\nversion: 1.10\nkubeVersion: 1.30",
+    "numbers for texts": "name: show\nreleaseName: r\nkubeVersion: 1.30",
+    "numbers in quotes": "name: show\nreleaseName: '5'\nversion: '1.10'\nkubeVersion: '1.30'",
     "an unknown field": "name: show\nreleaseName: r\nother: x",
     "a text for a flag": "name: show\nreleaseName: r\nincludeCRDs: 'yes'",
     "no name": "releaseName: r",
@@ -331,7 +332,10 @@ def test_trees(name, restrictor, tmp_path):
 
 
 FLAGS = {
-    "--helm-api-versions": (["foo.example.com/v1", "bar.example.com/v1"], {"helm_api_versions": ("foo.example.com/v1", "bar.example.com/v1")}),
+    "--helm-api-versions": (
+        ["foo.example.com/v1", "bar.example.com/v1"],
+        {"helm_api_versions": ("foo.example.com/v1", "bar.example.com/v1")},
+    ),
     "--helm-kube-version": (["1.28.1"], {"helm_kube_version": "1.28.1"}),
     "--helm-debug": ([], {"helm_debug": True}),
 }
@@ -374,7 +378,9 @@ def test_a_chart_that_is_there_is_not_pulled(tmp_path):
 
 
 def test_one_pull_serves_a_build(tmp_path, repository):
-    charts = "".join(f"- {{name: show, releaseName: {name}, repo: {repository.url}, version: 1.2.3}}\n" for name in "ab")
+    charts = "".join(
+        f"- {{name: show, releaseName: {name}, repo: {repository.url}, version: 1.2.3}}\n" for name in "ab"
+    )
     write(tmp_path, {"kustomization.yaml": f"helmCharts:\n{charts}"})
     repository.asked.clear()
     output, problem = ours(tmp_path)
@@ -393,7 +399,9 @@ LEAVES = st.one_of(
 )
 VALUES = st.dictionaries(
     KEYS,
-    st.recursive(LEAVES, lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(KEYS, inner, max_size=3))),
+    st.recursive(
+        LEAVES, lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(KEYS, inner, max_size=3))
+    ),
     max_size=4,
 )
 

@@ -46,7 +46,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--enable-managedby-label", action="store_true", help="label everything as built by kustomize")
     parser.add_argument("--enable-helm", action="store_true", help="inflate helmCharts, with Helm 3 or 4")
-    parser.add_argument("--helm-command", default="helm", metavar="COMMAND", help="Helm's binary (default: %(default)s)")
+    parser.add_argument(
+        "--helm-command", default="helm", metavar="COMMAND", help="Helm's binary (default: %(default)s)"
+    )
     parser.add_argument(
         "--helm-api-versions",
         action="append",

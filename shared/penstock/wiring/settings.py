@@ -13,7 +13,7 @@
 | `PENSTOCK_AWS_SCHEDULER_ROLE` | ARN of the role with which EventBridge Scheduler publishes what waits long |
 | `KUBECONFIG` | kubeconfig files, as kubectl reads them |
 | `HTTPS_PROXY`, `NO_PROXY` | the proxy to clusters' API servers, and what is reached without it |
-| `PATH`, `HOME`, `HTTP_PROXY`, `SSL_CERT_FILE`, `DOCKER_CONFIG`, … | all that Helm sees of it in `penstock build` (`HELM`) |
+| `PATH`, `HOME`, `SSL_CERT_FILE`, `DOCKER_CONFIG`, … | what Helm sees of it in `penstock build` (`HELM`) |
 
 The data directory: `PENSTOCK_DATA_DIR`, else `./.penstock` where that exists, else `penstock` in the user's state
 directory (`XDG_STATE_HOME`, by default `~/.local/state`).

@@ -1,8 +1,14 @@
 """``penstock build``: kustomize's flags, output and exit status."""
 
-import pytest
+import subprocess
+import sys
 
+import pytest
+import yaml
+
+from penstock.adapters.tree.disk import DiskTree
 from penstock.cli.main import main
+from penstock.kustomize import BuildOptions, build
 
 CM = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cm}\n"
 OUTPUT = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cm\n"
@@ -87,7 +93,6 @@ def test_deprecated_fields_are_warned_of(app, capsys):
         ["--enable-exec"],
         ["-e", "A=b"],
         ["--mount", "x"],
-        ["--enable-helm"],
         ["https://github.com/org/repo"],
     ],
 )
@@ -100,3 +105,85 @@ def test_what_is_refused(app, capsys, flags):
 def test_an_output_that_cannot_be_written(app, tmp_path, capsys):
     assert main(["build", str(app), "-o", str(tmp_path / "none" / "x")]) == 1
     assert "No such file" in capsys.readouterr().err
+
+
+CHART = {
+    "kustomization.yaml": "helmCharts: [{name: show, releaseName: r, valuesInline: {colour: red}}]\n",
+    "charts/show/Chart.yaml": "apiVersion: v2\nname: show\nversion: 1.0.0\n",
+    "charts/show/values.yaml": "colour: blue\n",
+}
+HELM = """#!/bin/sh
+case $1 in
+version) echo v4.1.0 ;;
+*)
+  for argument; do
+    case $argument in
+    --values=*) values=$(cat ${argument#--values=}) ;;
+    esac
+  done
+  printf 'apiVersion: v1\\nkind: ConfigMap\\nmetadata: {name: r}\\ndata: {values: "%s", arguments: "%s"}\\n' "$values" "$*" ;;
+esac
+"""
+
+
+@pytest.fixture
+def chart(tmp_path):
+    """A directory with a chart, and a Helm that tells how it was called."""
+    for path, text in CHART.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    (tmp_path / "bin").mkdir()
+    helm = tmp_path / "bin" / "myhelm"
+    helm.write_text(HELM)
+    helm.chmod(0o755)
+    return tmp_path
+
+
+def test_charts_are_inflated_where_enabled(chart, capsys):
+    flags = ["--enable-helm", "--helm-command", str(chart / "bin" / "myhelm"), "--helm-kube-version", "1.30"]
+    assert main(["build", str(chart), *flags, "--helm-api-versions", "a/v1", "--helm-api-versions", "b/v1"]) == 0
+    data = yaml.safe_load(capsys.readouterr().out)["data"]
+    assert data["values"] == "colour: red"
+    for argument in ("--api-versions=a/v1", "--api-versions=b/v1", "--kube-version=1.30"):
+        assert argument in data["arguments"].split()
+    assert "--debug" not in data["arguments"]
+
+
+def test_helm_debug(chart, capsys):
+    flags = ["--enable-helm", "--helm-command", str(chart / "bin" / "myhelm"), "--helm-debug"]
+    assert main(["build", str(chart), *flags]) == 0
+    assert "--debug" in capsys.readouterr().out
+
+
+def test_charts_are_not_inflated_unless_enabled(chart, capsys, monkeypatch):
+    monkeypatch.chdir(chart)
+    assert main(["build", "--helm-command", str(chart / "bin" / "myhelm")]) == 1
+    assert capsys.readouterr().err == (
+        "penstock: kustomization.yaml: helmCharts[0]: charts are inflated only where that is enabled: "
+        "build with --enable-helm\n"
+    )
+
+
+def test_a_helm_that_is_missing(chart, capsys, monkeypatch):
+    monkeypatch.chdir(chart)
+    assert main(["build", "--enable-helm", "--helm-command", "no-such-helm"]) == 1
+    assert capsys.readouterr().err == (
+        "penstock: kustomization.yaml: helmCharts[0]: chart show in charts/show: there is no command 'no-such-helm' "
+        "to render it with: install Helm 3 or 4, or name the binary with --helm-command\n"
+    )
+
+
+def test_the_python_call_takes_the_helm_on_the_path(chart, monkeypatch):
+    (chart / "bin" / "myhelm").rename(chart / "bin" / "helm")
+    monkeypatch.setenv("PATH", f"{chart / 'bin'}:/bin:/usr/bin")
+    found = build(DiskTree(chart), "", BuildOptions(enable_helm=True))
+    assert found.manifests[0]["data"]["values"] == "colour: red"
+
+
+def test_a_build_without_charts_loads_nothing_of_helm(app):
+    program = (
+        "import sys\nfrom penstock.cli.main import main\nassert main(['build', sys.argv[1]]) == 0\n"
+        "print(sorted(name for name in sys.modules if 'helm' in name or name in ('subprocess', 'tempfile', 'selectors')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(app)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

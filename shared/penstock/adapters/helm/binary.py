@@ -25,7 +25,7 @@ _VERSION = re.compile(r"v?([0-9]+)((?:\.[0-9]+)+)")
 _MAJORS = ("3", "4")
 _LONGEST_MESSAGE = 4000
 _LONGEST_OUTPUT = 64 * 1024
-_FORBIDDEN = re.compile(r"\b(401|403)\b|unauthorized|forbidden|denied", re.IGNORECASE)
+_FORBIDDEN = re.compile(r"\b(401|403)\b|unauthorized|forbidden|denied|credential not found", re.IGNORECASE)
 _UNREACHABLE = re.compile(
     r"connection (refused|reset)|no such host|time ?out|deadline exceeded|unreachable|temporary failure|broken pipe"
     r"|unexpected EOF|\b(429|5[0-9][0-9]) |too many requests",
@@ -65,34 +65,38 @@ class BinaryHelm:
 
     def version(self) -> str:
         """See Helm. Asked once."""
+        return self._checked("charts")
+
+    def _checked(self, subject: str) -> str:
+        """The version. ``subject``: what messages are about."""
         if not self._version:
-            with self._homes("", "helm") as homes:
+            with self._homes("", subject) as homes:
                 done = self._run(["version", "--short"], homes)
             found = _VERSION.search(done.out.decode(errors="replace"))
             if done.status or found is None:
-                raise BuildFailed(f"{self._command}: does not tell its version, so it is no Helm: name one that is")
+                raise BuildFailed(f"{subject}: {self._command} does not tell its version, so it is no Helm: name one")
             if found[1] not in _MAJORS:
-                raise BuildFailed(f"{self._command}: is Helm {found[1]}{found[2]}; Helm 3 or 4 is needed")
+                raise BuildFailed(f"{subject}: {self._command} is Helm {found[1]}{found[2]}; Helm 3 or 4 is needed")
             self._version = found[1] + found[2]
         return self._version
 
     def pull(self, reference: ChartReference) -> Chart:
         """See Helm."""
         _check_repository(reference)
-        self.version()
+        self._checked(str(reference))
         with self._homes(reference.config_home, str(reference)) as homes:
             target = homes.directory / "pulled"
             done = self._run([*_pull_arguments(reference), *_pull_target(target, reference)], homes, pull=True)
             if done.status:
                 raise _pull_error(reference, homes.cleaned(done.err))
-            directory = target / PurePosixPath(reference.name)
-            if not directory.is_dir():
-                raise BuildFailed(f"{reference}: what was pulled is a chart of another name", reason=PULL_FAILED)
-            return Chart(title=_title(reference), files=self._files(directory, reference))
+            files = self._files(target / PurePosixPath(reference.name), reference)
+            if "Chart.yaml" not in files:  # Helm unpacks it under the name that it gives itself
+                raise Terminal(f"{reference}: the chart itself has another name: use that one", reason=PULL_FAILED)
+            return Chart(title=str(reference).removeprefix("chart "), files=files)
 
     def template(self, chart: Chart, release: Release) -> bytes:
         """See Helm."""
-        self.version()
+        self._checked(str(chart))
         with self._homes(release.config_home, str(chart)) as homes:
             directory = homes.directory / "chart"
             _write_chart(chart, directory)
@@ -272,7 +276,3 @@ def _template_error(done: Finished, release: Release, clean: Callable[[str], str
         return words
     rendered = done.out[:_LONGEST_OUTPUT].decode(errors="replace")
     return f"{words}\nWhat was rendered until then:\n{rendered}"
-
-
-def _title(reference: ChartReference) -> str:
-    return str(reference).removeprefix("chart ")

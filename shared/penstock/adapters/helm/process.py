@@ -24,11 +24,11 @@ class Finished:
     err: str
 
 
-class TooLong(Exception):  # noqa: N818 - says what happened, as Transient does
+class TooLong(Exception):
     """It took longer than allowed, and was killed."""
 
 
-class TooMuch(Exception):  # noqa: N818 - as above
+class TooMuch(Exception):
     """It printed more than allowed, and was killed."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from penstock.core.errors import BuildFailed, InvalidDocument, Refused, Terminal
+from penstock.core.errors import BuildFailed, InvalidDocument, Terminal
 from penstock.core.kustomize import origins
 from penstock.core.kustomize.default_config import default_config
 from penstock.core.kustomize.generators import generate, merge_generated, merge_options
@@ -223,10 +223,11 @@ class Target:
     def _inflated_by(self, plugin: Resource) -> Iterable[Resource]:
         from penstock.core.kustomize import helm_charts  # noqa: PLC0415 - seldom needed
 
-        fields, place = helm_charts.plugin_fields(plugin.manifest, self._file), helm_charts.Place(self._file, "")
+        fields = helm_charts.plugin_fields(plugin.manifest, self._file)
+        place = helm_charts.Place(self._file, document=f"{plugin.id.kind} {plugin.id.name}")
         return self._from_chart(helm_charts.inflate(fields, place, self._loader, self._session), place)
 
-    def _from_chart(self, objects: Iterable[Manifest], place: tuple[str, str]) -> Iterable[Resource]:
+    def _from_chart(self, objects: Iterable[Manifest], place: tuple[str, str, str]) -> Iterable[Resource]:
         """The resources of one chart. Raises BuildFailed where it renders one twice."""
         found = ResMap()
         try:

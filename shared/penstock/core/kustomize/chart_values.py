@@ -53,7 +53,7 @@ def _take_alias(inline: dict[str, Any], field: tuple[str, ...], path: str, merge
         return
     if merge == "merge" and holder[field[-1]] is not None:
         raise BuildFailed(
-            f"{path}: {'.'.join(field)} is an alias, which kustomize cannot merge into valuesInline: write its value out"
+            f"{path}: {'.'.join(field)} is an alias, which cannot be merged into valuesInline: write its value out"
         )
     del holder[field[-1]]
 

@@ -35,17 +35,19 @@ PLUGIN = {**HELM_CHART, **HELM_GLOBALS, "apiVersion": string, "kind": string}
 
 
 class Place(NamedTuple):
-    """Where an entry stands: ``helmCharts[0]`` of a file."""
+    """Where an entry stands: ``path`` (``helmCharts[0]``) of a file, or a ``document`` that its generators name."""
 
     file: str
-    path: str
+    path: str = ""
+    document: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.path}" if self.path else self.file
+        return ": ".join(filter(None, self))
 
     def error(self, problem: str, name: str) -> InvalidDocument:
         """What is wrong with one field of it."""
-        return InvalidDocument(problem, path=f"{self.path}.{name}".lstrip("."), file=self.file)
+        path = f"{self.path}.{name}" if self.path else name
+        return InvalidDocument(problem, path=path, document=self.document, file=self.file)
 
 
 def charts_of(kustomization: Kustomization, namespace: str) -> Iterator[tuple[Place, dict[str, Any]]]:
@@ -78,8 +80,8 @@ def _globals_of(entries: tuple[Mapping[str, Any], ...]) -> dict[str, str]:
 
 
 def plugin_fields(document: Manifest, file: str) -> dict[str, Any]:
-    """What the document of a HelmChartInflationGenerator sets."""
-    found: dict[str, Any] = struct(PLUGIN, strict=False)(document, Where(file, loose=True))
+    """What the document of a HelmChartInflationGenerator sets. Other plugins take numbers for texts, this one none."""
+    found: dict[str, Any] = struct(PLUGIN, strict=False)(document, Where(file))
     return found
 
 
@@ -225,7 +227,7 @@ class _Entry:
 def _files_of(source: Source, directory: str) -> dict[str, bytes]:
     """The files of a chart in the tree. Links are followed; one that leads to a directory above it is left out."""
     found: dict[str, bytes] = {}
-    open_directories = [("", directory, (directory,))]
+    open_directories: list[tuple[str, str, tuple[str, ...]]] = [("", directory, (directory,))]
     while open_directories:
         prefix, place, above = open_directories.pop()
         for name in source.tree.list(place) or ():

@@ -9,6 +9,7 @@ from penstock.core.kustomize.yaml_nodes import DEFAULT_LIMITS, YamlLimits
 if TYPE_CHECKING:
     from penstock.core.helm.chart import Inflater  # a build without charts needs none of it
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
     """How much one build may read and make; exceeding one is an error that names it.

@@ -250,7 +250,7 @@ def load_unaliased(data: bytes, where: str, *, limits: YamlLimits = DEFAULT_LIMI
 
 
 def _remove_aliases(node: Node, path: Path | None, seen: set[int], gone: list[Path]) -> None:
-    """Goes through the nodes in the order of the text: one that was there before is an alias. ``path``: not in lists."""
+    """Goes through the nodes in the order of the text: one that was met before is an alias. ``path``: None in lists."""
     if id(node) in seen:
         return
     seen.add(id(node))
