@@ -8,12 +8,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.controlplane.build import tool
-from tests.fixtures.charts import ChartRepository, files
+from tests.fixtures.charts import ChartRegistry, ChartRepository, files
 
-from penstock.adapters.helm.binary import BinaryHelm
 from penstock.adapters.tree.disk import DiskTree
 from penstock.core.errors import PenstockError
 from penstock.kustomize import BuildOptions, build
+from penstock.wiring.helm import helm_of_machine
 
 HELM, KUSTOMIZE = tool("helm"), tool("kustomize")
 pytestmark = [
@@ -37,7 +37,7 @@ def write(directory, tree):
 
 def ours(directory, built="", **options):
     """The output, and what went wrong."""
-    asked = BuildOptions(enable_helm=True, helm=BinaryHelm(str(HELM), config_homes=True), **options)
+    asked = BuildOptions(enable_helm=True, helm=helm_of_machine(str(HELM)), **options)
     try:
         return build(DiskTree(directory), built, asked).to_yaml(), ""
     except PenstockError as error:
@@ -369,6 +369,18 @@ PULLS = {
 def test_pulls(name, tmp_path, repository):
     write(tmp_path, {"kustomization.yaml": kustomization(f"repo: {repository.url}\n{PULLS[name]}")})
     agree(tmp_path)
+
+
+@pytest.mark.parametrize("fields", ["version: 1.2.3", "", "version: 1.2.x", "version: 9.9.9", "name: none"])
+def test_pulls_from_a_registry(fields, tmp_path, monkeypatch):
+    (tmp_path / "registry").mkdir()
+    registry = ChartRegistry(tmp_path / "registry")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "registry" / "ca.crt"))
+    try:
+        write(tmp_path / "app", {"kustomization.yaml": kustomization(f"repo: {registry.url}\n{fields}")})
+        agree(tmp_path / "app")
+    finally:
+        registry.close()
 
 
 def test_a_chart_that_is_there_is_not_pulled(tmp_path):
