@@ -427,9 +427,17 @@ def test_arguments_are_kustomizes(spy):
     ]  # fmt: skip
 
 
-def test_a_process_that_hangs_is_ended_with_all_that_it_started(spy, tmp_path):
-    then = f"import subprocess, time\nc = subprocess.Popen(['sleep', '60'])\nopen({str(tmp_path / 'child')!r}, 'w').write(str(c.pid))\ntime.sleep(60)"
-    command, _ = spy(then)
+@pytest.mark.parametrize(
+    "more",
+    ["time.sleep(60)", "", "os.close(1)\nos.close(2)\nc.kill()\ntime.sleep(60)"],
+    ids=["it hangs", "its child hangs", "it is silent"],
+)
+def test_a_process_that_hangs_is_ended_with_all_that_it_started(spy, tmp_path, more):
+    then = (
+        "import subprocess, time\nc = subprocess.Popen(['sleep', '60'])\n"
+        f"pathlib.Path({str(tmp_path / 'child')!r}).write_text(str(c.pid))\n"
+    )
+    command, _ = spy(then + more)
     with pytest.raises(Transient, match=r"longer than 2 s"):
         BinaryHelm(command, bounds=Bounds(seconds=2)).template(CHART, Release(name="r"))
     child = int((tmp_path / "child").read_text())

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 _CHUNK = 1 << 16
+_PAUSE = 0.002
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,10 +57,10 @@ def run(
     with process:
         try:
             out, err = _read(process, bounds)
-            status = process.wait()
-        finally:
-            _end(process)
-    return Finished(status=status, out=out, err=err.decode(errors="replace"))
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # with all that it started; not waited for yet, so the id is its own
+            raise
+    return Finished(status=process.returncode, out=out, err=err.decode(errors="replace"))
 
 
 def _read(process: subprocess.Popen[bytes], bounds: Bounds) -> tuple[bytes, bytes]:
@@ -82,18 +83,11 @@ def _read(process: subprocess.Popen[bytes], bounds: Bounds) -> tuple[bytes, byte
                 found[key.data] += data
                 if len(found[key.data]) > bounds.output:
                     raise TooMuch
-    try:
-        process.wait(max(0.0, end - time.monotonic()))
-    except subprocess.TimeoutExpired as error:
-        raise TooLong from error
+    while process.poll() is None:  # both streams are closed: it is about to end
+        if time.monotonic() >= end:
+            raise TooLong
+        time.sleep(_PAUSE)
     return bytes(found[process.stdout]), bytes(found[process.stderr])
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill it, where it still runs, with all that it started."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @contextmanager
