@@ -227,9 +227,13 @@ class _Entry:
 def _files_of(source: Source, directory: str) -> dict[str, bytes]:
     """The files of a chart in the tree. Links are followed; one that leads to a directory above it is left out."""
     found: dict[str, bytes] = {}
+    bound, seen = source.options.bounds.files, 0
     open_directories: list[tuple[str, str, tuple[str, ...]]] = [("", directory, (directory,))]
     while open_directories:
         prefix, place, above = open_directories.pop()
+        seen += 1
+        if seen > bound or len(found) > bound:  # links can show one directory in many places
+            raise Refused(f"{directory}: the chart has more than {bound} files and directories")
         for name in source.tree.list(place) or ():
             real = source.real(f"{place}/{name}".lstrip("/"))
             if real is None:

@@ -278,6 +278,29 @@ def test_links_that_lead_back_or_out_are_left_out():
     assert helm.calls[0][0].files.keys() == FILES.keys()
 
 
+class Crossed(Linked):
+    """A chart whose directories d0 to d9 lead to each other: more ways through them than there is time for."""
+
+    def real_path(self, path):
+        parts = path.split("/")
+        return "/".join([*parts[:2], *parts[-2:]]) if len(parts) > 4 else path
+
+    def list(self, path):
+        found = self._tree.list(path)
+        return tuple(f"d{number}" for number in range(10)) if path.startswith("charts/show/d") else found
+
+    def is_dir(self, path):
+        return path.rpartition("/")[2].startswith("d") or self._tree.is_dir(path)
+
+
+def test_links_that_lead_everywhere_meet_a_bound():
+    tree = Crossed(
+        {**chart(), "charts/show/d0/x": "", "kustomization.yaml": "helmCharts: [{name: show, releaseName: r}]\n"}
+    )
+    with pytest.raises(Refused, match="the chart has more than 500 files and directories"):
+        build(tree, "", BuildOptions(enable_helm=True, helm=MemoryHelm(), bounds=Bounds(files=500)))
+
+
 # -- values
 
 
