@@ -1,6 +1,9 @@
 """The contract of the cluster port: the same on the memory adapter, on the devcluster and on a real API server."""
 
+import base64
+import contextlib
 import copy
+import json
 import secrets
 import threading
 import time
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 
 from penstock.adapters.cluster import kube
 from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig
@@ -35,6 +39,7 @@ class Subject:
     cluster: Cluster
     as_user: Callable[[str], Cluster]
     namespace: str
+    kubeconfig: bytes = b""
 
     def config_map(self, name: str = "a", *, data: dict | None = None, **metadata: Any) -> Manifest:
         return self.manifest("v1", "ConfigMap", name, data={"k": "1"} if data is None else data, **metadata)
@@ -55,6 +60,15 @@ class Subject:
 
     def apply(self, manifest: Manifest, **options: Any) -> Manifest:
         return self.cluster.apply(manifest, ApplyOptions(**options))
+
+    @contextlib.contextmanager
+    def by_token(self, token: str) -> Iterator[Cluster]:
+        """The same API server, logged in with a token."""
+        document = yaml.safe_load(self.kubeconfig)
+        document["users"][0]["user"] = {"token": token}
+        clusters = KubeClusters(lambda _: Kubeconfig(data=json.dumps(document).encode()))
+        yield clusters.connect("subject")
+        clusters.close()
 
     def live(self, name: str = "a", gvk: Gvk = CONFIG_MAP) -> Manifest | None:
         return self.cluster.get(gvk, self.namespace, name)
@@ -91,6 +105,7 @@ def connected(name: str, connections: dict[str, Any], request: pytest.FixtureReq
         clusters = KubeClusters(lambda _: Kubeconfig(data=data))
         connections["close"].insert(0, clusters.close)
         connections[name] = lambda user="": clusters.connect(name, impersonate=user)
+        connections[f"kubeconfig of {name}"] = data
     return connections[name]
 
 
@@ -105,7 +120,8 @@ def subject(request: pytest.FixtureRequest, connections: dict[str, Any]) -> Iter
     as_user = connected(request.param, connections, request)
     cluster: Cluster = as_user()
     namespace = new_namespace(cluster)
-    yield Subject(name=request.param, cluster=cluster, as_user=as_user, namespace=namespace)
+    kubeconfig = connections.get(f"kubeconfig of {request.param}", b"")
+    yield Subject(name=request.param, cluster=cluster, as_user=as_user, namespace=namespace, kubeconfig=kubeconfig)
     cluster.delete({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
 
 
@@ -570,3 +586,61 @@ def test_the_servers_time_comes_with_its_answers(subject: Subject) -> None:
         assert "memory" in type(subject.cluster).__module__
     else:
         assert abs(told.timestamp() - time.time()) < 10
+
+
+SERVICE_ACCOUNT = Gvk(version="v1", kind="ServiceAccount")
+
+
+def test_a_service_account_is_given_tokens(subject: Subject) -> None:
+    subject.cluster.create(subject.manifest("v1", "ServiceAccount", "deployer"))
+    ask = subject.cluster.request_token
+    given = ask(subject.namespace, "deployer", audiences=("https://remote.example",), seconds=700)
+    again = ask(subject.namespace, "deployer", audiences=("https://remote.example",), seconds=700)
+    assert given.token != again.token, "each is another: after a 401 a new one is worth asking for"
+    assert given.expires == pytest.approx(time.time() + 700, abs=60)
+    assert given.token not in repr(given)
+    if subject.name != "memory":
+        claims = json.loads(base64.urlsafe_b64decode(given.token.split(".")[1] + "=="))
+        assert claims["aud"] == ["https://remote.example"]
+        assert claims["sub"] == f"system:serviceaccount:{subject.namespace}:deployer"
+
+
+def test_tokens_that_cannot_be_given(subject: Subject) -> None:
+    subject.cluster.create(subject.manifest("v1", "ServiceAccount", "deployer"))
+    with pytest.raises(NotFound, match="nobody"):
+        subject.cluster.request_token(subject.namespace, "nobody")
+    with pytest.raises(ApiRefused, match="may not specify a duration less than"):
+        subject.cluster.request_token(subject.namespace, "deployer", seconds=60)
+    for name in ("", "..", "a/token"):
+        with pytest.raises(ApiRefused, match=r"metadata\.name"):
+            subject.cluster.request_token(subject.namespace, name)
+
+
+def test_a_token_for_others_is_no_way_in(subject: Subject) -> None:
+    """And one for this API server is, until its account is gone."""
+    if subject.name == "memory":
+        pytest.skip("the memory adapter has no logins")
+    account = subject.cluster.create(subject.manifest("v1", "ServiceAccount", "deployer"))
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": "cluster-admin"}
+    who = {"kind": "ServiceAccount", "namespace": subject.namespace, "name": "deployer"}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": role["name"]}
+    body = {"roleRef": reference, "subjects": [who]}
+    subject.cluster.create(subject.manifest(role["apiVersion"], "RoleBinding", "deployer", body=body))
+    give = subject.cluster.request_token
+    with subject.by_token(give(subject.namespace, "deployer").token) as own:
+        eventually(lambda: readable(own, subject.namespace))
+        with (
+            subject.by_token(give(subject.namespace, "deployer", audiences=("elsewhere",)).token) as other,
+            pytest.raises(Refused, match="does not know"),
+        ):
+            other.get(CONFIG_MAP, subject.namespace, "a")
+        subject.cluster.delete(account)
+        eventually(lambda: not readable(own, subject.namespace))
+
+
+def readable(cluster: Cluster, namespace: str) -> bool:
+    try:
+        cluster.get(CONFIG_MAP, namespace, "a")
+    except Refused:
+        return False
+    return True

@@ -21,6 +21,7 @@ from penstock.devcluster.statuses import (
 )
 from penstock.devcluster.store import Store, key_of
 from penstock.devcluster.strategic import strategic_merge
+from penstock.devcluster.tokens import Tokens
 from penstock.devcluster.writes import Options, Writes, Written
 
 ADMIN = {"username": "admin", "groups": ["system:masters", "system:authenticated"]}
@@ -32,22 +33,33 @@ READY_PATHS = frozenset({"/readyz", "/livez", "/healthz"})
 
 @dataclass(slots=True, kw_only=True)
 class Api:
-    """The API over one store. ``token``: the bearer token of its one user, an administrator."""
+    """The API over one store. ``tokens``: of its administrator, and of ServiceAccounts."""
 
     store: Store
     registry: Registry
     reads: Reads
     writes: Writes
-    token: str
+    tokens: Tokens
 
     def handle(self, request: Request) -> Response:
         """The answer to a request; errors are answers too."""
         try:
-            if request.headers.get("authorization") != f"Bearer {self.token}":
-                raise unauthorized()
+            self._authenticate(request.headers.get("authorization", ""))
             return self._route(request)
         except ApiError as error:
             return json_response(error.to_json(), error.code)
+
+    def _authenticate(self, authorization: str) -> None:
+        """Raises ApiError (401). A ServiceAccount's token ends with its account."""
+        if self.tokens.is_admin(authorization):
+            return
+        account = self.tokens.account(authorization)
+        if account is None:
+            raise unauthorized()
+        namespace, name, uid = account
+        stored = self.store.get(("", "serviceaccounts"), (namespace, name))
+        if stored is None or stored.object["metadata"]["uid"] != uid:
+            raise unauthorized()
 
     def _route(self, request: Request) -> Response:
         path = request.path.rstrip("/")
@@ -157,6 +169,8 @@ class Api:
             raise unknown_resource()
         if target.subresource == "scale" and resource.builtin:
             return self._scale(request, resource, target)
+        if target.subresource == "token":
+            return self._token(request, resource, target)
         if target.subresource != "status":
             raise method_not_allowed()
         key = (target.namespace, target.name)
@@ -171,6 +185,17 @@ class Api:
                 return self._written(resource, self._patch(request, resource, target, "status"))
             case _:
                 raise method_not_allowed()
+
+    def _token(self, request: Request, resource: Resource, target: Target) -> Response:
+        if request.method != "POST":
+            raise method_not_allowed()
+        stored = self.store.get(resource.key, (target.namespace, target.name))
+        if stored is None:
+            raise not_found(resource.subject(target.name))
+        asked = read_body(request, "TokenRequest")
+        if not isinstance(asked, dict):
+            raise bad_request("the object provided is unrecognized (must be of type TokenRequest)")
+        return json_response(self.tokens.give(stored.object, asked), 201)
 
     def _patch(self, request: Request, resource: Resource, target: Target, subresource: str) -> Written:
         key = (target.namespace, target.name)

@@ -15,6 +15,7 @@ from penstock.devcluster.registry import Registry
 from penstock.devcluster.server import HttpServer, Requests
 from penstock.devcluster.simulation import Simulation
 from penstock.devcluster.store import Store
+from penstock.devcluster.tokens import Tokens
 from penstock.devcluster.writes import Options, Writes
 
 MANAGER = "kube-apiserver"
@@ -49,7 +50,9 @@ class DevCluster:
         reads = Reads(store=self.store, stopping=self._stopping.is_set)
         writes = Writes(store=self.store, kinds=self.registry)
         self.store.listeners.append(Definitions(self.store, self.registry, writes).hear)
-        self.api = Api(store=self.store, registry=self.registry, reads=reads, writes=writes, token=self.token)
+        self.api = Api(
+            store=self.store, registry=self.registry, reads=reads, writes=writes, tokens=Tokens(admin=self.token)
+        )
         self._server: HttpServer | None = None
         self._simulation = (
             Simulation(self.store, self.registry, writes, delay=ready_after, stuck_marker=stuck_marker)

@@ -7,7 +7,7 @@ Retry-After), ``Conflict`` (409 on a precondition or a stale resourceVersion), `
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -82,6 +82,14 @@ class ApplyOptions:
     field_validation: str = "Strict"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceAccountToken:
+    """A ServiceAccount's own token (a JWT), and the POSIX time at which it ends."""
+
+    token: str = field(repr=False)
+    expires: float
+
+
 class Cluster(Protocol):
     """One API server as one identity. Manifests go in and come out as plain dicts; none is changed in place."""
 
@@ -147,6 +155,14 @@ class Cluster(Protocol):
 
     def can_i(self, verb: str, gvk: Gvk, *, namespace: str = "", user: str = "", groups: Sequence[str] = ()) -> bool:
         """SelfSubjectAccessReview, or a SubjectAccessReview for ``user``."""
+
+    def request_token(
+        self, namespace: str, name: str, *, audiences: Sequence[str] = (), seconds: int = 3600
+    ) -> ServiceAccountToken:
+        """TokenRequest: a token of a ServiceAccount for ``audiences`` (none: the API server's own).
+
+        ``seconds``: at least 600; the API server may give another time. Raises NotFound where there is no such account.
+        """
 
 
 class Clusters(Protocol):

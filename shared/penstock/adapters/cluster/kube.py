@@ -17,7 +17,7 @@ from penstock.adapters.cluster.names import path_segment
 from penstock.adapters.cluster.transport import Request, Transport
 from penstock.core.errors import NotFound, Transient
 from penstock.core.resources import Gvk, Manifest, gvk_of
-from penstock.ports.cluster import FIELD_MANAGER, ApplyOptions, Page, ResourceType, WatchEvent
+from penstock.ports.cluster import FIELD_MANAGER, ApplyOptions, Page, ResourceType, ServiceAccountToken, WatchEvent
 
 PAGE = 500
 """Objects of one LIST request."""
@@ -184,6 +184,27 @@ class KubeCluster:
         if answer.status == 404:
             raise error_of(answer, call)
         return bool((answer.json(call).get("status") or {}).get("allowed"))
+
+    def request_token(
+        self, namespace: str, name: str, *, audiences: Sequence[str] = (), seconds: int = 3600
+    ) -> ServiceAccountToken:
+        """See Cluster."""
+        call = Call(
+            verb="create", resource="serviceaccounts/token", namespace=namespace, name=name, identity=self.identity
+        )
+        inside, account = path_segment(namespace, "metadata.namespace", call), path_segment(name, "metadata.name", call)
+        path = f"/api/v1/namespaces/{quote(inside, safe='')}/serviceaccounts/{quote(account, safe='')}/token"
+        spec: dict[str, Any] = {"audiences": [*audiences], "expirationSeconds": seconds}
+        body = _body({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
+        answer = self._transport.send(Request(method="POST", path=path, body=body, headers=_JSON), call)
+        if answer.status == 404:
+            raise error_of(answer, call)
+        status = answer.json(call).get("status") or {}
+        try:
+            expires = datetime.fromisoformat(str(status["expirationTimestamp"])).timestamp()
+            return ServiceAccountToken(token=str(status["token"]), expires=expires)
+        except (KeyError, ValueError) as error:
+            raise Transient(f"{call}: the answer is no TokenRequest") from error
 
     def _call(self, verb: str, gvk: Gvk, namespace: str = "", name: str = "") -> Call:
         return Call(verb=verb, resource=gvk.kind, namespace=namespace, name=name, identity=self.identity)

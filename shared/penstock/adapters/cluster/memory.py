@@ -12,10 +12,19 @@ from penstock.adapters.cluster.memory_api import Change, MemoryApi
 from penstock.adapters.cluster.names import path_segment
 from penstock.core.errors import NotFound, PenstockError, Refused
 from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of
-from penstock.ports.cluster import FIELD_MANAGER, ApplyOptions, Page, ResourceType, WatchEvent
+from penstock.ports.cluster import (
+    FIELD_MANAGER,
+    ApiRefused,
+    ApplyOptions,
+    Page,
+    ResourceType,
+    ServiceAccountToken,
+    WatchEvent,
+)
 
 ADMIN = "admin"
 PAGE = 500
+LEAST_TOKEN_SECONDS = 600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,6 +181,22 @@ class MemoryCluster:
         self._requests += 1
         self.calls.append(("review", f"{verb} {gvk.kind}/{namespace} as {','.join((user or self._user, *groups))}"))
         return self._allowed(user or self._user, verb, gvk.kind, namespace)
+
+    def request_token(
+        self, namespace: str, name: str, *, audiences: Sequence[str] = (), seconds: int = 3600
+    ) -> ServiceAccountToken:
+        """See Cluster. The token says whose and for whom it is; nobody checks it. Every one is another."""
+        ref = ObjectRef(group="", kind="serviceaccounts/token", namespace=namespace, name=name)
+        path_segment(namespace, "metadata.namespace", f"create {ref}")
+        path_segment(name, "metadata.name", f"create {ref}")
+        self._begin("create", ref)
+        if self.api.read(replace(ref, kind="ServiceAccount")) is None:
+            raise NotFound(f'create {ref}: serviceaccounts "{name}" not found')
+        if seconds < LEAST_TOKEN_SECONDS:
+            problem = f"may not specify a duration less than {LEAST_TOKEN_SECONDS} seconds"
+            raise ApiRefused(f"create {ref}: {problem}", code=422, causes=(("spec.expirationSeconds", problem),))
+        text = f"{namespace}/{name} for {','.join(audiences)} #{len(self.calls)}"
+        return ServiceAccountToken(token=text, expires=time.time() + seconds)
 
     def _allowed(self, user: str, verb: str, kind: str, namespace: str) -> bool:
         return any(grant.allows(user, verb, kind, namespace) for grant in self.grants)

@@ -23,7 +23,16 @@ from penstock.core.reconcile.inventory import (
     to_config_map,
 )
 from penstock.core.resources import Gvk, Manifest, ObjectRef, ref_of
-from penstock.ports.cluster import FIELD_MANAGER, ApplyOptions, Cluster, Clusters, Page, ResourceType, WatchEvent
+from penstock.ports.cluster import (
+    FIELD_MANAGER,
+    ApplyOptions,
+    Cluster,
+    Clusters,
+    Page,
+    ResourceType,
+    ServiceAccountToken,
+    WatchEvent,
+)
 
 FLUX_MANAGER = "kustomize-controller"
 _KUSTOMIZATION = "Kustomization"
@@ -142,6 +151,12 @@ class GuestCluster:
         """Taken to be allowed: asking would be a POST."""
         del verb, gvk, namespace, user, groups
         return True
+
+    def request_token(
+        self, namespace: str, name: str, *, audiences: Sequence[str] = (), seconds: int = 3600
+    ) -> ServiceAccountToken:
+        """Refused: asking would be a POST."""
+        raise Refused(f"a plan asks for no token of ServiceAccount {namespace}/{name} ({len(audiences)}, {seconds})")
 
     def flux_object(self, namespace: str, name: str) -> Manifest | None:
         """Flux's own Kustomization of that name in the cluster, where Flux's API is served and it may be read."""

@@ -1,0 +1,80 @@
+"""Requests to the clouds' token and look-up endpoints."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from penstock.core.errors import Terminal, Transient
+from penstock.core.http import HttpRequest, HttpResponse
+from penstock.version import __version__
+
+if TYPE_CHECKING:
+    import urllib3
+
+Send = Callable[[HttpRequest], HttpResponse]
+"""Sends a request to its ``url``. Raises Transient where no answer came, Terminal where its certificate is wrong."""
+
+CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
+ANSWER_LIMIT = 1 << 20
+_WAITS = (0.2, 0.8)
+_AGAIN = frozenset({429, 500, 502, 503, 504})
+
+
+class HttpSender:
+    """A Send over kept-alive connections. Redirects are not followed: their answer is what comes back.
+
+    ``proxy_for``: URL -> the operator's proxy, or "". A cloud that is busy or cut the connection is asked three times.
+    """
+
+    def __init__(
+        self, proxy_for: Callable[[str], str] = lambda _url: "", *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._proxy_for, self._sleep = proxy_for, sleep
+        self._managers: dict[str, urllib3.PoolManager] = {}
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """See Send."""
+        for wait in _WAITS:
+            try:
+                answer = self._once(request)
+            except Transient:
+                self._sleep(wait)
+                continue
+            if answer.status not in _AGAIN:
+                return answer
+            self._sleep(wait)
+        return self._once(request)
+
+    def _once(self, request: HttpRequest) -> HttpResponse:
+        import urllib3  # noqa: PLC0415 - loaded where a connection is made
+
+        host = urlsplit(request.url).hostname
+        try:
+            raw = self._manager(request.url).request(
+                request.method,
+                request.url,
+                body=request.body or None,
+                headers={"user-agent": f"penstock/{__version__}", "accept": "*/*", **request.headers},
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            body = raw.read(ANSWER_LIMIT + 1, decode_content=True)
+            raw.close() if len(body) > ANSWER_LIMIT else raw.release_conn()
+        except urllib3.exceptions.SSLError as error:
+            raise Terminal(f"{host}: its certificate is not trusted") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise Transient(f"{host}: no answer ({type(error).__name__})") from None  # its text quotes the URL
+        if len(body) > ANSWER_LIMIT:
+            raise Terminal(f"{host}: the answer is larger than {ANSWER_LIMIT >> 20} MiB")
+        return HttpResponse(status=raw.status, headers={k.lower(): v for k, v in raw.headers.items()}, body=body)
+
+    def _manager(self, url: str) -> Any:
+        import urllib3  # noqa: PLC0415 - see above
+
+        proxy = self._proxy_for(url)
+        if proxy not in self._managers:
+            self._managers[proxy] = urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()
+        return self._managers[proxy]

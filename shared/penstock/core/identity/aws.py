@@ -1,0 +1,98 @@
+"""AWS: its hosts by partition, and the exchange of a ServiceAccount's token for a role's keys.
+
+https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+from penstock.core.errors import InvalidDocument
+from penstock.core.http import HttpRequest, HttpResponse
+from penstock.core.identity.answers import error_of, malformed, xml_texts
+from penstock.core.identity.sigv4 import AwsKeys
+
+DOMAINS = {
+    "aws": "amazonaws.com",
+    "aws-cn": "amazonaws.com.cn",
+    "aws-us-gov": "amazonaws.com",
+    "aws-eusc": "amazonaws.eu",
+    "aws-iso": "c2s.ic.gov",
+    "aws-iso-b": "sc2s.sgov.gov",
+    "aws-iso-e": "cloud.adc-e.uk",
+    "aws-iso-f": "csp.hci.ic.gov",
+}
+"""The domain of a partition's services."""
+
+REGION = r"[a-z]{2,8}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2}"
+TOKEN_AUDIENCE = "sts.amazonaws.com"  # noqa: S105 - no password
+_ROLE = re.compile(r"arn:(aws[a-z-]*):iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Role:
+    """A role to assume. ``session``: how CloudTrail calls us."""
+
+    arn: str
+    session: str
+    region: str
+
+
+def host(service: str, region: str, partition: str) -> str:
+    """The regional host of a service, such as ``sts.eu-central-1.amazonaws.com``. Nothing else is built from it."""
+    if not re.fullmatch(REGION, region) or partition not in DOMAINS:
+        raise InvalidDocument(f"{partition}:{region} is no partition and region of AWS")
+    return f"{service}.{region}.{DOMAINS[partition]}"
+
+
+def partition_of_role(arn: str) -> str:
+    """The partition in a role's ARN. Raises InvalidDocument where it is none."""
+    found = _ROLE.fullmatch(arn)
+    if found is None or found[1] not in DOMAINS:
+        raise InvalidDocument(f"is {arn!r}, must be the ARN of a role, such as arn:aws:iam::111122223333:role/deployer")
+    return found[1]
+
+
+def session_name(namespace: str, name: str, region: str) -> str:
+    """How a session of a ServiceAccount is called: at most 64 characters, apart for different accounts."""
+    full = f"{name}.{namespace}.{region}.penstock"
+    if len(full) <= 64:
+        return full
+    return f"{full[:47]}.{hashlib.sha256(full.encode()).hexdigest()[:16]}"
+
+
+def assume_role(role: Role, token: str) -> HttpRequest:
+    """AssumeRoleWithWebIdentity with a ServiceAccount's token. It needs no signature: the token is the proof."""
+    form = {
+        "Action": "AssumeRoleWithWebIdentity",
+        "Version": "2011-06-15",
+        "RoleArn": role.arn,
+        "RoleSessionName": role.session,
+        "WebIdentityToken": token,
+    }
+    return HttpRequest(
+        method="POST",
+        path="/",
+        url=f"https://{host('sts', role.region, partition_of_role(role.arn))}/",
+        headers={"content-type": "application/x-www-form-urlencoded"},
+        body=urlencode(form).encode(),
+    )
+
+
+def assumed(answer: HttpResponse, role: Role) -> tuple[AwsKeys, float]:
+    """The role's temporary keys, and the POSIX time at which they end."""
+    what = f"AWS sts:AssumeRoleWithWebIdentity for {role.arn}"
+    if answer.status != 200:
+        raise error_of(answer, what)
+    texts = xml_texts(answer.body)
+    try:
+        keys = AwsKeys(
+            access_key_id=texts["AccessKeyId"],
+            secret_access_key=texts["SecretAccessKey"],
+            session_token=texts["SessionToken"],
+        )
+        return keys, datetime.fromisoformat(texts["Expiration"]).timestamp()
+    except (KeyError, ValueError):
+        raise malformed(what) from None
