@@ -27,7 +27,7 @@ from penstock.core.records import KustomizationStatus, object_key, status_key
 from penstock.core.resources import Gvk
 from penstock.core.tree import blob
 from penstock.ports.bus import Delivery, Dispatch
-from penstock.ports.cluster import Cluster
+from penstock.ports.cluster import Cluster, RemoteCluster
 from penstock.ports.deps import Deps
 from penstock.ports.git import GitRef, Remote
 from penstock.wiring.run import run_message, run_tick
@@ -39,10 +39,14 @@ UID = "f" * 32
 
 
 class OneCluster:
-    """Clusters of a plane that all are the same MemoryCluster."""
+    """Clusters of a plane that all are the same MemoryCluster, but for ``remote``: every one reached by an identity.
+
+    ``remotes``: as which ones it was asked for.
+    """
 
     def __init__(self, cluster: MemoryCluster) -> None:
         self.cluster = cluster
+        self.remote, self.remotes = MemoryCluster(), list[RemoteCluster]()
 
     def connect(self, cluster: str, *, impersonate: str = "") -> Cluster:
         if cluster != CLUSTER:
@@ -51,6 +55,10 @@ class OneCluster:
 
     def connect_kubeconfig(self, kubeconfig: bytes, *, name: str, impersonate: str = "") -> Cluster:
         return self.cluster.as_user(impersonate) if impersonate else self.cluster
+
+    def connect_remote(self, remote: RemoteCluster, *, impersonate: str = "") -> Cluster:
+        self.remotes.append(remote)
+        return self.remote.as_user(impersonate) if impersonate else self.remote
 
 
 class MemoryPlane:
@@ -61,6 +69,7 @@ class MemoryPlane:
         self.clock = SimulatedClock()
         self.bus = MemoryBus(self.pipeline, self.clock)
         self.git, self.cluster = MemoryGit(), MemoryCluster()
+        self.clusters = OneCluster(self.cluster)
         self.state, self.storage, self.secrets = MemoryState(), MemoryStorage(), MemorySecrets()
         self.notifier, self.telemetry = MemoryNotifier(), MemoryTelemetry()
         self.events: list[Event] = []
@@ -69,7 +78,7 @@ class MemoryPlane:
         self.deps = Deps(
             buckets=self.buckets,
             clock=self.clock,
-            clusters=OneCluster(self.cluster),
+            clusters=self.clusters,
             git=self.git,
             notifier=self.notifier,
             registry=self.registry,

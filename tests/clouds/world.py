@@ -101,7 +101,7 @@ def serving(world: World) -> Iterator[World]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = _serve
+        do_GET = do_POST = _serve  # noqa: N815 - the names of http.server
 
         def log_message(self, *_args: Any) -> None:
             """Nothing on the terminal."""

@@ -57,7 +57,7 @@ class Subject:
             "annotations": ANNOTATIONS if annotations is None else annotations,
         }
         self.home.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-        return Account(home=self.home, cluster="hub", namespace="apps", name=name, **more)
+        return Account(home=lambda: self.home, cluster="hub", namespace="apps", name=name, **more)
 
     def tokens_asked(self) -> int:
         return sum(1 for verb, what in self.home.calls if verb == "create" and "serviceaccounts/token" in what)
@@ -145,7 +145,7 @@ def test_accounts_do_not_share(subject: Subject, ask: Ask) -> None:
 
 @EVERY
 def test_an_account_that_is_not_there(subject: Subject, ask: Ask) -> None:
-    who = Account(home=subject.home, cluster="hub", namespace="apps", name="nobody")
+    who = Account(home=lambda: subject.home, cluster="hub", namespace="apps", name="nobody")
     with pytest.raises(NotFound, match="ServiceAccount apps/nobody not found in cluster hub"):
         ask(subject.identities, who)
 
@@ -183,7 +183,7 @@ def test_an_annotation_that_is_missing_is_named(subject: Subject, ask: Ask, key:
 def test_audiences_are_the_accounts(subject: Subject) -> None:
     one = subject.account(audiences=("https://one.example",))
     two = Account(
-        home=subject.home, cluster="hub", namespace="apps", name="deployer", audiences=("https://two.example",)
+        home=lambda: subject.home, cluster="hub", namespace="apps", name="deployer", audiences=("https://two.example",)
     )
     assert subject.identities.kubernetes(one) != subject.identities.kubernetes(two)
 

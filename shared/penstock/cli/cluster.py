@@ -7,7 +7,8 @@ from typing import Any
 from penstock.cli.plane import change_plane, stored_plane
 from penstock.cli.tables import render
 from penstock.core.errors import NotFound, Refused, Terminal
-from penstock.core.flux.plane import ClusterKubeConfig, parse_plane
+from penstock.core.flux.plane import parse_plane
+from penstock.core.flux.plane_kubeconfig import ClusterKubeConfig
 from penstock.core.resources import Manifest
 from penstock.wiring import open_runtime, open_state
 
@@ -99,6 +100,8 @@ def listing(document: Manifest) -> str:
 
 
 def _kubeconfig(given: ClusterKubeConfig) -> str:
+    if given.access is not None:
+        return f"{given.access.provider} {given.access.cluster or given.access.address}"
     return given.path or (f"secret {given.secret}" if given.secret else "default")
 
 

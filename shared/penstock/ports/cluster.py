@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from penstock.core.clusters.access import ClusterAccess
 from penstock.core.errors import Terminal
 from penstock.core.resources import Gvk, Manifest
+from penstock.ports.identity import Account
 
 FIELD_MANAGER = "penstock"
 
@@ -165,6 +167,20 @@ class Cluster(Protocol):
         """
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoteCluster:
+    """A cluster that is reached by an identity. ``name``: where that stands (``ConfigMap/apps/prod``), for messages.
+
+    ``account``: whose identity is taken, None for the plane's own; ``allowed_hosts``: where a manifest says all this,
+    what it may reach though it is private (``policy.allowedHosts``); None where the operator says it.
+    """
+
+    access: ClusterAccess
+    name: str = field(compare=False)
+    account: Account | None = None
+    allowed_hosts: tuple[str, ...] | None = None
+
+
 class Clusters(Protocol):
     """Makes connections. Connections are cached per (cluster, impersonated account) within a process."""
 
@@ -178,4 +194,10 @@ class Clusters(Protocol):
         """A connection by a kubeconfig that came from a manifest's Secret: NOT trusted.
 
         exec, auth-provider, file paths and proxy-url are Refused, naming the field.
+        """
+
+    def connect_remote(self, remote: RemoteCluster, *, impersonate: str = "") -> Cluster:
+        """A connection by an identity; its tokens are renewed before they end, and after a 401.
+
+        Raises what ports/identity.py raises, InvalidDocument where the cloud knows no such address.
         """

@@ -9,6 +9,7 @@ Values are kept until shortly before they expire; ``fresh`` asks anew, after a 4
 or the API server says no), ``Transient``. Messages name the account and the call, never a token.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 class Account:
     """A ServiceAccount whose identity is taken.
 
-    ``home``: the plane's own connection to its cluster, where its token is requested; ``cluster``: that cluster's name
-    in the Plane; ``gke``: its resource name, where the Plane says that it is a GKE cluster, else ""; ``audiences``: of
-    the token, in place of what the cloud expects by default.
+    ``home``: gives the plane's own connection to its cluster, where its token is requested; ``cluster``: that
+    cluster's name in the Plane; ``gke``: its resource name, where the Plane says that it is a GKE cluster, else "";
+    ``audiences``: of the token, in place of what the cloud expects by default.
     """
 
-    home: "Cluster" = field(repr=False, compare=False)
+    home: Callable[[], "Cluster"] = field(repr=False, compare=False)
     cluster: str
     namespace: str
     name: str

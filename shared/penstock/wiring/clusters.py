@@ -1,21 +1,24 @@
-"""From a cluster's name to the kubeconfig that the operator gave for it, read from the Plane at each connect."""
+"""From a cluster's name to what the operator says of it, read from the Plane at each connect."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.core.errors import Terminal
-from penstock.core.flux.plane import NAMESPACE, ClusterKubeConfig, Plane
+from penstock.core.flux.plane import NAMESPACE, Plane
+from penstock.core.flux.plane_kubeconfig import ClusterKubeConfig
 from penstock.core.messages import PLANE
 from penstock.core.secrets.names import secret_name
-from penstock.ports.cluster import Clusters
+from penstock.ports.cluster import Cluster, Clusters, RemoteCluster
+from penstock.ports.identity import Account
 from penstock.ports.secrets import Secrets
 from penstock.ports.state import State
 from penstock.wiring.settings import Settings
 from penstock.wiring.stored_plane import StoredPlane
 
 if TYPE_CHECKING:
-    from penstock.adapters.cluster.clusters import Kubeconfig
+    from penstock.adapters.cluster.by_identity import ByIdentity
+    from penstock.adapters.cluster.clusters import Described, Kubeconfig
 
 
 def kube_clusters(settings: Settings, state: State, secrets: Secrets) -> Clusters:
@@ -23,7 +26,52 @@ def kube_clusters(settings: Settings, state: State, secrets: Secrets) -> Cluster
     from penstock.adapters.cluster.clusters import KubeClusters  # noqa: PLC0415 - heavy, and not every stage's
     from penstock.adapters.cluster.proxies import proxy_from  # noqa: PLC0415 - see above
 
-    return KubeClusters(finder(settings, StoredPlane(state), secrets), proxy_for=proxy_from(settings.proxies))
+    by_identity = identity_connections(settings)
+    plane = StoredPlane(state)
+    kubeconfigs = finder(settings, plane, secrets)
+    clusters = KubeClusters(
+        lambda name: _by_provider(name, plane(), by_identity, clusters.connect) or kubeconfigs(name),
+        by_identity=by_identity,
+        proxy_for=proxy_from(settings.proxies),
+    )
+    return clusters
+
+
+def identity_connections(settings: Settings) -> "ByIdentity":
+    """What reaches clusters by identities; the clouds' libraries load when they are used."""
+    from penstock.adapters.cluster.by_identity import ByIdentity  # noqa: PLC0415 - see above
+    from penstock.adapters.cluster.proxies import proxy_from  # noqa: PLC0415 - see above
+    from penstock.adapters.identity.clouds import CloudIdentities  # noqa: PLC0415 - see above
+    from penstock.adapters.identity.http import HttpSender  # noqa: PLC0415 - see above
+
+    send = HttpSender(proxy_from(settings.proxies))
+    identities = CloudIdentities(send, settings.azure)
+    return ByIdentity(identities, send, azure_cloud=lambda: identities.azure_cloud)
+
+
+def _by_provider(
+    name: str, plane: Plane | None, by_identity: "ByIdentity", connect: Callable[[str], Cluster]
+) -> "Described | None":
+    """A cluster that the Plane names by its provider; None for another one."""
+    from penstock.adapters.cluster.clusters import ByOperator  # noqa: PLC0415 - see above
+
+    cluster = next((c for c in plane.clusters if c.name == name), None) if plane else None
+    if plane is None or cluster is None or cluster.kube_config.access is None:
+        return None
+    given, access = cluster.kube_config, cluster.kube_config.access
+    account = None
+    if given.account is not None:
+        home = given.account.cluster
+        account = Account(
+            home=lambda: connect(home),
+            cluster=home,
+            namespace=given.account.namespace,
+            name=given.account.name,
+            gke=plane.cluster(home).kube_config.gke,
+            audiences=access.audiences,
+        )
+    remote = RemoteCluster(access=access, name=f"Plane, spec.clusters[{name}].kubeConfig", account=account)
+    return ByOperator(by_identity=by_identity, remote=remote, token_path=given.token_path)
 
 
 def finder(

@@ -11,6 +11,7 @@
 | `PENSTOCK_AWS_PREFIX` | what the names of its resources start with: `penstock` by default |
 | `PENSTOCK_AWS_BUCKET` | its bucket of artifacts |
 | `PENSTOCK_AWS_SCHEDULER_ROLE` | ARN of the role with which EventBridge Scheduler publishes what waits long |
+| `AZURE_…`, `IDENTITY_ENDPOINT`, `IDENTITY_HEADER` | the plane's own identity at Azure, as Azure's SDKs read them |
 | `KUBECONFIG` | kubeconfig files, as kubectl reads them |
 | `HTTPS_PROXY`, `NO_PROXY` | the proxy to clusters' API servers, and what is reached without it |
 | `PATH`, `HOME`, `SSL_CERT_FILE`, `DOCKER_CONFIG`, … | what Helm sees of it in `penstock build` (`HELM`) |
@@ -31,6 +32,15 @@ from penstock.core.errors import Terminal
 from penstock.ports.secrets import SecretData
 
 BACKENDS = ("embedded", "aws")
+AZURE = (
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_TENANT_ID",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+)
 PROXIES = ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
 HELM = (
     *PROXIES, "http_proxy", "HTTP_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "PATH", "HOME", "DOCKER_CONFIG",
@@ -53,6 +63,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     secrets: Mapping[str, SecretData] = field(default_factory=dict, repr=False)
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    azure: Mapping[str, str] = field(default_factory=dict, repr=False)
     url: str = ""
     api_token: str = field(default="", repr=False)
     aws: AwsNames | None = None
@@ -72,6 +83,7 @@ def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Pat
         service_port=found.get("KUBERNETES_SERVICE_PORT", ""),
         allowed_hosts=tuple(h.strip() for h in found.get("PENSTOCK_ALLOWED_HOSTS", "").split(",") if h.strip()),
         proxies={name: found[name] for name in PROXIES if found.get(name)},
+        azure={name: found[name] for name in AZURE if found.get(name)},
         url=found.get("PENSTOCK_URL", ""),
         api_token=found.get("PENSTOCK_API_TOKEN", "").strip(),
         aws=_aws(found) if backend == "aws" else None,

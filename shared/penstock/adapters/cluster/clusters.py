@@ -1,20 +1,37 @@
 """Connections by name: what stages ask for when they mean "that cluster, as that account"."""
 
 import hashlib
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
 
 from penstock.adapters.cluster import kubeconfig as kubeconfigs
-from penstock.adapters.cluster.discovery import Discovery
 from penstock.adapters.cluster.kube import KubeCluster
 from penstock.adapters.cluster.kubeconfig import Connection
-from penstock.adapters.cluster.pools import Pools
-from penstock.adapters.cluster.transport import Patience, Transport
-from penstock.core.errors import NotFound
+from penstock.adapters.cluster.servers import Servers
+from penstock.adapters.cluster.transport import Patience
+from penstock.core.errors import NotFound, Terminal
+from penstock.ports.cluster import RemoteCluster
+
+if TYPE_CHECKING:
+    from penstock.adapters.cluster.by_identity import ByIdentity
 
 KEPT = 64
-"""Servers by untrusted kubeconfig that are kept connected; the oldest goes first."""
+"""Servers that manifests name that are kept connected; the oldest goes first."""
+
+LOOKED_UP = 600.0
+"""Seconds for which a cloud's answer to where a cluster is holds."""
+
+
+class Described(Hashable, Protocol):
+    """What the operator says of a cluster; hashable, and equal where it says the same."""
+
+    @property
+    def seconds(self) -> float:
+        """For how long a connection that was made by it holds."""
+
+    def connection(self, name: str) -> Connection:
+        """The connection that it describes; ``name`` is the cluster's, for messages."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,8 +47,13 @@ class Kubeconfig:
     service_host: str = ""
     service_port: str = ""
 
+    @property
+    def seconds(self) -> float:
+        """See Described: for ever."""
+        return float("inf")
+
     def connection(self, name: str) -> Connection:
-        """The connection that it describes; ``name`` is the cluster's, for messages."""
+        """See Described."""
         if self.data:
             return kubeconfigs.from_bytes(self.data, name=f"the kubeconfig of cluster {name}", context=self.context)
         if self.paths:
@@ -39,78 +61,79 @@ class Kubeconfig:
         return kubeconfigs.in_cluster(self.service_host, self.service_port)
 
 
-class _Server:
-    """One API server: its connections and discovery are shared by all identities on it."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ByOperator:
+    """A cluster that the operator names by its cloud. ``token_path``: a file with the token to present, or ""."""
 
-    def __init__(self, connection: Connection, patience: Patience) -> None:
-        self._connection, self._patience = connection, patience
-        self._pools, self._discovery = Pools(connection), Discovery()
-        self._clusters: dict[str, KubeCluster] = {}
+    by_identity: "ByIdentity" = field(repr=False, compare=False)
+    remote: RemoteCluster
+    token_path: str = ""
 
-    def close(self) -> None:
-        self._pools.close()
+    @property
+    def seconds(self) -> float:
+        """See Described: clusters are made anew under their old name, and move."""
+        return LOOKED_UP
 
-    def as_account(self, impersonate: str) -> KubeCluster:
-        if impersonate not in self._clusters:
-            transport = Transport(self._connection, impersonate=impersonate, patience=self._patience, pools=self._pools)
-            self._clusters[impersonate] = KubeCluster(transport, self._discovery)
-        return self._clusters[impersonate]
+    def connection(self, name: str) -> Connection:
+        """See Described."""
+        del name
+        return self.by_identity.connection(self.remote, token_path=self.token_path)
 
 
 class KubeClusters:
     """Clusters (see the port).
 
-    ``find``: cluster name -> its Kubeconfig, None where the plane has none of that name; asked at each connect, so
-    that a changed kubeconfig is used at once. ``allow_server``: raises Refused for a server URL in a manifest's
-    kubeconfig that policy forbids. ``proxy_for``: server URL -> proxy URL or "" (see proxies.py).
+    ``find``: cluster name -> what the operator says of it, None where the plane has none of that name; asked at each
+    connect, so that a changed kubeconfig is used at once. ``allow_server``: raises Refused for a server URL in a
+    manifest's kubeconfig that policy forbids. ``by_identity``: makes connections without a kubeconfig. ``proxy_for``:
+    server URL -> proxy URL or "" (see proxies.py).
     """
 
     def __init__(
         self,
-        find: Callable[[str], Kubeconfig | None],
+        find: Callable[[str], Described | None],
         *,
         allow_server: Callable[[str], None] = kubeconfigs.https_only,
+        by_identity: "ByIdentity | None" = None,
         proxy_for: Callable[[str], str] = lambda _server: "",
         patience: Patience | None = None,
     ) -> None:
+        self._find, self._allow_server, self._by_identity = find, allow_server, by_identity
         self._proxy_for = proxy_for
-        self._find, self._allow_server = find, allow_server
-        self._patience = patience or Patience()
-        self._lock = threading.Lock()
-        self._named: dict[str, tuple[Kubeconfig, _Server]] = {}
-        self._untrusted: dict[str, _Server] = {}
+        self._named = Servers(patience or Patience())
+        self._by_manifest = Servers(patience or Patience(), most=KEPT)
 
     def connect(self, cluster: str, *, impersonate: str = "") -> KubeCluster:
         """See Clusters."""
-        with self._lock:
-            found = self._find(cluster)
-            if found is None:
-                raise NotFound(f"the plane has no cluster {cluster}: `penstock cluster list` shows those it has")
-            kept = self._named.get(cluster)
-            if kept is None or kept[0] != found:
-                if kept is not None:
-                    kept[1].close()
-                kept = (found, self._server(found.connection(cluster)))
-                self._named[cluster] = kept
-            return kept[1].as_account(impersonate)
+        found = self._find(cluster)
+        if found is None:
+            raise NotFound(f"the plane has no cluster {cluster}: `penstock cluster list` shows those it has")
+        server = self._named.get(
+            cluster, found, lambda: self._proxied(found.connection(cluster)), seconds=found.seconds
+        )
+        return server.as_account(impersonate)
 
     def connect_kubeconfig(self, kubeconfig: bytes, *, name: str, impersonate: str = "") -> KubeCluster:
         """See Clusters."""
-        key = hashlib.sha256(kubeconfig).hexdigest()
-        with self._lock:
-            if key not in self._untrusted:
-                made = kubeconfigs.untrusted(kubeconfig, name=name, allow_server=self._allow_server)
-                while len(self._untrusted) >= KEPT:
-                    self._untrusted.pop(next(iter(self._untrusted))).close()
-                self._untrusted[key] = self._server(made)
-            return self._untrusted[key].as_account(impersonate)
 
-    def _server(self, connection: Connection) -> _Server:
-        proxy = connection.proxy or self._proxy_for(connection.server)
-        return _Server(replace(connection, proxy=proxy), self._patience)
+        def connection() -> Connection:
+            return self._proxied(kubeconfigs.untrusted(kubeconfig, name=name, allow_server=self._allow_server))
+
+        key = hashlib.sha256(kubeconfig).hexdigest()
+        return self._by_manifest.get(key, key, connection).as_account(impersonate)
+
+    def connect_remote(self, remote: RemoteCluster, *, impersonate: str = "") -> KubeCluster:
+        """See Clusters."""
+        found = self._by_identity
+        if found is None:
+            raise Terminal(f"{remote.name}: this plane connects by kubeconfigs only")
+        server = self._by_manifest.get(remote, remote, lambda: found.connection(remote), seconds=LOOKED_UP)
+        return server.as_account(impersonate)
 
     def close(self) -> None:
         """Closes the kept-alive connections; asking again opens new ones."""
-        with self._lock:
-            for server in (*(kept for _, kept in self._named.values()), *self._untrusted.values()):
-                server.close()
+        self._named.close()
+        self._by_manifest.close()
+
+    def _proxied(self, connection: Connection) -> Connection:
+        return replace(connection, proxy=connection.proxy or self._proxy_for(connection.server))

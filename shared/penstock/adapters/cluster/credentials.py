@@ -34,8 +34,8 @@ class Credentials(Protocol):
     def login(self) -> Login:
         """What to send now. Raises Refused where there is nothing to send."""
 
-    def renew(self) -> bool:
-        """After a 401: forget what was kept; whether asking again can give something else."""
+    def renew(self, used: Login) -> bool:
+        """After a 401 to ``used``: forget it; whether asking again can give something else."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,37 +48,46 @@ class Static:
         """See Credentials."""
         return self.value
 
-    def renew(self) -> bool:
+    def renew(self, used: Login) -> bool:
         """See Credentials."""
+        del used
         return False
 
 
 class Renewed:
-    """A Login from ``source``, kept until the POSIX time that came with it."""
+    """A Login from ``source``, kept until the POSIX time that came with it.
 
-    def __init__(self, source: Callable[[], tuple[Login, float]], *, clock: Callable[[], float] = time.time) -> None:
+    ``source`` is told whether the last one was refused: then what it has kept itself will not do.
+    """
+
+    def __init__(
+        self, source: Callable[[bool], tuple[Login, float]], *, clock: Callable[[], float] = time.time
+    ) -> None:
         self._source, self._clock = source, clock
         self._lock = threading.Lock()
         self._kept: tuple[Login, float] | None = None
+        self._refused = False
 
     def login(self) -> Login:
         """See Credentials."""
         with self._lock:
             if self._kept is None or self._kept[1] <= self._clock():
-                self._kept = self._source()
+                self._kept = self._source(self._refused)
+                self._refused = False
             return self._kept[0]
 
-    def renew(self) -> bool:
-        """See Credentials."""
+    def renew(self, used: Login) -> bool:
+        """See Credentials. Of several threads with the same refused Login, one asks anew."""
         with self._lock:
-            self._kept = None
+            if self._kept is not None and self._kept[0] is used:
+                self._kept, self._refused = None, True
         return True
 
 
 def token_file(path: str) -> Renewed:
     """The bearer token that stands in a file, read again each minute."""
 
-    def read() -> tuple[Login, float]:
+    def read(_refused: bool) -> tuple[Login, float]:
         try:
             token = Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -94,7 +103,7 @@ def exec_plugin(config: Mapping[str, Any], cluster: Mapping[str, Any], *, folder
     ``config``: the kubeconfig's ``user.exec``; ``cluster``: its cluster entry, for ``provideClusterInfo``.
     """
 
-    def run() -> tuple[Login, float]:
+    def run(_refused: bool) -> tuple[Login, float]:
         # The only use of this package is here: importing it costs half a second that other credentials save.
         from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415 - heavy: loads where it is used
         from kubernetes.config.exec_provider import ExecProvider  # noqa: PLC0415 - heavy: loads where it is used

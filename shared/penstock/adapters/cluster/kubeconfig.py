@@ -37,7 +37,9 @@ class Connection:
     """Where an API server is and how to speak to it.
 
     ``ca``: PEM of its authorities (empty: the system's); ``tls_server_name``: the name to expect ("" is the
-    host's); ``user``: how messages call us; ``acting_as``: headers of the kubeconfig's own ``as`` fields.
+    host's); ``user``: how messages call us; ``acting_as``: headers of the kubeconfig's own ``as`` fields;
+    ``allowed_hosts``: where a manifest names the server, what it may reach though it is private (None: the operator
+    names it, and it is reached wherever it is).
     """
 
     server: str
@@ -49,6 +51,7 @@ class Connection:
     proxy: str = ""
     compress: bool = True
     acting_as: tuple[tuple[str, str], ...] = ()
+    allowed_hosts: tuple[str, ...] | None = None
 
 
 def from_files(paths: Iterable[str], *, context: str = "") -> Connection:
@@ -92,6 +95,29 @@ def untrusted(data: bytes, *, name: str, allow_server: Callable[[str], None]) ->
     made = _connection(document, "", name=name)
     allow_server(made.server)
     return made
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Where:
+    """Where a kubeconfig leads, without its login: ``authority`` is PEM; whether it holds a credential inline."""
+
+    server: str
+    authority: bytes = field(repr=False)
+    has_own_credentials: bool
+
+
+def server_of(data: bytes, *, name: str) -> Where:
+    """What a kubeconfig says of its current cluster; nothing of its user is read but whether it has a credential."""
+    document = _parse(data, name)
+    chosen = _named(document, "contexts", str(document.get("current-context") or ""), name)
+    cluster = _named(document, "clusters", str(chosen.get("cluster", "")), name)
+    _refuse(cluster, "cluster", "clusters[].cluster", name)
+    user = _named(document, "users", str(chosen["user"]), name) if chosen.get("user") else {}
+    return Where(
+        server=str(cluster.get("server") or ""),
+        authority=_material(cluster, "certificate-authority", "clusters[].cluster", name),
+        has_own_credentials=any(user.get(key) for key in ("client-certificate-data", "client-key-data", "token")),
+    )
 
 
 def https_only(server: str) -> None:

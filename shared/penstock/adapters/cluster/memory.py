@@ -17,6 +17,7 @@ from penstock.ports.cluster import (
     ApiRefused,
     ApplyOptions,
     Page,
+    RemoteCluster,
     ResourceType,
     ServiceAccountToken,
     WatchEvent,
@@ -244,6 +245,13 @@ class MemoryClusters:
         if kubeconfig.decode(errors="replace") not in self._clusters:
             raise Refused(f"{name}: not a kubeconfig")
         return self.connect(kubeconfig.decode(), impersonate=impersonate)
+
+    def connect_remote(self, remote: RemoteCluster, *, impersonate: str = "") -> MemoryCluster:
+        """See Clusters: the cluster whose name is the resource name, or the address."""
+        wanted = remote.access.cluster or remote.access.address
+        if wanted not in self._clusters:
+            raise NotFound(f"{remote.name}: there is no cluster {wanted}")
+        return self.connect(wanted, impersonate=impersonate)
 
 
 def _ref(served: ResourceType, namespace: str, name: str, verb: str) -> ObjectRef:

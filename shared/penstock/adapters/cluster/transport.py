@@ -121,10 +121,11 @@ class Transport:
         deadline = self._patience.clock() + self._patience.total
         renewed = False
         for attempt in range(self._patience.attempts):
-            answer, failure = self._attempt(request, call, deadline)
+            login = self.connection.credentials.login()
+            answer, failure = self._attempt(request, call, login, deadline)
             if answer is not None and (answer.status < 400 or answer.status == 404):
                 return answer
-            if answer is not None and answer.status == 401 and not renewed and self.connection.credentials.renew():
+            if answer is not None and answer.status == 401 and not renewed and self.connection.credentials.renew(login):
                 renewed = True
                 continue
             error = failure if answer is None else error_of(answer, call)
@@ -148,6 +149,9 @@ class Transport:
         login = self.connection.credentials.login()
         with _mapped(call):
             response = self._open(request, login, timeout=timeout, gzip=False)
+            if response.status == 401 and self.connection.credentials.renew(login):
+                response.close()
+                response = self._open(request, self.connection.credentials.login(), timeout=timeout, gzip=False)
         try:
             if response.status >= 400:
                 raise error_of(_answer(response, response.read(1 << 20)), call)
@@ -156,10 +160,11 @@ class Transport:
         finally:
             response.close()  # a stream that was left early is not reused
 
-    def _attempt(self, request: Request, call: Call, deadline: float) -> tuple[Answer | None, Transient | None]:
+    def _attempt(
+        self, request: Request, call: Call, login: Login, deadline: float
+    ) -> tuple[Answer | None, Transient | None]:
         """An answer, or the failure of a connection (raised at once where a replay might do harm)."""
         left = deadline - self._patience.clock()
-        login = self.connection.credentials.login()
         try:
             with _mapped(call):
                 response = self._open(request, login, timeout=max(left, 0.1), gzip=self.connection.compress)

@@ -99,7 +99,7 @@ class CloudIdentities:
 
 def read_account(who: Account) -> Manifest:
     """The ServiceAccount as it is now: an annotation that changed counts at once. Raises NotFound."""
-    found = who.home.get(SERVICE_ACCOUNT, who.namespace, who.name)
+    found = who.home().get(SERVICE_ACCOUNT, who.namespace, who.name)
     if found is None:
         raise NotFound(f"{who} not found in cluster {who.cluster}", reason="ReconciliationFailed")
     return found
@@ -114,7 +114,7 @@ def _exchanged_token(who: Account, audience: str) -> str:
 
 
 def _token(who: Account, audiences: tuple[str, ...], seconds: int) -> Bearer:
-    given = who.home.request_token(who.namespace, who.name, audiences=audiences, seconds=seconds)
+    given = who.home().request_token(who.namespace, who.name, audiences=audiences, seconds=seconds)
     return Bearer(token=given.token, expires=given.expires)
 
 

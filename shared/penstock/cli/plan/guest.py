@@ -29,6 +29,7 @@ from penstock.ports.cluster import (
     Cluster,
     Clusters,
     Page,
+    RemoteCluster,
     ResourceType,
     ServiceAccountToken,
     WatchEvent,
@@ -223,6 +224,11 @@ class GuestClusters:
         """See Clusters."""
         del impersonate
         return GuestCluster(self._clusters.connect_kubeconfig(kubeconfig, name=name), self._world)
+
+    def connect_remote(self, remote: RemoteCluster, *, impersonate: str = "") -> GuestCluster:
+        """Refused: a token has to be asked for, which is more than reading."""
+        del impersonate
+        raise Refused(f"{remote.name}: a plan asks for no tokens, and so it does not look into this cluster")
 
 
 def _is_flux_crd(ref: ObjectRef) -> bool:

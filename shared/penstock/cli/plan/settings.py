@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from penstock.core.errors import NotFound
 from penstock.core.resources import Gvk, Manifest, ObjectRef
-from penstock.ports.cluster import Cluster, Clusters
+from penstock.ports.cluster import Cluster, Clusters, RemoteCluster
 
 
 @dataclass(kw_only=True)
@@ -50,6 +50,10 @@ class SettingsClusters:
     def connect_kubeconfig(self, kubeconfig: bytes, *, name: str, impersonate: str = "") -> Cluster:
         """Raises NotFound: a render reads nothing of another cluster than its home."""
         raise NotFound(f"{name}: a render reads its home cluster only ({len(kubeconfig)}, {impersonate})")
+
+    def connect_remote(self, remote: RemoteCluster, *, impersonate: str = "") -> Cluster:
+        """Raises NotFound: see above."""
+        raise NotFound(f"{remote.name}: a render reads its home cluster only ({impersonate})")
 
 
 class _SettingsCluster:

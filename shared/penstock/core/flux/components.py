@@ -18,7 +18,12 @@ TOOLKIT_SUFFIX = ".toolkit.fluxcd.io"
 EXTENSIONS_GROUP = "source.extensions.fluxcd.io"
 OPERATOR_GROUP = "fluxcd.controlplane.io"
 
-_POLICY_FLAGS = ("no-cross-namespace-refs", "no-remote-bases", "default-service-account")
+_POLICY_FLAGS = (
+    "no-cross-namespace-refs",
+    "no-remote-bases",
+    "default-service-account",
+    "default-kubeconfig-service-account",
+)
 _UNSERVED_FLAGS = frozenset(
     {
         "custom-apply-stage-kinds",
@@ -53,6 +58,7 @@ class ControllerFlags:
     no_cross_namespace_refs: bool = False
     no_remote_bases: bool = False
     default_service_account: str = ""
+    default_kube_config_service_account: str = ""
     unserved: tuple[str, ...] = ()
 
 
@@ -81,11 +87,12 @@ def controller_flags(manifests: Iterable[Manifest]) -> ControllerFlags:
             flags.update(_arguments(manifest))
     unserved = {name for name, value in flags.items() if name in _UNSERVED_FLAGS and value not in ("", "false")}
     unserved |= {f"feature-gates={gate}" for gate in _changed_gates(flags.get("feature-gates", ""))}
-    cross, bases, account = (flags.get(name, "") for name in _POLICY_FLAGS)
+    cross, bases, account, kube_config_account = (flags.get(name, "") for name in _POLICY_FLAGS)
     return ControllerFlags(
         no_cross_namespace_refs=cross == "true",
         no_remote_bases=bases == "true",
         default_service_account=account,
+        default_kube_config_service_account=kube_config_account,
         unserved=tuple(sorted(unserved)),
     )
 

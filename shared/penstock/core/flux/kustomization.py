@@ -248,8 +248,6 @@ def unserved(kustomization: Kustomization) -> tuple[str, ...]:
     """
     k = kustomization
     found = []
-    if k.kube_config is not None:
-        found.append(("spec.kubeConfig.configMapRef", bool(k.kube_config.config_map)))
     if k.decryption is not None:
         found.append(("spec.decryption.serviceAccountName", bool(k.decryption.service_account)))
     return tuple(path for path, is_set in found if is_set)

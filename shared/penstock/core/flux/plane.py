@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from penstock.core.errors import NotFound
 from penstock.core.flux import gitrepository, kustomization
 from penstock.core.flux.fields import Fields, Where, open_document
+from penstock.core.flux.plane_kubeconfig import ClusterKubeConfig, read_kube_config
 from penstock.core.resources import Manifest
 
 API_VERSION = "penstock.dev/v1alpha1"
@@ -29,6 +30,7 @@ MOST_CLUSTERS = 10_000
 CLUSTER_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DEFAULT_INTERVAL = "5m"
 _HOST = re.compile(r"[A-Za-z0-9*]([-A-Za-z0-9.:/*]*[A-Za-z0-9])?")
+_RESOURCE = re.compile(r"(?:arn:aws|/subscriptions/|projects/)[^\s*]*\*?")
 _REFERENCE_FIELDS = ("branch", "tag", "semver", "name", "commit")
 _NOT_SERVED = "is not served yet"
 
@@ -45,33 +47,32 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ClusterKubeConfig:
-    """An operator's kubeconfig, trusted: a file (``path``), or a secret of the plane's own store, and a context.
-
-    All "" means what kubectl would use.
-    """
-
-    path: str = ""
-    context: str = ""
-    secret: str = ""
-    key: str = "value"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
     """The operator's switches: what Flux has as controller flags, and ours.
 
     ``allowed_hosts``: hosts, ``*.`` suffixes or CIDRs that URLs in manifests may reach though they are private;
-    ``prune_objects``, ``prune_percent``: more deletions than both need an approval; ``sops_mac``: enforce | warn.
+    ``default_kube_config_service_account``: whose identity a ``kubeConfig.configMapRef`` without serviceAccountName
+    takes; ``own_identity_clusters``: cluster resource names, ``*`` for what follows, that it may reach with the plane's
+    own identity; ``prune_objects``, ``prune_percent``: more deletions than both need an approval; ``sops_mac``:
+    enforce | warn.
     """
 
     no_cross_namespace_refs: bool = False
     no_remote_bases: bool = True
     default_service_account: str = ""
+    default_kube_config_service_account: str = ""
+    own_identity_clusters: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     prune_objects: int = 10
     prune_percent: int = 50
     sops_mac: str = "enforce"
+
+    def own_identity_for(self, cluster: str) -> bool:
+        """Whether a manifest may reach this cluster resource (any case: Azure's have none) as the plane itself."""
+        return any(
+            cluster.lower().startswith(each[:-1].lower()) if each.endswith("*") else cluster.lower() == each.lower()
+            for each in self.own_identity_clusters
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,21 +199,11 @@ def _cluster(fields: Fields, policy: Policy) -> PlaneCluster:
     return PlaneCluster(
         name=fields.string("name", pattern=CLUSTER_NAME, longest=63),
         path="/".join(parts),
-        kube_config=fields.optional("kubeConfig", _kube_config) or ClusterKubeConfig(),
+        kube_config=fields.optional("kubeConfig", read_kube_config) or ClusterKubeConfig(),
         region=fields.string("region", default="", longest=63),
         labels=fields.string_map("labels"),
         policy=fields.optional("policy", lambda f: _policy(f, policy)) or policy,
     )
-
-
-def _kube_config(fields: Fields) -> ClusterKubeConfig:
-    secret = fields.optional("secretRef", lambda f: (f.name("name"), f.string("key", default="value")))
-    path = fields.string("path", default="", longest=4096)
-    if secret is not None and path:
-        raise fields.error("", "has a path and a secretRef: give one of them")
-    name, key = secret or ("", "value")
-    context = fields.string("context", default="", longest=1024)
-    return ClusterKubeConfig(path=path, context=context, secret=name, key=key)
 
 
 def _policy(fields: Fields, base: Policy) -> Policy:
@@ -222,6 +213,10 @@ def _policy(fields: Fields, base: Policy) -> Policy:
     return Policy(
         no_cross_namespace_refs=fields.boolean("noCrossNamespaceRefs", default=base.no_cross_namespace_refs),
         default_service_account=fields.name("defaultServiceAccount", default=base.default_service_account),
+        default_kube_config_service_account=fields.name(
+            "defaultKubeConfigServiceAccount", default=base.default_kube_config_service_account
+        ),
+        own_identity_clusters=_resources(fields, base),
         allowed_hosts=_hosts(fields) if fields.raw("allowedHosts") is not None else base.allowed_hosts,
         prune_objects=limits[0],
         prune_percent=limits[1],
@@ -232,6 +227,17 @@ def _policy(fields: Fields, base: Policy) -> Policy:
 def _limits(fields: Fields, base: Policy) -> tuple[int, int]:
     objects = fields.integer("objects", default=base.prune_objects)
     return objects, fields.integer("percent", default=base.prune_percent, most=100)
+
+
+def _resources(fields: Fields, base: Policy) -> tuple[str, ...]:
+    if fields.raw("ownIdentityClusters") is None:
+        return base.own_identity_clusters
+    names = fields.strings("ownIdentityClusters")
+    for index, name in enumerate(names):
+        if len(name) > 1024 or not _RESOURCE.fullmatch(name):
+            problem = f"is {name!r}, must be a cluster's resource name in its cloud; * may stand at its end"
+            raise fields.error(f"ownIdentityClusters[{index}]", problem)
+    return names
 
 
 def _hosts(fields: Fields) -> tuple[str, ...]:
@@ -251,3 +257,17 @@ def _no_doubles(spec: Fields, clusters: tuple[PlaneCluster, ...]) -> None:
         if each.name in seen:
             raise spec.error(f"clusters[{index}].name", f"is {each.name!r}, which another cluster has already")
         seen.add(each.name)
+    for index, each in enumerate(clusters):
+        _account_of_another(spec, f"clusters[{index}].kubeConfig.serviceAccount.cluster", each, clusters)
+
+
+def _account_of_another(spec: Fields, path: str, cluster: PlaneCluster, clusters: tuple[PlaneCluster, ...]) -> None:
+    """The cluster whose ServiceAccount is taken is reached in a way of its own: there are no chains, and no rings."""
+    account = cluster.kube_config.account
+    if account is None:
+        return
+    home = next((each for each in clusters if each.name == account.cluster), None)
+    if home is None:
+        raise spec.error(path, f"is {account.cluster!r}, which is no cluster of this Plane")
+    if home.kube_config.account is not None:
+        raise spec.error(path, f"is {account.cluster!r}, which is itself reached by a serviceAccount")

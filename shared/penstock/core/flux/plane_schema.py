@@ -6,6 +6,7 @@ document of the tests' table.
 
 from typing import Any
 
+from penstock.core.clusters.access import LONGEST_AUTHORITY, MOST_AUDIENCES, PROVIDERS
 from penstock.core.flux.plane import API_VERSION, CLUSTER_NAME, KIND, MOST_CLUSTERS
 
 Schema = dict[str, Any]
@@ -74,9 +75,10 @@ def _cluster() -> Schema:
             "secretRef": _object(
                 {"name": _name("A secret of the plane's own store."), "key": _string("Default: value.")}, "name"
             ),
+            **_by_identity(),
         }
     )
-    kube_config["not"] = {"required": ["path", "secretRef"]}
+    kube_config["allOf"] = _either_way()
     name = _string("A DNS label.", pattern=f"^{CLUSTER_NAME}$") | {"maxLength": 63}
     return _object(
         {
@@ -92,7 +94,56 @@ def _cluster() -> Schema:
     )
 
 
+def _by_identity() -> Schema:
+    account = _object(
+        {
+            "cluster": _string("A cluster of this Plane, where the account's token is requested.") | {"maxLength": 63},
+            "namespace": _name("Its namespace."),
+            "name": _name("Its name."),
+        },
+        "cluster",
+        "namespace",
+        "name",
+    )
+    account["description"] = "Whose identity is taken. Default: the plane's own."
+    certificates = _string("Certificates of the API server's authorities, in PEM. Default: as the cloud says.")
+    return {
+        "provider": {"enum": list(PROVIDERS), "description": "Reach the cluster by an identity, without a kubeconfig."},
+        "cluster": _string("Its resource name in the cloud.") | {"maxLength": 1024},
+        "address": _string("The URL of its API server. Default: as the cloud says.") | {"maxLength": 2048},
+        "caData": certificates | {"maxLength": LONGEST_AUTHORITY},
+        "audiences": {"type": "array", "items": {"type": "string"}, "maxItems": MOST_AUDIENCES},
+        "serviceAccount": account,
+        "tokenPath": _string("generic: a file with the token to present.") | {"maxLength": 4096},
+    }
+
+
+def _either_way() -> list[Schema]:
+    """A kubeconfig or a provider, and what each provider needs."""
+
+    def of(provider: str) -> Schema:
+        return {"properties": {"provider": {"const": provider}}, "required": ["provider"]}
+
+    identity = ("cluster", "address", "caData", "audiences", "serviceAccount", "tokenPath")
+    apart = [["path", "secretRef"], ["serviceAccount", "tokenPath"]]
+    apart += [["provider", name] for name in ("path", "context", "secretRef")]
+    by_either = {"anyOf": [{"required": ["serviceAccount"]}, {"required": ["tokenPath"]}]}
+    lookup = {"anyOf": [{"required": ["cluster"]}, {"required": ["address", "caData"]}]}
+    return [
+        *({"not": {"required": names}} for names in apart),
+        {"dependentRequired": {name: ["provider"] for name in identity}},
+        {
+            "if": of("generic"),
+            "then": {"required": ["address"], **by_either},
+            "else": {"not": {"required": ["tokenPath"]}},
+        },
+        {"if": of("aws"), "then": {"required": ["cluster"]}},
+        *({"if": of(provider), "then": lookup} for provider in ("azure", "gcp")),
+    ]
+
+
 def _policy() -> Schema:
+    resource = {"type": "string", "maxLength": 1024, "pattern": r"^(arn:aws|/subscriptions/|projects/)[^\s*]*\*?$"}
     hosts = {"type": "string", "maxLength": 253, "pattern": r"^[A-Za-z0-9*]([-A-Za-z0-9.:/*]*[A-Za-z0-9])?$"}
     limits = _object(
         {
@@ -106,6 +157,8 @@ def _policy() -> Schema:
             "noCrossNamespaceRefs": {"type": "boolean", "default": False},
             "noRemoteBases": {"const": True, "default": True},
             "defaultServiceAccount": _name("Impersonated where a Kustomization names no account."),
+            "defaultKubeConfigServiceAccount": _name("Its identity is taken where a configMapRef names no account."),
+            "ownIdentityClusters": {"type": "array", "items": resource},
             "allowedHosts": {"type": "array", "items": hosts},
             "prune": limits,
             "sopsMac": {"enum": ["enforce", "warn"], "default": "enforce"},

@@ -74,6 +74,8 @@ class Attempt:
             policy,
             no_cross_namespace_refs=policy.no_cross_namespace_refs or bool(flags.get("noCrossNamespaceRefs")),
             default_service_account=policy.default_service_account or str(flags.get("defaultServiceAccount") or ""),
+            default_kube_config_service_account=policy.default_kube_config_service_account
+            or str(flags.get("defaultKubeConfigServiceAccount") or ""),
         )
 
     @property

@@ -1,12 +1,15 @@
 """Where a Kustomization applies, and as whom."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from penstock.core.errors import NotFound, Refused
+from penstock.core.flux.kustomization import KubeConfigRef
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.context import secret_data
 from penstock.stages.reconcile.foreign import reconciled_by_flux
+from penstock.stages.reconcile.remote import remote_cluster
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,19 +24,28 @@ def open_target(attempt: Attempt) -> Target:
     """Connections to the target cluster.
 
     Raises NotFound where a kubeconfig is missing, Refused (``OwnedByFlux``) where Flux reconciles the very same
-    Kustomization there.
+    Kustomization there, and what remote.py raises.
     """
     kube_config, account = attempt.kustomization.kube_config, attempt.account
     if kube_config is None:
         keeper = attempt.home()
         cluster = attempt.deps.clusters.connect(attempt.cluster, impersonate=account) if account else keeper
     else:
-        data = _kubeconfig(attempt, kube_config.secret, kube_config.key)
-        connect = attempt.deps.clusters.connect_kubeconfig
-        keeper = connect(data, name=attempt.ref)
-        cluster = connect(data, name=attempt.ref, impersonate=account) if account else keeper
+        connect = _connector(attempt, kube_config)
+        keeper = connect("")
+        cluster = connect(account) if account else keeper
     _refuse_flux(attempt, keeper)
     return Target(cluster=cluster, keeper=keeper)
+
+
+def _connector(attempt: Attempt, kube_config: KubeConfigRef) -> Callable[[str], Cluster]:
+    """Account -> a connection by what ``spec.kubeConfig`` names ("" is the plane itself)."""
+    clusters = attempt.deps.clusters
+    if kube_config.config_map:
+        remote = remote_cluster(attempt, kube_config.config_map)
+        return lambda account: clusters.connect_remote(remote, impersonate=account)
+    data = _kubeconfig(attempt, kube_config.secret, kube_config.key)
+    return lambda account: clusters.connect_kubeconfig(data, name=attempt.ref, impersonate=account)
 
 
 def _kubeconfig(attempt: Attempt, secret: str, key: str) -> bytes:

@@ -26,8 +26,9 @@ def answer(status: dict) -> str:
 def test_a_plugin_is_run_once_and_again_after_a_401(tmp_path) -> None:
     config = plugin(tmp_path, f'echo "$WHO $1" >> {tmp_path}/runs\n{answer({"token": "t"})}')
     credentials = exec_plugin(config, {"server": "https://x"}, folder=str(tmp_path))
-    assert {credentials.login(), credentials.login()} == {Login(authorization="Bearer t")}
-    assert credentials.renew()
+    used = credentials.login()
+    assert {used, credentials.login()} == {Login(authorization="Bearer t")}
+    assert credentials.renew(used)
     assert credentials.login().authorization == "Bearer t"
     assert (tmp_path / "runs").read_text() == "me one\nme one\n"
 
@@ -64,14 +65,32 @@ def test_a_login_is_renewed_when_it_is_due() -> None:
     now = [0.0]
     made = []
 
-    def source() -> tuple[Login, float]:
-        made.append(now[0])
+    def source(refused: bool) -> tuple[Login, float]:
+        made.append((now[0], refused))
         return Login(authorization=f"Bearer {len(made)}"), now[0] + 10
 
     renewed = Renewed(source, clock=lambda: now[0])
     assert renewed.login() == renewed.login()
     now[0] = 10.0
     assert renewed.login().authorization == "Bearer 2"
+    assert made == [(0.0, False), (10.0, False)]
+
+
+def test_a_refused_login_is_asked_for_anew_once() -> None:
+    """However many threads come back with it: one that has been renewed meanwhile is not thrown away."""
+    made = []
+
+    def source(refused: bool) -> tuple[Login, float]:
+        made.append(refused)
+        return Login(authorization=f"Bearer {len(made)}"), float("inf")
+
+    renewed = Renewed(source)
+    used = renewed.login()
+    assert all(renewed.renew(used) for _ in range(3))
+    new = renewed.login()
+    assert renewed.renew(used), "another thread, late"
+    assert renewed.login() is new
+    assert made == [False, True]
 
 
 def test_a_token_file_that_is_gone_is_refused(tmp_path) -> None:

@@ -88,7 +88,7 @@ def transport(
     url: str, *, time: Time | None = None, login=None, impersonate: str = "", **patience
 ) -> Iterator[Transport]:
     time = time or Time()
-    source = login or (lambda: (Login(authorization="Bearer t"), float("inf")))
+    source = login or (lambda _refused: (Login(authorization="Bearer t"), float("inf")))
     connection = Connection(server=url, credentials=Renewed(source))
     waits = Patience(sleep=time.sleep, clock=lambda: time.now, jitter=lambda: 1.0, **patience)
     return Transport(connection, impersonate=impersonate, patience=waits)
@@ -193,12 +193,12 @@ def test_nobody_listening_is_transient_even_for_a_create(made) -> None:
 
 def test_a_401_asks_for_a_new_login_once(server: Script, made) -> None:
     server.answers, tokens = [status(401, "Unauthorized"), OK], iter(["old", "new"])
-    made.append(transport(server.url, login=lambda: (Login(authorization=next(tokens)), float("inf"))))
+    made.append(transport(server.url, login=lambda _refused: (Login(authorization=next(tokens)), float("inf"))))
     assert made[0].send(Request(method="GET", path="/x"), CALL).status == 200
     assert [headers["Authorization"] for _, _, headers in server.seen] == ["old", "new"]
     server.answers = [status(401, "Unauthorized")] * 2
     tokens = iter(["newer", "newest"])
-    made[0].connection.credentials.renew()
+    made[0].connection.credentials.renew(made[0].connection.credentials.login())
     with pytest.raises(Refused, match="does not know we"):
         made[0].send(Request(method="GET", path="/x"), CALL)
 

@@ -192,7 +192,7 @@ def test_the_old_version_is_read_with_warnings() -> None:
         ({"ignore": [{"paths": ["/spec/replicas"], "target": {"kind": "Deployment"}}]}, ()),
         ({"healthCheckExprs": [{"apiVersion": "a/v1", "kind": "B", "current": "true"}]}, ()),
         ({"dependsOn": [{"name": "a"}, {"name": "b", "readyExpr": "true"}]}, ()),
-        ({"kubeConfig": {"configMapRef": {"name": "a"}}}, ("spec.kubeConfig.configMapRef",)),
+        ({"kubeConfig": {"configMapRef": {"name": "a"}}}, ()),
         (
             {"decryption": {"provider": "sops", "serviceAccountName": "a"}},
             ("spec.decryption.serviceAccountName",),

@@ -9,18 +9,20 @@ import pytest
 from penstock.core.errors import InvalidDocument, NotFound
 from penstock.core.flux.gitrepository import parse_git_repository
 from penstock.core.flux.kustomization import parse_kustomization
-from penstock.core.flux.plane import (
-    ClusterKubeConfig,
-    Policy,
-    parse_plane,
-    plane_source_document,
-    root_kustomization,
-)
+from penstock.core.flux.plane import Policy, parse_plane, plane_source_document, root_kustomization
 from penstock.core.flux.plane_diff import diff_planes
+from penstock.core.flux.plane_kubeconfig import ClusterKubeConfig
 from penstock.core.flux.plane_schema import plane_schema
 
 SCHEMA_FILE = Path(__file__).parents[4] / "docs" / "plane.schema.json"
 SOURCE = {"url": "https://git.example.com/fleet.git"}
+
+EKS = "arn:aws:eks:eu-central-1:111122223333:cluster/production"
+GKE = "projects/acme/locations/europe-west1"
+PEM = "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n"
+GENERIC = {"provider": "generic", "address": "https://api.example.com:6443"}
+ACCOUNT = {"cluster": "production", "namespace": "flux-system", "name": "penstock"}
+REMOTE: dict[str, Any] = {"name": "remote", "kubeConfig": {**GENERIC, "serviceAccount": ACCOUNT}}
 
 
 def document(**spec: Any) -> dict[str, Any]:
@@ -97,6 +99,12 @@ VALID = [
     document(clusters=[cluster(kubeConfig={"secretRef": {"name": "s", "key": "k"}})]),
     document(policy={"noRemoteBases": True, "defaultServiceAccount": "default", "allowedHosts": ["*.example.com"]}),
     document(policy={"prune": {"objects": 0, "percent": 100}, "sopsMac": "warn"}),
+    document(clusters=[cluster(kubeConfig={"provider": "aws", "cluster": EKS})]),
+    document(clusters=[cluster(kubeConfig={"provider": "azure", "address": "https://aks.example.com", "caData": PEM})]),
+    document(clusters=[cluster(kubeConfig={"provider": "gcp", "cluster": f"{GKE}/memberships/edge"})]),
+    document(clusters=[cluster(kubeConfig={"provider": "gcp", "cluster": f"{GKE}/clusters/a"}), cluster(**REMOTE)]),
+    document(clusters=[cluster(kubeConfig={**GENERIC, "tokenPath": "/var/run/token", "audiences": ["a", "b"]})]),
+    document(policy={"defaultKubeConfigServiceAccount": "tenant", "ownIdentityClusters": [EKS, "arn:aws:eks:*"]}),
 ]
 INVALID = [
     ({**document(), "apiVersion": "v1"}, "apiVersion: is 'v1', must be one of penstock.dev/v1alpha1"),
@@ -126,8 +134,43 @@ INVALID = [
     (document(policy={"allowedHosts": ["a b"]}), "spec.policy.allowedHosts[0]: is 'a b', must be a host"),
     (document(policy={"prune": {"percent": 101}}), "spec.policy.prune.percent: is 101, must be between 0 and 100"),
     (document(policy={"takeover": True}), "spec.policy.takeover: is not a field here"),
+    (
+        document(policy={"ownIdentityClusters": ["*"]}),
+        "spec.policy.ownIdentityClusters[0]: is '*', must be a cluster's",
+    ),
+    *(
+        (document(clusters=[cluster(kubeConfig=given)]), f"spec.clusters[0].kubeConfig{message}")
+        for given, message in (
+            ({"provider": "ibm"}, ".provider: is 'ibm', must be one of aws, azure, gcp, generic"),
+            ({"cluster": EKS}, ".cluster: needs a provider"),
+            ({"serviceAccount": ACCOUNT}, ".serviceAccount: needs a provider"),
+            ({"provider": "aws", "cluster": EKS, "path": "/k"}, ".path: stands beside a provider"),
+            ({"provider": "aws", "cluster": EKS, "context": "c"}, ".context: stands beside a provider"),
+            ({"provider": "aws", "cluster": EKS, "secretRef": {"name": "s"}}, ".secretRef: stands beside a provider"),
+            ({"provider": "aws", "cluster": EKS, "tokenPath": "/t"}, ".tokenPath: is for provider generic"),
+            ({"provider": "aws", "address": "a.example", "caData": PEM}, ".cluster: is required for provider aws"),
+            ({"provider": "gcp", "address": "https://a.example"}, ".cluster: is required where address or caData"),
+            ({"provider": "azure"}, ".cluster: is required where address or caData is not set"),
+            ({"provider": "generic", "tokenPath": "/t"}, ".address: is required for provider generic"),
+            (GENERIC, ": needs a serviceAccount or a tokenPath"),
+            ({**GENERIC, "tokenPath": "/t", "serviceAccount": ACCOUNT}, ": has a serviceAccount and a tokenPath"),
+            ({**GENERIC, "serviceAccount": {"name": "a"}}, ".serviceAccount.cluster: is required"),
+        )
+    ),
 ]
 ONLY_THE_PARSER = [
+    (
+        document(clusters=[cluster(kubeConfig={"provider": "aws", "cluster": "production"})]),
+        "spec.clusters[0].kubeConfig.cluster: is 'production', must be arn:aws:eks:REGION:ACCOUNT:cluster/NAME",
+    ),
+    (
+        document(clusters=[cluster(**REMOTE)]),
+        "spec.clusters[0].kubeConfig.serviceAccount.cluster: is 'production', which is no cluster of this Plane",
+    ),
+    (
+        document(clusters=[cluster(kubeConfig=REMOTE["kubeConfig"])]),
+        "spec.clusters[0].kubeConfig.serviceAccount.cluster: is 'production', which is itself reached by",
+    ),
     (document(clusters=[cluster(), cluster()]), "spec.clusters[1].name: is 'production', which another"),
 ]
 

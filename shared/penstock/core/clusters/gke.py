@@ -1,0 +1,62 @@
+"""Google GKE: where a cluster is. Its API server takes OAuth access tokens as they are.
+
+https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters/get
+https://cloud.google.com/kubernetes-engine/docs/concepts/network-isolation (DNS-based endpoint)
+https://cloud.google.com/kubernetes-engine/enterprise/multicluster-management/gateway (Connect Gateway)
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from penstock.core.clusters.access import FLEET, ClusterAccess
+from penstock.core.clusters.endpoints import Endpoint, endpoint, pem
+from penstock.core.http import HttpRequest, HttpResponse
+from penstock.core.identity.answers import json_of, malformed
+
+_DNS = ".gke.goog"
+_GATEWAY = "connectgateway.googleapis.com"
+
+
+def is_googles(address: str) -> bool:
+    """Whether an address is a DNS endpoint or Connect Gateway: Google's own certificate stands there."""
+    name = urlsplit(address).hostname or ""
+    return name.endswith((_DNS, f"-{_GATEWAY}")) or name == _GATEWAY
+
+
+def describe(access: ClusterAccess, token: str) -> HttpRequest:
+    """The request for a cluster's description, or for a fleet member's address at Connect Gateway."""
+    member = FLEET.fullmatch(access.cluster)
+    if member is None:
+        url = f"https://container.googleapis.com/v1/{access.cluster}"
+    else:
+        region = "" if member["location"] == "global" else f"{member['location']}-"
+        url = f"https://{region}{_GATEWAY}/v1/{access.cluster}:generateCredentials"
+    return HttpRequest(method="GET", path="", url=url, headers={"authorization": f"Bearer {token}"})
+
+
+def described(answer: HttpResponse, access: ClusterAccess) -> tuple[Endpoint | None, ...]:
+    """The endpoints in that answer: the IP address first where it is served, then the DNS name."""
+    if FLEET.fullmatch(access.cluster):
+        what = f"Google connectgateway generateCredentials for {access.cluster}"
+        found = endpoint(str(json_of(answer, what).get("endpoint") or ""))
+        if found is None or not is_googles(found.address):
+            raise malformed(what)
+        return (found,)
+    return _of_cluster(json_of(answer, f"Google container.clusters.get for {access.cluster}"))
+
+
+def _of_cluster(cluster: Mapping[str, Any]) -> tuple[Endpoint | None, ...]:
+    authority = pem((cluster.get("masterAuth") or {}).get("clusterCaCertificate"))
+    config = cluster.get("controlPlaneEndpointsConfig") or {}
+    name, addresses = config.get("dnsEndpointConfig") or {}, config.get("ipEndpointsConfig") or {}
+    known = [
+        cluster.get("endpoint"),
+        addresses.get("publicEndpoint"),
+        addresses.get("privateEndpoint"),
+        (cluster.get("privateClusterConfig") or {}).get("publicEndpoint"),
+        (cluster.get("privateClusterConfig") or {}).get("privateEndpoint"),
+    ]
+    by_address = [] if addresses.get("enabled") is False else [endpoint(str(each or ""), authority) for each in known]
+    by_name = endpoint(str(name.get("endpoint") or "")) if name.get("allowExternalTraffic") else None
+    return (*(each for each in by_address if each is not None and not is_googles(each.address)), by_name)
