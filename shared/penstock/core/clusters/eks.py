@@ -39,8 +39,9 @@ def describe(cluster: str, keys: AwsKeys, moment: datetime) -> HttpRequest:
 
 def described(answer: HttpResponse, cluster: str) -> tuple[Endpoint | None, ...]:
     """Its endpoints in that answer: EKS has one."""
-    found = json_of(answer, f"AWS eks:DescribeCluster for {cluster}").get("cluster") or {}
-    authority = pem((found.get("certificateAuthority") or {}).get("data"))
+    what = f"AWS eks:DescribeCluster for {cluster}"
+    found = json_of(answer, what).get("cluster") or {}
+    authority = pem((found.get("certificateAuthority") or {}).get("data"), what)
     return (endpoint(str(found.get("endpoint") or ""), authority),)
 
 

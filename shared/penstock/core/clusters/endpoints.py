@@ -1,12 +1,12 @@
 """Where a cluster can be reached, and which of its addresses is meant."""
 
 import base64
-import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from penstock.core.clusters.access import ClusterAccess, canonical
 from penstock.core.errors import InvalidDocument, Refused
+from penstock.core.identity.answers import malformed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,12 +27,12 @@ def endpoint(address: str, authority: str = "") -> Endpoint | None:
         return None
 
 
-def pem(data: object) -> str:
-    """Authorities as clouds give them (base64 of PEM); "" where there are none."""
+def pem(data: object, what: str) -> str:
+    """Authorities as clouds give them (base64 of PEM); "" where there are none. ``what``: was asked, for messages."""
     try:
         return base64.b64decode(str(data or ""), validate=True).decode()
-    except (binascii.Error, ValueError):
-        return ""
+    except ValueError:
+        raise malformed(what) from None
 
 
 def chosen(access: ClusterAccess, known: Iterable[Endpoint | None], name: str) -> Endpoint:

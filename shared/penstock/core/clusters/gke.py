@@ -43,11 +43,12 @@ def described(answer: HttpResponse, access: ClusterAccess) -> tuple[Endpoint | N
         if found is None or not is_googles(found.address):
             raise malformed(what)
         return (found,)
-    return _of_cluster(json_of(answer, f"Google container.clusters.get for {access.cluster}"))
+    what = f"Google container.clusters.get for {access.cluster}"
+    cluster = json_of(answer, what)
+    return _of_cluster(cluster, pem((cluster.get("masterAuth") or {}).get("clusterCaCertificate"), what))
 
 
-def _of_cluster(cluster: Mapping[str, Any]) -> tuple[Endpoint | None, ...]:
-    authority = pem((cluster.get("masterAuth") or {}).get("clusterCaCertificate"))
+def _of_cluster(cluster: Mapping[str, Any], authority: str) -> tuple[Endpoint | None, ...]:
     config = cluster.get("controlPlaneEndpointsConfig") or {}
     name, addresses = config.get("dnsEndpointConfig") or {}, config.get("ipEndpointsConfig") or {}
     known = [
