@@ -144,7 +144,7 @@ TYPED = "failed to create typed patch object (a/b; /v1, Kind=Secret): errors:\n 
 def test_what_does_not_pass_is_not_tried_again(server: Script, made, answer, error) -> None:
     server.answers = [answer]
     made.append(transport(server.url, login=None))
-    made[0].connection.credentials.renew = lambda: False
+    made[0].connection.credentials.renew = lambda _used: False
     if error is None:
         assert made[0].send(Request(method="GET", path="/x"), CALL).status == 302
     else:
