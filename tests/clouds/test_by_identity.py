@@ -356,6 +356,30 @@ def test_the_planes_own_azure_identity_by_secret_file_and_machine(clouds: Clouds
         assert holds(asked), asked
 
 
+def test_the_planes_own_google_identity_is_what_googles_library_finds(clouds: Clouds, monkeypatch, tmp_path) -> None:
+    """As on Cloud Run: a metadata server, and nothing else."""
+    clouds.world.answers["", "/computeMetadata/v1/instance/service-accounts/default/token"] = (200, TOKEN)
+    clouds.world.answers["", "/computeMetadata/v1/project/project-id"] = (200, b"acme")
+    email = {"email": "plane@acme.iam.gserviceaccount.com", "scopes": [], "aliases": ["default"]}
+    clouds.world.answers["", "/computeMetadata/v1/instance/service-accounts/default/"] = (200, email)
+    clouds.world.answers["", "/"] = (200, {})
+    host = clouds.world.origin.removeprefix("http://")
+    for name, value in {"GCE_METADATA_HOST": host, "GCE_METADATA_IP": host, "CLOUDSDK_CONFIG": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    found = clouds.connection(own=True, manifest=False, provider="gcp", cluster=GKE)
+    assert found.credentials.login().authorization == "Bearer canary-token"
+    assert clouds.world.asked[-1].headers["authorization"] == "Bearer canary-token"
+    asked = next(each for each in clouds.world.asked if each.path.endswith("/token"))
+    assert asked.headers["metadata-flavor"] == "Google"
+
+
+def test_without_google_credentials_it_says_so(clouds: Clouds, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    with pytest.raises(Refused, match="the plane's own Google credentials: DefaultCredentialsError"):
+        clouds.connection(own=True, manifest=False, provider="gcp", cluster=GKE)
+
+
 @pytest.mark.parametrize(
     ("host", "scope"),
     [

@@ -97,6 +97,8 @@ def serving(world: World) -> Iterator[World]:
             self.send_response(status)
             if status in {301, 302, 307}:
                 self.send_header("Location", "http://169.254.169.254/latest/meta-data")
+            self.send_header("Content-Type", "text/plain" if isinstance(value, bytes) else "application/json")
+            self.send_header("Metadata-Flavor", "Google")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

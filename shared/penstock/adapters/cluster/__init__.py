@@ -1,6 +1,8 @@
 """The cluster port: ``kube.py`` speaks to an API server, ``memory.py`` is one in memory.
 
-    clusters.py     KubeClusters: connections by name, cached (what wiring builds)
+    clusters.py     KubeClusters: connections by name (what wiring builds)
+    servers.py      servers that are kept connected
+    by_identity.py  clusters of the clouds, by an identity -> Connection
     kubeconfig.py   kubeconfigs, trusted and not -> Connection
     credentials.py  tokens, files, exec plugins -> Login
     proxies.py      HTTPS_PROXY and NO_PROXY

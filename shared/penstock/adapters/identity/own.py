@@ -66,9 +66,10 @@ class Own:
 
         with self._lock:
             try:
+                request = Request(urllib3.PoolManager())  # type: ignore[no-untyped-call] # theirs
                 if self._google is None:
-                    self._google, _project = google.auth.default(scopes=gcp.SCOPES)
-                self._google.refresh(Request(urllib3.PoolManager()))  # type: ignore[no-untyped-call] # theirs
+                    self._google, _project = google.auth.default(scopes=gcp.SCOPES, request=request)
+                self._google.refresh(request)
             except GoogleAuthError as error:
                 kind = Transient if getattr(error, "retryable", False) else Refused
                 raise kind(f"the plane's own Google credentials: {type(error).__name__}") from None
