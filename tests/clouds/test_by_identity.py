@@ -397,6 +397,18 @@ def test_an_authority_that_is_not_azures_is_refused() -> None:
         azure.cloud_of("https://login.evil.example")
 
 
+@pytest.mark.parametrize("access", [*LOOKED_UP, {"provider": "aws", "cluster": EKS}], ids=["gcp", "azure", "aws"])
+def test_after_a_401_the_cloud_is_asked_anew(clouds: Clouds, access: dict[str, str]) -> None:
+    """What is kept of the exchange is no better than the token that was refused."""
+    found = clouds.connection(**access, address="https://api.example:443", authority=PEM)
+    used = found.credentials.login()
+    asked = len(clouds.world.asked)
+    assert found.credentials.login() is used
+    assert found.credentials.renew(used)
+    found.credentials.login()
+    assert len(clouds.world.asked) == asked + 1
+
+
 def test_no_secret_is_in_a_repr(clouds: Clouds) -> None:
     for access in LOOKED_UP:
         found = clouds.connection(**access)
