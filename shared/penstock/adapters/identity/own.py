@@ -37,8 +37,8 @@ class Own:
     def aws(self) -> AwsCredentials:
         """What botocore finds; it renews temporary keys by itself."""
         try:
-            import botocore.session  # type: ignore[import-untyped]  # noqa: PLC0415 - heavy, and an extra
-            from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  # noqa: PLC0415 - see above
+            import botocore.session  # noqa: PLC0415 - heavy, and an extra
+            from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - see above
         except ImportError:
             raise Terminal("AWS credentials need boto3: install penstock[aws]") from None
         with self._lock:
