@@ -11,8 +11,9 @@ import yaml
 from tests.chaos.schedules import ChaoticPlane
 from tests.memory_plane import CLUSTER, config_map, kustomization
 
-from penstock.core.records import object_key
+from penstock.core.records import ObjectRecord, object_key
 from penstock.core.resources import Gvk
+from penstock.core.sources.index import entries_of
 
 CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
 OWNERS = ("one", "two", "three")
@@ -106,6 +107,12 @@ def check(seed):
             assert set(yaml.safe_load(held["data"]["inventory"])) == {f"apps_{name}__ConfigMap@v1" for name in names}
             assert held["data"]["digest"] == plane.status(owner).inventory_digest
             assert plane.ready(owner).startswith("True"), plane.ready(owner)
+    for name in ("flux-system", *OWNERS):
+        found = plane.state.get(object_key(CLUSTER, "Kustomization", "flux-system", name))
+        if found is not None:
+            generation = ObjectRecord.from_value(found.value).generation
+            for key in entries_of(CLUSTER, f"flux-system/{name}", plane.status(name), generation):
+                assert plane.state.get(key) is not None, f"{key}: who is found by it would not be found any more"
     assert sum(len(queue) for queue in [plane.bus.waiting]) == 0, "nothing goes on for ever"
 
 

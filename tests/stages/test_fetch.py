@@ -24,6 +24,8 @@ from penstock.core.records import (
 from penstock.core.secrets.names import secret_name
 from penstock.core.sources.addresses import GuardedUrl
 from penstock.core.sources.artifact import decode
+from penstock.core.sources.index import ENTRY, any_key, entries_of, indexed_key
+from penstock.core.sources.wakeups import source_of
 from penstock.core.tree import Inputs, blob
 from penstock.ports.deps import Deps
 from penstock.stages import fetch
@@ -61,8 +63,16 @@ def generator_document(*copies, name="split", artifact="apps"):
     }
 
 
+@pytest.fixture(autouse=True, params=["index", "no index"])
+def indexed(request, monkeypatch):
+    """With the index entries that reconcile keeps, and before it has made any."""
+    monkeypatch.setattr(World, "indexed", request.param == "index")
+
+
 class World:
     """A plane with two clusters and its own source; shorthands for what a test changes and looks at."""
+
+    indexed = True
 
     def __init__(self, *clusters):
         self.clock, self.git, self.state = SimulatedClock(), MemoryGit(), MemoryState()
@@ -78,6 +88,8 @@ class World:
         for cluster in (PLANE, *self.clusters):
             self.object(git_document(), cluster=cluster, implicit=True)
         for cluster in self.clusters:
+            if self.indexed:
+                self.entries(indexed_key(cluster))
             self.kustomization("flux-system", cluster=cluster, path="clusters", parent="")
 
     def plane(self, **policy):
@@ -106,6 +118,11 @@ class World:
             "spec": {"path": path, "sourceRef": source or {"kind": "GitRepository", "name": "flux-system"}, **spec},
         }
         self.object(document, cluster=cluster, parent=parent)
+        self.entries(any_key(cluster, source_of(ObjectRecord(document=document)), f"flux-system/{name}"))
+
+    def entries(self, *keys):
+        for key in keys if self.indexed else ():
+            self.state.put(key, ENTRY, expected=None)
 
     def reconciled(self, name, *files, cluster="production", of=OWN, at=PLANE, ready=True):
         """Record that a Kustomization has rendered these files at its source's present state."""
@@ -115,11 +132,15 @@ class World:
             conditions=READY if ready else (),
             observed_generation=1,
             observation=source.observation,
+            observed_source="/".join(of),
             last_attempted_revision=source.revision,
             inputs=inputs,
             inputs_digest=inputs.digest(decode(self.storage.get(source.artifact))),
         )
         self.state.put(status_key(cluster, "Kustomization", "flux-system", name), status.to_value(), expected=None)
+        ref = f"flux-system/{name}"
+        self.state.delete(any_key(cluster, "/".join(of), ref), expected=None)
+        self.entries(*entries_of(cluster, ref, status, 1))
 
     def push(self, files, subject="change", url=URL):
         return self.git.commit(url, {path: blob(data.encode()) for path, data in files.items()}, subject=subject)

@@ -2,7 +2,7 @@
 
 | attribute | what |
 | --- | --- |
-| `p` (hash key) | the key's first segment; of `object/…` and `status/…`, its first two: a cluster of its own |
+| `p` (hash key) | the key's first segment; of those by cluster (CLUSTER_FAMILIES), its first two |
 | `k` (range key) | the whole key: DynamoDB sorts it by its UTF-8 bytes, as Python sorts text |
 | `v` | version: 16 random hex digits, new with each write, and (`-2`) the number of further items |
 | `f` | format of the item, 1 |
@@ -32,7 +32,7 @@ FORMAT = "1"
 INDEX = "due"
 SHARDS = 8
 """An index partition takes 1,000 writes a second."""
-CLUSTER_FAMILIES = frozenset({"object", "status"})
+CLUSTER_FAMILIES = frozenset({"object", "status", "reads", "child", "waits"})
 DEFLATE_BYTES = 8 * 1_024
 ITEM_BYTES = 350_000
 """Of a value in one item: DynamoDB takes 400 KB with names and keys."""

@@ -21,8 +21,9 @@ from penstock.core.flux.plane import (
 from penstock.core.messages import PLANE, Message, ReconcileDue, SourceChanged
 from penstock.core.records import PLANE_KEY, ObjectRecord, PlaneRecord, object_key
 from penstock.core.resources import Manifest
+from penstock.core.sources.index import FAMILIES
 
-CLUSTER_PREFIXES = ("object/", "status/", "delivery/", "receiver/")
+CLUSTER_PREFIXES = ("object/", "status/", "delivery/", "receiver/", *FAMILIES)
 """Where the records of a cluster stand: what a caller lists to fill ``existing``."""
 
 

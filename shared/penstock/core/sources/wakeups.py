@@ -22,6 +22,13 @@ def source_key(kind: str, namespace: str, name: str) -> str:
     return f"{kind}/{namespace}/{name}"
 
 
+def source_of(record: ObjectRecord) -> str:
+    """``Kind/namespace/name`` of the source that a Kustomization's document names."""
+    ref = (record.document.get("spec") or {}).get("sourceRef") or {}
+    namespace = str(ref.get("namespace") or record.document["metadata"].get("namespace") or "")
+    return source_key(str(ref.get("kind") or ""), namespace, str(ref.get("name") or ""))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
     """A Kustomization that a new tree may touch.
@@ -47,14 +54,11 @@ def candidate(record: ObjectRecord, status: KustomizationStatus | None, *, now: 
     """A Kustomization's records as a Candidate. ``now``: UTC, ends a suspension that has an ``until``."""
     metadata, spec = record.document["metadata"], record.document.get("spec") or {}
     namespace = str(metadata.get("namespace") or "")
-    source = spec.get("sourceRef") or {}
     known = status or KustomizationStatus()
     return Candidate(
         ref=f"{namespace}/{metadata['name']}",
         parent=record.parent,
-        source=source_key(
-            str(source.get("kind") or ""), str(source.get("namespace") or namespace), str(source.get("name") or "")
-        ),
+        source=source_of(record),
         inputs=known.inputs,
         inputs_digest=known.inputs_digest,
         succeeded=known.ready(),

@@ -45,12 +45,16 @@ class Derived:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Run:
-    """One generator's run. ``given``: sources by ``source_key`` whose trees are at hand already."""
+    """One generator's run. ``given``: sources by ``source_key`` whose trees are at hand already.
+
+    ``certain``: what was made before has woken whom it concerned.
+    """
 
     cluster: str
     record: ObjectRecord
     given: Mapping[str, Opened]
     deps: Deps
+    certain: bool = False
 
     @property
     def name(self) -> tuple[str, str, str]:
@@ -70,12 +74,15 @@ def run_generator(message: SourceChanged, deps: Deps) -> list[Outgoing]:
     return derived.messages + wake(message.cluster, derived.opened, deps)
 
 
-def derive_all(cluster: str, given: Mapping[str, Opened], deps: Deps) -> Derived:
-    """The artifacts of every generator of a cluster that uses one of these sources."""
+def derive_all(cluster: str, given: Mapping[str, Opened], deps: Deps, *, certain: bool) -> Derived:
+    """The artifacts of every generator of a cluster that uses one of these sources.
+
+    ``certain``: the wake-ups of what they made of these sources before have gone out.
+    """
     made: dict[str, Opened] = {}
     messages: list[Outgoing] = []
     for record in _users(cluster, given.keys(), deps):
-        derived = _derive(_Run(cluster=cluster, record=record, given=given, deps=deps))
+        derived = _derive(_Run(cluster=cluster, record=record, given=given, deps=deps, certain=certain))
         made.update(derived.opened)
         messages += derived.messages
     return Derived(opened=made, messages=messages)
@@ -223,7 +230,8 @@ def _store(
     value = {**outcome.status.to_value(), "generator": owner, "originRevision": origin}
     if outcome.changed or held.value.get("originRevision") != origin:
         run.deps.state.put(held.key, value, expected=held.version)
-    return Opened(status=outcome.status, tree=tree), outcome.changed
+    same = run.certain and not outcome.changed
+    return Opened(status=outcome.status, tree=tree, before=tree if same else None), outcome.changed
 
 
 def _forget(cluster: str, namespace: str, name: str, keep: frozenset[str], deps: Deps) -> None:

@@ -17,13 +17,17 @@ from penstock.ports.state import ABSENT
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """A status record as read. ``pending``: an announcement is due; ``announcement``: what people are told, if any."""
+    """A status record as read. ``pending``: an announcement is due; ``announcement``: what people are told, if any.
+
+    ``announced``: the artifact whose wake-ups have certainly gone out, "" where nobody knows.
+    """
 
     key: str
     version: str = ABSENT
     status: SourceStatus = field(default_factory=SourceStatus)
     pending: bool = False
     announcement: Announcement | None = None
+    announced: str = ""
     included: tuple[str, ...] = ()
     value: Mapping[str, Any] = field(default_factory=dict)
 
@@ -40,6 +44,7 @@ def load(deps: Deps, key: str) -> Held:
         status=SourceStatus.from_value(found.value),
         pending=pending is not None,
         announcement=Announcement(**pending) if pending else None,
+        announced=str(found.value.get("announced" if pending is not None else "artifact") or ""),
         included=tuple(found.value.get("included") or ()),
         value=found.value,
     )
@@ -57,7 +62,7 @@ def save(deps: Deps, held: Held, outcome: Outcome, look: Look, included: Sequenc
         backstop = look.now.timestamp() + BACKSTOP
         due = backstop if due is None else min(due, backstop)
     kept = held.included if included is None else included
-    value = {**outcome.status.to_value(), "pending": pending, "included": list(kept)}
+    value = {**outcome.status.to_value(), "pending": pending, "announced": held.announced, "included": list(kept)}
     deps.state.put(held.key, value, expected=held.version, due=due)
 
 

@@ -18,6 +18,7 @@ from penstock.core.resources import Manifest
 from penstock.core.sources.artifact import decode
 from penstock.core.sources.outcome import BACKSTOP, Look, Outcome, failed
 from penstock.core.sources.wakeups import source_key
+from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
 from penstock.stages.fetch import bucket_source, git_source, oci_source
 from penstock.stages.fetch.announce import event_of
@@ -154,18 +155,24 @@ def _wake_all(visit: Visit, found: Found) -> list[Outgoing]:
         if data is None:
             return []
         tree = decode(data)
-    opened = {source_key(*_name(visit)): Opened(status=status, tree=tree)}
+    opened = {source_key(*_name(visit)): Opened(status=status, tree=tree, before=_announced(visit))}
     clusters = clusters_of(visit.message.cluster, deps)
     with ThreadPoolExecutor(max_workers=max(1, min(_AT_ONCE, len(clusters)))) as pool:
         each = pool.map(lambda cluster: _wake_in(cluster, visit, opened), clusters)
         return [message for messages in each for message in messages]
 
 
+def _announced(visit: Visit) -> MemoryTree | None:
+    """The tree whose wake-ups have gone out."""
+    data = visit.deps.storage.get(visit.held.announced) if visit.held.announced else None
+    return None if data is None else decode(data)
+
+
 def _wake_in(cluster: str, visit: Visit, opened: Mapping[str, Opened]) -> list[Outgoing]:
     deps = visit.deps
     if visit.message.cluster == PLANE and not follows(cluster, _name(visit), deps):
         return []
-    derived = derive_all(cluster, opened, deps)
+    derived = derive_all(cluster, opened, deps, certain=not visit.held.pending)
     messages = derived.messages + includers(cluster, *_name(visit)[1:], deps=deps)
     return messages + wake(cluster, {**opened, **derived.opened}, deps)
 

@@ -1,6 +1,6 @@
-"""Whom new trees concern in one cluster, as messages."""
+"""Whom new trees concern in one cluster, as messages: by the index entries, not by reading every Kustomization."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from penstock.core.messages import PLANE, ArtifactStored, Outgoing
@@ -11,20 +11,31 @@ from penstock.core.records import (
     PlaneRecord,
     SourceStatus,
     object_key,
+    status_key,
 )
-from penstock.core.sources.wakeups import Candidate, candidate, to_wake
+from penstock.core.sources.index import ANY, changed_places, hashed, indexed_key, named, place_of, reads_prefix
+from penstock.core.sources.wakeups import ROOT, candidate, to_wake
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
+from penstock.ports.state import Value
 
 _KIND = "Kustomization"
+MOST_LISTS = 64
+"""So many places are looked up one by one; above that, all entries of the source by one list."""
+MOST_GETS = 32
+"""So many Kustomizations are read one by one; above that, all of the cluster by two lists."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """A source with an artifact: what fetch knows of it, and the artifact's tree."""
+    """A source with an artifact: what fetch knows of it, and the artifact's tree.
+
+    ``before``: the tree whose wake-ups have certainly gone out; None where nobody knows which that is.
+    """
 
     status: SourceStatus
     tree: MemoryTree
+    before: MemoryTree | None = None
 
 
 def clusters_of(cluster: str, deps: Deps) -> tuple[str, ...]:
@@ -46,11 +57,9 @@ def wake(cluster: str, opened: Mapping[str, Opened], deps: Deps) -> list[Outgoin
 
     One that has attempted the very observation already is left to its own retries.
     """
-    prefix = f"status/{cluster}/{_KIND}/"
-    known = {
-        held.key.removeprefix(prefix): KustomizationStatus.from_value(held.value) for held in deps.state.list(prefix)
-    }
-    candidates = list(_candidates(cluster, known, deps))
+    records, known = _concerned(cluster, opened, deps)
+    now = deps.clock.now()
+    candidates = [candidate(record, known.get(ref), now=now) for ref, record in sorted(records.items())]
     woken = to_wake(candidates, {key: each.tree for key, each in opened.items()})
     return [
         _message(cluster, item.ref)
@@ -59,11 +68,57 @@ def wake(cluster: str, opened: Mapping[str, Opened], deps: Deps) -> list[Outgoin
     ]
 
 
-def _candidates(cluster: str, known: Mapping[str, KustomizationStatus], deps: Deps) -> Iterable[Candidate]:
-    prefix = f"object/{cluster}/{_KIND}/"
-    for held in deps.state.list(prefix):
-        record = ObjectRecord.from_value(held.value)
-        yield candidate(record, known.get(held.key.removeprefix(prefix)), now=deps.clock.now())
+_Records = tuple[dict[str, ObjectRecord], dict[str, KustomizationStatus]]
+
+
+def _concerned(cluster: str, opened: Mapping[str, Opened], deps: Deps) -> _Records:
+    """The records of those who may be touched, and of all their ancestors."""
+    if deps.state.get(indexed_key(cluster)) is None:  # nobody has reconciled here since the index is kept
+        return _everybody(cluster, deps)
+    found = {ROOT} | {ref for key, each in opened.items() for ref in _readers(cluster, key, each, deps)}
+    return _everybody(cluster, deps) if len(found) > MOST_GETS else _with_ancestors(cluster, found, deps)
+
+
+def _readers(cluster: str, source: str, opened: Opened, deps: Deps) -> frozenset[str]:
+    """Who has read what is different now, and whom every push concerns."""
+    changed = None if opened.before is None else {ANY, *changed_places(opened.before, opened.tree)}
+    if changed is not None and len(changed) <= MOST_LISTS:
+        keys = [held.key for each in sorted(changed) for held in deps.state.list(reads_prefix(cluster, source, each))]
+    else:
+        wanted = None if changed is None else {hashed(each) for each in changed}
+        entries = deps.state.list(reads_prefix(cluster, source))
+        keys = [held.key for held in entries if wanted is None or place_of(held.key) in wanted]
+    return frozenset(map(named, keys))
+
+
+def _with_ancestors(cluster: str, found: Collection[str], deps: Deps) -> _Records:
+    records: dict[str, ObjectRecord] = {}
+    known: dict[str, KustomizationStatus] = {}
+    pending = set(found)
+    while pending:
+        ref = pending.pop()
+        held = deps.state.get(object_key(cluster, _KIND, *ref.split("/")))
+        if held is None:
+            continue
+        records[ref] = ObjectRecord.from_value(held.value)
+        status = deps.state.get(status_key(cluster, _KIND, *ref.split("/")))
+        if status is not None:
+            known[ref] = KustomizationStatus.from_value(status.value)
+        if records[ref].parent and records[ref].parent not in records:
+            pending.add(records[ref].parent)
+    return records, known
+
+
+def _everybody(cluster: str, deps: Deps) -> _Records:
+    objects, statuses = (_below(f"{family}/{cluster}/{_KIND}/", deps) for family in ("object", "status"))
+    return (
+        {ref: ObjectRecord.from_value(value) for ref, value in objects},
+        {ref: KustomizationStatus.from_value(value) for ref, value in statuses},
+    )
+
+
+def _below(prefix: str, deps: Deps) -> Iterable[tuple[str, Value]]:
+    return [(held.key.removeprefix(prefix), held.value) for held in deps.state.list(prefix)]
 
 
 def _attempted(status: KustomizationStatus | None, source: SourceStatus) -> bool:

@@ -1,7 +1,9 @@
 """One attempt at one Kustomization: what was read before anything was decided."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from penstock.core.errors import Conflict
 from penstock.core.flux.kustomization import Kustomization, SourceRef, parse_kustomization
@@ -20,16 +22,28 @@ from penstock.core.records import (
 from penstock.core.sources.wakeups import ROOT
 from penstock.ports.cluster import Cluster
 from penstock.ports.deps import Deps
-from penstock.ports.state import ABSENT
+from penstock.ports.state import ABSENT, Record
+from penstock.stages.reconcile.index import (
+    children,
+    ensure_index,
+    status_entries,
+    verify_entries,
+    write_indexed,
+)
 
 KIND = "Kustomization"
+MOST_GETS = 32
+"""So many records are read one by one; above that, all of their kind by one list."""
+LOOKS_AFRESH = ("interval", "request")
+"""Reasons of a run to read again what nobody announces: Secrets, index entries."""
+_ROOT = ROOT.split("/")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
     """A Kustomization to reconcile, as the records have it, and the ports.
 
-    ``found``: the status as it was before this attempt wrote any;
+    ``found``: the status as it was before this attempt wrote any; ``root``: the root's as this attempt began;
     ``started``: UTC; ``account``: what it is impersonated as (``system:serviceaccount:ns:name``), "" for the plane's
     own identity.
     """
@@ -42,6 +56,7 @@ class Attempt:
     kustomization: Kustomization
     status: KustomizationStatus
     found: KustomizationStatus
+    root: KustomizationStatus
     started: datetime
 
     @property
@@ -68,8 +83,7 @@ class Attempt:
     def policy(self) -> Policy:
         """What holds for this cluster; stricter where the repository sets Flux's own flags so."""
         policy = self.plane.policy_for(self.cluster)
-        root = load_status(self.deps, self.cluster, *ROOT.split("/"))
-        flags = root.summary.get("flags") or {}
+        flags = (self.status if self.is_root else self.root).summary.get("flags") or {}
         return replace(
             policy,
             no_cross_namespace_refs=policy.no_cross_namespace_refs or bool(flags.get("noCrossNamespaceRefs")),
@@ -120,7 +134,9 @@ def open_attempt(message: ReconcileDue, deps: Deps) -> Attempt | None:
         return None
     held = PlaneRecord.from_value(plane_record.value)
     record = ObjectRecord.from_value(found.value)
+    ensure_index(deps, message.cluster)
     status = load_status(deps, message.cluster, message.namespace, message.name)
+    root = status if f"{message.namespace}/{message.name}" == ROOT else load_status(deps, message.cluster, *_ROOT)
     return Attempt(
         deps=deps,
         message=message,
@@ -130,6 +146,7 @@ def open_attempt(message: ReconcileDue, deps: Deps) -> Attempt | None:
         kustomization=parse_kustomization(record.document),
         status=status,
         found=status,
+        root=root,
         started=deps.clock.now(),
     )
 
@@ -141,7 +158,7 @@ def load_status(deps: Deps, cluster: str, namespace: str, name: str) -> Kustomiz
 
 
 def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float | None) -> None:
-    """Write the status; a suspension that somebody else set meanwhile is kept.
+    """Write the status with its index entries; a suspension that somebody else set meanwhile is kept.
 
     Raises Conflict where a newer observation has been written: this attempt is not the newest any more.
     """
@@ -152,15 +169,15 @@ def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float | N
         known = KustomizationStatus.from_value(current.value) if current else KustomizationStatus()
         if overtaken(attempt, status, known):
             raise Conflict(f"a newer observation ({known.observation}) of {attempt.ref} has been reconciled")
+        value, version = replace(status, suspension=known.suspension).to_value(), current.version if current else ABSENT
+        adds, removes = status_entries(message.cluster, attempt.ref, known, status, attempt.record.generation)
+        write = partial(deps.state.put, key, value, expected=version, due=due)
         try:
-            deps.state.put(
-                key,
-                replace(status, suspension=known.suspension).to_value(),
-                expected=current.version if current else ABSENT,
-                due=due,
-            )
+            write_indexed(deps.state, adds=adds, removes=removes, write=write)
         except Conflict:
             continue
+        if message.why in LOOKS_AFRESH:
+            verify_entries(deps, message.cluster, attempt.ref, status, attempt.record.generation)
         return
     raise Conflict(f"the status of {attempt.ref} is being written by others all the time")
 
@@ -168,7 +185,16 @@ def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float | N
 def forget_status(message: ReconcileDue, deps: Deps) -> None:
     """A run that was overtaken by a removal may have written a status of what is gone: it would be due for ever."""
     if deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name)) is None:
-        deps.state.delete(status_key(message.cluster, KIND, message.namespace, message.name), expected=None)
+        drop_status(message, deps)
+
+
+def drop_status(message: ReconcileDue, deps: Deps) -> None:
+    """Delete a Kustomization's status, and the index entries that it stood for."""
+    known = load_status(deps, message.cluster, message.namespace, message.name)
+    ref = f"{message.namespace}/{message.name}"
+    _, removes = status_entries(message.cluster, ref, known, KustomizationStatus(), 0)
+    key = status_key(message.cluster, KIND, message.namespace, message.name)
+    write_indexed(deps.state, adds=(), removes=removes, write=partial(deps.state.delete, key, expected=None))
 
 
 def still_current(attempt: Attempt) -> bool:
@@ -212,6 +238,45 @@ def statuses(deps: Deps, cluster: str) -> dict[str, KustomizationStatus]:
     """Every Kustomization's status of a cluster, by ``namespace/name``."""
     prefix = f"status/{cluster}/{KIND}/"
     return {r.key.removeprefix(prefix): KustomizationStatus.from_value(r.value) for r in deps.state.list(prefix)}
+
+
+def read_objects(
+    deps: Deps, cluster: str, wanted: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[Record, ObjectRecord]]:
+    """The documents of these (kind, ``namespace/name``) that there are, as stored and as read."""
+    found: list[Record] = []
+    for kind in sorted({kind for kind, _ in wanted}):
+        names = sorted(name for each, name in wanted if each == kind)
+        if len(names) > MOST_GETS:
+            found += deps.state.list(f"object/{cluster}/{kind}/")
+        else:
+            records = (deps.state.get(object_key(cluster, kind, *name.split("/"))) for name in names)
+            found += [record for record in records if record is not None]
+    parts = ((record, record.key.split("/")) for record in found)
+    named = ((record, (kind, f"{namespace}/{name}")) for record, (_, _, kind, namespace, name) in parts)
+    keep = set(wanted)
+    return {key: (record, ObjectRecord.from_value(record.value)) for record, key in named if key in keep}
+
+
+def read_object(deps: Deps, cluster: str, kind: str, name: str) -> ObjectRecord | None:
+    """The document of ``namespace/name``, or None."""
+    found = deps.state.get(object_key(cluster, kind, *name.split("/")))
+    return ObjectRecord.from_value(found.value) if found else None
+
+
+def read_statuses(deps: Deps, cluster: str, names: Collection[str]) -> dict[str, KustomizationStatus]:
+    """The statuses of these Kustomizations (``namespace/name``) that there are."""
+    if len(names) > MOST_GETS:
+        known = statuses(deps, cluster)
+        return {name: known[name] for name in names if name in known}
+    found = {name: deps.state.get(status_key(cluster, KIND, *name.split("/"))) for name in sorted(names)}
+    return {name: KustomizationStatus.from_value(record.value) for name, record in found.items() if record}
+
+
+def children_of(attempt: Attempt) -> dict[tuple[str, str], ObjectRecord]:
+    """The documents that this Kustomization stands behind, tombstones too, by (kind, ``namespace/name``)."""
+    found = read_objects(attempt.deps, attempt.cluster, children(attempt.deps, attempt.cluster, attempt.ref))
+    return {key: record for key, (_, record) in found.items() if record.parent == attempt.ref}
 
 
 def objects(deps: Deps, cluster: str, kind: str) -> dict[str, ObjectRecord]:

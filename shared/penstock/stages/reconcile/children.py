@@ -4,8 +4,9 @@ A parent stores its children's new specs and then publishes them; what left its 
 last spec. A failed render makes none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from penstock.core.errors import Conflict, InvalidDocument, Refused
 from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
@@ -13,16 +14,21 @@ from penstock.core.records import KustomizationStatus, ObjectRecord, object_key,
 from penstock.core.resources import Manifest, gvk_of, ref_of
 from penstock.core.sources.kinds import FETCHED
 from penstock.core.sources.wakeups import Candidate, candidate, descendants, to_wake
-from penstock.ports.deps import Deps
-from penstock.ports.state import ABSENT
+from penstock.ports.state import ABSENT, Record
 from penstock.stages.reconcile.attempt import (
     KIND,
+    MOST_GETS,
     Attempt,
+    children_of,
     objects,
+    read_objects,
+    read_statuses,
     source_status,
     stands_for_flux,
     statuses,
 )
+from penstock.stages.reconcile.credentials import forget_receiver
+from penstock.stages.reconcile.index import children, object_entries, write_indexed
 from penstock.stages.reconcile.parentage import (
     PARSERS,
     belongs_elsewhere,
@@ -32,6 +38,7 @@ from penstock.stages.reconcile.parentage import (
     rendered_elsewhere,
     split_name,
     stands_for_plane,
+    stored_as,
 )
 from penstock.stages.reconcile.source import Source
 
@@ -55,38 +62,51 @@ def check_children(attempt: Attempt, documents: Sequence[Manifest]) -> None:
 
 def store_children(attempt: Attempt, source: Source, documents: Sequence[Manifest]) -> list[Outgoing]:
     """Write the records, make the tombstones, and say whom that wakes."""
-    deps, cluster = attempt.deps, attempt.cluster
+    cluster = attempt.cluster
     messages: list[Outgoing] = []
-    kept = set()
     for document in documents:
         if ref_of(document).kind == KIND and is_root(attempt, document):
             messages += _adopt_root_spec(attempt, document)
-    for document in own_documents(attempt, documents):
+    wanted = {stored_as(document): document for document in own_documents(attempt, documents)}
+    known = read_objects(attempt.deps, cluster, wanted)
+    for key, document in wanted.items():
         ref = ref_of(document)
-        kept.add((ref.kind, f"{ref.namespace}/{ref.name}"))
-        if (_store(attempt, document) or _unseen(attempt, document)) and ref.kind in SOURCE_KINDS:
+        changed = _store(attempt, document, known[key][0] if key in known else None)
+        if ref.kind in SOURCE_KINDS and (changed or _unseen(attempt, document)):
             found = SourceChanged(cluster=cluster, kind=ref.kind, namespace=ref.namespace, name=ref.name)
             messages.append(Outgoing(message=found))
-    for kind in PARSERS:
-        messages += _bury(deps, attempt, kind, {name for k, name in kept if k == kind})
-    return messages + wake_children(attempt, source)
+    return messages + _bury(attempt, wanted.keys()) + wake_children(attempt, source)
 
 
 def bury_all(attempt: Attempt) -> list[Outgoing]:
     """Tombstones for every child of a Kustomization that is itself removed."""
-    return [message for kind in PARSERS for message in _bury(attempt.deps, attempt, kind, set())]
+    return _bury(attempt, ())
 
 
 def wake_children(attempt: Attempt, source: Source) -> list[Outgoing]:
     """The descendants that this source's tree, or their own new spec, gives work."""
     now = attempt.now()
-    known = statuses(attempt.deps, attempt.cluster)
-    records = objects(attempt.deps, attempt.cluster, KIND)
+    records, known = _below(attempt)
     candidates = [candidate(record, known.get(name), now=now) for name, record in records.items()]
     below = descendants(candidates, attempt.ref)
     trees = {item.source: source.tree if item.source == source.key else None for item in below}
     woken = to_wake(below, trees)
     return [_due(attempt, i.ref, "parent") for i in woken if i.changed or not _attempted(i, known.get(i.ref), source)]
+
+
+def _below(attempt: Attempt) -> tuple[Mapping[str, ObjectRecord], Mapping[str, KustomizationStatus]]:
+    """The records of all descendants; where those are many, of all Kustomizations of the cluster."""
+    deps, cluster = attempt.deps, attempt.cluster
+    found: dict[str, ObjectRecord] = {}
+    parents = [attempt.ref]
+    while parents:
+        below = {key for parent in parents for key in children(deps, cluster, parent) if key[0] == KIND}
+        if len(below) + len(found) > MOST_GETS:
+            return objects(deps, cluster, KIND), statuses(deps, cluster)
+        read = {name: record for (_, name), (_, record) in read_objects(deps, cluster, below).items()}
+        parents = sorted(read.keys() - found.keys() - {attempt.ref})
+        found |= read
+    return dict(sorted(found.items())), read_statuses(deps, cluster, found.keys())
 
 
 def _attempted(item: Candidate, status: KustomizationStatus | None, source: Source) -> bool:
@@ -110,14 +130,20 @@ def _adopt_root_spec(attempt: Attempt, document: Manifest) -> list[Outgoing]:
         return []
     metadata = {**document["metadata"], "namespace": attempt.message.namespace, "name": attempt.message.name}
     wanted = {**document, "metadata": metadata}
-    if _write(attempt, wanted, parent="", account=""):
+    if _write(attempt, wanted, parent="", account="", current=_stored(attempt, wanted)):
         return [_due(attempt, attempt.ref, "parent")]
     return []
 
 
-def _store(attempt: Attempt, document: Manifest) -> bool:
-    """Write a child's record; whether it changed anything."""
-    return _write(attempt, document, parent=attempt.ref, account=_inherited(attempt, document))
+def _store(attempt: Attempt, document: Manifest, current: Record | None) -> bool:
+    """Write a child's record, unless ``current`` says the same already; whether it changed anything."""
+    account = _inherited(attempt, document)
+    return _write(attempt, document, parent=attempt.ref, account=account, current=current)
+
+
+def _stored(attempt: Attempt, document: Manifest) -> Record | None:
+    ref = ref_of(document)
+    return attempt.deps.state.get(object_key(attempt.cluster, ref.kind, ref.namespace, ref.name))
 
 
 def _unseen(attempt: Attempt, document: Manifest) -> bool:
@@ -132,11 +158,11 @@ def _inherited(attempt: Attempt, document: Manifest) -> str:
     return attempt.account if not named else ""
 
 
-def _write(attempt: Attempt, document: Manifest, *, parent: str, account: str) -> bool:
+def _write(attempt: Attempt, document: Manifest, *, parent: str, account: str, current: Record | None) -> bool:
+    """Whether the record had to be written. ``current``: the record as it was read a moment ago."""
     ref, state = ref_of(document), attempt.deps.state
     key = object_key(attempt.cluster, ref.kind, ref.namespace, ref.name)
     for _ in range(5):
-        current = state.get(key)
         known = ObjectRecord.from_value(current.value) if current else None
         if known is not None and known.parent != parent and belongs_to_other(attempt, ref, known):
             raise belongs_elsewhere(ref, known)
@@ -145,29 +171,39 @@ def _write(attempt: Attempt, document: Manifest, *, parent: str, account: str) -
             return False
         generation = (known.generation + (0 if known.document == document else 1)) if known else 1
         record = ObjectRecord(document=document, parent=parent, generation=generation, account=account)
+        name = f"{ref.namespace}/{ref.name}"
+        adds = object_entries(attempt.cluster, ref.kind, name, record)
+        removes = object_entries(attempt.cluster, ref.kind, name, known) - adds if known is not None else ()
+        put = partial(state.put, key, record.to_value(), expected=current.version if current else ABSENT)
         try:
-            state.put(key, record.to_value(), expected=current.version if current else ABSENT)
+            write_indexed(state, adds=adds, removes=removes, write=put)
         except Conflict:
+            current = state.get(key)
             continue
         return True
     raise Conflict(f"the record of {ref} is being written by others all the time")
 
 
-def _bury(deps: Deps, attempt: Attempt, kind: str, kept: set[str]) -> list[Outgoing]:
+def _bury(attempt: Attempt, kept: Collection[tuple[str, str]]) -> list[Outgoing]:
     """Tombstones for the children that left the render; only Kustomizations have more to do than to vanish."""
     messages: list[Outgoing] = []
-    elsewhere = rendered_elsewhere(attempt)
-    for name, record in objects(deps, attempt.cluster, kind).items():
-        if record.parent != attempt.ref or name in kept or f"{kind}/{name}" in elsewhere:
+    deps = attempt.deps
+    gone = {key: record for key, record in children_of(attempt).items() if key not in kept}
+    elsewhere = rendered_elsewhere(attempt) if gone else frozenset()
+    for (kind, name), record in sorted(gone.items(), key=lambda each: each[0]):
+        if f"{kind}/{name}" in elsewhere:
             continue
         namespace, leaf = split_name(name)
         key = object_key(attempt.cluster, kind, namespace, leaf)
         if kind != KIND:
-            deps.state.delete(key, expected=None)
+            mine = object_entries(attempt.cluster, kind, name, record)
+            write_indexed(deps.state, adds=(), removes=mine, write=partial(deps.state.delete, key, expected=None))
             deps.state.delete(status_key(attempt.cluster, kind, namespace, leaf), expected=None)
             if kind == "ArtifactGenerator":  # its artifacts go too
-                gone = SourceChanged(cluster=attempt.cluster, kind=kind, namespace=namespace, name=leaf)
-                messages.append(Outgoing(message=gone))
+                its = SourceChanged(cluster=attempt.cluster, kind=kind, namespace=namespace, name=leaf)
+                messages.append(Outgoing(message=its))
+            elif kind == "Receiver":
+                forget_receiver(attempt, name)
             continue
         status = deps.state.get(status_key(attempt.cluster, kind, namespace, leaf))
         if not record.tombstone:

@@ -4,19 +4,20 @@ Every Kustomization writes down what it renders before it applies anything. So a
 to delete only when everybody to whom it may have moved has written down the newest: until then deletions wait.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from penstock.core.errors import Transient
 from penstock.core.reconcile.inventory import parse_ids, parse_object_id
-from penstock.core.reconcile.plan import Ownership
+from penstock.core.reconcile.plan import Ownership, owner_of
 from penstock.core.records import KustomizationStatus, ObjectRecord
-from penstock.core.resources import ObjectRef
+from penstock.core.resources import Manifest, ObjectRef
 from penstock.core.sources.kinds import ARTIFACTS
+from penstock.core.sources.wakeups import source_of
 from penstock.core.tree import Tree
 from penstock.ports.cluster import FIELD_MANAGER
-from penstock.stages.reconcile.attempt import KIND, Attempt, objects, statuses
-from penstock.stages.reconcile.source import Source, newest_tree, source_of
+from penstock.stages.reconcile.attempt import KIND, Attempt, objects, read_objects, read_statuses, statuses
+from penstock.stages.reconcile.source import Source, newest_tree
 
 CHILDREN_DUE = "childrenDue"
 """In a status's summary: what it renders of Flux objects differs from what is stored, so far."""
@@ -42,12 +43,30 @@ class Due:
     everybody: tuple[str, ...] = ()
 
 
-def ownership(attempt: Attempt) -> Ownership:
-    """Whose run this is, and what the other Kustomizations of the cluster rendered last."""
+def ownership(
+    attempt: Attempt,
+    desired: Collection[ObjectRef],
+    live: Mapping[ObjectRef, Manifest | None],
+    inventory: Collection[ObjectRef],
+) -> Ownership:
+    """Whose run this is, and what others rendered last of what the plan looks at.
+
+    What left the render may be anybody's now: then all Kustomizations of the cluster are read. Else only those whose
+    labels stand on a desired object.
+    """
+    wanted = set(desired)
+    stale = any(ref not in wanted and live.get(ref) is not None for ref in inventory)
+    there = [found for ref in wanted if (found := live.get(ref)) is not None]
+    owners = {owner_of(found) for found in there} - {"", attempt.ref}
+    if stale:
+        records, known = objects(attempt.deps, attempt.cluster, KIND), statuses(attempt.deps, attempt.cluster)
+    else:
+        read = read_objects(attempt.deps, attempt.cluster, {(KIND, name) for name in owners})
+        records = {name: record for (_, name), (_, record) in read.items()}
+        known = read_statuses(attempt.deps, attempt.cluster, owners)
     claimed: dict[ObjectRef, str] = {}
     taken: set[ObjectRef] = set()
-    known = statuses(attempt.deps, attempt.cluster)
-    for name, record in objects(attempt.deps, attempt.cluster, KIND).items():
+    for name, record in records.items():
         status = known.get(name)
         if name == attempt.ref or record.tombstone or status is None:
             continue

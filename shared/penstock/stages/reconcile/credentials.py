@@ -13,8 +13,9 @@ from penstock.core.records import ObjectRecord, receiver_key
 from penstock.core.resources import Manifest, ref_of
 from penstock.core.secrets.names import secret_name
 from penstock.core.sources.kinds import FETCHED
-from penstock.stages.reconcile.attempt import Attempt, objects
+from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, objects
 from penstock.stages.reconcile.context import decoded, secret_data
+from penstock.stages.reconcile.index import children
 
 REFERRERS = ("Receiver", "Provider", *FETCHED)
 _FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")
@@ -30,7 +31,9 @@ def copy_credentials(
     is published. One unreadable Secret stops nothing; whoever needs it says so.
     """
     messages: list[Outgoing] = []
-    reread = attempt.message.why in ("interval", "request")
+    if not _concerned(attempt, applied, coming):
+        return []
+    reread = attempt.message.why in LOOKS_AFRESH
     receivers = {}
     for kind in REFERRERS:
         for name, record in _known(attempt, kind, coming).items():
@@ -43,6 +46,20 @@ def copy_credentials(
                 messages.append(Outgoing(message=_source(attempt, kind, name, record)))
     _index_receivers(attempt, receivers)
     return messages
+
+
+def forget_receiver(attempt: Attempt, name: str) -> None:
+    """Take no more deliveries for a Receiver (``namespace/name``) that is not declared any more."""
+    for entry in attempt.deps.state.list("receiver/"):
+        if entry.key.split("/", 2)[2] == f"{attempt.cluster}/{name}":
+            attempt.deps.state.delete(entry.key, expected=None)
+
+
+def _concerned(attempt: Attempt, applied: Mapping[str, Manifest], coming: Sequence[Manifest]) -> bool:
+    """Whether this run may know better than the store: it has Secrets, or what refers to some; the root always."""
+    if attempt.is_root or applied or any(ref_of(document).kind in REFERRERS for document in coming):
+        return True
+    return any(kind in REFERRERS for kind, _ in children(attempt.deps, attempt.cluster, attempt.ref))
 
 
 def _known(attempt: Attempt, kind: str, coming: Sequence[Manifest]) -> dict[str, ObjectRecord]:

@@ -20,10 +20,10 @@ from penstock.stages.reconcile.attempt import (
     Attempt,
     load_status,
     overtaken,
+    read_statuses,
     save_status,
     source_cluster,
     source_status,
-    statuses,
     still_current,
 )
 from penstock.stages.reconcile.claims import Awaits
@@ -115,7 +115,7 @@ def waits_for_others(attempt: Attempt, awaits: Awaits) -> list[Outgoing]:
     found = attempt.found
     news = (found.rendered, found.rendered_revision) != (status.rendered, status.rendered_revision)
     messages = wake(attempt) if news else []
-    known = statuses(attempt.deps, attempt.cluster)
+    known = read_statuses(attempt.deps, attempt.cluster, awaits.names)
     if all(known[name].rendered_revision == status.rendered_revision for name in awaits.names if name in known):
         messages.append(_self(attempt, "dependency"))  # they rendered it between the look and the record
     return messages

@@ -12,7 +12,7 @@ from penstock.core.reconcile.inventory import NAMESPACE, from_config_map, invent
 from penstock.core.reconcile.plan import Action, ChangeSet, owner_of
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.ports.cluster import Cluster
-from penstock.stages.reconcile.attempt import KIND, Attempt, objects
+from penstock.stages.reconcile.attempt import KIND, Attempt, read_objects
 
 _CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
 
@@ -26,8 +26,8 @@ def refuse_foreign(attempt: Attempt, keeper: Cluster, changes: ChangeSet) -> Non
             owned.setdefault(owner, []).append(change.ref)
     if not owned:
         return
-    ours = objects(attempt.deps, attempt.cluster, KIND)
-    for owner in sorted(owned.keys() - ours.keys()):
+    ours = {name for _, name in read_objects(attempt.deps, attempt.cluster, {(KIND, owner) for owner in owned})}
+    for owner in sorted(owned.keys() - ours):
         _refuse_other_plane(attempt, keeper, owner, owned[owner])
         if reconciled_by_flux(keeper, owner):
             raise Refused(

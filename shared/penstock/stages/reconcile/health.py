@@ -26,7 +26,7 @@ from penstock.core.reconcile.render import Rendered
 from penstock.core.records import KustomizationStatus
 from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of, ref_of
 from penstock.ports.cluster import Cluster
-from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, objects
+from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, read_object
 from penstock.stages.reconcile.live import indexed
 from penstock.stages.reconcile.ready import with_status
 
@@ -150,7 +150,7 @@ def _own_status(attempt: Attempt, ref: ObjectRef, rules: HealthRules) -> Health:
     if (ref.group, ref.kind) != (API_GROUP, KIND):
         return Health(status=Status.CURRENT)
     status = load_status(attempt.deps, attempt.cluster, ref.namespace, ref.name)
-    record = objects(attempt.deps, attempt.cluster, KIND).get(f"{ref.namespace}/{ref.name}")
+    record = read_object(attempt.deps, attempt.cluster, KIND, f"{ref.namespace}/{ref.name}")
     if record is None:
         return Health(status=Status.NOT_FOUND, message="Resource not found")
     if rules.covers(ref.group, ref.kind):

@@ -10,14 +10,23 @@ from penstock.core.flux.alert import parse_alert
 from penstock.core.flux.artifactgenerator import parse_artifact_generator
 from penstock.core.flux.bucket import parse_bucket
 from penstock.core.flux.gitrepository import parse_git_repository
-from penstock.core.flux.kustomization import parse_kustomization
+from penstock.core.flux.kustomization import Kustomization, parse_kustomization
 from penstock.core.flux.ocirepository import parse_oci_repository
 from penstock.core.flux.provider import parse_provider
 from penstock.core.flux.receiver import parse_receiver
 from penstock.core.records import KustomizationStatus, ObjectRecord
 from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.core.sources.wakeups import ROOT
-from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, objects, statuses
+from penstock.stages.reconcile.attempt import (
+    KIND,
+    Attempt,
+    children_of,
+    load_status,
+    objects,
+    read_object,
+    read_objects,
+    statuses,
+)
 from penstock.stages.reconcile.claims import Awaits, renders_due
 from penstock.stages.reconcile.source import Source
 
@@ -39,10 +48,10 @@ def check_handover(attempt: Attempt, source: Source, documents: Sequence[Manifes
     Raises Awaits where its parent has not rendered this revision: it may only have moved.
     """
     unrendered: tuple[str, ...] | None = None
-    for document in own_documents(attempt, documents):
-        ref = ref_of(document)
-        known = objects(attempt.deps, attempt.cluster, ref.kind).get(f"{ref.namespace}/{ref.name}")
-        if known is None or not belongs_to_other(attempt, ref, known):
+    stored = read_objects(attempt.deps, attempt.cluster, {stored_as(d) for d in own_documents(attempt, documents)})
+    for _, known in stored.values():
+        ref = ref_of(known.document)
+        if not belongs_to_other(attempt, ref, known):
             continue
         if unrendered is None:
             unrendered = renders_due(attempt, source).unrendered
@@ -53,14 +62,15 @@ def check_handover(attempt: Attempt, source: Source, documents: Sequence[Manifes
 
 def children_due(attempt: Attempt, documents: Sequence[Manifest]) -> bool:
     """Whether storing these would change anything: until that is done, nobody knows what they stand for."""
-    wanted = {(ref_of(d).kind, f"{ref_of(d).namespace}/{ref_of(d).name}"): d for d in own_documents(attempt, documents)}
-    for kind in PARSERS:
-        for name, record in objects(attempt.deps, attempt.cluster, kind).items():
-            found = wanted.pop((kind, name), None)
-            mine = record.parent == attempt.ref and not record.tombstone
-            if (found is None and mine) or (found is not None and not (mine and record.document == found)):
-                return True
-    return bool(wanted)
+    wanted = {stored_as(document): document for document in own_documents(attempt, documents)}
+    mine = {key: record for key, record in children_of(attempt).items() if not record.tombstone}
+    return {key: record.document for key, record in mine.items()} != wanted
+
+
+def stored_as(document: Manifest) -> tuple[str, str]:
+    """(kind, ``namespace/name``) of a Flux object."""
+    ref = ref_of(document)
+    return ref.kind, f"{ref.namespace}/{ref.name}"
 
 
 def stands_for_plane(document: Manifest) -> bool:
@@ -71,11 +81,14 @@ def stands_for_plane(document: Manifest) -> bool:
 
 def own_documents(attempt: Attempt, documents: Sequence[Manifest]) -> list[Manifest]:
     """The documents that are stored as children."""
-    return [
-        document
-        for document in documents
-        if not stands_for_plane(document) and not (ref_of(document).kind == KIND and is_root(attempt, document))
-    ]
+    found = [document for document in documents if not stands_for_plane(document)]
+    if not any(ref_of(document).kind == KIND for document in found):
+        return found
+    root = read_object(attempt.deps, attempt.cluster, KIND, ROOT)
+    if root is None:
+        return found
+    known = parse_kustomization(root.document)
+    return [each for each in found if not (ref_of(each).kind == KIND and _same(known, each))]
 
 
 def belongs_to_other(attempt: Attempt, ref: ObjectRef, known: ObjectRecord) -> bool:
@@ -110,11 +123,12 @@ def split_name(ref: str) -> tuple[str, str]:
 
 def is_root(attempt: Attempt, document: Manifest) -> bool:
     """A Kustomization with the root's source and path is the root: it does not contain itself."""
+    root = read_object(attempt.deps, attempt.cluster, KIND, ROOT)
+    return root is not None and _same(parse_kustomization(root.document), document)
+
+
+def _same(known: Kustomization, document: Manifest) -> bool:
     parsed = parse_kustomization(document)
-    root = objects(attempt.deps, attempt.cluster, KIND).get(ROOT)
-    if root is None:
-        return False
-    known = parse_kustomization(root.document)
     return parsed.source == known.source and parsed.directory == known.directory
 
 

@@ -54,7 +54,7 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
     ignore = ignore_rules(attempt.kustomization.ignore, document=str(attempt.kustomization.ref))
 
     def made() -> ChangeSet:
-        owner = replace(ownership(attempt), ignore=ignore)
+        owner = replace(ownership(attempt, wanted, live.objects, ledger.inventory.entries), ignore=ignore)
         return plan(rendered.apply, live.objects, ledger.inventory.entries, owner, prune=attempt.kustomization.prune)
 
     changes, due = made(), Due()

@@ -5,19 +5,21 @@ There are no finalizers: the tombstone holds the last spec, and is gone when eve
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from penstock.core.errors import Conflict, Terminal
 from penstock.core.messages import Outgoing
 from penstock.core.reconcile.guard import Limits, Stop, removal_stop
 from penstock.core.reconcile.inventory import NAMESPACE, inventory_name
 from penstock.core.reconcile.plan import Change, ChangeSet, plan
-from penstock.core.records import ObjectRecord, approval_key, object_key, status_key
+from penstock.core.records import ObjectRecord, approval_key, object_key
 from penstock.ports.state import Record
 from penstock.stages.reconcile import endings, lease, termination
 from penstock.stages.reconcile.apply import prune_all
-from penstock.stages.reconcile.attempt import KIND, Attempt, save_status
+from penstock.stages.reconcile.attempt import KIND, Attempt, drop_status, save_status
 from penstock.stages.reconcile.children import bury_all
 from penstock.stages.reconcile.claims import ownership, renders_due_for_removal
+from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
 from penstock.stages.reconcile.live import owner_selector, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
@@ -125,7 +127,8 @@ def _plan(attempt: Attempt, target: Target, ledger: Ledger) -> ChangeSet:
     """The same plan as always, for a render that holds nothing."""
     name = attempt.message
     live = read_live(target.cluster, ledger.inventory.entries, owner_selector(name.namespace, name.name))
-    changes = plan((), live.objects, ledger.inventory.entries, ownership(attempt), prune=True)
+    entries = ledger.inventory.entries
+    changes = plan((), live.objects, entries, ownership(attempt, (), live.objects, entries), prune=True)
     return with_unserved(changes, live, target.keeper)
 
 
@@ -169,10 +172,12 @@ def _forget(attempt: Attempt) -> list[Outgoing]:
     found = _record(attempt)
     if found is None:
         return woken
+    mine = object_entries(message.cluster, KIND, attempt.ref, ObjectRecord.from_value(found.value))
+    delete = partial(state.delete, found.key, expected=found.version)
     try:
-        state.delete(found.key, expected=found.version)
+        write_indexed(state, adds=(), removes=mine, write=delete)
     except Conflict:
         return woken + endings.superseded(attempt)
-    state.delete(status_key(message.cluster, KIND, message.namespace, message.name), expected=None)
+    drop_status(message, attempt.deps)
     state.delete(approval_key(message.cluster, message.namespace, message.name), expected=None)
     return woken

@@ -8,7 +8,6 @@ from datetime import datetime
 from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.flux.kustomization import SourceRef
 from penstock.core.reconcile.inventory import Inventory
-from penstock.core.records import ObjectRecord
 from penstock.core.sources.artifact import decode
 from penstock.core.sources.kinds import ARTIFACTS, FETCHED
 from penstock.core.sources.wakeups import source_key
@@ -76,13 +75,6 @@ def newest_for(attempt: Attempt, source: Source, inventory: Inventory) -> bool:
     if status is None or not status.last_checked:
         return False
     return (attempt.now() - datetime.fromisoformat(status.last_checked)).total_seconds() <= JUST_NOW
-
-
-def source_of(record: ObjectRecord) -> str:
-    """``Kind/namespace/name`` of the source that a Kustomization's document names."""
-    ref = (record.document.get("spec") or {}).get("sourceRef") or {}
-    namespace = str(ref.get("namespace") or record.document["metadata"].get("namespace") or "")
-    return source_key(str(ref.get("kind")), namespace, str(ref.get("name")))
 
 
 def newest_tree(deps: Deps, cluster: str, key: str) -> MemoryTree | None:

@@ -1,22 +1,26 @@
 """What a run has to wait for, and who waits for it. Waiting is not running: the other's end wakes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 from penstock.core.flux.kustomization import parse_kustomization
 from penstock.core.records import KustomizationStatus, ObjectRecord, SourceStatus
 from penstock.core.resources import Manifest
-from penstock.core.sources.wakeups import derived_revision
-from penstock.stages.reconcile.attempt import KIND, Attempt, objects, statuses
+from penstock.core.sources.wakeups import derived_revision, source_of
+from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, read_object, read_objects, read_statuses
+from penstock.stages.reconcile.index import waiters
 from penstock.stages.reconcile.ready import ready_problem, with_status
-from penstock.stages.reconcile.source import Source, source_of
+from penstock.stages.reconcile.source import Source
 
 
 def unready_dependencies(attempt: Attempt, source: Source) -> dict[str, str]:
     """``namespace/name`` of each dependency that is not ready with these inputs, and why (flux-core §2.4)."""
     if not attempt.kustomization.depends_on:
         return {}
-    records, known = objects(attempt.deps, attempt.cluster, KIND), statuses(attempt.deps, attempt.cluster)
+    names = {f"{each.namespace}/{each.name}" for each in attempt.kustomization.depends_on}
+    found = read_objects(attempt.deps, attempt.cluster, {(KIND, name) for name in names})
+    records = {name: record for (_, name), (_, record) in found.items()}
+    known = read_statuses(attempt.deps, attempt.cluster, names)
     waiting: dict[str, str] = {}
     for dependency in attempt.kustomization.depends_on:
         name = f"{dependency.namespace}/{dependency.name}"
@@ -29,8 +33,8 @@ def unready_dependencies(attempt: Attempt, source: Source) -> dict[str, str]:
                 waiting[name] = problem
         elif problem := _not_ready(record, known.get(name), source):
             waiting[name] = f"dependency '{name}' {problem}"
-    cycle = _cycle(attempt.ref, records)
-    if cycle and waiting:
+    cycle = _cycle(attempt) if waiting else ()
+    if cycle:
         return {name: f"circular dependency detected: {' -> '.join(cycle)}" for name in waiting}
     return waiting
 
@@ -48,11 +52,11 @@ def suspended(attempt: Attempt) -> bool:
 
 def waiting_for(attempt: Attempt) -> tuple[str, ...]:
     """Who stands waiting for this Kustomization, and whose health check covers it: woken at the end of each run."""
-    known = statuses(attempt.deps, attempt.cluster)
+    known = read_statuses(attempt.deps, attempt.cluster, waiters(attempt.deps, attempt.cluster, attempt.ref))
     found = {name for name, status in known.items() if attempt.ref in status.waiting_for}
-    parent = known.get(attempt.record.parent)
-    if parent is not None and parent.pending:
-        found.add(attempt.record.parent)
+    parent = attempt.record.parent
+    if parent and load_status(attempt.deps, attempt.cluster, *parent.split("/")).pending:
+        found.add(parent)
     return tuple(sorted(found - {attempt.ref}))
 
 
@@ -73,13 +77,14 @@ def _shown(record: ObjectRecord, status: KustomizationStatus | None, source: Sou
     return with_status(record, status, revision=at)
 
 
-def _cycle(start: str, records: Mapping[str, ObjectRecord]) -> tuple[str, ...]:
-    """The dependency cycle through ``start``, or ()."""
+def _cycle(attempt: Attempt) -> tuple[str, ...]:
+    """The dependency cycle through this Kustomization, or ()."""
+    start = attempt.ref
     trail = [start]
     seen = {start}
 
     def follow(name: str) -> bool:
-        for after in _dependencies(records.get(name)):
+        for after in _dependencies(read_object(attempt.deps, attempt.cluster, KIND, name)):
             if after == start:
                 trail.append(after)
                 return True
