@@ -118,7 +118,7 @@ class Served:
         with (self.folder / "serve.log").open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         self._stack.callback(self.stop)
-        until(lambda: (self.data / "address").exists(), "the plane listens")
+        until((self.data / "address").exists, "the plane listens")
         self.state = SqliteState(self.data / "state.db")
         self.bus = SqliteBus(self.data / "bus.db", load_pipeline(), SystemClock())
 

@@ -52,11 +52,11 @@ def test_a_push_that_removes_an_object(plane):
 
 
 def test_a_sweep_that_finds_nothing(plane):
-    """One LIST a kind and the inventory."""
+    """One LIST a kind (a GET where there is one object of it) and the inventory."""
     plane.reconcile("apps", why="interval")
     assert sorted(sent(plane)) == [
         "get ConfigMap/penstock-system/kustomization.flux-system.apps",
+        "get Namespace/apps",
         "list ConfigMap/",
-        "list Namespace/",
         "list Service/",
     ]

@@ -5,6 +5,7 @@ On the wire each is a CloudEvent 1.0 (JSON, structured mode) of type ``dev.penst
 gets it looks at the newest state.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -41,7 +42,8 @@ class ReconcileDue:
     """Topics ``artifact-stored`` and ``reconcile-due``: reconcile this Kustomization now.
 
     ``why``: what woke it, for people (``artifact``, ``dependency``, ``parent``, ``interval``, ``request``,
-    ``health``, ``again``). ``request``: id under which the api waits for the answer, or "".
+    ``health``, ``again``). ``request``: id under which the api waits for the answer, or "". ``others``:
+    ``namespace/name`` of further Kustomizations of the cluster to look at in the same run.
     """
 
     topic: ClassVar[str] = "reconcile-due"
@@ -51,11 +53,14 @@ class ReconcileDue:
     name: str
     why: str = ""
     request: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """See SourceChanged.key. Who waits for an answer gets one: a request is not merged with anything else."""
         plain = f"{self.cluster}/{self.kind}/{self.namespace}/{self.name}"
+        if self.others:
+            return f"{plain}+{hashlib.sha256(json.dumps(self.others).encode()).hexdigest()[:16]}"
         return f"{plain}?{self.request}" if self.request else plain
 
 
@@ -157,7 +162,8 @@ def decode(body: bytes, *, attempt: int = 1) -> Envelope:
             raise Terminal(f"a message of type {event['type']!r} is from another release: upgrade this plane first")
         data: dict[str, Any] = event["data"]
         known = {f.name for f in fields(kind)}
-        message = kind(**{name: value for name, value in data.items() if name in known})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
+        message = kind(**{name: value for name, value in values.items() if name in known})
         return Envelope(
             message=message,
             id=str(event["id"]),

@@ -1,18 +1,20 @@
 """tick: publishes what is due. The one clockwork of the plane: intervals, retries, and whatever an edge has missed.
 
-A record that was published is due again a minute later, unless its own stage writes it before: so a message that is
-lost costs a minute, and one that is on its way is not published at each tick. Once an hour it also forgets artifacts
-that nobody needs any more.
+A record that was published is due again a minute later (in order: three), unless its own stage writes it before: so a
+message that is lost costs that long, and one that is on its way is not published at each tick. Kustomizations of a
+cluster that are in order are published together, those too whose interval is almost over. Once an hour it also forgets
+artifacts that nobody needs any more.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from penstock.core.errors import Conflict
 from penstock.core.messages import PLANE, Outgoing, ReconcileDue, SourceChanged
-from penstock.core.records import PLANE_KEY, status_key
+from penstock.core.records import PLANE_KEY, KustomizationStatus, ObjectRecord, status_key
 from penstock.core.sources.kinds import FETCHED
+from penstock.core.sweeps import EARLY, Member, early_enough, may_join, together
 from penstock.ports.deps import Deps
 from penstock.ports.state import ABSENT, Record
 
@@ -20,6 +22,8 @@ MOST = 1000
 """Records of one run: the longest overdue first, so that none waits for ever."""
 
 AGAIN = 60.0
+SWEEP_AGAIN = 180.0
+"""As long as a sweep may take, and longer than some come early: who is on its way is not taken along again."""
 SWEEP_KEY = "sweep/artifacts"
 SWEEP_EVERY = 3600.0
 MOST_DELETED = 1000
@@ -32,15 +36,47 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 def run(deps: Deps) -> list[Outgoing]:
     """Wake-ups of what is due now. Raises Transient where the state cannot be reached."""
     now = deps.clock.now().timestamp()
-    found = _begin(deps, now)
+    found, members = _begin(deps, now), list[Member]()
     for record in deps.state.due(now, limit=MOST):
         if record.key == SWEEP_KEY:
             _sweep(record, now, deps)
             continue
         message = _message(record.key)
-        if message is not None and _put_off(record, now + AGAIN, deps):
+        if message is None:
+            continue
+        member = _member(record, message)
+        if not _put_off(record, now + (SWEEP_AGAIN if member else AGAIN), deps):
+            continue
+        if member is None:
             found.append(Outgoing(message=message))
-    return found
+        else:
+            members.append(member)
+    members += _early(members, now, deps)
+    return found + [Outgoing(message=message) for message in together(members)]
+
+
+def _member(record: Record, message: SourceChanged | ReconcileDue) -> Member | None:
+    """The Kustomization of a record, where a sweep may look at it."""
+    if not isinstance(message, ReconcileDue):
+        return None
+    status = KustomizationStatus.from_value(record.value)
+    return Member(message=message, objects=len(status.rendered)) if may_join(status) else None
+
+
+def _early(members: Sequence[Member], now: float, deps: Deps) -> Iterator[Member]:
+    """Those whose turn is soon, in clusters that are looked at now anyway."""
+    clusters = {member.message.cluster for member in members}
+    for record in deps.state.due(now + EARLY, limit=MOST) if members else ():
+        message = _message(record.key)
+        if record.due is None or record.due <= now or message is None or message.cluster not in clusters:
+            continue
+        member = _member(record, message)
+        document = deps.state.get(record.key.replace("status/", "object/", 1)) if member else None
+        if member is None or document is None:
+            continue
+        soon = early_enough(ObjectRecord.from_value(document.value), record.due - now)
+        if soon and _put_off(record, now + SWEEP_AGAIN, deps):
+            yield member
 
 
 def _begin(deps: Deps, now: float) -> list[Outgoing]:

@@ -32,7 +32,7 @@ EVENT = Event(
 MESSAGES = [
     SourceChanged(cluster="-", namespace="flux-system", name="flux-system", hint="refs/heads/main"),
     ReconcileDue(cluster="prod", namespace="apps", name="web", why="dependency", request="r1"),
-    ArtifactStored(cluster="prod", namespace="apps", name="web", why="artifact"),
+    ArtifactStored(cluster="prod", namespace="apps", name="web", why="artifact", others=("apps/a", "apps/b")),
     EVENT,
 ]
 
@@ -139,6 +139,7 @@ def test_trace(traceparent, trace):
         (ReconcileDue(cluster="c", namespace="n", name="x", why="parent"), "c/Kustomization/n/x"),
         (ReconcileDue(cluster="c", namespace="n", name="x", request="r"), "c/Kustomization/n/x?r"),
         (EVENT, "e1"),
+        (ReconcileDue(cluster="c", namespace="n", name="x", others=("n/y",)), "c/Kustomization/n/x+3a6731fb89d920c6"),
     ],
 )
 def test_keys_say_which_messages_say_the_same(message, key):

@@ -30,6 +30,7 @@ from penstock.stages.reconcile.index import (
     verify_entries,
     write_indexed,
 )
+from penstock.stages.reconcile.shared import SharedReads
 
 KIND = "Kustomization"
 MOST_GETS = 32
@@ -45,7 +46,7 @@ class Attempt:
 
     ``found``: the status as it was before this attempt wrote any; ``root``: the root's as this attempt began;
     ``started``: UTC; ``account``: what it is impersonated as (``system:serviceaccount:ns:name``), "" for the plane's
-    own identity.
+    own identity; ``shared``: reads of the sweep that this is part of.
     """
 
     deps: Deps
@@ -58,6 +59,7 @@ class Attempt:
     found: KustomizationStatus
     root: KustomizationStatus
     started: datetime
+    shared: SharedReads | None = None
 
     @property
     def cluster(self) -> str:

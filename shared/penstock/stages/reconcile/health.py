@@ -82,7 +82,7 @@ def check_health(attempt: Attempt, cluster: Cluster, facts: HealthFacts) -> Chec
     for ref in wanted:
         known[ref] = _first_look(attempt, ref, facts)
     ttl = jobs_with_ttl(rendered.apply)
-    end = attempt.deps.clock.monotonic() + SLICE
+    end = attempt.deps.clock.monotonic() + (SLICE if attempt.shared is None else 0.0)
     pause = FIRST_LOOK
     while True:
         expired = attempt.now().timestamp() >= deadline

@@ -43,7 +43,10 @@ class Ledger:
 def load_ledger(cluster: Cluster, attempt: Attempt) -> Ledger:
     """Read it. Raises Refused (``OwnedByOther``) where another plane, cluster or Kustomization owns it."""
     owner = attempt.owner
-    found = cluster.get(GVK, NAMESPACE, inventory_name(owner.namespace, owner.name))
+    if attempt.shared is not None:
+        found = attempt.shared.inventory(cluster, owner.namespace, owner.name)
+    else:
+        found = cluster.get(GVK, NAMESPACE, inventory_name(owner.namespace, owner.name))
     copy = parse_ids(attempt.status.inventory)
     if found is None:
         empty = Inventory(owner=str(owner), entries=copy)

@@ -9,6 +9,7 @@ from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
 from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of, ref_of
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.parallel import parallel
+from penstock.stages.reconcile.shared import SharedReads
 
 LIST_ABOVE = 6
 """So many objects of a kind and namespace that the owner label didn't find are read by one LIST, not one by one."""
@@ -30,8 +31,8 @@ def owner_selector(namespace: str, name: str) -> str:
     return f"{NAME_LABEL}={name},{NAMESPACE_LABEL}={namespace}"
 
 
-def read_live(cluster: Cluster, wanted: Mapping[ObjectRef, str], selector: str) -> Live:
-    """The live state of ``wanted`` (object -> version).
+def read_live(cluster: Cluster, wanted: Mapping[ObjectRef, str], owner: str, shared: SharedReads | None = None) -> Live:
+    """The live state of ``wanted`` (object -> version). ``owner``: ``namespace/name``; ``shared``: of a sweep.
 
     Where a cluster-wide LIST is forbidden it is made per namespace, and where that is too, object by object.
     """
@@ -39,7 +40,8 @@ def read_live(cluster: Cluster, wanted: Mapping[ObjectRef, str], selector: str) 
     for ref, version in wanted.items():
         kinds[_served(cluster, ref, version)].append(ref)
     objects: dict[ObjectRef, Manifest | None] = {}
-    read = parallel(tuple(kinds.items()), lambda kind: _read_kind(cluster, *kind, selector))
+    reader = _Reader(cluster=cluster, owner=owner, shared=shared)
+    read = parallel(tuple(kinds.items()), lambda kind: _read_kind(reader, *kind))
     for found in read:
         objects.update(found)
     unserved = frozenset(gvk for gvk in kinds if cluster.resource_type(gvk.group, gvk.kind, gvk.version) is None)
@@ -87,23 +89,38 @@ def _served(cluster: Cluster, ref: ObjectRef, version: str) -> Gvk:
     return Gvk(group=ref.group, version=served.gvk.version if served else version, kind=ref.kind)
 
 
-def _read_kind(
-    cluster: Cluster, gvk: Gvk, refs: Sequence[ObjectRef], selector: str
-) -> dict[ObjectRef, Manifest | None]:
-    """Every one of ``refs``."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reader:
+    cluster: Cluster
+    owner: str
+    shared: SharedReads | None
+
+    @property
+    def selector(self) -> str:
+        return owner_selector(*self.owner.split("/"))
+
+    def owned(self, gvk: Gvk) -> Sequence[Manifest]:
+        if self.shared is not None:
+            return self.shared.owned(self.cluster, gvk, self.owner)
+        return self.cluster.list(gvk, label_selector=self.selector).items
+
+
+def _read_kind(reader: _Reader, gvk: Gvk, refs: Sequence[ObjectRef]) -> dict[ObjectRef, Manifest | None]:
+    """Every one of ``refs``. A single one is asked for by its name: that is one request whether it is ours or not."""
+    cluster = reader.cluster
     if cluster.resource_type(gvk.group, gvk.kind, gvk.version) is None:
         return dict.fromkeys(refs)
-    return _by_name(cluster, gvk, refs, _owned(cluster, gvk, refs, selector))
+    alone = len(refs) == 1 and reader.shared is None
+    return _by_name(cluster, gvk, refs, {} if alone else _owned(reader, gvk, refs))
 
 
-def _owned(cluster: Cluster, gvk: Gvk, refs: Sequence[ObjectRef], selector: str) -> dict[ObjectRef, Manifest]:
+def _owned(reader: _Reader, gvk: Gvk, refs: Sequence[ObjectRef]) -> dict[ObjectRef, Manifest]:
     try:
-        page = cluster.list(gvk, label_selector=selector)
+        return indexed(gvk, reader.owned(gvk))
     except NotFound:
         return {}
     except Refused:
-        return _owned_by_namespace(cluster, gvk, refs, selector)
-    return indexed(gvk, page.items)
+        return _owned_by_namespace(reader.cluster, gvk, refs, reader.selector)
 
 
 def _owned_by_namespace(

@@ -25,13 +25,16 @@ from penstock.stages.reconcile.planning import Planned, make_plan
 from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.removal import remove
 from penstock.stages.reconcile.resting import rest
+from penstock.stages.reconcile.shared import SharedReads
 from penstock.stages.reconcile.source import Source, newest_for, open_source
 from penstock.stages.reconcile.target import Target, open_target
 from penstock.stages.reconcile.waits import suspended, unready_dependencies
 
 
-def run(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
+def reconcile(message: ReconcileDue, deps: Deps, shared: SharedReads | None = None) -> list[Outgoing]:
     """Reconcile the Kustomization that a message names; the messages that this causes.
+
+    ``shared``: it is one of a sweep: nothing is applied, who has something to apply is published again, alone.
 
     What fails is written to the status, said in an event, and tried again when it is due: only what is nobody's
     fault but the program's own is raised.
@@ -40,12 +43,15 @@ def run(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
     if attempt is None:
         forget_status(message, deps)
         return []
-    if message.why == "plan":
-        preview.answer(attempt)
+    if message.why == "plan" or suspended(attempt):
+        (preview.answer if message.why == "plan" else rest)(attempt)
         return []
-    if suspended(attempt):
-        rest(attempt)
-        return []
+    if shared is not None and (attempt.record.tombstone or attempt.kustomization.kube_config is not None):
+        return [Outgoing(message=message)]
+    return _tried(replace(attempt, shared=shared))
+
+
+def _tried(attempt: Attempt) -> list[Outgoing]:
     try:
         return remove(attempt) if attempt.record.tombstone else _reconcile(attempt)
     except lease.Held:
@@ -87,6 +93,8 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
     planned = make_plan(attempt, source, rendered, target)
     if not newest_for(attempt, source, planned.ledger.inventory):
         return endings.asks_source(attempt, source, planned.ledger.inventory)
+    if attempt.shared is not None and not _settled(planned):
+        return [Outgoing(message=attempt.message)]
     try:
         done = _carry_out(attempt, source, target, planned)
     except Conflict:
@@ -127,11 +135,13 @@ def record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attem
 
 def _carry_out(attempt: Attempt, source: Source, target: Target, planned: Planned) -> Done:
     """Apply and prune under the Lease; without a write to make, without one."""
+    return unchanged(planned) if _settled(planned) else execute(attempt, source, target, planned)
+
+
+def _settled(planned: Planned) -> bool:
+    """Whether there is nothing to write."""
     needs = planned.changes.writes or planned.rendered.parts.namespaces
-    settled = planned.ledger.trusted and set(planned.wanted) <= set(planned.ledger.inventory.entries)
-    if not needs and settled:
-        return unchanged(planned)
-    return execute(attempt, source, target, planned)
+    return not needs and planned.ledger.trusted and set(planned.wanted) <= set(planned.ledger.inventory.entries)
 
 
 def _facts(attempt: Attempt, planned: Planned, done: Done) -> HealthFacts:
