@@ -14,7 +14,7 @@ from penstock.core.reconcile.inventory import NAMESPACE, from_config_map
 from penstock.core.reconcile.plan import Action, Ownership, plan
 from penstock.core.resources import Gvk, Manifest, ObjectRef, ref_of
 from penstock.ports.cluster import FIELD_MANAGER
-from penstock.stages.reconcile.live import owner_selector, read_live
+from penstock.stages.reconcile.live import Reading, read_live
 
 _CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
 _SELECTOR = "app.kubernetes.io/managed-by=penstock"
@@ -42,7 +42,7 @@ def _removed(cluster: GuestCluster, stored: Manifest, claimed: Mapping[ObjectRef
     section = Section(ref=f"{namespace}/{name}", kustomization=parse_kustomization(_document(namespace, name)))
     try:
         entries = from_config_map(stored).entries
-        live = read_live(cluster, entries, owner_selector(namespace, name))
+        live = read_live(cluster, entries, Reading(owner=f"{namespace}/{name}"))
     except PenstockError as error:
         return Planned(section=section, problem=str(error))
     ownership = Ownership(namespace=namespace, name=name, manager=FIELD_MANAGER, claimed=claimed)

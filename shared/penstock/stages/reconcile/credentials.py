@@ -31,9 +31,10 @@ def copy_credentials(
     is published. One unreadable Secret stops nothing; whoever needs it says so.
     """
     messages: list[Outgoing] = []
-    if not _concerned(attempt, applied, coming):
+    refers = _refers(attempt, coming)
+    if not refers and not applied:
         return []
-    reread = attempt.message.why in LOOKS_AFRESH
+    reread = refers and attempt.message.why in LOOKS_AFRESH
     receivers = {}
     for kind in REFERRERS:
         for name, record in _known(attempt, kind, coming).items():
@@ -55,9 +56,9 @@ def forget_receiver(attempt: Attempt, name: str) -> None:
             attempt.deps.state.delete(entry.key, expected=None)
 
 
-def _concerned(attempt: Attempt, applied: Mapping[str, Manifest], coming: Sequence[Manifest]) -> bool:
-    """Whether this run may know better than the store: it has Secrets, or what refers to some; the root always."""
-    if attempt.is_root or applied or any(ref_of(document).kind in REFERRERS for document in coming):
+def _refers(attempt: Attempt, coming: Sequence[Manifest]) -> bool:
+    """Whether this Kustomization has objects that refer to Secrets; the root stands for all of them."""
+    if attempt.is_root or any(ref_of(document).kind in REFERRERS for document in coming):
         return True
     return any(kind in REFERRERS for kind, _ in children(attempt.deps, attempt.cluster, attempt.ref))
 

@@ -54,7 +54,8 @@ def unchanged(planned: Planned) -> Done:
 def execute(attempt: Attempt, source: Source, target: Target, planned: Planned) -> Done:
     """Apply, then prune. Raises Conflict where a newer revision is there, ApplyFailed with what was done."""
     deps = attempt.deps
-    claim = lease.acquire(target.keeper, attempt.owner, deps.clock.new_id(), deps.clock)
+    first = not planned.ledger.inventory.resource_version
+    claim = lease.acquire(target.keeper, attempt.owner, deps.clock.new_id(), deps.clock, first=first)
     again = False
     try:
         _look_again(attempt, source, target, planned, claim)

@@ -56,11 +56,15 @@ class Claim:
             raise Transient("the lease is about to end: the rest is left to the next run")
 
 
-def acquire(cluster: Cluster, owner: Owner, holder: str, clock: Clock) -> Claim:
-    """Take the Lease. Raises Held where somebody has it, Refused (``OwnedByOther``) where another plane does."""
+def acquire(cluster: Cluster, owner: Owner, holder: str, clock: Clock, *, first: bool = False) -> Claim:
+    """Take the Lease. Raises Held where somebody has it, Refused (``OwnedByOther``) where another plane does.
+
+    ``first``: there is most likely none yet, so it is not looked for before it is made.
+    """
     for _ in range(5):
         started = clock.monotonic()
-        current = cluster.get(GVK, NAMESPACE, inventory_name(owner.namespace, owner.name))
+        current = None if first else cluster.get(GVK, NAMESPACE, inventory_name(owner.namespace, owner.name))
+        first = False
         if current is not None:
             refuse_other_owner(current, owner)
         now = cluster.server_time or clock.now()

@@ -31,8 +31,31 @@ def owner_selector(namespace: str, name: str) -> str:
     return f"{NAME_LABEL}={name},{NAMESPACE_LABEL}={namespace}"
 
 
-def read_live(cluster: Cluster, wanted: Mapping[ObjectRef, str], owner: str, shared: SharedReads | None = None) -> Live:
-    """The live state of ``wanted`` (object -> version). ``owner``: ``namespace/name``; ``shared``: of a sweep.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """Whose objects are read. ``owner``: ``namespace/name``; ``shared``: reads of a sweep.
+
+    ``first``: it has applied nothing so far, so no object carries its labels.
+    """
+
+    owner: str
+    shared: SharedReads | None = None
+    first: bool = False
+
+    @property
+    def selector(self) -> str:
+        """Of what it applied."""
+        return owner_selector(*self.owner.split("/"))
+
+    def owned(self, cluster: Cluster, gvk: Gvk) -> Sequence[Manifest]:
+        """What carries its labels."""
+        if self.shared is not None:
+            return self.shared.owned(cluster, gvk, self.owner)
+        return cluster.list(gvk, label_selector=self.selector).items
+
+
+def read_live(cluster: Cluster, wanted: Mapping[ObjectRef, str], reading: Reading) -> Live:
+    """The live state of ``wanted`` (object -> version).
 
     Where a cluster-wide LIST is forbidden it is made per namespace, and where that is too, object by object.
     """
@@ -40,8 +63,7 @@ def read_live(cluster: Cluster, wanted: Mapping[ObjectRef, str], owner: str, sha
     for ref, version in wanted.items():
         kinds[_served(cluster, ref, version)].append(ref)
     objects: dict[ObjectRef, Manifest | None] = {}
-    reader = _Reader(cluster=cluster, owner=owner, shared=shared)
-    read = parallel(tuple(kinds.items()), lambda kind: _read_kind(reader, *kind))
+    read = parallel(tuple(kinds.items()), lambda kind: _read_kind(cluster, reading, *kind))
     for found in read:
         objects.update(found)
     unserved = frozenset(gvk for gvk in kinds if cluster.resource_type(gvk.group, gvk.kind, gvk.version) is None)
@@ -89,38 +111,23 @@ def _served(cluster: Cluster, ref: ObjectRef, version: str) -> Gvk:
     return Gvk(group=ref.group, version=served.gvk.version if served else version, kind=ref.kind)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Reader:
-    cluster: Cluster
-    owner: str
-    shared: SharedReads | None
-
-    @property
-    def selector(self) -> str:
-        return owner_selector(*self.owner.split("/"))
-
-    def owned(self, gvk: Gvk) -> Sequence[Manifest]:
-        if self.shared is not None:
-            return self.shared.owned(self.cluster, gvk, self.owner)
-        return self.cluster.list(gvk, label_selector=self.selector).items
-
-
-def _read_kind(reader: _Reader, gvk: Gvk, refs: Sequence[ObjectRef]) -> dict[ObjectRef, Manifest | None]:
+def _read_kind(
+    cluster: Cluster, reading: Reading, gvk: Gvk, refs: Sequence[ObjectRef]
+) -> dict[ObjectRef, Manifest | None]:
     """Every one of ``refs``. A single one is asked for by its name: that is one request whether it is ours or not."""
-    cluster = reader.cluster
     if cluster.resource_type(gvk.group, gvk.kind, gvk.version) is None:
         return dict.fromkeys(refs)
-    alone = len(refs) == 1 and reader.shared is None
-    return _by_name(cluster, gvk, refs, {} if alone else _owned(reader, gvk, refs))
+    by_name = reading.first or (len(refs) == 1 and reading.shared is None)
+    return _by_name(cluster, gvk, refs, {} if by_name else _owned(cluster, reading, gvk, refs))
 
 
-def _owned(reader: _Reader, gvk: Gvk, refs: Sequence[ObjectRef]) -> dict[ObjectRef, Manifest]:
+def _owned(cluster: Cluster, reading: Reading, gvk: Gvk, refs: Sequence[ObjectRef]) -> dict[ObjectRef, Manifest]:
     try:
-        return indexed(gvk, reader.owned(gvk))
+        return indexed(gvk, reading.owned(cluster, gvk))
     except NotFound:
         return {}
     except Refused:
-        return _owned_by_namespace(reader.cluster, gvk, refs, reader.selector)
+        return _owned_by_namespace(cluster, gvk, refs, reading.selector)
 
 
 def _owned_by_namespace(

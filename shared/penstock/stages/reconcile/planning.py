@@ -14,7 +14,7 @@ from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.claims import Awaits, Due, ownership, renders_due
 from penstock.stages.reconcile.foreign import refuse_foreign
 from penstock.stages.reconcile.ledger import Ledger, load_ledger
-from penstock.stages.reconcile.live import Live, read_live, scoped
+from penstock.stages.reconcile.live import Live, Reading, read_live, scoped
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
 from penstock.stages.reconcile.unserved import told_unserved, with_unserved
@@ -49,7 +49,8 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
     ledger = load_ledger(target.keeper, attempt)
     wanted = {ref_of(m): gvk_of(m).version for m in rendered.apply}
     everything = {**ledger.inventory.entries, **wanted}
-    live = read_live(target.cluster, everything, attempt.ref, attempt.shared)
+    reading = Reading(owner=attempt.ref, shared=attempt.shared, first=not ledger.inventory.entries)
+    live = read_live(target.cluster, everything, reading)
     ignore = ignore_rules(attempt.kustomization.ignore, document=str(attempt.kustomization.ref))
 
     def made() -> ChangeSet:

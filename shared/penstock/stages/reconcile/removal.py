@@ -21,7 +21,7 @@ from penstock.stages.reconcile.children import bury_all
 from penstock.stages.reconcile.claims import ownership, renders_due_for_removal
 from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
-from penstock.stages.reconcile.live import read_live
+from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
 from penstock.stages.reconcile.planning import approved, handed_over, stop_message, waiting_for_renders
 from penstock.stages.reconcile.target import Target, open_target
@@ -125,7 +125,7 @@ def _deletes(attempt: Attempt) -> bool:
 
 def _plan(attempt: Attempt, target: Target, ledger: Ledger) -> ChangeSet:
     """The same plan as always, for a render that holds nothing."""
-    live = read_live(target.cluster, ledger.inventory.entries, attempt.ref)
+    live = read_live(target.cluster, ledger.inventory.entries, Reading(owner=attempt.ref))
     entries = ledger.inventory.entries
     changes = plan((), live.objects, entries, ownership(attempt, (), live.objects, entries), prune=True)
     return with_unserved(changes, live, target.keeper)

@@ -12,7 +12,7 @@ from penstock.core.resources import ObjectRef
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.attempt import Attempt, save_status
 from penstock.stages.reconcile.health import continuation_delay
-from penstock.stages.reconcile.live import owner_selector, read_live
+from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, event, with_conditions
 
 POLICY = "WaitForTermination"
@@ -27,7 +27,7 @@ def begun(attempt: Attempt) -> bool:
 def look(attempt: Attempt, cluster: Cluster, entries: Mapping[ObjectRef, str]) -> tuple[bool, list[Outgoing]]:
     """Whether to go on waiting for ``entries`` (object -> version), and the messages: the next look, or an error."""
     message, now = attempt.message, attempt.now()
-    live = read_live(cluster, entries, owner_selector(message.namespace, message.name)).objects
+    live = read_live(cluster, entries, Reading(owner=attempt.ref)).objects
     left = [str(ref) for ref, found in live.items() if found and found["metadata"].get("deletionTimestamp")]
     if not left:
         return False, []
