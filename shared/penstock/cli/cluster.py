@@ -6,6 +6,7 @@ from typing import Any
 
 from penstock.cli.plane import change_plane, stored_plane
 from penstock.cli.tables import render
+from penstock.core.clusters.access import PROVIDERS
 from penstock.core.errors import NotFound, Refused, Terminal
 from penstock.core.flux.plane import parse_plane
 from penstock.core.flux.plane_kubeconfig import ClusterKubeConfig
@@ -24,6 +25,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add.add_argument("--path", required=True, help="in the source, such as clusters/production")
     add.add_argument("--kubeconfig", default="", metavar="FILE", help="default: $KUBECONFIG, ~/.kube/config")
     add.add_argument("--context", default="", help="default: the kubeconfig's current context")
+    add.add_argument("--provider", default="", choices=PROVIDERS, help="no kubeconfig: the plane's own identity there")
+    add.add_argument("--resource", default="", metavar="NAME", help="with --provider: its resource name in the cloud")
     add.add_argument("--region", default="", help="for people")
     add.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="for people; may be repeated")
     remove = commands.add_parser("remove", help="stop reconciling a cluster; everything on it stays")
@@ -55,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
 def entry(args: argparse.Namespace) -> dict[str, Any]:
     """The entry of ``spec.clusters`` that the flags of `add` ask for; a kubeconfig's path is made absolute."""
     path = str(Path(args.kubeconfig).expanduser().absolute()) if args.kubeconfig else ""
-    kube_config = {name: value for name, value in (("path", path), ("context", args.context)) if value}
+    given = {"path": path, "context": args.context, "provider": args.provider, "cluster": args.resource}
+    kube_config = {name: value for name, value in given.items() if value}
     fields = {
         "name": args.name,
         "path": args.path,

@@ -125,6 +125,14 @@ def test_clusters_are_added_listed_and_removed(data: str, capsys: pytest.Capture
     assert [record.key for record in open_state(data).list("object/production/")] == []
 
 
+def test_a_clouds_cluster_is_added_by_its_resource_name(data: str, capsys: pytest.CaptureFixture[str]) -> None:
+    applied(data)
+    arn = "arn:aws:eks:eu-central-1:111122223333:cluster/frankfurt"
+    assert penstock(data, "cluster", "add", "frankfurt", "--path", "x", "--provider", "aws", "--resource", arn) == 0
+    penstock(data, "cluster", "list")
+    assert f"aws {arn}" in capsys.readouterr().out
+
+
 def test_a_dry_run_of_a_removal_keeps_the_cluster(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     applied(data)
     before = json.dumps([dict(record.value) for record in open_state(data).list("")])
@@ -141,6 +149,12 @@ def test_a_dry_run_of_a_removal_keeps_the_cluster(data: str, capsys: pytest.Capt
         (("add", "Bad", "--path", "x"), "spec.clusters[1].name: is 'Bad'"),
         (("add", "b", "--path", "../x"), "spec.clusters[1].path: is '../x'"),
         (("add", "b", "--path", "x", "--label", "odd"), "--label odd: must be KEY=VALUE"),
+        (
+            ("add", "b", "--path", "x", "--provider", "aws", "--resource", "b"),
+            "spec.clusters[1].kubeConfig.cluster: is 'b', must be arn:aws:eks:REGION:ACCOUNT:cluster/NAME",
+        ),
+        (("add", "b", "--path", "x", "--resource", "b"), "spec.clusters[1].kubeConfig.cluster: needs a provider"),
+        (("add", "b", "--path", "x", "--provider", "generic"), "kubeConfig.address: is required for provider generic"),
         (("remove", "gone"), "the plane has no cluster gone"),
     ],
 )

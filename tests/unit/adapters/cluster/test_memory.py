@@ -3,9 +3,10 @@
 import pytest
 
 from penstock.adapters.cluster.memory import Grant, MemoryCluster, MemoryClusters
+from penstock.core.clusters.access import ClusterAccess
 from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.resources import Gvk, ObjectRef
-from penstock.ports.cluster import ApplyOptions
+from penstock.ports.cluster import ApplyOptions, RemoteCluster
 
 CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
 DEPLOYMENT = Gvk(group="apps", version="v1", kind="Deployment")
@@ -81,3 +82,17 @@ def test_clusters_by_name_and_by_kubeconfig() -> None:
         clusters.connect("dev")
     with pytest.raises(Refused, match="Secret/a/b"):
         clusters.connect_kubeconfig(b"dev", name="Secret/a/b")
+
+
+def test_a_remote_cluster_is_found_by_its_resource_name_or_its_address() -> None:
+    eks = "arn:aws:eks:eu-central-1:111122223333:cluster/production"
+    clusters = MemoryClusters({eks: MemoryCluster(), "https://api.example:443": MemoryCluster()})
+    for access in (
+        ClusterAccess(provider="aws", cluster=eks),
+        ClusterAccess(provider="generic", address="https://api.example:443"),
+    ):
+        remote = RemoteCluster(access=access, name="ConfigMap/a/b")
+        assert clusters.connect_remote(remote, impersonate=ACCOUNT).identity == ACCOUNT
+    unknown = RemoteCluster(access=ClusterAccess(provider="aws", cluster="x"), name="ConfigMap/a/b")
+    with pytest.raises(NotFound, match="ConfigMap/a/b: there is no cluster x"):
+        clusters.connect_remote(unknown)
