@@ -274,37 +274,38 @@ def test_files_of_a_chart_stay_within_it(binary, tmp_path):
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    "release",
+    "fields",
     [
-        Release(name="--post-renderer=/bin/true"),
-        Release(name="--output-dir=/tmp/out"),
-        Release(name="r", kube_version="--output-dir=/tmp/out"),
-        Release(name_template="--output-dir=/tmp/out"),
-        Release(name="\0"),
-        Release(name="\ud800"),
+        {"name": "--post-renderer=/bin/true"},
+        {"name": "--output-dir=OUT"},
+        {"name": "r", "kube_version": "--output-dir=OUT"},
+        {"name_template": "--output-dir=OUT"},
+        {"name": "\0"},
+        {"name": "\ud800"},
     ],
 )
-def test_a_value_is_never_a_flag(binary, release, tmp_path):
+def test_a_value_is_never_a_flag(binary, fields, tmp_path):
+    release = Release(**{name: text.replace("OUT", str(tmp_path / "out")) for name, text in fields.items()})
     with pytest.raises(BuildFailed, match="chart plain in charts/plain: "):
         binary.template(CHART, release)
-    assert not Path("/tmp/out").exists()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("field", ["namespace", "api_versions"])
-def test_a_value_that_may_be_anything_is_taken_as_it_is(binary, field):
-    text = "--output-dir=/tmp/out"
+def test_a_value_that_may_be_anything_is_taken_as_it_is(binary, field, tmp_path):
+    text = f"--output-dir={tmp_path / 'out'}"
     release = Release(name="r", **{field: (text,) if field == "api_versions" else text})
     found = settings_of(binary.template(CHART, release))
     assert found["metadata"]["namespace"] == (text if field == "namespace" else "default")
-    assert not Path("/tmp/out").exists()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.real
-def test_a_name_of_a_chart_is_never_a_flag(binary, repository):
+def test_a_name_of_a_chart_is_never_a_flag(binary, repository, tmp_path):
     with pytest.raises(PenstockError):
-        binary.pull(ChartReference(name="--destination=/tmp/out", repository=repository.url))
-    assert not Path("/tmp/out").exists()
+        binary.pull(ChartReference(name=f"--destination={tmp_path / 'out'}", repository=repository.url))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture

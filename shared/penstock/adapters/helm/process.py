@@ -104,7 +104,7 @@ def handed_over(documents: Sequence[bytes], directory: str) -> Iterator[tuple[li
                 descriptor = os.memfd_create("values")
                 stack.callback(os.close, descriptor)
                 _write(descriptor, data)
-                paths.append(f"/dev/fd/{descriptor}")
+                paths.append(f"/proc/self/fd/{descriptor}")
                 descriptors.append(descriptor)
                 continue
             path = Path(directory, f"values-{number}.yaml")
