@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.adapters.helm.memory import MemoryHelm
@@ -367,6 +367,7 @@ TREES = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(file=TREES, inline=TREES)
 def test_the_arguments_stay_as_they_are_and_merge_is_override_the_other_way(file, inline):
     before = yaml.safe_dump(inline)
