@@ -2,7 +2,8 @@
 
 It starts with the first test that asks for ``control_plane`` and ends with the run (or its death). One for all
 workers: a start costs 4 s of both cores and 700 MB, and tests are apart by namespace anyway. Without a built
-control plane such tests skip and say what to do. PENSTOCK_TEST_KUBECONFIG names another cluster instead, which
+control plane such tests skip and say what to do. What tests hand to penstock is an identity with the rights that
+`penstock cluster add --print-rbac` prints (identities.py), never an administrator. PENSTOCK_TEST_KUBECONFIG names another cluster instead, which
 must be marked disposable (a ConfigMap kube-system/penstock-disposable); KUBECONFIG and ~/.kube are never read.
 """
 
@@ -22,14 +23,16 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from tests.controlplane import identities
 from tests.controlplane.build import tool
-from tests.controlplane.process import administrator, issue
+from tests.controlplane.process import issue, subject
 
 RUN_FOLDER = "PENSTOCK_TEST_RUN_FOLDER"  # set by the pytest process that the workers have in common
 NAMED = "PENSTOCK_TEST_KUBECONFIG"
@@ -38,10 +41,15 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, kw_only=True)
 class ControlPlane:
-    """A running API server. ``folder`` holds its logs and keys (None for a named cluster: no audit log)."""
+    """A running API server. ``folder`` holds its logs and keys (None for a named cluster: no audit log).
+
+    ``kubeconfig``: what penstock gets; ``admin``: an administrator's, for what tests themselves look at and prepare
+    (the same one where it is None).
+    """
 
     kubeconfig: Path
     folder: Path | None = None
+    admin: Path | None = None
 
     def read_kubeconfig(self) -> bytes:
         return self.kubeconfig.read_bytes()
@@ -51,12 +59,25 @@ class ControlPlane:
 
         Header names have ``_`` for ``-``; the default content type is JSON.
         """
-        return call(self.read_kubeconfig(), method, path, body, **headers)
+        return call((self.admin or self.kubeconfig).read_bytes(), method, path, body, **headers)
+
+    def with_identity(self, profile: str = "admin", accounts: Sequence[str] = (), **how: Any) -> "ControlPlane":
+        """The same one, where penstock gets an identity with exactly the rights that it prints for a profile."""
+        admin = self.admin or self.kubeconfig
+        text = identities.printed(profile, accounts)
+        identities.grant(self.call, text)
+        cluster, _ = _current(admin.read_bytes())
+        made = identities.kubeconfig(self.call, cluster, text, **how)
+        file = Path(os.environ[RUN_FOLDER]) / f"{profile}-{secrets.token_hex(4)}.kubeconfig"
+        file.touch(mode=0o600)
+        file.write_bytes(made)
+        return replace(self, kubeconfig=file, admin=admin)
 
     def kubeconfig_for(self, user: str) -> bytes:
         """A kubeconfig of an administrator of that name, whose requests ``audited`` can tell from all others."""
         config = yaml.safe_load(self.read_kubeconfig())
-        certificate, key = (base64.b64encode(pem).decode() for pem in issue(self._own_folder(), administrator(user)))
+        identities.grant(self.call, _ADMINISTRATOR.format(user=user))
+        certificate, key = (base64.b64encode(pem).decode() for pem in issue(self._own_folder(), subject(user)))
         config["users"][0]["user"] = {"client-certificate-data": certificate, "client-key-data": key}
         return json.dumps(config).encode()
 
@@ -90,6 +111,15 @@ class ControlPlane:
         while mark.encode() not in log.read_bytes():
             assert time.monotonic() < deadline, f"{log} is not written"
             time.sleep(0.02)
+
+
+_ADMINISTRATOR = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: "administrator-{user}"}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}
+subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: "{user}"}}]
+"""
 
 
 def call(kubeconfig: bytes, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict]:
@@ -176,7 +206,7 @@ def control_plane() -> ControlPlane:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "pid").exists():
             _start(folder)
-    return ControlPlane(kubeconfig=folder / "kubeconfig", folder=folder)
+        return ControlPlane(kubeconfig=folder / "kubeconfig", folder=folder).with_identity()
 
 
 def _start(folder: Path) -> None:
@@ -205,7 +235,7 @@ def _named(kubeconfig: Path) -> ControlPlane:
             f"{NAMED}={kubeconfig} names a cluster that is not marked disposable. Where it may be destroyed:"
             f" kubectl --kubeconfig {kubeconfig} -n kube-system create configmap penstock-disposable"
         )
-    return plane
+    return plane.with_identity()
 
 
 @pytest.fixture

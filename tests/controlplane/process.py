@@ -229,20 +229,19 @@ def write_certificates(folder: Path) -> bytes:
     return ca_pem
 
 
-def administrator(user: str) -> x509.Name:
-    """The subject of a client certificate: that user, in the group system:masters."""
-    attributes = {NameOID.COMMON_NAME: user, NameOID.ORGANIZATION_NAME: "system:masters"}
-    return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes.items()])
+def subject(user: str) -> x509.Name:
+    """The subject of a client certificate of that user, in no group."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user)])
 
 
-def issue(folder: Path, subject: x509.Name) -> tuple[bytes, bytes]:
+def issue(folder: Path, owner: x509.Name) -> tuple[bytes, bytes]:
     """Certificate and key (PEM) for a subject, at 127.0.0.1, by the authority in ``folder``."""
     ca = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
     ca_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
     key = ec.generate_private_key(ec.SECP256R1())
     names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-    made = _certificate(subject, ca.subject, key.public_key())
-    made = made.add_extension(x509.SubjectAlternativeName(names), critical=not list(subject))
+    made = _certificate(owner, ca.subject, key.public_key())
+    made = made.add_extension(x509.SubjectAlternativeName(names), critical=not list(owner))
     return made.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), _pem(key)
 
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from penstock.cli import rbac
 from penstock.cli.plane import change_plane, stored_plane
 from penstock.cli.tables import render
 from penstock.core.clusters.access import PROVIDERS
@@ -22,13 +23,28 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     commands = parser.add_subparsers(metavar="COMMAND", dest="cluster_command", required=True)
     add = commands.add_parser("add", help="reconcile a cluster from a path of the plane's source")
     add.add_argument("name", metavar="NAME", help="a DNS label, such as production")
-    add.add_argument("--path", required=True, help="in the source, such as clusters/production")
+    add.add_argument("--path", default="", help="in the source, such as clusters/production; required")
     add.add_argument("--kubeconfig", default="", metavar="FILE", help="default: $KUBECONFIG, ~/.kube/config")
     add.add_argument("--context", default="", help="default: the kubeconfig's current context")
     add.add_argument("--provider", default="", choices=PROVIDERS, help="no kubeconfig: the plane's own identity there")
     add.add_argument("--resource", default="", metavar="NAME", help="with --provider: its resource name in the cloud")
     add.add_argument("--region", default="", help="for people")
     add.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="for people; may be repeated")
+    add.add_argument(
+        "--print-rbac",
+        nargs="?",
+        const="admin",
+        choices=rbac.PROFILES,
+        help="only print an identity for the plane in that cluster and its rights, for kubectl apply -f -: what it "
+        "needs to apply anything (admin, the default), to act as accounts (tenant), to look (plan-only)",
+    )
+    add.add_argument(
+        "--account",
+        action="append",
+        default=[],
+        metavar="[NAMESPACE/]NAME",
+        help="for --print-rbac=tenant: a service account that Kustomizations act as; may be repeated",
+    )
     remove = commands.add_parser("remove", help="stop reconciling a cluster; everything on it stays")
     remove.add_argument("name", metavar="NAME")
     for each in (add, remove):
@@ -40,6 +56,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Add, remove or list. Raises NotFound without a Plane, Refused for a name that is taken."""
+    if args.cluster_command == "add" and args.print_rbac:
+        accounts = tuple(rbac.account(text) for text in args.account)
+        print(rbac.manifests(rbac.Wanted(cluster=args.name, profile=args.print_rbac, accounts=accounts)), end="")
+        return 0
     if args.cluster_command == "list":
         print(listing(stored_plane(open_state(args.data_dir)).document))
         return 0
@@ -56,7 +76,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def entry(args: argparse.Namespace) -> dict[str, Any]:
-    """The entry of ``spec.clusters`` that the flags of `add` ask for; a kubeconfig's path is made absolute."""
+    """The entry of ``spec.clusters`` that the flags of `add` ask for; a kubeconfig's path is made absolute.
+
+    Raises Terminal without a path.
+    """
+    if not args.path:
+        raise Terminal("--path is required: where this cluster's manifests are in the source, such as clusters/production")
     path = str(Path(args.kubeconfig).expanduser().absolute()) if args.kubeconfig else ""
     given = {"path": path, "context": args.context, "provider": args.provider, "cluster": args.resource}
     kube_config = {name: value for name, value in given.items() if value}

@@ -1,0 +1,261 @@
+"""What ``penstock cluster add NAME --print-rbac`` prints: an identity for the plane in a cluster, and its rights.
+
+Kubernetes RBAC (https://kubernetes.io/docs/reference/access-authn-authz/rbac/). Each rule says what needs it; that no
+right is missing and none is idle is held by the API server's audit log (tests/flow/test_rights_real.py).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from penstock.core.errors import Terminal
+from penstock.core.flux.plane import NAMESPACE as FLUX_SYSTEM
+from penstock.core.reconcile.inventory import NAMESPACE
+
+PROFILES = ("admin", "tenant", "plan-only")
+_RBAC = "rbac.authorization.k8s.io"
+_CREDENTIALS = "penstock-credentials"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """One rule of a role, and why it is there. ``names``: resourceNames, () for all."""
+
+    why: str
+    group: str = ""
+    resource: str
+    verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """As an item of ``rules``, its comment before it."""
+        yield f"  # {self.why}"
+        yield f'  - apiGroups: ["{self.group}"]'
+        yield f'    resources: ["{self.resource}"]'
+        if self.names:
+            yield f"    resourceNames: [{', '.join(self.names)}]"
+        yield f"    verbs: [{', '.join(self.verbs)}]"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """A service account that the plane may act as; ``namespace`` "" means the one of that name in every namespace."""
+
+    name: str
+    namespace: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """``cluster``: its name in the Plane; ``profile``: of PROFILES; ``accounts``: for ``tenant``."""
+
+    cluster: str
+    profile: str
+    accounts: tuple[Account, ...] = field(default=())
+
+    @property
+    def identity(self) -> str:
+        """The ServiceAccount's name in penstock-system."""
+        return "penstock-plan-only" if self.profile == "plan-only" else "penstock"
+
+
+def account(text: str) -> Account:
+    """``NAMESPACE/NAME`` or ``NAME``. Raises Terminal."""
+    namespace, _, name = text.rpartition("/")
+    if not name or "/" in namespace or text.startswith("/"):
+        raise Terminal(f"--account {text}: must be NAMESPACE/NAME, or NAME for that account of every namespace")
+    return Account(name=name, namespace=namespace)
+
+
+def manifests(wanted: Wanted) -> str:
+    """YAML for ``kubectl apply -f -``. Raises Terminal for a tenant's plane without an account to act as."""
+    if wanted.profile == "tenant" and not wanted.accounts:
+        raise Terminal(
+            "--print-rbac=tenant needs the accounts that your Kustomizations name: --account NAMESPACE/NAME, or "
+            "--account NAME for policy.defaultServiceAccount. (Whoever may act as every account may do everything.)"
+        )
+    if wanted.profile != "tenant" and wanted.accounts:
+        raise Terminal(f"--account goes with --print-rbac=tenant, not with {wanted.profile}")
+    documents = [_NAMESPACE, _metadata("v1", "ServiceAccount", wanted.identity, NAMESPACE), *_PARTS[wanted.profile](wanted)]
+    return "\n".join(("\n---\n".join((_INTRODUCTIONS[wanted.profile], *documents)), _kubeconfig(wanted), ""))
+
+
+_INTRODUCTIONS = {
+    "admin": """\
+# For a plane that may apply whatever its repository holds: cluster-admin, as Flux's kustomize-controller has it.
+# A role of our own with "*" on "*" would be the same right under a name that audits do not look for. Narrower:
+# --print-rbac=tenant, where each Kustomization acts as an account of its own.""",
+    "tenant": """\
+# For a plane that applies nothing as itself: each Kustomization acts as the account that it names (or
+# policy.defaultServiceAccount), with that account's rights. The cluster's own path may then hold Flux objects only.""",
+    "plan-only": """\
+# For `penstock plan`: reads, and nothing else. Without the right to patch, the API server cannot be asked for
+# dry-runs, so a plan compares by itself, and says so. Secrets are read (RBAC knows no "all but Secrets"); their
+# values are compared, and never shown.""",
+}
+_NAMESPACE = f"""\
+# The inventories and Leases of the plane stand here, next to what they describe; nobody else should write to it.
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: {NAMESPACE}
+  labels:
+    app.kubernetes.io/managed-by: penstock"""
+
+
+def _admin(wanted: Wanted) -> list[str]:
+    return [_binding("ClusterRoleBinding", "penstock-admin", "cluster-admin", wanted)]
+
+
+def _tenant(wanted: Wanted) -> list[str]:
+    everywhere = tuple(each.name for each in wanted.accounts if not each.namespace)
+    cluster_wide = [*_CLUSTER_WIDE, *([_impersonate(everywhere)] if everywhere else ())]
+    namespaces = sorted({each.namespace for each in wanted.accounts if each.namespace})
+    found = [
+        _role("Role", "penstock", _OWN, NAMESPACE),
+        _binding("RoleBinding", "penstock", "penstock", wanted, NAMESPACE, role="Role"),
+        _role("ClusterRole", "penstock-tenant", cluster_wide),
+        _binding("ClusterRoleBinding", "penstock-tenant", "penstock-tenant", wanted),
+        _role("ClusterRole", _CREDENTIALS, _SECRETS),
+    ]
+    for namespace in sorted({FLUX_SYSTEM, *namespaces}):
+        found.append(_binding("RoleBinding", _CREDENTIALS, _CREDENTIALS, wanted, namespace))
+    for namespace in namespaces:
+        names = tuple(each.name for each in wanted.accounts if each.namespace == namespace)
+        found.append(_role("Role", "penstock-impersonate", [_impersonate(names)], namespace))
+        found.append(
+            _binding("RoleBinding", "penstock-impersonate", "penstock-impersonate", wanted, namespace, role="Role")
+        )
+    return found
+
+
+def _plan_only(wanted: Wanted) -> list[str]:
+    return [
+        _role("ClusterRole", "penstock-plan-only", _READ),
+        _binding("ClusterRoleBinding", "penstock-plan-only", "penstock-plan-only", wanted),
+    ]
+
+
+_PARTS = {"admin": _admin, "tenant": _tenant, "plan-only": _plan_only}
+_OWN = (
+    Rule(
+        why="inventories: what each Kustomization has applied",
+        resource="configmaps",
+        verbs=("get", "create", "update", "delete"),
+    ),
+    Rule(
+        why="one run of a Kustomization at a time",
+        group="coordination.k8s.io",
+        resource="leases",
+        verbs=("get", "create", "update", "delete"),
+    ),
+)
+_CLUSTER_WIDE = (
+    Rule(
+        why="may the account of a Kustomization create the Flux objects that its render holds?",
+        group="authorization.k8s.io",
+        resource="subjectaccessreviews",
+        verbs=("create",),
+    ),
+    Rule(
+        why="keep away where Flux reconciles the same Kustomization (asked where Flux's API is served)",
+        group="kustomize.toolkit.fluxcd.io",
+        resource="kustomizations",
+        verbs=("get",),
+    ),
+    Rule(
+        why="tell objects that are gone with their kind from those whose API server is away for a while",
+        group="apiregistration.k8s.io",
+        resource="apiservices",
+        verbs=("get",),
+    ),
+    Rule(
+        why="say so where a Kustomization names an account that does not exist",
+        resource="serviceaccounts",
+        verbs=("get",),
+    ),
+)
+_SECRETS = (
+    Rule(
+        why="what Receivers, Providers, sources, spec.decryption and spec.kubeConfig of a namespace refer to; bind it\n"
+        "  # in every namespace that has such objects",
+        resource="secrets",
+        verbs=("get",),
+    ),
+)
+_READ = (Rule(why="the live state of whatever is rendered", group="*", resource="*", verbs=("get", "list")),)
+
+
+def _impersonate(names: Sequence[str]) -> Rule:
+    return Rule(
+        why="act as these accounts, and no others",
+        resource="serviceaccounts",
+        names=tuple(sorted(names)),
+        verbs=("impersonate",),
+    )
+
+
+def _metadata(api_version: str, kind: str, name: str, namespace: str = "") -> str:
+    where = f"\n  namespace: {namespace}" if namespace else ""
+    return f"apiVersion: {api_version}\nkind: {kind}\nmetadata:\n  name: {name}{where}"
+
+
+def _role(kind: str, name: str, rules: Sequence[Rule], namespace: str = "") -> str:
+    lines = (line for rule in rules for line in rule.lines())
+    return "\n".join((_metadata(f"{_RBAC}/v1", kind, name, namespace), "rules:", *lines))
+
+
+def _binding(
+    kind: str, name: str, to: str, wanted: Wanted, namespace: str = "", *, role: str = "ClusterRole"
+) -> str:
+    return f"""\
+{_metadata(f"{_RBAC}/v1", kind, name, namespace)}
+roleRef:
+  apiGroup: {_RBAC}
+  kind: {role}
+  name: {to}
+subjects:
+  - kind: ServiceAccount
+    name: {wanted.identity}
+    namespace: {NAMESPACE}"""
+
+
+_KUBECONFIG = """\
+umask 077
+cat > {cluster}.kubeconfig <<EOF
+apiVersion: v1
+kind: Config
+clusters:
+  - name: {cluster}
+    cluster:
+      server: $(kubectl config view --minify -o jsonpath='{{.clusters[0].cluster.server}}')
+      certificate-authority-data: $(kubectl config view --minify --raw --flatten -o jsonpath='{{.clusters[0].cluster.certificate-authority-data}}')
+users:
+  - name: {identity}
+    user:
+      token: $(kubectl create token {identity} -n {namespace} --duration 2160h)
+contexts:
+  - name: {cluster}
+    context:
+      cluster: {cluster}
+      user: {identity}
+current-context: {cluster}
+EOF"""
+
+
+def _kubeconfig(wanted: Wanted) -> str:
+    """The commands that make a kubeconfig for this identity, as comments."""
+    commands = _KUBECONFIG.format(cluster=wanted.cluster, identity=wanted.identity, namespace=NAMESPACE)
+    use = (
+        f"penstock plan --source . --path PATH --kubeconfig {wanted.cluster}.kubeconfig"
+        if wanted.profile == "plan-only"
+        else f"penstock cluster add {wanted.cluster} --path PATH --kubeconfig {wanted.cluster}.kubeconfig"
+    )
+    told = (
+        "",
+        "The namespaces that stand above must exist. Then make a kubeconfig with that account's token (the API server may",
+        "shorten how long it lasts: make a new one before it ends):",
+        "",
+        *(f"  {line}" for line in commands.splitlines()),
+        f"  {use}",
+    )
+    return "\n".join(f"# {line}".rstrip() for line in told)
