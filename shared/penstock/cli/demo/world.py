@@ -23,6 +23,7 @@ from penstock.cli.demo.fleet import NAMESPACES, fleet_files
 from penstock.cli.demo.progress import Progress
 from penstock.cli.plane import change_plane
 from penstock.core.errors import Refused
+from penstock.core.reconcile.inventory import NAMESPACE as HOME
 from penstock.core.records import KustomizationStatus, ReceiverRecord, status_key
 from penstock.core.resources import Gvk, Manifest
 from penstock.devcluster import DevCluster
@@ -31,6 +32,7 @@ from penstock.wiring import Runtime, settings_from
 from penstock.wiring.embedded import API_TOKEN, EmbeddedPlane, Options
 
 NAME = "demo"
+OURS = "app.kubernetes.io/managed-by=penstock"
 SECRET = Gvk(version="v1", kind="Secret")
 NAMESPACE = Gvk(version="v1", kind="Namespace")
 
@@ -78,6 +80,7 @@ class World:
         self.token = secrets.token_urlsafe(24)
         self.files = fleet_files(cluster.prefix)
         self._stack = ExitStack()
+        self._found_home = False
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -109,13 +112,8 @@ class World:
     def _prepare(self, stack: ExitStack) -> None:
         """What a platform team does by hand once: the Secrets that the notifications refer to."""
         self.cluster = connect(self.demo)
-        wanted = [self.name(name) for name in NAMESPACES]
         if self.demo.prefix:
-            wanted.append("penstock-system")
-        for name in wanted:
-            if self.demo.prefix and self.cluster.get(NAMESPACE, "", name) is not None:
-                raise Refused(f"namespace {name} exists in this cluster: the demo touches nothing that it has not made")
-        if self.demo.prefix:
+            self._refuse_what_others_made()
             stack.callback(self._remove_all)
         home = self.name("flux-system")
         self.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}})
@@ -126,12 +124,33 @@ class World:
             metadata = {"name": name, "namespace": home}
             self.cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
 
+    def _refuse_what_others_made(self) -> None:
+        """Raise Refused where a plane works in this cluster; one that only has an identity there is in nobody's way."""
+        for name in (self.name(name) for name in NAMESPACES):
+            if self.cluster.get(NAMESPACE, "", name) is not None:
+                raise Refused(f"namespace {name} exists in this cluster: the demo touches nothing that it has not made")
+        self._found_home = self.cluster.get(NAMESPACE, "", HOME) is not None
+        if self._found_home and self._at_home():
+            raise Refused(f"a plane works in this cluster (namespace {HOME}): the demo has no place beside it")
+
+    def _at_home(self) -> list[tuple[str, str, str]]:
+        """Inventories and Leases in penstock-system: apiVersion, kind and name of each."""
+        kinds = (Gvk(version="v1", kind="ConfigMap"), Gvk(group="coordination.k8s.io", version="v1", kind="Lease"))
+        return [
+            (gvk.api_version, gvk.kind, str(each["metadata"]["name"]))
+            for gvk in kinds
+            for each in self.cluster.list(gvk, namespace=HOME, label_selector=OURS).items
+        ]
+
     def _remove_all(self) -> None:
         """Everything that the story made in a real cluster."""
         crd = f"clusterissuers.{self.demo.prefix}issuing.example.com"
-        self.progress.say(f"\nremoving namespaces {self.demo.prefix}*, penstock-system and {crd}")
+        home = f"what it made in {HOME}" if self._found_home else HOME
+        self.progress.say(f"\nremoving namespaces {self.demo.prefix}*, {home} and {crd}")
         self._delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", crd)
-        made = (*(self.name(name) for name in NAMESPACES), "penstock-system")
+        for api_version, kind, name in self._at_home() if self._found_home else ():
+            self._delete(api_version, kind, name, HOME)
+        made = (*(self.name(name) for name in NAMESPACES), *(() if self._found_home else (HOME,)))
         for name in made:
             self._delete("v1", "Namespace", name)
         self.until(
@@ -140,8 +159,9 @@ class World:
             seconds=60,
         )
 
-    def _delete(self, api_version: str, kind: str, name: str) -> None:
-        self.cluster.delete({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}})
+    def _delete(self, api_version: str, kind: str, name: str, namespace: str = "") -> None:
+        metadata = {"name": name, "namespace": namespace} if namespace else {"name": name}
+        self.cluster.delete({"apiVersion": api_version, "kind": kind, "metadata": metadata})
 
     def _document(self) -> Manifest:
         kube_config: dict[str, Any] = {"path": str(self.demo.kubeconfig)}
