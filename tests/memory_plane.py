@@ -64,9 +64,15 @@ class OneCluster:
 class MemoryPlane:
     """Deps over memory adapters. ``events``: every Event that was published."""
 
-    def __init__(self, *, policy: Mapping[str, Any] | None = None, path: str = "clusters/prod") -> None:
+    def __init__(
+        self,
+        *,
+        policy: Mapping[str, Any] | None = None,
+        path: str = "clusters/prod",
+        clock: SimulatedClock | None = None,
+    ) -> None:
         self.pipeline = load_pipeline()
-        self.clock = SimulatedClock()
+        self.clock = clock or SimulatedClock()
         self.bus = MemoryBus(self.pipeline, self.clock)
         self.git, self.cluster = MemoryGit(), MemoryCluster()
         self.clusters = OneCluster(self.cluster)

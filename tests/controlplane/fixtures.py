@@ -87,17 +87,24 @@ class ControlPlane:
 
         ``user``: see ``kubeconfig_for``; requests that it makes while impersonating another count too.
         """
+        counted: Counter[str] = Counter()
+        with self.recorded(user) as records:
+            yield counted
+        counted.update({r["auditID"]: r["verb"] for r in records}.values())  # a watch has two records
+
+    @contextlib.contextmanager
+    def recorded(self, user: str) -> Iterator[list[dict]]:
+        """The API server's own records of a user's requests within the block; there when it ends."""
         log = self._own_folder() / "audit.log"
         self._flush(log)
         start = log.stat().st_size
-        counted: Counter[str] = Counter()
-        yield counted
+        found: list[dict] = []
+        yield found
         self._flush(log)
         with log.open("rb") as file:
             file.seek(start)
             records = [json.loads(line) for line in file if line.endswith(b"\n")]
-        theirs = [r for r in records if r["user"].get("username") == user]
-        counted.update({r["auditID"]: r["verb"] for r in theirs}.values())  # a watch has two records
+        found += (r for r in records if r["user"].get("username") == user)
 
     def _own_folder(self) -> Path:
         if self.folder is None:

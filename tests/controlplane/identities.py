@@ -54,15 +54,15 @@ def kubeconfig(call: Call, cluster: dict, text: str, *, bound_to: dict | None = 
     here = re.search(r"^#   cat > .*<<EOF\n(.*?)^#   EOF$", text, re.MULTILINE | re.DOTALL)
     assert here, text
     plain = textwrap.dedent(re.sub("^#", "", here[1], flags=re.MULTILINE))
-    name = re.search(r"create token (\S+) -n penstock-system", plain)[1]
+    name = re.search(r"create token (\S+) -n penstock-system", text)[1]
     values = {
-        "cluster.server": cluster["server"],
-        "certificate-authority-data": cluster["certificate-authority-data"],
-        "create token": token(call, name, bound_to=bound_to),
+        "$server": cluster["server"],
+        "$ca": cluster["certificate-authority-data"],
+        "$token": token(call, name, bound_to=bound_to),
     }
     for word, value in values.items():
-        plain = re.sub(rf"\$\([^$]*{word}[^$]*\)$", value, plain, count=1, flags=re.MULTILINE)
-    assert "$(" not in plain, plain
+        plain = plain.replace(word, value)
+    assert "$" not in plain, plain
     return plain.encode()
 
 

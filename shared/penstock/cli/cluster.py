@@ -81,7 +81,7 @@ def entry(args: argparse.Namespace) -> dict[str, Any]:
     Raises Terminal without a path.
     """
     if not args.path:
-        raise Terminal("--path is required: where this cluster's manifests are in the source, such as clusters/production")
+        raise Terminal("--path is required: the directory of the source that describes this cluster")
     path = str(Path(args.kubeconfig).expanduser().absolute()) if args.kubeconfig else ""
     given = {"path": path, "context": args.context, "provider": args.provider, "cluster": args.resource}
     kube_config = {name: value for name, value in given.items() if value}

@@ -13,7 +13,6 @@ from penstock.core.reconcile.inventory import NAMESPACE
 
 PROFILES = ("admin", "tenant", "plan-only")
 _RBAC = "rbac.authorization.k8s.io"
-_CREDENTIALS = "penstock-credentials"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +53,8 @@ class Wanted:
 
     @property
     def identity(self) -> str:
-        """The ServiceAccount's name in penstock-system."""
-        return "penstock-plan-only" if self.profile == "plan-only" else "penstock"
+        """The ServiceAccount's name in penstock-system: another one for each profile, so that no rights add up."""
+        return f"penstock-{self.profile}"
 
 
 def account(text: str) -> Account:
@@ -75,7 +74,8 @@ def manifests(wanted: Wanted) -> str:
         )
     if wanted.profile != "tenant" and wanted.accounts:
         raise Terminal(f"--account goes with --print-rbac=tenant, not with {wanted.profile}")
-    documents = [_NAMESPACE, _metadata("v1", "ServiceAccount", wanted.identity, NAMESPACE), *_PARTS[wanted.profile](wanted)]
+    identity = _metadata("v1", "ServiceAccount", wanted.identity, NAMESPACE)
+    documents = (_NAMESPACE, identity, *_PARTS[wanted.profile](wanted))
     return "\n".join(("\n---\n".join((_INTRODUCTIONS[wanted.profile], *documents)), _kubeconfig(wanted), ""))
 
 
@@ -103,7 +103,7 @@ metadata:
 
 
 def _admin(wanted: Wanted) -> list[str]:
-    return [_binding("ClusterRoleBinding", "penstock-admin", "cluster-admin", wanted)]
+    return [_binding(wanted, "ClusterRole/cluster-admin", "penstock-admin")]
 
 
 def _tenant(wanted: Wanted) -> list[str]:
@@ -111,28 +111,25 @@ def _tenant(wanted: Wanted) -> list[str]:
     cluster_wide = [*_CLUSTER_WIDE, *([_impersonate(everywhere)] if everywhere else ())]
     namespaces = sorted({each.namespace for each in wanted.accounts if each.namespace})
     found = [
-        _role("Role", "penstock", _OWN, NAMESPACE),
-        _binding("RoleBinding", "penstock", "penstock", wanted, NAMESPACE, role="Role"),
+        _role("Role", "penstock-inventory", _OWN, NAMESPACE),
+        _binding(wanted, "Role/penstock-inventory", namespace=NAMESPACE),
         _role("ClusterRole", "penstock-tenant", cluster_wide),
-        _binding("ClusterRoleBinding", "penstock-tenant", "penstock-tenant", wanted),
-        _role("ClusterRole", _CREDENTIALS, _SECRETS),
+        _binding(wanted, "ClusterRole/penstock-tenant"),
+        _role("ClusterRole", "penstock-credentials", _SECRETS),
     ]
-    for namespace in sorted({FLUX_SYSTEM, *namespaces}):
-        found.append(_binding("RoleBinding", _CREDENTIALS, _CREDENTIALS, wanted, namespace))
+    found += [
+        _binding(wanted, "ClusterRole/penstock-credentials", namespace=each)
+        for each in sorted({FLUX_SYSTEM, *namespaces})
+    ]
     for namespace in namespaces:
         names = tuple(each.name for each in wanted.accounts if each.namespace == namespace)
         found.append(_role("Role", "penstock-impersonate", [_impersonate(names)], namespace))
-        found.append(
-            _binding("RoleBinding", "penstock-impersonate", "penstock-impersonate", wanted, namespace, role="Role")
-        )
+        found.append(_binding(wanted, "Role/penstock-impersonate", namespace=namespace))
     return found
 
 
 def _plan_only(wanted: Wanted) -> list[str]:
-    return [
-        _role("ClusterRole", "penstock-plan-only", _READ),
-        _binding("ClusterRoleBinding", "penstock-plan-only", "penstock-plan-only", wanted),
-    ]
+    return [_role("ClusterRole", "penstock-plan-only", _READ), _binding(wanted, "ClusterRole/penstock-plan-only")]
 
 
 _PARTS = {"admin": _admin, "tenant": _tenant, "plan-only": _plan_only}
@@ -204,35 +201,40 @@ def _role(kind: str, name: str, rules: Sequence[Rule], namespace: str = "") -> s
     return "\n".join((_metadata(f"{_RBAC}/v1", kind, name, namespace), "rules:", *lines))
 
 
-def _binding(
-    kind: str, name: str, to: str, wanted: Wanted, namespace: str = "", *, role: str = "ClusterRole"
-) -> str:
+def _binding(wanted: Wanted, role: str, name: str = "", namespace: str = "") -> str:
+    """``role``: Kind/name. Without a ``name`` the binding has the role's; without a namespace it is the cluster's."""
+    kind, _, target = role.partition("/")
+    binding = "RoleBinding" if namespace else "ClusterRoleBinding"
     return f"""\
-{_metadata(f"{_RBAC}/v1", kind, name, namespace)}
+{_metadata(f"{_RBAC}/v1", binding, name or target, namespace)}
 roleRef:
   apiGroup: {_RBAC}
-  kind: {role}
-  name: {to}
+  kind: {kind}
+  name: {target}
 subjects:
   - kind: ServiceAccount
     name: {wanted.identity}
     namespace: {NAMESPACE}"""
 
 
+_VIEW = "kubectl config view --minify"
 _KUBECONFIG = """\
 umask 077
+server=$({view} -o jsonpath='{{.clusters[0].cluster.server}}')
+ca=$({view} --raw --flatten -o jsonpath='{{.clusters[0].cluster.certificate-authority-data}}')
+token=$(kubectl create token {identity} -n {namespace} --duration 2160h)
 cat > {cluster}.kubeconfig <<EOF
 apiVersion: v1
 kind: Config
 clusters:
   - name: {cluster}
     cluster:
-      server: $(kubectl config view --minify -o jsonpath='{{.clusters[0].cluster.server}}')
-      certificate-authority-data: $(kubectl config view --minify --raw --flatten -o jsonpath='{{.clusters[0].cluster.certificate-authority-data}}')
+      server: $server
+      certificate-authority-data: $ca
 users:
   - name: {identity}
     user:
-      token: $(kubectl create token {identity} -n {namespace} --duration 2160h)
+      token: $token
 contexts:
   - name: {cluster}
     context:
@@ -244,7 +246,7 @@ EOF"""
 
 def _kubeconfig(wanted: Wanted) -> str:
     """The commands that make a kubeconfig for this identity, as comments."""
-    commands = _KUBECONFIG.format(cluster=wanted.cluster, identity=wanted.identity, namespace=NAMESPACE)
+    commands = _KUBECONFIG.format(cluster=wanted.cluster, identity=wanted.identity, namespace=NAMESPACE, view=_VIEW)
     use = (
         f"penstock plan --source . --path PATH --kubeconfig {wanted.cluster}.kubeconfig"
         if wanted.profile == "plan-only"
@@ -252,8 +254,8 @@ def _kubeconfig(wanted: Wanted) -> str:
     )
     told = (
         "",
-        "The namespaces that stand above must exist. Then make a kubeconfig with that account's token (the API server may",
-        "shorten how long it lasts: make a new one before it ends):",
+        "The namespaces that stand above must exist. Then make a kubeconfig with that account's token (the API server",
+        "may shorten how long it lasts: make a new one before it ends):",
         "",
         *(f"  {line}" for line in commands.splitlines()),
         f"  {use}",

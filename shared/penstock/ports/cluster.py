@@ -125,7 +125,8 @@ class Cluster(Protocol):
     def list(self, gvk: Gvk, *, namespace: str = "", label_selector: str = "") -> Page:
         """Every object of a kind (in all namespaces when ``namespace`` is "").
 
-        Raises NotFound where the kind is not served.
+        Raises NotFound where the kind is not served. That it is Refused may be some minutes old: callers then ask for
+        less, and need not be told anew each time.
         """
 
     def apply(self, manifest: Manifest, options: ApplyOptions) -> Manifest:
@@ -155,8 +156,11 @@ class Cluster(Protocol):
     ) -> Iterator[WatchEvent]:
         """Changes after ``resource_version`` for at most ``timeout`` seconds. Ends early on 410 Gone."""
 
-    def can_i(self, verb: str, gvk: Gvk, *, namespace: str = "", user: str = "", groups: Sequence[str] = ()) -> bool:
-        """SelfSubjectAccessReview, or a SubjectAccessReview for ``user``."""
+    def can_i(self, verb: str, gvk: Gvk, *, namespace: str = "", name: str = "", user: str = "") -> bool:
+        """SelfSubjectAccessReview, or a SubjectAccessReview for ``user``. ``*`` as verb, group and kind: all of them.
+
+        ``name``: of one object; "" asks for all of the kind. A yes about ourselves may be some minutes old.
+        """
 
     def request_token(
         self, namespace: str, name: str, *, audiences: Sequence[str] = (), seconds: int = 3600

@@ -26,6 +26,10 @@ _SHOWN_VALUE = re.compile(
 )
 
 
+# 403s of admission (quota, Pod Security, policies, webhooks); those of authorization go `is forbidden: User "x" cannot`
+_ADMISSION = re.compile(r"is forbidden: (?!User \"|user \")|\bdenied (the )?request")
+
+
 class Expired(Transient):
     """410: the resourceVersion or continue token is older than what the server keeps."""
 
@@ -135,6 +139,8 @@ def _unwelcome(answer: Answer, status: Status, call: Call) -> PenstockError:
         return Refused(f"{call}: the API server does not know {call.identity or 'us'}: {message} (401)")
     if "NamespaceTerminating" in status.cause_reasons:
         return Transient(f"{call}: {message}", retry_after=answer.retry_after)
+    if _ADMISSION.search(status.message):  # a quota, a policy, a webhook: whoever may write would hear the same
+        return ApiRefused(f"{call}: {message}", code=answer.status, causes=_causes(status))
     return Refused(f"{call}: {message} (as {call.identity})" if call.identity else f"{call}: {message}")
 
 

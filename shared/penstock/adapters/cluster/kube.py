@@ -6,7 +6,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/ and …/server-side
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -14,8 +14,9 @@ from urllib.parse import quote
 from penstock.adapters.cluster.answers import Answer, Call, Expired, error_of
 from penstock.adapters.cluster.discovery import Discovery
 from penstock.adapters.cluster.names import path_segment
+from penstock.adapters.cluster.remembered import Remembered
 from penstock.adapters.cluster.transport import Request, Transport
-from penstock.core.errors import NotFound, Transient
+from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.resources import Gvk, Manifest, gvk_of
 from penstock.ports.cluster import FIELD_MANAGER, ApplyOptions, Page, ResourceType, ServiceAccountToken, WatchEvent
 
@@ -32,6 +33,7 @@ class KubeCluster:
 
     def __init__(self, transport: Transport, discovery: Discovery) -> None:
         self._transport, self._discovery = transport, discovery
+        self._remembered = Remembered()
 
     @property
     def identity(self) -> str:
@@ -71,8 +73,14 @@ class KubeCluster:
         served = self._must_serve(gvk, "list")
         call = self._call("list", gvk, namespace)
         namespace = self._namespace(served, namespace, call) if namespace else ""
+        refused = self._remembered.get(("list", gvk, namespace))
+        if isinstance(refused, str):
+            raise Refused(refused)
         try:
             return self._pages(served, call, namespace, label_selector, limit=PAGE)
+        except Refused as error:
+            self._remembered.put(("list", gvk, namespace), str(error))
+            raise
         except Expired:  # the first page's version was compacted away while pages were read: now in one piece
             return self._pages(served, call, namespace, label_selector, limit=0)
 
@@ -160,30 +168,42 @@ class KubeCluster:
         except Expired:
             return
 
-    def can_i(self, verb: str, gvk: Gvk, *, namespace: str = "", user: str = "", groups: Sequence[str] = ()) -> bool:
+    def can_i(self, verb: str, gvk: Gvk, *, namespace: str = "", name: str = "", user: str = "") -> bool:
         """See Cluster. A kind that is not served is asked for by its regular plural: roles may name it all the same.
 
-        A service account without ``groups`` is given those that the API server would give it.
+        A service account is asked about with the groups that the API server would give it.
         """
-        served = self._served(gvk)
+        question = ("may", verb, gvk, namespace, name)
+        if not user and self._remembered.get(question):
+            return True
         attributes = {
             "verb": verb,
             "group": gvk.group,
             "version": gvk.version,
-            "resource": served.plural if served else regular_plural(gvk.kind),
+            "resource": self._plural(gvk),
             "namespace": namespace,
+            "name": name,
         }
         kind = "SubjectAccessReview" if user else "SelfSubjectAccessReview"
         spec: dict[str, Any] = {"resourceAttributes": attributes}
         if user:
-            spec |= {"user": user, "groups": [*groups] or account_groups(user)}
+            spec |= {"user": user, "groups": account_groups(user)}
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
         call = Call(verb="create", resource=kind, identity=self.identity)
         path = f"/apis/authorization.k8s.io/v1/{kind.lower()}s"
         answer = self._transport.send(Request(method="POST", path=path, body=_body(review), headers=_JSON), call)
         if answer.status == 404:
             raise error_of(answer, call)
-        return bool((answer.json(call).get("status") or {}).get("allowed"))
+        allowed = bool((answer.json(call).get("status") or {}).get("allowed"))
+        if allowed and not user:
+            self._remembered.put(question, True)
+        return allowed
+
+    def _plural(self, gvk: Gvk) -> str:
+        if gvk.kind == "*":
+            return "*"
+        served = self._served(gvk)
+        return served.plural if served else regular_plural(gvk.kind)
 
     def request_token(
         self, namespace: str, name: str, *, audiences: Sequence[str] = (), seconds: int = 3600

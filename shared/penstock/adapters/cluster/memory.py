@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -177,10 +177,10 @@ class MemoryCluster:
                 if event is not None:
                     yield copy.deepcopy(event)
 
-    def can_i(self, verb: str, gvk: Gvk, *, namespace: str = "", user: str = "", groups: Sequence[str] = ()) -> bool:
-        """See Cluster. Rights are given to users only: ``groups`` add nothing."""
+    def can_i(self, verb: str, gvk: Gvk, *, namespace: str = "", name: str = "", user: str = "") -> bool:
+        """See Cluster. Grants are to users, and of whole kinds."""
         self._requests += 1
-        self.calls.append(("review", f"{verb} {gvk.kind}/{namespace} as {','.join((user or self._user, *groups))}"))
+        self.calls.append(("review", f"{verb} {gvk.kind}/{namespace}/{name} as {user or self._user}"))
         return self._allowed(user or self._user, verb, gvk.kind, namespace)
 
     def request_token(

@@ -5,7 +5,7 @@ Where Flux keeps the cluster in sync, its field manager and the inventory in its
 ours, so that the very comparison that a reconcile makes tells what would change.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -148,9 +148,9 @@ class GuestCluster:
             f"a plan does not watch {gvk.kind}s ({namespace}, {resource_version}, {timeout}, {label_selector})"
         )
 
-    def can_i(self, verb: str, gvk: Gvk, *, namespace: str = "", user: str = "", groups: Sequence[str] = ()) -> bool:
+    def can_i(self, verb: str, gvk: Gvk, *, namespace: str = "", name: str = "", user: str = "") -> bool:
         """Taken to be allowed: asking would be a POST."""
-        del verb, gvk, namespace, user, groups
+        del verb, gvk, namespace, name, user
         return True
 
     def request_token(

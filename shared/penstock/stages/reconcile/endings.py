@@ -31,6 +31,7 @@ from penstock.stages.reconcile.execute import ApplyFailed, Done
 from penstock.stages.reconcile.ledger import digest_of, store_ledger
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, event, shown, with_conditions, with_history
 from penstock.stages.reconcile.planning import told_terminating
+from penstock.stages.reconcile.rights import explained
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
 from penstock.stages.reconcile.waits import unready_dependencies, waiting_for
@@ -124,6 +125,7 @@ def waits_for_others(attempt: Attempt, awaits: Awaits) -> list[Outgoing]:
 def failed(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
     """The attempt failed: said once, tried again after retryInterval, a passing trouble sooner."""
     done: Sequence[Change] = error.done if isinstance(error, ApplyFailed) else ()
+    error = explained(attempt, error)
     cause = error.cause if isinstance(error, ApplyFailed) else error
     said = Said(ready="False", reason=_reason(cause), message=str(error))
     mine = attempt.status

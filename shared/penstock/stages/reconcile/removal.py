@@ -24,6 +24,7 @@ from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
 from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
 from penstock.stages.reconcile.planning import approved, handed_over, stop_message, waiting_for_renders
+from penstock.stages.reconcile.rights import check_rights
 from penstock.stages.reconcile.target import Target, open_target
 from penstock.stages.reconcile.unserved import told_unserved, with_unserved
 from penstock.stages.reconcile.write import Writer
@@ -57,6 +58,7 @@ def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Ou
     stop = removal_stop(changes.deletions, limits)
     if stop is not None and not approved(attempt, stop.digest):
         return _stopped(attempt, stop)
+    check_rights(attempt, target, changes, first=False)
     messages = _events(attempt, _prune(attempt, target, changes))
     taking, told = handed_over(changes)
     if any(change.keep for change in changes.changes):

@@ -25,6 +25,7 @@ from penstock.stages.reconcile.planning import Planned, make_plan
 from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.removal import remove
 from penstock.stages.reconcile.resting import rest
+from penstock.stages.reconcile.rights import check_rights
 from penstock.stages.reconcile.shared import SharedReads
 from penstock.stages.reconcile.source import Source, newest_for, open_source
 from penstock.stages.reconcile.target import Target, open_target
@@ -135,7 +136,10 @@ def record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attem
 
 def _carry_out(attempt: Attempt, source: Source, target: Target, planned: Planned) -> Done:
     """Apply and prune under the Lease; without a write to make, without one."""
-    return unchanged(planned) if _settled(planned) else execute(attempt, source, target, planned)
+    if _settled(planned):
+        return unchanged(planned)
+    check_rights(attempt, target, planned.changes, first=not planned.ledger.inventory.resource_version)
+    return execute(attempt, source, target, planned)
 
 
 def _settled(planned: Planned) -> bool:
