@@ -4,13 +4,17 @@ What the plane uses is read from the API server's own audit log.
 """
 
 import contextlib
+import json
 import time
 
 import pytest
 import yaml
+from tests.controlplane.fixtures import call
 from tests.controlplane.identities import printed
 from tests.memory_plane import config_map, kustomization, namespace
 from tests.real_plane import REAL, RealPlane, text, tidy
+
+from penstock.cli import main
 
 pytestmark = REAL
 RBAC = "rbac.authorization.k8s.io"
@@ -280,3 +284,39 @@ def test_an_identity_of_one_namespace_lists_there_and_is_not_refused_in_each_run
         plane.reconcile("app", namespace=space, why="interval")
     asked = [r["verb"] for r in records if r.get("impersonatedUser")]
     assert asked == ["get", "get"], "each by its name"
+
+
+def test_a_plan_with_the_right_to_look_looks_and_says_what_it_could_not_ask(control_plane, team, tmp_path, capsys):
+    """The API server refuses each write of that identity; the plan compares by itself."""
+    space = team(every())
+    plane = RealPlane(control_plane)
+    files = app(space, a=config_map("a", space, k="1"), web=text(deployment("web", space)))
+    plane.push(files)
+    plane.until("app", "True", namespace=space)
+    api = control_plane.with_identity("plan-only")
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": space}}
+    for method, path in (("POST", "configmaps"), ("DELETE", "configmaps/a")):
+        status, _ = call(api.read_kubeconfig(), method, f"/api/v1/namespaces/{space}/{path}", config)
+        assert status == 403
+    files["app/a.yaml"] = config_map("a", space, k="2")
+    files["app/b.yaml"] = config_map("b", space, k="1")
+    for path, content in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
+    with control_plane.recorded(PLANE.replace("admin", "plan-only")) as records:
+        words = ("plan", "--source", str(tmp_path), "--path", "clusters/prod", "--kubeconfig", str(api.kubeconfig))
+        assert main([*words, "-o", "json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    planned = next(each for each in found["kustomizations"] if each["name"] == f"{space}/app")
+    assert planned["changes"] == [
+        {
+            "object": f"ConfigMap/{space}/a",
+            "action": "configured",
+            "fields": [{"path": "data.k", "old": "1", "new": "2"}],
+        },
+        {"object": f"ConfigMap/{space}/b", "action": "created"},
+    ]
+    assert any("compared without the API server's word: ConfigMap" in note for note in planned["notes"])
+    assert found["totals"]["failed"] == 0
+    asked = {(r["verb"], r["responseStatus"]["code"]) for r in records}
+    assert asked <= {("get", 200), ("list", 200), ("get", 404), ("patch", 403)}, asked

@@ -35,6 +35,20 @@ def field_changes(live: Manifest, wanted: Manifest) -> tuple[FieldChange, ...]:
     return tuple(found)
 
 
+def overlaid(live: Any, desired: Any) -> Any:
+    """What an apply would make of a live value as far as one can tell without the API server: what is desired wins.
+
+    Fields and named items that only the live one has stay: they may be defaults, or others'.
+    """
+    if isinstance(live, Mapping) and isinstance(desired, Mapping):
+        return {**live, **{key: overlaid(live.get(key), value) for key, value in desired.items()}}
+    if isinstance(live, list) and isinstance(desired, list) and (key := _keys(live, desired)):
+        wanted = {each[key]: each for each in desired}
+        kept = [overlaid(each, wanted.pop(each[key], {})) for each in live]
+        return [*kept, *wanted.values()]
+    return desired
+
+
 def _shown(manifest: Manifest) -> Manifest:
     """Masked so that equal values stay equal within this process, and nothing else can be told from them."""
     hidden = masked(manifest, _KEY)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from penstock.cli.plan.fields import FieldChange, field_changes
+from penstock.cli.plan.fields import FieldChange, field_changes, overlaid
 from penstock.cli.plan.guest import GuestCluster, GuestClusters, World
 from penstock.cli.plan.rehearsal import Rehearsal, Section
 from penstock.cli.plan.removed import removed
@@ -93,10 +93,12 @@ class Planner:
             yield f"Flux reconciles it in this cluster{suspended}, at {revision}: compared as kustomize-controller"
         if found.planned is not None and found.planned.why_held:
             yield found.planned.why_held
+        if found.why_unasked:
+            yield found.why_unasked
 
     def _shown(self, section: Section, found: Preview) -> Iterable[Shown]:
         for change in found.changes:
-            yield self._one(section, change, found.refused.get(str(change.ref), ""))
+            yield self._one(section, change, found)
         planned = found.planned
         if planned is None:
             return
@@ -105,8 +107,8 @@ class Planner:
             if live is not None and not component_reason(live):
                 yield Shown(object=str(ref), action=Action.DELETED.value, reason=self._cascade(ref))
 
-    def _one(self, section: Section, change: Change, refused: str) -> Shown:
-        ref, action = change.ref, change.action
+    def _one(self, section: Section, change: Change, found: Preview) -> Shown:
+        ref, action, refused = change.ref, change.action, found.refused.get(str(change.ref), "")
         if ref in section.encrypted:
             return Shown(object=str(ref), action=Action.SKIPPED.value, reason=ENCRYPTED)
         if action is Action.DELETED and change.live is not None and component_reason(change.live):
@@ -117,6 +119,8 @@ class Planner:
             reason = self._cascade(ref)
         elif action is Action.CONFIGURED and change.live is not None and change.desired is not None:
             answer = self._world.answers.get(ref)
+            if ref in found.unasked:
+                answer = overlaid(change.live, change.desired)
             fields = field_changes(change.live, answer) if answer is not None else ()
             if not fields and not refused:
                 reason = reason or "the same, but its fields are not owned by penstock yet"

@@ -3,13 +3,14 @@
 Only GET, LIST and dry-run PATCH are sent. What it finds stands under ``request/<id>`` for whoever asked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.core.errors import PenstockError
+from penstock.core.errors import PenstockError, Refused
 from penstock.core.reconcile.plan import Action, Change
 from penstock.core.reconcile.render import Rendered, render
+from penstock.core.resources import ObjectRef
 from penstock.stages.reconcile.apply import dry_run
 from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.children import check_children
@@ -25,13 +26,19 @@ MOST_CHANGES = 500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """``changes``: after the API server's word; ``refused``: object -> why its dry-run was refused."""
+    """``changes``: after the API server's word; ``refused``: object -> why its dry-run was refused.
+
+    ``unasked``: objects that were compared without the API server's word, since we may not patch them (a dry-run
+    needs that right); ``why_unasked``: a sentence, or "".
+    """
 
     source: Source
     rendered: Rendered
     planned: Planned | None
     changes: tuple[Change, ...]
     refused: Mapping[str, str]
+    unasked: frozenset[ObjectRef] = frozenset()
+    why_unasked: str = ""
 
 
 def preview(attempt: Attempt) -> Preview:
@@ -48,14 +55,39 @@ def against(attempt: Attempt, source: Source, rendered: Rendered, target: Target
     """The plan of a render against a cluster, each changed object dry-run on its own."""
     planned = make_plan(attempt, source, rendered, target)
     writer = Writer(cluster=target.cluster, clock=attempt.deps.clock)
-    changes, refused = [], {}
+    changes, refused, unasked = [], {}, set()
+    forbidden: set[tuple[str, str, str]] = set()
     for change in planned.changes.changes:
+        place = (change.ref.group, change.ref.kind, change.ref.namespace)
         try:
-            changes += dry_run(writer, [change])
+            changes += [change] if place in forbidden else dry_run(writer, [change])
         except PenstockError as error:
             changes.append(change)
-            refused[str(change.ref)] = str(error)
-    return Preview(source=source, rendered=rendered, planned=planned, changes=tuple(changes), refused=refused)
+            if isinstance(error, Refused) and "cannot patch" in str(error):
+                forbidden.add(place)
+            else:
+                refused[str(change.ref)] = str(error)
+        if place in forbidden and change.action in (Action.CREATED, Action.CONFIGURED):
+            unasked.add(change.ref)
+    return Preview(
+        source=source,
+        rendered=rendered,
+        planned=planned,
+        changes=tuple(changes),
+        refused=refused,
+        unasked=frozenset(unasked),
+        why_unasked=_why_unasked(target, unasked),
+    )
+
+
+def _why_unasked(target: Target, refs: Collection[ObjectRef]) -> str:
+    if not refs:
+        return ""
+    names = ", ".join(sorted(map(str, refs))[:3]) + (f" and {len(refs) - 3} more" if len(refs) > 3 else "")
+    return (
+        f"compared without the API server's word: {names} ({target.cluster.identity} may not patch, which a dry-run "
+        "needs: defaults and admission are not known)"
+    )
 
 
 def answer(attempt: Attempt) -> None:
@@ -71,7 +103,7 @@ def answer(attempt: Attempt) -> None:
 def told(found: Preview) -> dict[str, Any]:
     """A preview as JSON."""
     shown = [c for c in found.changes if c.action is not Action.UNCHANGED]
-    return {
+    value = {
         "revision": found.source.revision,
         "summary": found.rendered.summary(),
         "counts": counts(found.changes),
@@ -79,6 +111,7 @@ def told(found: Preview) -> dict[str, Any]:
         "changes": [change_value(c, found.refused) for c in shown[:MOST_CHANGES]],
         "truncated": len(shown) > MOST_CHANGES,
     }
+    return value | ({"unasked": found.why_unasked} if found.why_unasked else {})
 
 
 def counts(changes: tuple[Change, ...]) -> dict[str, int]:
