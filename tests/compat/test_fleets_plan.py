@@ -155,6 +155,7 @@ class Beside:
 
     def __init__(self, folder, source):
         self.api = fixtures.ControlPlane(kubeconfig=folder / "kubeconfig", folder=folder)
+        self.looking = self.api.with_identity()
         self.source = source
         self.cluster = KubeClusters(lambda _: Kubeconfig(paths=(str(self.api.kubeconfig),))).connect("it")
 
@@ -197,7 +198,7 @@ class Beside:
         assert code == 200, answer
 
     def plan(self, capsys, *more):
-        where = ("--source", str(self.source), "--path", "clusters/prod", "--kubeconfig", str(self.api.kubeconfig))
+        where = ("--source", str(self.source), "--path", "clusters/prod", "--kubeconfig", str(self.looking.kubeconfig))
         return planned(capsys, *where, *more)
 
     def audit(self):
@@ -277,4 +278,5 @@ def test_beside_flux_there_are_no_changes_until_git_has_some(beside, capsys):
     writes = [r for r in asked if r["verb"] not in ("get", "list") and "dryRun=All" not in r["requestURI"]]
     assert [r["requestURI"] for r in writes if "fieldManager=autoscaler" not in r["requestURI"]] == []
     assert {r["verb"] for r in asked} == {"get", "list", "patch"}
-    assert beside.api.call("GET", "/api/v1/namespaces/penstock-system")[0] == 404
+    held = beside.api.call("GET", "/api/v1/namespaces/penstock-system/configmaps")[1]["items"]
+    assert [each["metadata"]["name"] for each in held] == ["kube-root-ca.crt"]

@@ -33,7 +33,7 @@ def api(tmp_path):
     folder = tmp_path / "control-plane"
     folder.mkdir()
     fixtures._start(folder)
-    yield fixtures.ControlPlane(kubeconfig=folder / "kubeconfig", folder=folder)
+    yield fixtures.ControlPlane(kubeconfig=folder / "kubeconfig", folder=folder).with_identity()
     fixtures._stop(int((folder / "pid").read_text()))
 
 

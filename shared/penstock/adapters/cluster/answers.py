@@ -18,9 +18,11 @@ RETRY_LIMIT = 3600.0
 MESSAGE_LIMIT = 2000
 """Characters of the server's message that are kept."""
 
-# 500s that mean a bad request (1.36): an apply that does not fit its schema, a create with a resourceVersion.
-_OURS = re.compile(r"failed to create typed|resourceVersion should not be set")
-_TYPED_CAUSE = re.compile(r"(?:^\s+|\): )\.(?P<field>\S+): (?P<message>.+)$", re.MULTILINE)
+# 500s that mean a bad request (1.36): an apply that does not fit its schema, a create with a resourceVersion, an
+# object that is too large for etcd.
+_TOO_LARGE = r"trying to send message larger than max|etcdserver: request is too large"
+_OURS = re.compile(rf"failed to create typed|resourceVersion should not be set|{_TOO_LARGE}")
+_TYPED_CAUSE = re.compile(r"(?:^\s+|\): )\.(?P<field>.+?): (?P<message>.+)$", re.MULTILINE)
 _SHOWN_VALUE = re.compile(
     r"(Invalid value: )(?:\"(?:[^\"\\]|\\.)*\"|[^:\s]+)|(got ).*?valueUnstructured\{Value:.*?\}(?=$|\n)"
 )
@@ -130,6 +132,8 @@ def error_of(answer: Answer, call: Call) -> PenstockError:
         return Expired(text)
     if is_passing(answer, status):
         return Transient(text, retry_after=answer.retry_after)
+    if answer.status == 413 or re.search(_TOO_LARGE, status.message):
+        text += " (the object is larger than the API server stores: split it, or keep its data elsewhere)"
     return ApiRefused(text, code=answer.status, causes=_causes(status))
 
 

@@ -54,7 +54,7 @@ class Policy:
     ``default_kube_config_service_account``: whose identity a ``kubeConfig.configMapRef`` without serviceAccountName
     takes; ``own_identity_clusters``: cluster resource names, ``*`` for what follows, that it may reach with the plane's
     own identity; ``prune_objects``, ``prune_percent``: more deletions than both need an approval; ``sops_mac``:
-    enforce | warn.
+    enforce | warn; ``field_validation``: Strict | Warn.
     """
 
     no_cross_namespace_refs: bool = False
@@ -66,6 +66,12 @@ class Policy:
     prune_objects: int = 10
     prune_percent: int = 50
     sops_mac: str = "enforce"
+    field_validation: str = "Strict"
+
+    @property
+    def drops_undeclared(self) -> bool:
+        """Whether objects are applied without the fields that their kinds do not have."""
+        return self.field_validation == "Warn"
 
     def own_identity_for(self, cluster: str) -> bool:
         """Whether a manifest may reach this cluster resource (any case: Azure's have none) as the plane itself."""
@@ -221,6 +227,7 @@ def _policy(fields: Fields, base: Policy) -> Policy:
         prune_objects=limits[0],
         prune_percent=limits[1],
         sops_mac=fields.string("sopsMac", default=base.sops_mac, one_of=("enforce", "warn")),
+        field_validation=fields.string("fieldValidation", default=base.field_validation, one_of=("Strict", "Warn")),
     )
 
 

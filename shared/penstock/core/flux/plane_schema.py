@@ -162,6 +162,7 @@ def _policy() -> Schema:
             "allowedHosts": {"type": "array", "items": hosts},
             "prune": limits,
             "sopsMac": {"enum": ["enforce", "warn"], "default": "enforce"},
+            "fieldValidation": {"enum": ["Strict", "Warn"], "default": "Strict"},
         }
     )
 

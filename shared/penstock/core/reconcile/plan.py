@@ -38,7 +38,7 @@ class Change:
     ``desired``: what to apply; ``live``: what to delete or compare with; ``paths``: fields that differ; ``reason``:
     why it is skipped, or what made it differ; ``doubt``: only a server-side dry-run can tell whether it changes;
     ``keep``: it stays in the inventory although it left the render; ``handed_to``: who is about to take it over;
-    ``ignore``: the rules of fields that others decide.
+    ``ignore``: the rules of fields that others decide; ``dropped``: undeclared fields that ``desired`` is without.
     """
 
     ref: ObjectRef
@@ -52,6 +52,7 @@ class Change:
     keep: bool = False
     handed_to: str = ""
     ignore: tuple[IgnoreRule, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """``Kind/namespace/name action``: one line of Flux's change events."""

@@ -9,6 +9,7 @@ from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.execute import Done
 from penstock.stages.reconcile.health import Checked
 from penstock.stages.reconcile.outcome import Said, change_lines, event
+from penstock.stages.reconcile.undeclared import REASON
 
 
 def change_events(attempt: Attempt, changes: Sequence[Change]) -> list[Outgoing]:
@@ -29,6 +30,14 @@ def failure_event(attempt: Attempt, said: Said) -> list[Outgoing]:
         return []
     since = before.since if before else ""
     return [event(attempt, "error", said.reason, said.message, once=since)]
+
+
+def dropped_event(attempt: Attempt, dropped: str) -> list[Outgoing]:
+    """Fields that were left out: said once, until there are others."""
+    before = attempt.found.condition("Ready")
+    if not dropped or (before is not None and before.message.endswith(dropped)):
+        return []
+    return [event(attempt, "info", REASON, dropped)]
 
 
 def _last_failed_revision(attempt: Attempt) -> str:

@@ -14,7 +14,7 @@ from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Change
 from penstock.core.records import KustomizationStatus
 from penstock.stages.reconcile import health
-from penstock.stages.reconcile.alerts import change_events, failure_event, recovery_event
+from penstock.stages.reconcile.alerts import change_events, dropped_event, failure_event, recovery_event
 from penstock.stages.reconcile.attempt import (
     KIND,
     Attempt,
@@ -34,6 +34,7 @@ from penstock.stages.reconcile.planning import told_terminating
 from penstock.stages.reconcile.rights import explained
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
+from penstock.stages.reconcile.undeclared import told_dropped
 from penstock.stages.reconcile.waits import unready_dependencies, waiting_for
 
 LONGEST_BACKOFF = 60.0
@@ -54,7 +55,8 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     now, retry = attempt.now(), attempt.kustomization.effective_retry_interval.total_seconds()
     due = now.timestamp() + retry
     messages = change_events(attempt, done.changes)
-    outcome = "ReconciliationSucceeded"
+    outcome, dropped = "ReconciliationSucceeded", told_dropped(done.changes)
+    messages += dropped_event(attempt, dropped)
     if not verdict.done:
         status, due, more = _still_waiting(attempt, status, source, checked)
         messages += more
@@ -73,7 +75,7 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
         status, outcome = with_conditions(status, said, now), said.reason
         messages += failure_event(attempt, said)
     else:
-        message = f"Applied revision: {source.revision}" + (f"; {planned.why_held}" if planned.why_held else "")
+        message = "; ".join(filter(None, (f"Applied revision: {source.revision}", planned.why_held, dropped)))
         said = Said(ready="True", reason=outcome, message=message, healthy="True" if checked.checked else "")
         status = with_conditions(replace(status, last_applied_revision=source.revision), said, now)
         due = now.timestamp() + (BACKSTOP if planned.held or planned.held_for else _jittered(attempt))

@@ -81,7 +81,13 @@ def _look_again(attempt: Attempt, source: Source, target: Target, planned: Plann
 
 
 def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Planned, claim: lease.Claim) -> Done:
-    writer = Writer(cluster=target.cluster, clock=attempt.deps.clock, claim=claim, force=attempt.kustomization.force)
+    writer = Writer(
+        cluster=target.cluster,
+        clock=attempt.deps.clock,
+        claim=claim,
+        force=attempt.kustomization.force,
+        drop=attempt.policy.drops_undeclared,
+    )
     ledger = _store_union(attempt, source, target, planned)
     _make_namespaces(target, planned)
     applied = apply_all(writer, planned.changes)

@@ -54,7 +54,7 @@ def preview(attempt: Attempt) -> Preview:
 def against(attempt: Attempt, source: Source, rendered: Rendered, target: Target) -> Preview:
     """The plan of a render against a cluster, each changed object dry-run on its own."""
     planned = make_plan(attempt, source, rendered, target)
-    writer = Writer(cluster=target.cluster, clock=attempt.deps.clock)
+    writer = Writer(cluster=target.cluster, clock=attempt.deps.clock, drop=attempt.policy.drops_undeclared)
     changes, refused, unasked = [], {}, set()
     forbidden: set[tuple[str, str, str]] = set()
     for change in planned.changes.changes:
@@ -126,6 +126,8 @@ def change_value(change: Change, refused: Mapping[str, str]) -> dict[str, Any]:
         value["fields"] = list(change.paths)
     if change.reason:
         value["reason"] = change.reason
+    if change.dropped:
+        value["dropped"] = list(change.dropped)
     if str(change.ref) in refused:
         value["error"] = refused[str(change.ref)]
     return value

@@ -17,18 +17,23 @@ from penstock.core.resources import Gvk, Manifest
 from penstock.ports.clock import Clock
 from penstock.ports.cluster import FIELD_MANAGER, ApiRefused, ApplyOptions, Cluster
 from penstock.stages.reconcile.lease import Claim
+from penstock.stages.reconcile.undeclared import advice, declared
 
 GONE_WITHIN = 20.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Writer:
-    """What applying needs. ``claim`` is None for plans: then only dry-runs are made."""
+    """What applying needs. ``claim`` is None for plans: then only dry-runs are made.
+
+    ``drop``: undeclared fields are left out (``policy.fieldValidation: Warn``).
+    """
 
     cluster: Cluster
     clock: Clock
     claim: Claim | None = None
     force: bool = False
+    drop: bool = False
 
     def check(self) -> None:
         """Raise Transient when no time is left for another write."""
@@ -41,11 +46,13 @@ def dry_run_one(writer: Writer, change: Change) -> Change:
     if change.desired is None or change.action not in (Action.CREATED, Action.CONFIGURED):
         return change
     try:
-        answer = writer.cluster.apply(_sent(change), ApplyOptions(dry_run=True))
+        options = ApplyOptions(dry_run=True)
+        change, answer = declared(change, lambda each: writer.cluster.apply(_sent(each), options), drop=writer.drop)
     except ApiRefused as refused:
         if _may_recreate(writer, change, refused):
             return replace(change, reason="recreate")
-        raise Terminal(f"{change.ref} dry-run failed: {refused}", reason="ReconciliationFailed") from refused
+        problem = f"{change.ref} dry-run failed: {refused}{advice(refused)}"
+        raise Terminal(problem, reason="ReconciliationFailed") from refused
     except NotFound as missing:
         raise Terminal(f"{change.ref} dry-run failed: {missing}", reason="ReconciliationFailed") from missing
     except Refused as refused:
@@ -105,7 +112,9 @@ def apply_one(writer: Writer, change: Change) -> Change:
     for _ in range(4):
         try:
             change = _take_over(writer, change)
-            answer = writer.cluster.apply(_with_precondition(change), ApplyOptions())
+            change, answer = declared(
+                change, lambda each: writer.cluster.apply(_with_precondition(each), ApplyOptions()), drop=writer.drop
+            )
         except Conflict:
             fresh = _fresh(writer, change)
             if fresh.action is Action.UNCHANGED:
@@ -115,7 +124,8 @@ def apply_one(writer: Writer, change: Change) -> Change:
         except (ApiRefused, NotFound) as refused:
             if isinstance(refused, ApiRefused) and _may_recreate(writer, change, refused):
                 return _recreate(writer, change)
-            raise Terminal(f"{change.ref} apply failed: {refused}", reason="ReconciliationFailed") from refused
+            hint = advice(refused) if isinstance(refused, ApiRefused) else ""
+            raise Terminal(f"{change.ref} apply failed: {refused}{hint}", reason="ReconciliationFailed") from refused
         except Refused as refused:
             raise _refusal(change, refused) from refused
         before = change.live["metadata"].get("resourceVersion") if change.live else None
