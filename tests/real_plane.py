@@ -4,7 +4,7 @@ Its clock is simulated: what the plane waits for passes at once, and real contro
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.controlplane.fixtures import ControlPlane
-from tests.memory_plane import CLUSTER, MemoryPlane
+from tests.memory_plane import MemoryPlane
 
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig
@@ -88,4 +88,9 @@ def text(*documents: Mapping[str, Any]) -> str:
     return yaml.safe_dump_all([dict(each) for each in documents])
 
 
-__all__ = ["CLUSTER", "REAL", "RealPlane", "connections", "text", "tidy"]
+def eventually(check: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait until it is so."""
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "this did not become true in time"
+        time.sleep(0.1)

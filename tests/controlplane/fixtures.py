@@ -106,6 +106,21 @@ class ControlPlane:
             records = [json.loads(line) for line in file if line.endswith(b"\n")]
         found += (r for r in records if r["user"].get("username") == user)
 
+    def power(self, part: str, *, on: bool) -> None:
+        """Kill (SIGKILL) etcd or apiserver, or start it again, and wait until that is so."""
+        order = self._own_folder() / f"{'start' if on else 'kill'}-{part}"
+        order.touch()
+        deadline = time.monotonic() + 60
+        while order.exists() or (on and not self._answers()):
+            assert time.monotonic() < deadline, f"see {self.folder}/{part}.log"
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        try:
+            return self.call("GET", "/readyz")[0] == 200
+        except OSError:
+            return False
+
     def _own_folder(self) -> Path:
         if self.folder is None:
             pytest.skip(f"{NAMED}: keys and audit log of a named cluster are not ours; unset it")
@@ -214,6 +229,18 @@ def control_plane() -> ControlPlane:
         if not (folder / "pid").exists():
             _start(folder)
         return ControlPlane(kubeconfig=folder / "kubeconfig", folder=folder).with_identity()
+
+
+@pytest.fixture
+def own_control_plane(tmp_path: Path) -> Iterator[ControlPlane]:
+    """A control plane of this test's own, whose parts it may kill."""
+    if tool("controlplane") is None:
+        pytest.skip("no Kubernetes control plane is built here: run `make tools`")
+    folder = tmp_path / "control-plane"
+    folder.mkdir()
+    _start(folder)
+    yield ControlPlane(kubeconfig=folder / "kubeconfig", folder=folder).with_identity()
+    _stop(int((folder / "pid").read_text()))
 
 
 def _start(folder: Path) -> None:

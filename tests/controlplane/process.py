@@ -104,6 +104,17 @@ class ControlPlane:
                     each.kill()
                     each.wait()
 
+    def obey(self) -> None:
+        """Kills and starts parts as files ``kill-NAME`` and ``start-NAME`` in the folder ask for it (fixtures.power)."""
+        for order in (*self.folder.glob("kill-*"), *self.folder.glob("start-*")):
+            verb, _, name = order.name.partition("-")
+            if verb == "kill":
+                self.processes[name].kill()
+                self.processes[name].wait()
+            else:
+                self._run(name, {"etcd": self._etcd, "apiserver": self._apiserver}[name]())
+            order.unlink()
+
     def dead(self) -> list[str]:
         """The parts that ended by themselves (kwok is started again by ``tend``)."""
         ended = [name for name, each in self.processes.items() if each.poll() is not None]
@@ -286,7 +297,8 @@ def supervise(folder: Path, parent: int, make: Callable[[], ControlPlane]) -> No
             (folder / "ready").touch()
             while not stop and _alive(parent):
                 plane.tend()
-                time.sleep(0.2)
+                plane.obey()
+                time.sleep(0.1)
         except RuntimeError as error:
             if last:
                 (folder / "failed").write_text(str(error))

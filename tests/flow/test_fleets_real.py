@@ -7,8 +7,6 @@ from contextlib import ExitStack
 
 import pytest
 import yaml
-from tests.controlplane import fixtures
-from tests.controlplane.build import tool
 from tests.fleets import Repository, unpack
 
 from penstock.adapters.git.server import GitServer
@@ -26,15 +24,9 @@ FLUX = ".toolkit.fluxcd.io"
 
 
 @pytest.fixture
-def api(tmp_path):
+def api(own_control_plane):
     """A control plane for one fleet alone: they all use the same namespaces."""
-    if tool("controlplane") is None:
-        pytest.skip("no Kubernetes control plane is built here: run `make tools`")
-    folder = tmp_path / "control-plane"
-    folder.mkdir()
-    fixtures._start(folder)
-    yield fixtures.ControlPlane(kubeconfig=folder / "kubeconfig", folder=folder).with_identity()
-    fixtures._stop(int((folder / "pid").read_text()))
+    return own_control_plane
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ What the plane uses is read from the API server's own audit log.
 
 import contextlib
 import json
-import time
 
 import pytest
 import yaml
 from tests.controlplane.fixtures import call
 from tests.controlplane.identities import printed
 from tests.memory_plane import config_map, kustomization, namespace
-from tests.real_plane import REAL, RealPlane, text, tidy
+from tests.real_plane import REAL, RealPlane, eventually, text, tidy
 
 from penstock.cli import main
 
@@ -154,13 +153,6 @@ def deployment(name, space):
 
 def thing(api_version, space):
     return {"apiVersion": api_version, "kind": "Thing", "metadata": {"name": "t", "namespace": space}}
-
-
-def eventually(check, seconds=20):
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_flux_is_looked_for_with_the_right_to_do_so(control_plane, team):

@@ -17,6 +17,8 @@ from penstock.core.resources import Gvk, Manifest
 from penstock.ports.identity import Account
 
 FIELD_MANAGER = "penstock"
+NOT_SERVED = "the cluster does not serve"
+"""In the message of a NotFound: it is the kind that is missing, not an object."""
 
 
 _IMMUTABLE = (

@@ -18,7 +18,15 @@ from penstock.adapters.cluster.remembered import Remembered
 from penstock.adapters.cluster.transport import Request, Transport
 from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.resources import Gvk, Manifest, gvk_of
-from penstock.ports.cluster import FIELD_MANAGER, ApplyOptions, Page, ResourceType, ServiceAccountToken, WatchEvent
+from penstock.ports.cluster import (
+    FIELD_MANAGER,
+    NOT_SERVED,
+    ApplyOptions,
+    Page,
+    ResourceType,
+    ServiceAccountToken,
+    WatchEvent,
+)
 
 PAGE = 500
 """Objects of one LIST request."""
@@ -236,7 +244,7 @@ class KubeCluster:
         served = self._served(gvk)
         if served is None:
             raise NotFound(
-                f"{verb} {gvk.kind}: the cluster does not serve {gvk.api_version} {gvk.kind}"
+                f"{verb} {gvk.kind}: {NOT_SERVED} {gvk.api_version} {gvk.kind}"
                 " (is its CustomResourceDefinition applied, and at this version?)"
             )
         return served

@@ -14,6 +14,7 @@ from penstock.core.errors import NotFound, PenstockError, Refused
 from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of
 from penstock.ports.cluster import (
     FIELD_MANAGER,
+    NOT_SERVED,
     ApiRefused,
     ApplyOptions,
     Page,
@@ -217,7 +218,7 @@ class MemoryCluster:
     def _must_serve(self, gvk: Gvk, verb: str) -> ResourceType:
         served = self.api.find_type(gvk.group, gvk.kind, gvk.version)
         if served is None:
-            raise NotFound(f"{verb} {gvk.kind}: the cluster does not serve {gvk.api_version} {gvk.kind}")
+            raise NotFound(f"{verb} {gvk.kind}: {NOT_SERVED} {gvk.api_version} {gvk.kind}")
         return served
 
     def _target(self, manifest: Manifest, verb: str) -> ObjectRef:

@@ -11,8 +11,9 @@ from datetime import datetime
 from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
 from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
 from penstock.core.reconcile.inventory import Inventory
-from penstock.core.reconcile.plan import Change
+from penstock.core.reconcile.plan import Action, Change
 from penstock.core.records import KustomizationStatus
+from penstock.ports.cluster import NOT_SERVED
 from penstock.stages.reconcile import health
 from penstock.stages.reconcile.alerts import change_events, dropped_event, failure_event, recovery_event
 from penstock.stages.reconcile.attempt import (
@@ -38,6 +39,7 @@ from penstock.stages.reconcile.undeclared import told_dropped
 from penstock.stages.reconcile.waits import unready_dependencies, waiting_for
 
 LONGEST_BACKOFF = 60.0
+_WRITTEN = (Action.CREATED, Action.CONFIGURED)
 VERIFY_AFTER = 600.0
 """Seconds after which a run verifies what it did over an expired Lease: longer than any function may run."""
 
@@ -227,6 +229,8 @@ def _still_waiting(
 
 def _after_run(attempt: Attempt, done: Done) -> list[Outgoing]:
     messages = wake(attempt)
+    if any(c.ref.kind == "CustomResourceDefinition" and c.action in _WRITTEN for c in done.changes):
+        messages += _wake_those_without_kinds(attempt)
     if done.again or (done.planned.held and not done.planned.ledger.trusted):
         messages.append(_self(attempt, "again"))
     if done.verify:
@@ -234,14 +238,24 @@ def _after_run(attempt: Attempt, done: Done) -> list[Outgoing]:
     return messages
 
 
+def _wake_those_without_kinds(attempt: Attempt) -> list[Outgoing]:
+    """Those that failed because the cluster did not serve a kind: it may do so from now on."""
+    messages = []
+    for name, status in statuses(attempt.deps, attempt.cluster).items():
+        ready = status.condition("Ready")
+        if name != attempt.ref and ready is not None and ready.status == "False" and NOT_SERVED in ready.message:
+            messages.append(_due(attempt, name, "dependency"))
+    return messages
+
+
 def wake(attempt: Attempt) -> list[Outgoing]:
     """Those who wait for this Kustomization look again."""
-    messages = []
-    for name in waiting_for(attempt):
-        namespace, _, leaf = name.partition("/")
-        due = ReconcileDue(cluster=attempt.cluster, kind=KIND, namespace=namespace, name=leaf, why="dependency")
-        messages.append(Outgoing(message=due))
-    return messages
+    return [_due(attempt, name, "dependency") for name in waiting_for(attempt)]
+
+
+def _due(attempt: Attempt, name: str, why: str) -> Outgoing:
+    namespace, _, leaf = name.partition("/")
+    return Outgoing(message=ReconcileDue(cluster=attempt.cluster, kind=KIND, namespace=namespace, name=leaf, why=why))
 
 
 def _self(attempt: Attempt, why: str, *, delay: float = 0.0) -> Outgoing:

@@ -54,4 +54,6 @@ def _lighter(change: Change, refused: ApiRefused) -> Change | None:
     if change.desired is None or not paths or len(change.dropped) + len(paths) > MOST_FIELDS:
         return None
     desired = without(change.desired, paths)
-    return None if desired is None else replace(change, desired=desired, dropped=(*change.dropped, *paths))
+    return (
+        None if desired is None else replace(change, desired=desired, dropped=tuple(sorted((*change.dropped, *paths))))
+    )
