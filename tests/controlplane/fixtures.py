@@ -107,15 +107,16 @@ class ControlPlane:
         found += (r for r in records if r["user"].get("username") == user)
 
     def power(self, part: str, *, on: bool) -> None:
-        """Kill (SIGKILL) etcd or apiserver, or start it again, and wait until that is so."""
+        """Kill (SIGKILL) etcd or apiserver, or start it again; ``answers`` tells when the whole does."""
         order = self._own_folder() / f"{'start' if on else 'kill'}-{part}"
         order.touch()
         deadline = time.monotonic() + 60
-        while order.exists() or (on and not self._answers()):
+        while order.exists():
             assert time.monotonic() < deadline, f"see {self.folder}/{part}.log"
             time.sleep(0.1)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether the API server is ready."""
         try:
             return self.call("GET", "/readyz")[0] == 200
         except OSError:

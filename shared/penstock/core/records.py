@@ -49,6 +49,11 @@ def approval_key(cluster: str, namespace: str, name: str) -> str:
     return f"approval/{cluster}/{namespace}/{name}"
 
 
+def lease_key(cluster: str, namespace: str, name: str) -> str:
+    """Key of the holder of a Lease that has ended without giving it back."""
+    return f"lease/{cluster}/{namespace}/{name}"
+
+
 def _read(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
     if value.get("format") != FORMAT:
         raise Terminal(

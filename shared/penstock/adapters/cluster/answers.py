@@ -140,7 +140,10 @@ def error_of(answer: Answer, call: Call) -> PenstockError:
 def _unwelcome(answer: Answer, status: Status, call: Call) -> PenstockError:
     message = _cut(status.message)
     if answer.status == 401:
-        return Refused(f"{call}: the API server does not know {call.identity or 'us'}: {message} (401)")
+        return Refused(
+            f"{call}: the API server does not know {call.identity or 'us'}: {message} (401). "
+            "Its token or certificate has ended or was revoked: give the plane a new one"
+        )
     if "NamespaceTerminating" in status.cause_reasons:
         return Transient(f"{call}: {message}", retry_after=answer.retry_after)
     if _ADMISSION.search(status.message):  # a quota, a policy, a webhook: whoever may write would hear the same

@@ -16,6 +16,7 @@ from penstock.stages.reconcile.outcome import BACKSTOP, shown
 from penstock.stages.reconcile.planning import Planned
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
+from penstock.stages.reconcile.turn import turn
 from penstock.stages.reconcile.waits import suspended
 from penstock.stages.reconcile.write import Writer
 
@@ -53,16 +54,10 @@ def unchanged(planned: Planned) -> Done:
 
 def execute(attempt: Attempt, source: Source, target: Target, planned: Planned) -> Done:
     """Apply, then prune. Raises Conflict where a newer revision is there, ApplyFailed with what was done."""
-    deps = attempt.deps
-    first = not planned.ledger.inventory.resource_version
-    claim = lease.acquire(target.keeper, attempt.owner, deps.clock.new_id(), deps.clock, first=first)
-    again = False
-    try:
-        _look_again(attempt, source, target, planned, claim)
-        done = _under_lease(attempt, source, target, planned, claim)
-    finally:
-        again = lease.release(target.keeper, claim)
-    return replace(done, again=again, verify=claim.taken_over)
+    with turn(attempt, target.keeper, first=not planned.ledger.inventory.resource_version) as held:
+        _look_again(attempt, source, target, planned, held.claim)
+        done = _under_lease(attempt, source, target, planned, held.claim)
+    return replace(done, again=held.again, verify=held.claim.taken_over)
 
 
 def _look_again(attempt: Attempt, source: Source, target: Target, planned: Planned, claim: lease.Claim) -> None:

@@ -56,7 +56,15 @@ class Claim:
             raise Transient("the lease is about to end: the rest is left to the next run")
 
 
-def acquire(cluster: Cluster, owner: Owner, holder: str, clock: Clock, *, first: bool = False) -> Claim:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holder:
+    """``name``: of this run; ``ended``: of one that is known to have ended without giving the Lease back, or ""."""
+
+    name: str
+    ended: str = ""
+
+
+def acquire(cluster: Cluster, owner: Owner, holder: Holder, clock: Clock, *, first: bool = False) -> Claim:
     """Take the Lease. Raises Held where somebody has it, Refused (``OwnedByOther``) where another plane does.
 
     ``first``: there is most likely none yet, so it is not looked for before it is made.
@@ -73,14 +81,14 @@ def acquire(cluster: Cluster, owner: Owner, holder: str, clock: Clock, *, first:
             if held_by_other and current is not None:
                 cluster.replace(_marked(current))
                 raise Held(f"another run of {owner.namespace}/{owner.name} is at work; it will look again")
-            wanted = _lease(owner, holder, now, current)
+            wanted = _lease(owner, holder.name, now, current)
             taken = create_at_home(cluster, wanted) if current is None else cluster.replace(wanted)
         except Conflict:
             continue
         taken_over = current is not None and bool((current.get("spec") or {}).get("holderIdentity"))
         return Claim(
             manifest=taken,
-            holder=holder,
+            holder=holder.name,
             deadline=started + SECONDS - MARGIN,
             taken_over=taken_over,
             before=str(current["metadata"]["resourceVersion"]) if current is not None else "",
@@ -125,9 +133,10 @@ def refuse_other_owner(manifest: Manifest, owner: Owner) -> None:
         )
 
 
-def _held(lease: Manifest, holder: str, now: datetime) -> bool:
+def _held(lease: Manifest, holder: Holder, now: datetime) -> bool:
+    """Whether somebody else has it, who is not known to have ended."""
     spec = lease.get("spec") or {}
-    if spec.get("holderIdentity") in (None, "", holder):
+    if spec.get("holderIdentity") in (None, "", holder.name, holder.ended):
         return False
     try:
         renewed = datetime.fromisoformat(str(spec.get("renewTime")))

@@ -26,6 +26,7 @@ from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, even
 from penstock.stages.reconcile.planning import approved, handed_over, stop_message, waiting_for_renders
 from penstock.stages.reconcile.rights import check_rights
 from penstock.stages.reconcile.target import Target, open_target
+from penstock.stages.reconcile.turn import turn
 from penstock.stages.reconcile.unserved import told_unserved, with_unserved
 from penstock.stages.reconcile.write import Writer
 
@@ -79,14 +80,11 @@ def _terminates(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoi
 
 def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> list[Change]:
     """Delete under the Lease. Raises Conflict where it was declared again meanwhile, Terminal where one is refused."""
-    claim = lease.acquire(target.keeper, attempt.owner, attempt.deps.clock.new_id(), attempt.deps.clock)
-    try:
+    with turn(attempt, target.keeper) as held:
         if _record(attempt) is None:
             raise Conflict(f"Kustomization {attempt.ref} was declared again")
-        writer = Writer(cluster=target.cluster, clock=attempt.deps.clock, claim=claim)
+        writer = Writer(cluster=target.cluster, clock=attempt.deps.clock, claim=held.claim)
         pruned, failed = prune_all(writer, changes.deletions)
-    finally:
-        lease.release(target.keeper, claim)
     if failed:
         told = ";".join(f"{change.ref}: {error}" for change, error in failed[:5])
         raise Terminal(f"delete failed, errors: {told}", reason="PruneFailed")
