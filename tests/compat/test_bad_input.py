@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -251,6 +252,20 @@ def test_bad_input_is_said_and_touches_nothing_else(control_plane, real_namespac
         plane.push(dict.fromkeys(bad))
         plane.until("bad", "True")
     assert plane.status("bad").inventory == before
+
+
+def test_the_page_lists_every_case():
+    page = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text()
+    listed = {cells[0]: cells[1] for cells in rows(page.partition("## What a wrong input says")[2])}
+    assert {name: listed.get(name) for name in CASES} == {name: f"`{case.reason}`" for name, case in CASES.items()}
+
+
+def rows(text_of_page: str) -> list[list[str]]:
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text_of_page.splitlines()
+        if line.startswith("|") and "---" not in line
+    ]
 
 
 def filled(content: Any, space: str) -> str:
