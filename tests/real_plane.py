@@ -70,9 +70,9 @@ class RealPlane(MemoryPlane):
         return [f"{e.reason}: {e.message}" for e in about]
 
 
-def connections(control_plane: ControlPlane) -> KubeClusters:
-    """Connections as penstock's own identity."""
-    patience = Patience(total=10, attempts=3)
+def connections(control_plane: ControlPlane, *, seconds: float = 10.0) -> KubeClusters:
+    """Connections as penstock's own identity, which wait so long for an answer."""
+    patience = Patience(total=seconds, attempts=3)
     return KubeClusters(lambda _: Kubeconfig(data=control_plane.read_kubeconfig()), patience=patience)
 
 

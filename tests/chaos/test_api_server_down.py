@@ -44,9 +44,11 @@ class _Watched:
         return getattr(self._cluster, name)
 
     def apply(self, manifest: Manifest, options: ApplyOptions) -> Manifest:
-        if options.dry_run:
+        if options.dry_run or self._interrupted.left == 0:
             return self._cluster.apply(manifest, options)
         with self._interrupted.lock:  # one by one, so that there is a middle
+            if self._interrupted.left == 0:
+                return self._cluster.apply(manifest, options)
             answer = self._cluster.apply(manifest, options)
             self._interrupted.left -= 1
             if self._interrupted.left == 0:
@@ -56,7 +58,7 @@ class _Watched:
 
 def started(api: ControlPlane, happens: Callable[[], None]) -> RealPlane:
     """A plane whose first apply is interrupted after its third write."""
-    plane = RealPlane(api, clusters=Interrupted(connections(api), happens, after=3))
+    plane = RealPlane(api, clusters=Interrupted(connections(api, seconds=3), happens, after=3))
     plane.push(FILES)
     return plane
 

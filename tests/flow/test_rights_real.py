@@ -256,6 +256,32 @@ def test_an_account_that_does_not_exist_is_never_replaced_by_the_planes_own(cont
     assert plane.found(f"/api/v1/namespaces/{space}/configmaps/a") is None
 
 
+def test_an_account_that_is_gone_orphans_nothing(control_plane, team):
+    """What left Git waits for its account to come back; then it is deleted as it would have been."""
+    space = team(every())
+    plane = RealPlane(control_plane)
+    plane.push(
+        {
+            **app(space, a=config_map("a", space, k="1")),
+            "clusters/prod/more.yaml": kustomization("more", "more"),
+            "more/b.yaml": config_map("b", space, k="1"),
+        }
+    )
+    plane.until("app", "True", namespace=space)
+    account = f"/api/v1/namespaces/{space}/serviceaccounts/builder"
+    binding = f"/apis/{RBAC}/v1/namespaces/{space}/rolebindings/builder"
+    assert [control_plane.call("DELETE", path)[0] for path in (account, binding)] == [200, 200]
+    eventually(lambda: control_plane.call("GET", account)[0] == 404)
+    plane.push({"clusters/prod/app.yaml": None})
+    ready = plane.until("app", "False AccessDenied", namespace=space)
+    assert f"there is no ServiceAccount {space}/builder" in ready
+    assert plane.found(f"/api/v1/namespaces/{space}/configmaps/a") is not None
+    team(every())
+    plane.reconcile("app", namespace=space, why="removed")
+    assert plane.found(f"/api/v1/namespaces/{space}/configmaps/a") is None
+    assert not plane.known("Kustomization", "app", namespace=space)
+
+
 def test_an_identity_of_one_namespace_lists_there_and_is_not_refused_in_each_run(control_plane, team):
     space = team(every())
     plane = RealPlane(control_plane)

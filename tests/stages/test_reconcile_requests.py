@@ -42,6 +42,7 @@ def test_a_push_that_changes_objects(plane, changed):
     assert plane.config_map("c0") == {"key": "2"}
     assert len(sent(plane)) <= 10 + 2 * changed, sent(plane)
     assert not any("idle" in call or "/i1" in call for call in sent(plane))
+    assert not any("review" in call for call in sent(plane)), "what has been seen to work is not asked for"
 
 
 def test_a_push_that_removes_an_object(plane):

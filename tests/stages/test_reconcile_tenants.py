@@ -1,6 +1,7 @@
 """Who applies: the plane for the platform's own Kustomizations, a service account for each tenant's."""
 
 import pytest
+import yaml
 from tests.memory_plane import MemoryPlane, config_map, kustomization, namespace
 
 from penstock.adapters.cluster.memory import Grant
@@ -39,6 +40,46 @@ def test_a_tenant_applies_nothing_outside_its_rights(plane):
     plane.settle()
     assert "False" in plane.ready("team", namespace="team")
     assert plane.config_map("settings", "flux-system") is None
+
+
+def test_a_missing_right_is_named_before_anything_is_written(plane):
+    """The ConfigMap would be allowed, the Secret is not; a refused attempt asks for all, and names all."""
+    may = frozenset({"get", "list", "patch", "create"})
+    plane.cluster.grants[1:] = [
+        Grant(user=TENANT, namespace="team", verbs=may, kinds=frozenset({"ConfigMap"})),
+        Grant(user=TENANT, namespace="team", verbs=frozenset({"get", "list"}), kinds=frozenset({"Secret"})),
+    ]
+    plane.cluster.calls.clear()
+    files = {"team/more.yaml": config_map("more", "team"), "team/secret.yaml": secret("team")}
+    plane.push({**files, "team/settings.yaml": None})
+    plane.settle()
+    ready = plane.ready("team", namespace="team")
+    missing = "may not patch and create secrets in namespace team; delete configmaps in namespace team"
+    assert ready.startswith(f"False AccessDenied: {TENANT} {missing}: nothing was changed"), ready
+    assert [call for call in plane.writes() if "/team/" in call[1]] == []
+    plane.cluster.grants.append(Grant(user=TENANT, namespace="team"))
+    plane.reconcile("team", namespace="team")
+    assert plane.ready("team", namespace="team").startswith("True")
+    assert plane.config_map("settings", "team") is None
+
+
+def test_rights_that_a_plan_may_bring_are_not_judged_beforehand(plane):
+    """A namespace that it makes, a binding that it writes: only trying tells."""
+    plane.cluster.grants[1:] = [Grant(user=TENANT, verbs=frozenset({"get", "list"}))]
+    plane.push({"team/fresh.yaml": namespace("fresh"), "team/inside.yaml": config_map("inside", "fresh")})
+    plane.settle()
+    ready = plane.ready("team", namespace="team")
+    assert "may not patch and create namespaces at cluster scope: nothing" in ready
+    assert "fresh;" not in ready
+    binding = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "b"}}
+    plane.push({"team/binding.yaml": yaml.safe_dump(binding)})
+    plane.settle()
+    assert "cannot patch" in plane.ready("team", namespace="team"), "the API server's own word"
+
+
+def secret(where):
+    metadata = {"name": "login", "namespace": where}
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"k": "MQ=="}})
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def test_a_field_of_a_later_release_of_this_format_is_left_out(record):
         (records.receiver_key("d", "c", "n", "x"), "receiver/d/c/n/x"),
         (records.delivery_key("c", "n", "x"), "delivery/c/n/x"),
         (records.approval_key("c", "n", "x"), "approval/c/n/x"),
+        (records.lease_key("c", "n", "x"), "lease/c/n/x"),
         (records.PLANE_KEY, "plane"),
     ],
 )
