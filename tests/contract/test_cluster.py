@@ -560,15 +560,35 @@ def test_rights_are_known_before_they_are_used(subject: Subject) -> None:
     assert subject.cluster.can_i("delete", NAMESPACE)
 
 
-def grant(subject: Subject, account: str) -> None:
+@with_rbac
+def test_everything_can_be_asked_for_at_once(subject: Subject) -> None:
+    account = f"system:serviceaccount:{subject.namespace}:default"
+    everything = Gvk(group="*", version="*", kind="*")
+    grant(subject, account)
+    assert subject.cluster.can_i("*", everything)
+    assert not subject.as_user(account).can_i("*", everything)
+
+
+@pytest.mark.parametrize("subject", [pytest.param("real", marks=pytest.mark.real)], indirect=True)
+def test_a_right_to_one_object_is_found_by_its_name(subject: Subject) -> None:
+    account = f"system:serviceaccount:{subject.namespace}:default"
+    grant(subject, account, names=["a"])
+    asking = subject.as_user(account)
+    assert not asking.can_i("create", CONFIG_MAP, namespace=subject.namespace)
+    assert asking.can_i("create", CONFIG_MAP, namespace=subject.namespace, name="a")
+    assert not asking.can_i("create", CONFIG_MAP, namespace=subject.namespace, name="b")
+
+
+def grant(subject: Subject, account: str, *, names: list[str] | None = None) -> None:
     """Lets an account create ConfigMaps and Kustomizations in the namespace: through its group of accounts."""
     if isinstance(subject.cluster, MemoryCluster):
         kinds = frozenset({"ConfigMap", "Kustomization"})
         verbs = frozenset({"create"})
         subject.cluster.grants.append(Grant(user=account, verbs=verbs, kinds=kinds, namespace=subject.namespace))
         return
+    only = {"resourceNames": names} if names else {}
     rules = [
-        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"], **only},
         {"apiGroups": ["kustomize.toolkit.fluxcd.io"], "resources": ["kustomizations"], "verbs": ["create"]},
     ]
     rbac = "rbac.authorization.k8s.io"
@@ -576,7 +596,8 @@ def grant(subject: Subject, account: str) -> None:
     everyone = {"kind": "Group", "name": f"system:serviceaccounts:{subject.namespace}", "apiGroup": rbac}
     binding = {"roleRef": {"kind": "Role", "name": "creator", "apiGroup": rbac}, "subjects": [everyone]}
     subject.apply(subject.manifest(f"{rbac}/v1", "RoleBinding", "creator", body=binding))
-    eventually(lambda: subject.cluster.can_i("create", CONFIG_MAP, namespace=subject.namespace, user=account))
+    question = {"namespace": subject.namespace, "user": account, "name": names[0] if names else ""}
+    eventually(lambda: subject.cluster.can_i("create", CONFIG_MAP, **question))
 
 
 def test_the_servers_time_comes_with_its_answers(subject: Subject) -> None:
