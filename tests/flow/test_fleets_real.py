@@ -95,12 +95,12 @@ class Fleet:
             found[name if namespace == "flux-system" else f"{namespace}/{name}"] = text
         return found
 
-    def until(self, wanted, seconds=40):
-        """Wait until each Ready begins as wanted; all of them."""
+    def until(self, wanted, seconds=40, said=""):
+        """Wait until each Ready begins as wanted, and has these words; all of them."""
         end = time.monotonic() + seconds
         while True:
             found = self.ready()
-            if all(found.get(name, "").startswith(start) for name, start in wanted.items()):
+            if all(said in found.get(n, "") and found.get(n, "").startswith(start) for n, start in wanted.items()):
                 return found
             assert time.monotonic() < end, self.told(found)
             time.sleep(0.05)
@@ -206,6 +206,29 @@ ESCAPE = {
 }
 
 
+CHILDS = {
+    "child/namespace.yaml": {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "child"}},
+}
+
+
+def child(namespace, **more):
+    """A Kustomization that a tenant's render makes."""
+    spec = {
+        "interval": "1h",
+        "prune": True,
+        "path": "./child",
+        "sourceRef": {"kind": "GitRepository", "name": "dev-team"},
+    }
+    return {
+        "production/child.yaml": {
+            "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
+            "kind": "Kustomization",
+            "metadata": {"name": "child", "namespace": namespace},
+            "spec": spec | more,
+        }
+    }
+
+
 def test_multi_tenancys_tenants_run_impersonated(fleet, tmp_path):
     """The fleet with its tenants freed from kyverno, and the tenant's repository on this machine."""
     tenant = Repository(server=None, name="dev-team", work=tmp_path / "dev-team")
@@ -238,6 +261,28 @@ def test_multi_tenancys_tenants_run_impersonated(fleet, tmp_path):
     found = running.until({"apps/dev-team": "False AccessDenied"})
     assert "dev-team-is-admin" in found["apps/dev-team"]
     assert running.live("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/dev-team-is-admin") is None
+    (tenant.work / "production/escape.yaml").unlink()
+    for namespace, spec, said in (
+        (
+            "flux-system",
+            {},
+            "dev-team may not create Kustomizations of kustomize.toolkit.fluxcd.io in namespace flux-system",
+        ),
+        ("apps", {"kubeConfig": {"secretRef": {"name": "other"}}}, "may not choose another kubeConfig"),
+    ):
+        write(tenant, child(namespace, **spec))
+        tenant.push("dev-team")
+        wake(running, "apps", "dev-team")
+        running.until({"apps/dev-team": "False AccessDenied"}, said=said)
+        assert f"{namespace}/child" not in running.ready(), "nothing of it is stored"
+    write(tenant, child("apps") | CHILDS)
+    tenant.push("dev-team")
+    wake(running, "apps", "dev-team")
+    found = running.until({"apps/dev-team": "True", "apps/child": "False AccessDenied"})
+    assert 'User "system:serviceaccount:apps:dev-team" cannot' in found["apps/child"], (
+        "it inherits its parent's account"
+    )
+    assert running.live("/api/v1/namespaces/child") is None
     running.nothing_of_flux()
 
 
