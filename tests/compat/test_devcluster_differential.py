@@ -300,6 +300,16 @@ CASES: dict[str, list[Step]] = {
         apply(f"{CORE}/configmaps/Big_Name", config_map(name="Big_Name")),
         apply(MAP, config_map(labels={"x": "not a label!"})),
     ],
+    "objects of more than 1 MiB": [
+        apply(MAP, config_map({"k": "x" * (1 << 20)})),
+        apply(MAP, config_map({"k": "x" * (1 << 20), "l": "y"})),
+        post(f"{CORE}/secrets", namespaced("v1", "Secret", data={"a": "eHh4" * ((1 << 20) // 3 + 1)})),
+        apply(MAP, config_map({"k": "x" * (3 << 20)})),
+    ],
+    "apply: one undeclared field": [
+        apply(MAP, {**config_map(), "dta": {"k": "1"}}),
+        apply(f"{APPS}/deployments/a", {**deployment(replicas=0), "metadata": {"name": "a", "foo": "1"}}),
+    ],
     "apply: lists by their keys": [
         apply(CRON, cron_job([{"name": "web", "image": "web:1"}])),
         apply(

@@ -131,4 +131,4 @@ def _bounded(document: Any) -> Any:
 def too_large() -> ApiError:
     """413."""
     message = f"Request entity too large: limit is {MAX_BODY}"
-    return ApiError(413, "RequestEntityTooLarge", message, {})
+    return ApiError(413, "RequestEntityTooLarge", message)

@@ -11,6 +11,7 @@ from penstock.devcluster.typed import same
 
 Object = Mapping[str, Any]
 IMMUTABLE = "field is immutable"
+MOST_BYTES = 1 << 20
 
 
 def created_causes(resource: tuple[str, str], new: Object) -> list[Cause]:
@@ -150,6 +151,23 @@ def _autoscaler(new: Object) -> Iterator[Cause]:
         yield _invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
 
 
+def _small(new: Object) -> Iterator[Cause]:
+    """What ConfigMaps and Secrets hold in all: 1 MiB of values, decoded."""
+    plain = sum(len(str(value).encode()) for value in (new.get("data") or {}).values())
+    encoded = new.get("binaryData") or {}
+    if new.get("kind") == "Secret":
+        plain, encoded = 0, new.get("data") or {}
+    total = plain + sum(_decoded_length(str(value)) for value in encoded.values())
+    if total > MOST_BYTES:
+        field = "data" if new.get("kind") == "Secret" else "[]"
+        message = f"Too long: may not be more than {MOST_BYTES} bytes"
+        yield Cause(reason="FieldValueTooLong", message=message, field=field)
+
+
+def _decoded_length(text: str) -> int:
+    return len(text) * 3 // 4 - text[-2:].count("=")
+
+
 def _claim(new: Object) -> Iterator[Cause]:
     spec = new.get("spec") or {}
     if not spec.get("accessModes"):
@@ -254,8 +272,10 @@ def _role_fixed(new: Object, live: Object) -> Iterator[Cause]:
 
 
 REQUIRED: dict[tuple[str, str], Callable[[Object], Iterator[Cause]]] = {
+    ("", "configmaps"): _small,
     ("", "persistentvolumeclaims"): _claim,
     ("", "pods"): _pod,
+    ("", "secrets"): _small,
     ("", "services"): _service,
     ("apiextensions.k8s.io", "customresourcedefinitions"): _definition,
     ("apps", "daemonsets"): _workload,

@@ -1,5 +1,6 @@
 """HTTP/1.1 with kept-alive connections over an Api."""
 
+import contextlib
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -89,6 +90,7 @@ class Handler(BaseHTTPRequestHandler):
         if int(length) > MAX_BODY:
             self.close_connection = True
             self._send(json_response(too_large().to_json(), 413))
+            self._drain(int(length))
             return None
         parts = urlsplit(self.path)
         query: dict[str, str] = {}
@@ -96,6 +98,13 @@ class Handler(BaseHTTPRequestHandler):
             query.setdefault(name, value)
         body = self.rfile.read(int(length))
         return Request(method=self.command, path=parts.path, query=query, headers=headers, body=body)
+
+    def _drain(self, length: int) -> None:
+        """Take what is being sent, up to a bound: a client that is cut off in the middle would not hear the answer."""
+        self.wfile.flush()
+        self.connection.settimeout(1)
+        with contextlib.suppress(OSError):
+            self.rfile.read(min(length, 2 * MAX_BODY))
 
     def _send(self, response: Response) -> None:
         self.send_response(response.code)
