@@ -184,11 +184,13 @@ def _look_again(
 def _read_group(
     cluster: Cluster, gvk: Gvk, refs: Sequence[ObjectRef], selector: str
 ) -> list[tuple[ObjectRef, Manifest | None]]:
-    """One LIST for several objects of a kind, a GET for one."""
+    """One LIST for several objects of a kind (of their namespace, if it is one), a GET for one."""
     found: dict[ObjectRef, Manifest] = {}
+    namespaces = {ref.namespace for ref in refs}
     if len(refs) > 1:
         try:
-            found = indexed(gvk, cluster.list(gvk, label_selector=selector).items)
+            inside = namespaces.pop() if len(namespaces) == 1 else ""
+            found = indexed(gvk, cluster.list(gvk, namespace=inside, label_selector=selector).items)
         except (Refused, NotFound):
             found = {}
     return [(ref, found[ref] if ref in found else cluster.get(gvk, ref.namespace, ref.name)) for ref in refs]
