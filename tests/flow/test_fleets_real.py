@@ -238,6 +238,7 @@ def test_multi_tenancys_tenants_run_impersonated(fleet, tmp_path):
         tenant = Repository(server=repository.server, name="dev-team", work=tmp_path / "dev-team")
         write(tenant, TENANT)
         tenant.push("dev-team")
+        (repository.work / "clusters/production/infrastructure.yaml").unlink()  # kyverno's registry is not here
         edit(
             repository,
             "clusters/production/tenants.yaml",
