@@ -6,7 +6,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/ and …/server-side
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote

@@ -5,7 +5,7 @@ Where Flux keeps the cluster in sync, its field manager and the inventory in its
 ours, so that the very comparison that a reconcile makes tells what would change.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any

@@ -25,6 +25,7 @@ from penstock.stages.reconcile.attempt import (
     save_status,
     source_cluster,
     source_status,
+    statuses,
     still_current,
 )
 from penstock.stages.reconcile.claims import Awaits
