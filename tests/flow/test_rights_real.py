@@ -113,7 +113,7 @@ def test_a_tenants_plane_has_every_right_that_it_uses_and_uses_every_right_that_
     everybody = {("selfsubjectaccessreviews", "create")}
     assert used - everybody <= granted | denied(own), used - granted
     assert granted - used == IDLE
-    assert denied(own) == {("configmaps", "list"), ("configmaps", "get")}, "as an account that it was not given"
+    assert denied(own) == {("configmaps", "get")}, "as an account that it was not given"
     lost = plane.ready("lost", namespace=space)
     assert "cannot impersonate resource" in lost, "it was not given that account"
     assert lost.endswith(f"(there is no ServiceAccount {space}/nobody)"), lost
@@ -302,6 +302,7 @@ def test_an_identity_of_one_namespace_lists_there_and_is_not_refused_in_each_run
     plane = RealPlane(control_plane)
     plane.push(app(space, a=config_map("a", space, k="1"), b=config_map("b", space, k="1")))
     plane.until("app", "True", namespace=space)
+    plane.reconcile("app", namespace=space, why="interval")  # hears once that it may not list everywhere
     for expected in ({"list": 1}, {"list": 1}):
         with control_plane.recorded(PLANE) as records:
             plane.reconcile("app", namespace=space, why="interval")
@@ -313,6 +314,7 @@ def test_an_identity_of_one_namespace_lists_there_and_is_not_refused_in_each_run
     plane.forget_connections()
     plane.push({"app/a.yaml": config_map("a", space, k="2")})
     plane.until("app", "True", namespace=space)
+    plane.reconcile("app", namespace=space, why="interval")
     with control_plane.recorded(PLANE) as records:
         plane.reconcile("app", namespace=space, why="interval")
     asked = [r["verb"] for r in records if r.get("impersonatedUser")]
