@@ -22,3 +22,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         files = sorted(reasons[reason])
         shown = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
         terminalreporter.write_line(f"{counts[reason]:5}  {reason}  ({shown})")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tests of one ``xdist_group`` share a cluster in turn: a plugin that does not keep them together is an error."""
+    if not getattr(session.config.option, "loadgroup", False):
+        return
+    loose = [each for each in session.items if each.get_closest_marker("xdist_group") and "@" not in each.nodeid]
+    if loose:
+        raise pytest.UsageError(f"pytest-xdist does not group tests under this pytest: {loose[0].nodeid}")
