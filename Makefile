@@ -6,9 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help demo test test-full tools lint bench bench-full serve lock
+.PHONY: help demo test test-full tools lint bench bench-cluster bench-full serve lock
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "penstock needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 1; }
@@ -43,7 +43,10 @@ lint: $(READY) ## style, types, layers
 	@$(BIN)/lint-imports --no-cache | tail -n 8
 
 bench: $(READY) ## measure; one JSON object a line (case, value, unit, goal, ok)
-	@for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench; done
+	@for bench in build cold_start push; do $(BIN)/python tests/bench/bench_$$bench.py; done
+
+bench-cluster: $(READY) ## Flux's table (docs/benchmarks.md) on a real control plane; a quarter of an hour
+	@$(BIN)/python tests/bench/bench_cluster.py
 
 bench-full: $(READY) ## the same, and what takes kustomize minutes
 	@$(BIN)/python tests/bench/bench_build.py --full

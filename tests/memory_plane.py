@@ -74,7 +74,7 @@ class MemoryPlane:
         self.pipeline = load_pipeline()
         self.clock = clock or SimulatedClock()
         self.bus = MemoryBus(self.pipeline, self.clock)
-        self.git, self.cluster = MemoryGit(), MemoryCluster()
+        self.git, self.cluster = MemoryGit(), MemoryCluster(longest_watch=0.0)
         self.clusters = OneCluster(self.cluster)
         self.state, self.storage, self.secrets = MemoryState(), MemoryStorage(), MemorySecrets()
         self.notifier, self.telemetry = MemoryNotifier(), MemoryTelemetry()

@@ -19,7 +19,7 @@ import yaml
 sys.path[:0] = [str(Path(__file__).parent.parent.parent)]
 
 from tests.bench.bench_push import objects  # noqa: E402 - after sys.path
-from tests.bench.served import WATCHED, Served, kustomization, namespace, tell, until  # noqa: E402 - see above
+from tests.bench.served import WATCHED, Served, cpu_of, kustomization, namespace, tell, until  # noqa: E402 - see above
 from tests.controlplane.build import tool  # noqa: E402 - see above
 
 KEEP: list[Path] = []
@@ -41,15 +41,29 @@ def config_map(name: str, inside: str, value: str, *, watched: bool = False) -> 
     return yaml.safe_dump({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"value": value}})
 
 
-def first_sync(plane: Served, names: list[str], seconds: float = 600.0) -> float:
-    """Start it, wait until all are ready; seconds from its start."""
+def first_sync(plane: Served, names: list[str], case: str, goal: float = 0.0) -> None:
+    """Start it and wait until all are ready: the time, and the CPU time of the plane and of all together.
+
+    Half of that last one is how long two cores take at least: what counts on a machine that others use too.
+    """
+    before = sum(cpu_of(each.pid) for each in plane.parts.processes.values())
+    seconds = 900.0
     started = time.monotonic()
     plane.start()
     until(lambda: plane.all_ready(names), "the first sync", seconds, pause=0.05)
     took = time.monotonic() - started
+    all_cpu = plane.cpu_of_all() - before
+    tell(f"{case}: first sync", took, "s", f"<= {goal}" if goal else "", ok=took <= goal if goal else None)
+    tell(f"{case}: first sync, CPU of the plane", plane.cpu(), "s", "", ok=None)
+    tell(
+        f"{case}: first sync, CPU of plane and control plane on 2 cores",
+        all_cpu / 2,
+        "s",
+        f"<= {goal}" if goal else "",
+        ok=all_cpu / 2 <= goal if goal else None,
+    )
     until(plane.has_receiver, "the Receiver")
     plane.rest(seconds)
-    return took
 
 
 def told(case: str, visible: list[float], ready: list[float], goals: tuple[float, float]) -> None:
@@ -58,7 +72,7 @@ def told(case: str, visible: list[float], ready: list[float], goals: tuple[float
         tell(f"{case}: webhook to {what}, p50 of {len(times)}", value, "s", f"<= {goal}", ok=value <= goal)
 
 
-def push(count: int, goals: tuple[float, int], first: float | None = None) -> None:
+def push(count: int, goals: tuple[float, int], first: float = 0.0) -> None:
     """1 of ``count`` objects changed. ``goals``: seconds to visible, API requests; ``first``: of the first sync."""
     case = f"push 1 of {count}"
 
@@ -69,9 +83,7 @@ def push(count: int, goals: tuple[float, int], first: float | None = None) -> No
         return {**made, "base/o0000.yaml": yaml.safe_dump(changed)}
 
     with served({"clusters/bench/app.yaml": kustomization("app", "app"), **files("0")}) as plane:
-        took = first_sync(plane, ["app"])
-        tell(f"{case}: first sync", took, "s", f"<= {first}" if first else "", ok=took <= first if first else None)
-        tell(f"{case}: first sync, CPU of the plane", plane.cpu(), "s", "", ok=None)
+        first_sync(plane, ["app"], case, first)
         visible, ready, requests, cpu = [], [], [], []
         for number in range(9):
             audit, before = plane.audited(), plane.cpu()
@@ -117,7 +129,7 @@ def chain() -> None:
         return made
 
     with served(files("0")) as plane:
-        first_sync(plane, names)
+        first_sync(plane, names, "chain of 3")
         visible, ready, requests = [], [], []
         for number in range(7):
             audit = plane.audited()
@@ -145,8 +157,7 @@ def fifty() -> None:
         return made
 
     with served(files("0")) as plane:
-        took = first_sync(plane, names)
-        tell("50 x 20: first sync", took, "s", "<= 20.2", ok=took <= 20.2)
+        first_sync(plane, names, "50 x 20", 20.2)
         visible, ready, requests, cpu = [], [], [], []
         others = [f"kustomization.flux-system.{name}" for name in names if name != "k07"]
         others += [f"/namespaces/{name}" for name in names if name != "k07"]
@@ -204,11 +215,9 @@ def sweep(plane: Served, names: list[str], count: int, kinds: int, case: str) ->
     goal = 2 * kinds + count // 500 + (len(names) if len(names) > 1 else 0)
     plane.rest()
     audit, before, started = plane.audited(), plane.cpu(), time.monotonic()
-    due = [plane.status(name).history for name in names]
     plane.sweep(names)
     until(lambda: all(plane.state.get(key).due > time.time() + 600 for key in keys(names)), "the sweep", pause=0.1)
     plane.rest()
-    assert due, case
     asked = audit.requests()
     tell(f"{case}: API requests", len(asked), "requests", f"<= {goal}", ok=len(asked) <= goal)
     tell(f"{case}: time", time.monotonic() - started, "s", "", ok=None)
@@ -229,9 +238,7 @@ def sweep_one() -> None:
     }
     with served(files) as plane:
         plane.live.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "many"}})
-        took = first_sync(plane, ["large"])
-        tell("5,000 objects in one: first sync", took, "s", "", ok=None)
-        tell("5,000 objects in one: CPU of the plane", plane.cpu(), "s", "", ok=None)
+        first_sync(plane, ["large"], "5,000 objects in one")
         sweep(plane, ["large"], 5000, 5, "5,000 objects in one: sweep")
         peak = plane.peak_mib()
         tell("5,000 objects in one: peak memory of the plane", peak, "MiB", "<= 512", ok=peak <= 512)
@@ -245,8 +252,7 @@ def sweep_many() -> None:
     with served(files) as plane:
         for name in names:
             plane.live.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        tell("50 x 100 objects: first sync", first_sync(plane, names), "s", "", ok=None)
-        tell("50 x 100 objects: first sync, CPU of the plane", plane.cpu(), "s", "", ok=None)
+        first_sync(plane, names, "50 x 100 objects")
         sweep(plane, names, 5000, 5, "50 x 100 objects: sweep")
 
 
@@ -287,9 +293,7 @@ def thousand(count: int = 1000) -> None:
     with served(files) as plane:
         plane.live.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "apps"}})
         audit = plane.audited()
-        took = first_sync(plane, names, 900.0)
-        tell(f"{count} x 4: first sync", took, "s", "<= 120", ok=took <= 120)
-        tell(f"{count} x 4: first sync, CPU of the plane", plane.cpu(), "s", "", ok=None)
+        first_sync(plane, names, f"{count} x 4", 120.0)
         tell(
             f"{count} x 4: first sync, API requests a Kustomization",
             len(audit.requests()) / count,

@@ -68,15 +68,15 @@ def namespace(name: str) -> str:
     return yaml.safe_dump({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
 
-def control_plane(folder: Path, stack: ExitStack) -> fixtures.ControlPlane:
-    """A control plane of this run's own."""
+def control_plane(folder: Path, stack: ExitStack) -> tuple[fixtures.ControlPlane, ControlPlane]:
+    """A control plane of this run's own: to talk to, and its processes."""
     binary = tool("controlplane")
     assert binary is not None
     folder.mkdir(parents=True)
     started = ControlPlane(folder, controlplane=binary, kwok=tool("kwok"))
     stack.callback(started.stop)
     started.start()
-    return fixtures.ControlPlane(kubeconfig=folder / "kubeconfig", folder=folder)
+    return fixtures.ControlPlane(kubeconfig=folder / "kubeconfig", folder=folder), started
 
 
 class Served:
@@ -84,7 +84,7 @@ class Served:
 
     def __init__(self, folder: Path, files: Mapping[str, str], stack: ExitStack) -> None:
         self.folder = folder
-        self.control = control_plane(folder / "control", stack)
+        self.control, self.parts = control_plane(folder / "control", stack)
         self.git = stack.enter_context(GitServer(folder / "git"))
         self.url, self.work = self.git.create("fleet"), folder / "work"
         self._git("clone", "--quiet", self.url, str(self.work), inside=False)
@@ -209,14 +209,23 @@ class Served:
     def cpu(self) -> float:
         """CPU seconds of the plane's process so far."""
         assert self.process is not None
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_of(self.process.pid)
+
+    def cpu_of_all(self) -> float:
+        """The same, and of the control plane's processes: what the machine has worked."""
+        return self.cpu() + sum(cpu_of(each.pid) for each in self.parts.processes.values())
 
     def peak_mib(self) -> float:
         """The most memory that the plane's process has had, in MiB."""
         assert self.process is not None
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
+def cpu_of(pid: int) -> float:
+    """CPU seconds of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Audit:

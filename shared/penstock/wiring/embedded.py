@@ -23,6 +23,7 @@ from penstock.core.messages import PLANE, Envelope, Message, ReconcileDue, Sourc
 from penstock.core.secrets.names import secret_name
 from penstock.ports.bus import Dispatch
 from penstock.wiring.lock import DirectoryLock
+from penstock.wiring.places import PlacedClock, Places
 from penstock.wiring.reach import announce, withdraw
 from penstock.wiring.runtime import Makers, Runtime
 from penstock.wiring.settings import Settings
@@ -70,10 +71,12 @@ class EmbeddedPlane:
             stack.enter_context(DirectoryLock(settings.data_dir))
             token = api_token(settings)
             given = replace(settings, secrets={API_TOKEN: {"token": token.encode()}, **settings.secrets})
-            self.runtime = Runtime(given, instead=self._options.instead)
+            places = Places(self._options.threads.get("reconcile", THREADS["reconcile"]))
+            makers = {"clock": lambda: PlacedClock(places), **self._options.instead}
+            self.runtime = Runtime(given, instead=makers)
             stack.callback(self.runtime.close)
             self.plane = self._stored()
-            self.workers = Workers(self.runtime, threads=self._options.threads)
+            self.workers = Workers(self.runtime, threads=self._options.threads, places=places)
             self._web = WebServer(
                 application(self.runtime, self._synced.is_set), host=self._options.host, port=self._options.port
             )

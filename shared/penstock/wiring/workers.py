@@ -1,6 +1,7 @@
 """The threads of an embedded plane: workers per stage, a heartbeat for what they hold, the scheduler.
 
-A worker takes one message at a time. While its stage runs, the heartbeat keeps the message invisible to others; a
+A worker takes one message at a time. So many of a stage work as there are places; who only waits for a cluster (health)
+leaves its place to another thread. While its stage runs, the heartbeat keeps the message invisible to others; a
 stage that runs far beyond its timeout loses it, as a function would. Stopping lets work in hand finish for a while
 and gives back what does not.
 """
@@ -8,17 +9,21 @@ and gives back what does not.
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 from penstock.adapters.bus.visibility import VISIBILITY
 from penstock.core.errors import PenstockError
 from penstock.core.pipeline import Stage
 from penstock.ports.bus import Delivery, Queue
+from penstock.wiring.places import Places
 from penstock.wiring.reports import announce
 from penstock.wiring.runtime import Runtime
 
 THREADS: Mapping[str, int] = {"reconcile": 4}
 THREADS_OF_OTHERS = 2
+WAITING: Mapping[str, int] = {"reconcile": 28}
+"""Threads beyond the places of a stage: as many runs may wait without keeping anybody from work."""
 TICK_SECONDS = 1.0
 DEAD_LETTER_SECONDS = 10.0
 """How soon one is told that no worker here has made: that of a message whose workers all died."""
@@ -34,8 +39,9 @@ MOST_DEAD_LETTERS = 1_000
 class Workers:
     """Runs the message stages and the scheduled ones of a Runtime whose bus is a Queue too."""
 
-    def __init__(self, runtime: Runtime, *, threads: Mapping[str, int] = THREADS) -> None:
+    def __init__(self, runtime: Runtime, *, threads: Mapping[str, int] = THREADS, places: Places | None = None) -> None:
         self._runtime = runtime
+        self._places = places
         self._queue = cast("Queue", runtime.bus)
         self._stopping = threading.Event()
         self._nudge = threading.Event()
@@ -47,7 +53,9 @@ class Workers:
         self._workers = [
             threading.Thread(target=self._work, args=(stage,), name=f"{stage.name}-{number}", daemon=True)
             for stage in runtime.pipeline.queues()
-            for number in range(threads.get(stage.name, THREADS_OF_OTHERS))
+            for number in range(
+                threads.get(stage.name, THREADS_OF_OTHERS) + (WAITING.get(stage.name, 0) if places else 0)
+            )
         ]
         self._others = [
             threading.Thread(target=self._beat, name="heartbeat", daemon=True),
@@ -75,11 +83,16 @@ class Workers:
     def _work(self, stage: Stage) -> None:
         while not self._stopping.is_set():
             try:
-                delivery = self._queue.receive(stage.name, wait=RECEIVE_SECONDS)
-                if delivery is not None:
-                    self._handle(stage, delivery)
+                with self._place(stage):
+                    stopping = self._stopping.is_set()
+                    delivery = None if stopping else self._queue.receive(stage.name, wait=RECEIVE_SECONDS)
+                    if delivery is not None:
+                        self._handle(stage, delivery)
             except PenstockError as error:  # the bus itself: the message comes back by its visibility timeout
                 self._complain(stage.name, error)
+
+    def _place(self, stage: Stage) -> AbstractContextManager[None]:
+        return self._places.taken() if self._places and stage.name in WAITING else nullcontext()
 
     def _handle(self, stage: Stage, delivery: Delivery) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,6 +33,10 @@ class SimulatedClock:
         """Move on by ``seconds``."""
         with self._lock:
             self._elapsed += seconds
+
+    def idle(self) -> AbstractContextManager[None]:
+        """Nobody is kept waiting by this process."""
+        return nullcontext()
 
     def new_id(self) -> str:
         """32 hex digits, a fixed sequence."""

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
 
@@ -19,6 +20,10 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Really wait."""
         time.sleep(max(0.0, seconds))
+
+    def idle(self) -> AbstractContextManager[None]:
+        """Nobody is kept waiting by this process."""
+        return nullcontext()
 
     def new_id(self) -> str:
         """32 random hex digits."""

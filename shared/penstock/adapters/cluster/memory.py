@@ -62,19 +62,19 @@ class MemoryCluster:
     """A Cluster (see the port) over a MemoryApi; ``as_user`` gives the same one as another identity.
 
     ``admin`` may do everything, others what ``grants`` say. ``calls`` lists (verb, Kind/namespace/name) of all
-    requests, of all identities.
+    requests, of all identities. ``longest_watch``: real seconds that a watch lasts at most, for simulated clocks.
     """
 
-    def __init__(self, api: MemoryApi | None = None, *, user: str = ADMIN) -> None:
+    def __init__(self, api: MemoryApi | None = None, *, user: str = ADMIN, longest_watch: float = math.inf) -> None:
         self.api = api or MemoryApi()
         self.grants: list[Grant] = [Grant(user=ADMIN)]
         self.faults: list[Fault] = []
         self.calls: list[tuple[str, str]] = []
-        self._user, self._requests = user, 0
+        self._user, self._requests, self.longest_watch = user, 0, longest_watch
 
     def as_user(self, user: str) -> "MemoryCluster":
         """The same cluster as ``user``: its own count of requests, everything else is shared."""
-        other = MemoryCluster(self.api, user=user)
+        other = MemoryCluster(self.api, user=user, longest_watch=self.longest_watch)
         other.grants, other.faults, other.calls = self.grants, self.faults, self.calls
         return other
 
@@ -164,7 +164,7 @@ class MemoryCluster:
         served = self._must_serve(gvk, "watch")
         self._begin("watch", _all(served, namespace))
         matches = selectors.parse(label_selector)
-        seen, end = int(resource_version or 0), time.monotonic() + timeout
+        seen, end = int(resource_version or 0), time.monotonic() + min(timeout, self.longest_watch)
         while True:
             with self.api.changed:
                 if self.api.history and self.api.history[0].version > seen + 1 and seen:

@@ -1,18 +1,17 @@
 """The health check of a run: watched for a bounded time, then left to a continuation.
 
 No invocation sleeps through a rollout: after ``SLICE`` seconds it publishes itself again, later each time, until the
-Kustomization's timeout. The continuation looks at the newest state, so a new revision supersedes a waiting one.
+Kustomization's timeout. The continuation looks at the newest state, so a new revision supersedes a waiting one. Other
+Kustomizations are not waited for at all: the end of their runs wakes this one.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from penstock.core.errors import NotFound, PenstockError, Refused
-from penstock.core.flux.kustomization import API_GROUP
-from penstock.core.health.exprs import HealthRules, health_rules
-from penstock.core.health.facts import Health, Status
+from penstock.core.errors import PenstockError
+from penstock.core.health.exprs import health_rules
+from penstock.core.health.facts import Health
 from penstock.core.health.gate import (
     Verdict,
     failure_message,
@@ -22,29 +21,16 @@ from penstock.core.health.gate import (
     unsupported_among,
 )
 from penstock.core.health.trouble import pod_selector, pod_trouble
-from penstock.core.reconcile.render import Rendered
 from penstock.core.records import KustomizationStatus
-from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of, ref_of
+from penstock.core.resources import Gvk, ObjectRef, ref_of
 from penstock.ports.cluster import Cluster
-from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, read_object
-from penstock.stages.reconcile.live import indexed
-from penstock.stages.reconcile.ready import with_status
+from penstock.stages.reconcile.attempt import Attempt
+from penstock.stages.reconcile.watching import HealthFacts, Watched, own_status
 
 SLICE = 4.0
-FIRST_LOOK = 0.15
 LONGEST_PAUSE = 15.0
 MOST_ASKED = 3
 POD = Gvk(version="v1", kind="Pod")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HealthFacts:
-    """What the check starts from: the render, and the API server's last word on each object."""
-
-    rendered: Rendered
-    last: Mapping[ObjectRef, Manifest]
-    selector: str
-    rules: HealthRules = field(default_factory=HealthRules)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,19 +68,19 @@ def check_health(attempt: Attempt, cluster: Cluster, facts: HealthFacts) -> Chec
     for ref in wanted:
         known[ref] = _first_look(attempt, ref, facts)
     ttl = jobs_with_ttl(rendered.apply)
-    end = attempt.deps.clock.monotonic() + (SLICE if attempt.shared is None else 0.0)
-    pause = FIRST_LOOK
+    clock = attempt.deps.clock
+    end = clock.monotonic() + (SLICE if attempt.shared is None else 0.0)
+    watched = Watched(attempt=attempt, cluster=cluster, facts=facts, known=known)
     while True:
-        expired = attempt.now().timestamp() >= deadline
-        verdict = judge(known, expired=expired, ttl_jobs=ttl)
-        left = end - attempt.deps.clock.monotonic()
-        if verdict.done or left <= 0:
+        now = attempt.now().timestamp()
+        verdict = judge(known, expired=now >= deadline, ttl_jobs=ttl)
+        left = min(end - clock.monotonic(), deadline - now)
+        if verdict.done or left <= 0 or all(map(_is_flux, verdict.waiting)):
             elapsed = timedelta(seconds=max(0.0, attempt.now().timestamp() - started))
             trouble = "" if verdict.passed else _trouble(cluster, facts, verdict.waiting)
             return Checked(verdict=verdict, checked=len(wanted), elapsed=elapsed, deadline=deadline, trouble=trouble)
-        attempt.deps.clock.sleep(min(pause, left))
-        pause = min(pause * 1.5, 1.0)
-        _look_again(attempt, cluster, facts, known, verdict.waiting)
+        with clock.idle():
+            watched.look(verdict.waiting, left)
 
 
 def failure(checked: Checked) -> str:
@@ -139,58 +125,11 @@ def _times(attempt: Attempt) -> tuple[float, float]:
     return now, now + attempt.kustomization.effective_timeout.total_seconds()
 
 
+def _is_flux(ref: ObjectRef) -> bool:
+    return ref.group.endswith(".fluxcd.io")
+
+
 def _first_look(attempt: Attempt, ref: ObjectRef, facts: HealthFacts) -> Health | None:
-    if ref.group.endswith(".fluxcd.io"):
-        return _own_status(attempt, ref, facts.rules)
+    if _is_flux(ref):
+        return own_status(attempt, ref, facts.rules)
     return facts.rules.assess(facts.last[ref]) if ref in facts.last else None
-
-
-def _own_status(attempt: Attempt, ref: ObjectRef, rules: HealthRules) -> Health:
-    """The health of a Flux object is the plane's own status."""
-    if (ref.group, ref.kind) != (API_GROUP, KIND):
-        return Health(status=Status.CURRENT)
-    status = load_status(attempt.deps, attempt.cluster, ref.namespace, ref.name)
-    record = read_object(attempt.deps, attempt.cluster, KIND, f"{ref.namespace}/{ref.name}")
-    if record is None:
-        return Health(status=Status.NOT_FOUND, message="Resource not found")
-    if rules.covers(ref.group, ref.kind):
-        return rules.assess(with_status(record, status))
-    if status.ready() and status.observed_generation == record.generation:
-        return Health(status=Status.CURRENT)
-    ready = status.condition("Ready")
-    return Health(status=Status.IN_PROGRESS, message=ready.message if ready else "waiting to be reconciled")
-
-
-def _look_again(
-    attempt: Attempt,
-    cluster: Cluster,
-    facts: HealthFacts,
-    known: dict[ObjectRef, Health | None],
-    waiting: Sequence[ObjectRef],
-) -> None:
-    versions = {ref_of(m): gvk_of(m).version for m in facts.rendered.apply}
-    groups: dict[Gvk, list[ObjectRef]] = defaultdict(list)
-    for ref in waiting:
-        if ref.group.endswith(".fluxcd.io"):
-            known[ref] = _own_status(attempt, ref, facts.rules)
-            continue
-        served = cluster.resource_type(ref.group, ref.kind, versions.get(ref, ""))
-        if served is not None:
-            groups[served.gvk].append(ref)
-    for gvk, refs in groups.items():
-        known.update({ref: facts.rules.assess(live) for ref, live in _read_group(cluster, gvk, refs, facts.selector)})
-
-
-def _read_group(
-    cluster: Cluster, gvk: Gvk, refs: Sequence[ObjectRef], selector: str
-) -> list[tuple[ObjectRef, Manifest | None]]:
-    """One LIST for several objects of a kind (of their namespace, if it is one), a GET for one."""
-    found: dict[ObjectRef, Manifest] = {}
-    namespaces = {ref.namespace for ref in refs}
-    if len(refs) > 1:
-        try:
-            inside = namespaces.pop() if len(namespaces) == 1 else ""
-            found = indexed(gvk, cluster.list(gvk, namespace=inside, label_selector=selector).items)
-        except (Refused, NotFound):
-            found = {}
-    return [(ref, found[ref] if ref in found else cluster.get(gvk, ref.namespace, ref.name)) for ref in refs]

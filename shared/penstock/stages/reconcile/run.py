@@ -17,7 +17,7 @@ from penstock.stages.reconcile.claims import CHILDREN_DUE, Awaits
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.credentials import copy_credentials
 from penstock.stages.reconcile.execute import Done, execute, unchanged
-from penstock.stages.reconcile.health import HealthFacts, check_health
+from penstock.stages.reconcile.health import check_health
 from penstock.stages.reconcile.live import owner_selector
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, with_conditions
 from penstock.stages.reconcile.parentage import check_handover, children_due
@@ -30,6 +30,7 @@ from penstock.stages.reconcile.shared import SharedReads
 from penstock.stages.reconcile.source import Source, newest_for, open_source
 from penstock.stages.reconcile.target import Target, open_target
 from penstock.stages.reconcile.waits import suspended, unready_dependencies
+from penstock.stages.reconcile.watching import HealthFacts
 
 
 def reconcile(message: ReconcileDue, deps: Deps, shared: SharedReads | None = None) -> list[Outgoing]:

@@ -1,0 +1,71 @@
+"""The health check of a run: what it costs the API server, and what it does where watching is refused."""
+
+import pytest
+from tests.chaos.test_unhealthy_among_many import AVAILABLE, deployment
+from tests.memory_plane import MemoryPlane, kustomization, namespace
+
+from penstock.core.errors import Refused
+from penstock.core.resources import ObjectRef
+
+FILES = {
+    "clusters/prod/ns.yaml": namespace("apps"),
+    "clusters/prod/web.yaml": kustomization("web", "web", wait=True, timeout="5m"),
+    "web/web.yaml": deployment("web"),
+    "web/api.yaml": deployment("api"),
+}
+
+
+def started():
+    """A plane that waits for two Deployments."""
+    plane = MemoryPlane()
+    plane.push(FILES)
+    plane.settle(seconds=0)
+    assert plane.ready("web").startswith("Unknown Progressing: Running health checks"), plane.ready("web")
+    return plane
+
+
+def available(plane, *names):
+    for name in names:
+        plane.cluster.set_status(ObjectRef(group="apps", kind="Deployment", namespace="apps", name=name), AVAILABLE)
+
+
+def test_a_slice_asks_a_few_times_whatever_it_waits_for():
+    plane = started()
+    plane.cluster.calls.clear()
+    before = plane.clock.monotonic()
+    plane.settle(seconds=5)
+    assert plane.clock.monotonic() - before >= 4
+    asked = [f"{verb} {what}" for verb, what in plane.cluster.calls if "Deployment" in what]
+    assert asked.count("watch Deployment/apps/") <= 4 * 2, asked
+    assert set(asked) <= {"list Deployment/", "list Deployment/apps/", "watch Deployment/apps/"}
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_becomes_ready_is_seen_also_where_a_watch_is_refused(refused):
+    plane = started()
+    if refused:
+        plane.cluster.fail(lambda: Refused("may not watch"), verb="watch", times=1000)
+    available(plane, "web")
+    plane.settle(seconds=10)
+    assert "waiting for Deployment/apps/api" in plane.ready("web")
+    available(plane, "api")
+    plane.settle(seconds=30)
+    assert plane.ready("web").startswith("True"), plane.ready("web")
+
+
+def test_a_parent_does_not_wait_for_its_children_in_its_own_run():
+    plane = MemoryPlane()
+    plane.push(
+        {
+            **FILES,
+            "clusters/prod/web.yaml": kustomization("parent", "parent", wait=True),
+            "parent/web.yaml": kustomization("web", "web", wait=True),
+        }
+    )
+    before = plane.clock.monotonic()
+    plane.settle(seconds=0)
+    assert "waiting for Kustomization/flux-system/web" in plane.ready("parent"), plane.ready("parent")
+    assert plane.clock.monotonic() - before < 5, "only the check of web itself took its four seconds"
+    available(plane, "web", "api")
+    plane.settle(seconds=30)
+    assert plane.ready("parent").startswith("True"), plane.ready("parent")
