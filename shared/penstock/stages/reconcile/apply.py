@@ -3,8 +3,9 @@
 A stage whose dry-run is refused is not applied at all.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from penstock.core.errors import PenstockError, Transient
 from penstock.core.reconcile.order import stage_of
@@ -13,6 +14,8 @@ from penstock.core.resources import Manifest
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.parallel import parallel
 from penstock.stages.reconcile.write import Writer, apply_one, delete_one, dry_run_one
+
+T = TypeVar("T")
 
 SETTLE_WITHIN = 20.0
 
@@ -50,7 +53,7 @@ def _apply_group(writer: Writer, group: Sequence[Change], done: list[Change]) ->
         except PenstockError as error:
             return error
 
-    outcomes = parallel(group, tried)
+    outcomes = _each_write(group, tried)
     done += [each for each in outcomes if isinstance(each, Change)]
     for each in outcomes:
         if isinstance(each, PenstockError):
@@ -68,7 +71,14 @@ def dry_run(writer: Writer, changes: Sequence[Change]) -> list[Change]:
 
     Raises Terminal, naming the object, where the API server refuses one; nothing has been written then.
     """
-    return parallel(changes, lambda change: dry_run_one(writer, change))
+    return _each_write(changes, lambda change: dry_run_one(writer, change))
+
+
+def _each_write(changes: Sequence[Change], work: Callable[[Change], T]) -> list[Change | T]:
+    """``work`` on those that write, a few at a time; the others as they are, in their places."""
+    writes = [c for c in changes if c.desired is not None and c.action in (Action.CREATED, Action.CONFIGURED)]
+    worked = dict(zip(map(id, writes), parallel(writes, work), strict=True))
+    return [worked.get(id(change), change) for change in changes]
 
 
 def prune_all(writer: Writer, deletions: Sequence[Change]) -> tuple[list[Change], list[tuple[Change, PenstockError]]]:
