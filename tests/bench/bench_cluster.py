@@ -5,7 +5,6 @@ Prints one JSON object a line: case, value, unit, goal, ok. Each case has a cont
 """
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
