@@ -6,11 +6,12 @@ write.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from penstock.core.drift.compare import Verdict
 from penstock.core.drift.ignore import IgnoreRule, compare_ignoring
+from penstock.core.reconcile.equal import KnownEqual
 from penstock.core.reconcile.managers import as_taken_over
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
 from penstock.core.reconcile.order import deletion_order, rank
@@ -102,7 +103,8 @@ class Ownership:
     """Whose run this is, and what else is known to own.
 
     ``claimed``: objects that other Kustomizations of the same cluster rendered last -> ``namespace/name`` of theirs;
-    ``taken``: those that are safe in the inventory of another one that is ready; ``ignore``: fields left to others.
+    ``taken``: those that are safe in the inventory of another one that is ready; ``ignore``: fields left to others;
+    ``equal``: pairs that need not be compared again.
     """
 
     namespace: str
@@ -111,6 +113,7 @@ class Ownership:
     claimed: Mapping[ObjectRef, str]
     taken: frozenset[ObjectRef] = frozenset()
     ignore: tuple[IgnoreRule, ...] = ()
+    equal: KnownEqual = field(default_factory=KnownEqual)
 
 
 def plan(
@@ -180,11 +183,15 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
         return Change(ref=ref, version=version, action=Action.SKIPPED, live=live, reason=skipped)
     if live is None:
         return Change(ref=ref, version=version, action=Action.CREATED, desired=manifest, ignore=ownership.ignore)
+    unchanged = Change(ref=ref, version=version, action=Action.UNCHANGED, desired=manifest, live=live)
+    if ownership.equal.holds(manifest, live, ownership.ignore):
+        return unchanged
     found = compare_ignoring(
         manifest, compared(manifest, live, ownership.manager), ownership.ignore, manager=ownership.manager
     )
     if found.verdict is Verdict.EQUAL:
-        return Change(ref=ref, version=version, action=Action.UNCHANGED, desired=manifest, live=live)
+        ownership.equal.remember(manifest, live, ownership.ignore)
+        return unchanged
     return Change(
         ref=ref,
         version=version,

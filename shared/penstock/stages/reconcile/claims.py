@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from penstock.core.errors import Transient
+from penstock.core.reconcile.equal import KnownEqual
 from penstock.core.reconcile.inventory import parse_ids, parse_object_id
 from penstock.core.reconcile.plan import Ownership, owner_of
 from penstock.core.records import KustomizationStatus, ObjectRecord
@@ -19,6 +20,7 @@ from penstock.ports.cluster import FIELD_MANAGER
 from penstock.stages.reconcile.attempt import KIND, Attempt, objects, read_objects, read_statuses, statuses
 from penstock.stages.reconcile.source import Source, newest_tree
 
+_EQUAL = KnownEqual()
 CHILDREN_DUE = "childrenDue"
 """In a status's summary: what it renders of Flux objects differs from what is stored, so far."""
 
@@ -75,7 +77,12 @@ def ownership(
             taken.update(parse_ids(status.inventory))
     message = attempt.message
     return Ownership(
-        namespace=message.namespace, name=message.name, manager=FIELD_MANAGER, claimed=claimed, taken=frozenset(taken)
+        namespace=message.namespace,
+        name=message.name,
+        manager=FIELD_MANAGER,
+        claimed=claimed,
+        taken=frozenset(taken),
+        equal=_EQUAL,
     )
 
 

@@ -1,0 +1,47 @@
+"""What was found equal stays equal: a comparison is made once for each version of a live object.
+
+A live object is what its uid and resourceVersion name; the API server gives each change a new one. So where neither
+that, nor the desired object, nor the rules of the comparison have changed since the two were found equal, they are.
+"""
+
+import hashlib
+import json
+
+from penstock.core.drift.ignore import IgnoreRule
+from penstock.core.resources import Manifest
+
+KEPT = 50_000
+"""Objects remembered, of some 300 bytes each; when there are more, all are forgotten."""
+
+
+class KnownEqual:
+    """Pairs of desired and live objects that were found equal. Threads may share one: no step depends on another."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._found: dict[str, tuple[str, bytes]] = {}
+
+    def holds(self, desired: Manifest, live: Manifest, ignore: tuple[IgnoreRule, ...]) -> bool:
+        """Whether the two were found equal before."""
+        uid, version = _named(live)
+        before = self._found.get(uid)
+        return before is not None and before[0] == version and before[1] == _digest(desired, ignore)
+
+    def remember(self, desired: Manifest, live: Manifest, ignore: tuple[IgnoreRule, ...]) -> None:
+        """They are equal. Of each live object one version is kept."""
+        uid, version = _named(live)
+        if uid and version:
+            if len(self._found) >= self._kept:
+                self._found = {}
+            self._found[uid] = (version, _digest(desired, ignore))
+
+
+def _named(live: Manifest) -> tuple[str, str]:
+    metadata = live["metadata"]
+    return str(metadata.get("uid") or ""), str(metadata.get("resourceVersion") or "")
+
+
+def _digest(desired: Manifest, ignore: tuple[IgnoreRule, ...]) -> bytes:
+    """Of everything that the comparison reads but for the live object."""
+    told = json.dumps([desired, repr(ignore) if ignore else ""], separators=(",", ":"), default=str)
+    return hashlib.sha256(told.encode()).digest()
