@@ -3,11 +3,12 @@
 There are no finalizers: the tombstone holds the last spec, and is gone when everything that it says has been done.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from penstock.core.errors import Conflict, Terminal
+from penstock.core.errors import Conflict, PenstockError, Terminal
 from penstock.core.messages import Outgoing
 from penstock.core.reconcile.guard import Limits, Stop, removal_stop
 from penstock.core.reconcile.inventory import NAMESPACE, inventory_name
@@ -39,8 +40,7 @@ def remove(attempt: Attempt) -> list[Outgoing]:
     target = open_target(attempt)
     ledger = load_ledger(target.keeper, attempt)
     if not _deletes(attempt) or not ledger.inventory.entries:
-        _drop_inventory(target, ledger)
-        return messages + _forget(attempt)
+        return messages + _ended(attempt, target, ledger)
     if not ledger.trusted:
         return messages + _restored(attempt, target, ledger)
     if termination.begun(attempt):
@@ -74,8 +74,7 @@ def _terminates(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoi
         waits, messages = termination.look(attempt, target.cluster, ledger.inventory.entries)
         if waits:
             return messages
-    _drop_inventory(target, ledger)
-    return messages + _forget(attempt)
+    return messages + _ended(attempt, target, ledger)
 
 
 def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> list[Change]:
@@ -146,6 +145,22 @@ def _stopped(attempt: Attempt, stop: Stop) -> list[Outgoing]:
 def _events(attempt: Attempt, pruned: Sequence[Change]) -> list[Outgoing]:
     lines = change_lines(pruned)
     return [event(attempt, "info", "Progressing", lines)] if lines else []
+
+
+def _ended(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
+    """The inventory goes, then the records.
+
+    Another run of this removal may have taken the missing inventory for lost in between and restored it, while the
+    records still stood: so it is looked for once more.
+    """
+    _drop_inventory(target, ledger)
+    messages = _forget(attempt)
+    message = attempt.message
+    with contextlib.suppress(PenstockError):  # somebody has just written it: they look again themselves
+        left = load_ledger(target.keeper, replace(attempt, status=replace(attempt.status, inventory=())))
+        if attempt.deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name)) is None:
+            _drop_inventory(target, left)
+    return messages
 
 
 def _drop_inventory(target: Target, ledger: Ledger) -> None:
