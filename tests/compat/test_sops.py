@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.controlplane.build import tool
 
 from penstock.core.kustomize.yaml_out import dump_one
-from penstock.core.secrets.age_keys import age_keys
+from penstock.core.secrets.key_ring import key_ring
 from penstock.core.secrets.encrypt import Fresh, encrypt_secret
 from penstock.core.secrets.formats import Format
 from penstock.core.secrets.sops import decrypt_file, verify_file
@@ -26,7 +26,7 @@ pytestmark = [
 ]
 IDENTITY = pyrage.x25519.Identity.generate()
 RECIPIENT = str(IDENTITY.to_public())
-KEYS = age_keys({"a.agekey": str(IDENTITY).encode()})
+KEYS = key_ring({"a.agekey": str(IDENTITY).encode()})
 
 
 def sops(*words: str, data: bytes, home: Path) -> bytes:

@@ -1,12 +1,11 @@
-"""The age identities of a decryption Secret, and the data key that they open."""
+"""The age identities of a decryption Secret, and the data keys that they unwrap."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.core.secrets.errors import NoKey, SopsError
-from penstock.core.secrets.metadata import Metadata
-from penstock.core.secrets.values import DATA_KEY_BYTES
+from penstock.core.secrets.master_keys import AgeKey
 
 KEY_SUFFIX = ".agekey"
 _PREFIX = "AGE-SECRET-KEY-1"
@@ -20,28 +19,18 @@ class AgeKeys:
     identities: tuple[Any, ...] = field(default=(), repr=False)
     public: tuple[str, ...] = ()
 
-    def data_key(self, metadata: Metadata) -> bytes:
-        """The file's data key (32 bytes). Raises NoKey, naming public keys alone."""
+    def unwrap(self, key: AgeKey) -> bytes:
+        """The data key, or share of it, inside. Raises NoKey, naming public keys alone."""
         import pyrage  # noqa: PLC0415 - a compiled library that most renders never need
 
-        wanted = [each for each in metadata.age if each.public in self.public]
-        for recipient in (*wanted, *(each for each in metadata.age if each not in wanted)):
-            try:
-                key: bytes = pyrage.decrypt(recipient.encrypted_key.encode(), list(self.identities))
-            except pyrage.DecryptError:
-                continue
-            if len(key) != DATA_KEY_BYTES:
-                raise SopsError(f"the data key for {recipient.public} does not have {DATA_KEY_BYTES} bytes")
-            return key
-        raise NoKey(self._missing(metadata))
-
-    def _missing(self, metadata: Metadata) -> str:
-        if not metadata.age:
-            kinds = ", ".join(metadata.others) or "no key at all"
-            return f"it is encrypted with {kinds}: only age keys are served yet"
-        recipients = ", ".join(each.public for each in metadata.age)
-        held = ", ".join(self.public) or "none"
-        return f"no key for it: it is encrypted to age {recipients}; the age keys at hand are {held}"
+        if not self.identities:
+            raise NoKey("the decryption Secret has no age key (an entry NAME.agekey)")
+        try:
+            found: bytes = pyrage.decrypt(key.enc.encode(), list(self.identities))
+        except pyrage.DecryptError:
+            held = ", ".join(self.public)
+            raise NoKey(f"the decryption Secret does not have its private key, but those of {held}") from None
+        return found
 
 
 def age_keys(secret: Mapping[str, bytes]) -> AgeKeys:
@@ -59,7 +48,7 @@ def age_keys(secret: Mapping[str, bytes]) -> AgeKeys:
 
 
 def _identity(line: str, where: str) -> Any:
-    import pyrage  # noqa: PLC0415 - see AgeKeys.data_key
+    import pyrage  # noqa: PLC0415 - see AgeKeys.unwrap
 
     if not line or line.startswith("#"):
         return None

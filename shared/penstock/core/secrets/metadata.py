@@ -1,57 +1,46 @@
 """The ``sops`` block of an encrypted file: which keys open it, which values it covers, and its MAC."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from penstock.core.secrets.errors import SopsError
+from penstock.core.secrets.master_keys import KeyGroup, parse_group, text_of
+from penstock.core.secrets.values import Comment, is_ciphertext
 
 DEFAULT_UNENCRYPTED_SUFFIX = "_unencrypted"
-_RULES = ("unencrypted_suffix", "encrypted_suffix", "unencrypted_regex", "encrypted_regex")
-_COMMENT_RULES = ("unencrypted_comment_regex", "encrypted_comment_regex")
-_OTHER_KEYS = {
-    "azure_kv": "Azure Key Vault",
-    "gcp_kms": "Google Cloud KMS",
-    "hc_vault": "HashiCorp Vault",
-    "hckms": "Huawei Cloud KMS",
-    "kms": "AWS KMS",
-    "pgp": "PGP",
-}
-_IDENTITY_FIELDS = {
-    "kms": "arn",
-    "gcp_kms": "resource_id",
-    "azure_kv": "vault_url",
-    "pgp": "fp",
-    "hc_vault": "key_name",
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AgeRecipient:
-    """One age recipient: its public key, and the data key encrypted to it (armoured)."""
-
-    public: str
-    encrypted_key: str
+COMMENT_RULES = ("unencrypted_comment_regex", "encrypted_comment_regex")
+_RULES = ("unencrypted_suffix", "encrypted_suffix", "unencrypted_regex", "encrypted_regex", *COMMENT_RULES)
+MOST_KEYS = 1000
+MOST_GROUPS = 255
+"""Shamir's limit: a share's place is one byte, and not zero."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metadata:
-    """A ``sops`` block. ``rule``: which of SOPS's four rules says what is encrypted; ``pattern``: its suffix or regex.
+    """A ``sops`` block. ``rule``: which of SOPS's six rules says what is encrypted; ``pattern``: its suffix or regex.
 
-    ``others``: keys of kinds that are not served, as names for people (``PGP 85D77543…``).
+    ``groups``: the master keys. One group: each of its keys wraps the data key; several: each wraps its group's share,
+    and ``threshold`` of the groups are needed.
     """
 
     mac: str
     last_modified: str
-    age: tuple[AgeRecipient, ...] = ()
-    others: tuple[str, ...] = ()
+    groups: tuple[KeyGroup, ...] = ()
+    threshold: int = 1
     rule: str = "unencrypted_suffix"
     pattern: str = DEFAULT_UNENCRYPTED_SUFFIX
     mac_only_encrypted: bool = False
 
-    def covers(self, path: Sequence[str]) -> bool:
-        """Whether the value at ``path`` (keys only, list places don't count) is encrypted."""
+    def covers(self, path: Sequence[str], value: object = None) -> bool:
+        """Whether the value at ``path`` (keys only, list places don't count) is encrypted.
+
+        Where comments say so, the value itself tells: what SOPS encrypted looks like nothing else, and comments are
+        gone after a build. A file in which that misleads fails its MAC.
+        """
+        if self.rule in COMMENT_RULES:
+            return is_ciphertext(value.text if isinstance(value, Comment) else value)
         if self.rule.endswith("_suffix"):
             hit = any(key.endswith(self.pattern) for key in path)
         else:
@@ -63,64 +52,46 @@ def parse_metadata(block: Any) -> Metadata:
     """Metadata from the ``sops`` mapping. Raises SopsError naming the field."""
     if not isinstance(block, Mapping):
         raise SopsError("sops: must be a mapping")
-    for name in _COMMENT_RULES:
-        if block.get(name):
-            raise SopsError(f"sops.{name}: encryption by comments is not served: use encrypted_regex")
     set_rules = [(name, str(block[name])) for name in _RULES if block.get(name)]
     if len(set_rules) > 1:
         raise SopsError(f"sops: cannot use {' and '.join(name for name, _ in set_rules)} in the same file")
     rule, pattern = set_rules[0] if set_rules else (_RULES[0], DEFAULT_UNENCRYPTED_SUFFIX)
     if rule.endswith("_regex"):
         _compiled(pattern)
-    group = _only_group(block)
+    groups = _groups(block)
     return Metadata(
-        mac=_text(block, "mac"),
-        last_modified=_zulu(_text(block, "lastmodified")),
-        age=tuple(_age(group)),
-        others=tuple(_others(group)),
+        mac=text_of(block, "mac", "sops.mac"),
+        last_modified=_zulu(text_of(block, "lastmodified", "sops.lastmodified")),
+        groups=groups,
+        threshold=_threshold(block, len(groups)),
         rule=rule,
         pattern=pattern,
         mac_only_encrypted=block.get("mac_only_encrypted") in (True, "true", "True", 1, "1"),
     )
 
 
-def _only_group(block: Mapping[str, Any]) -> Mapping[str, Any]:
-    groups = block.get("key_groups")
-    if not groups:
-        return block
-    if not isinstance(groups, list) or not all(isinstance(group, Mapping) for group in groups):
-        raise SopsError("sops.key_groups: must be a list of mappings")
-    if len(groups) > 1:
-        raise SopsError(
-            f"sops.key_groups: {len(groups)} groups (Shamir's secret sharing) are not served: use one group"
-        )
-    first: Mapping[str, Any] = groups[0]
-    return first
-
-
-def _age(group: Mapping[str, Any]) -> Iterable[AgeRecipient]:
-    for entry in _entries(group, "age"):
-        yield AgeRecipient(public=_text(entry, "recipient"), encrypted_key=_text(entry, "enc"))
-
-
-def _others(group: Mapping[str, Any]) -> Iterable[str]:
-    for field, kind in _OTHER_KEYS.items():
-        for entry in _entries(group, field):
-            yield f"{kind} {entry.get(_IDENTITY_FIELDS.get(field, ''), '')}".strip()
-
-
-def _entries(group: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    entries = group.get(name) or []
+def _groups(block: Mapping[str, Any]) -> tuple[KeyGroup, ...]:
+    """Keys beside the block's other fields are its only group; ``key_groups`` count where there are none."""
+    only = parse_group(block)
+    entries = [] if only else block.get("key_groups") or []
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
-        raise SopsError(f"sops.{name}: must be a list of mappings")
-    return entries
+        raise SopsError("sops.key_groups: must be a list of mappings")
+    if len(entries) > MOST_GROUPS:
+        raise SopsError(f"sops.key_groups: has {len(entries)} groups, at most {MOST_GROUPS} are possible")
+    groups = (only,) if only else tuple(parse_group(entry) for entry in entries)
+    if sum(len(group) for group in groups) > MOST_KEYS:
+        raise SopsError(f"sops: has more than {MOST_KEYS} keys")
+    return groups
 
 
-def _text(block: Mapping[str, Any], name: str) -> str:
-    value = block.get(name, "")
-    if not isinstance(value, str):
-        raise SopsError(f"sops.{name}: must be a string")
-    return value
+def _threshold(block: Mapping[str, Any], groups: int) -> int:
+    if groups < 2:
+        return groups
+    value = block.get("shamir_threshold") or groups
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal() or not 2 <= int(text) <= groups:
+        raise SopsError(f"sops.shamir_threshold: must be a number from 2 to {groups}, as many as there are key_groups")
+    return int(text)
 
 
 def _zulu(moment: str) -> str:

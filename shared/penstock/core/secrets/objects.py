@@ -10,13 +10,14 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
+from penstock.core.errors import PenstockError, Transient
 from penstock.core.resources import Manifest, ref_of
-from penstock.core.secrets.age_keys import age_keys
 from penstock.core.secrets.errors import MacMismatch, SopsError
 from penstock.core.secrets.formats import Format, detect, format_of, has_marker
+from penstock.core.secrets.key_ring import KeyRing
 from penstock.core.secrets.sops import BLOCK, decrypt_file, decrypt_object, is_encrypted, verify_file
 from penstock.core.secrets.sources import encrypted_inputs
-from penstock.core.secrets.values import is_ciphertext
+from penstock.core.secrets.values import ciphertexts, is_ciphertext
 from penstock.core.tree import Blob, Inputs, Tree, blob
 
 DECRYPT_SWITCH = "kustomize.toolkit.fluxcd.io/decrypt"
@@ -25,15 +26,16 @@ DECRYPT_SWITCH = "kustomize.toolkit.fluxcd.io/decrypt"
 class Decryptor:
     """Keys and rules for one render. ``repr`` and errors hold no secrets.
 
-    ``keys``: data of the decryption Secret (``*.agekey`` entries count); ``configured``: whether the Kustomization
-    has ``spec.decryption``; ``verify_mac``: whether a wrong MAC is an error (else one of ``warnings``).
+    ``keys``: of the decryption Secret, and ways to ask key services; ``configured``: whether the Kustomization has
+    ``spec.decryption``; ``verify_mac``: whether a wrong MAC is an error (else one of ``warnings``).
     """
 
-    __slots__ = ("_configured", "_keys", "_verify_mac", "_warnings")
+    __slots__ = ("_configured", "_keys", "_verified", "_verify_mac", "_warnings")
 
-    def __init__(self, keys: Mapping[str, bytes], *, configured: bool, verify_mac: bool = True) -> None:
-        self._keys = age_keys(keys)
+    def __init__(self, keys: KeyRing, *, configured: bool, verify_mac: bool = True) -> None:
+        self._keys = keys
         self._configured, self._verify_mac = configured, verify_mac
+        self._verified: set[str] = set()
         self._warnings: list[str] = []
 
     @property
@@ -49,9 +51,10 @@ class Decryptor:
         return _OpenedTree(tree, inputs, self) if inputs else tree
 
     def verify_sources(self, tree: Tree, inputs: Inputs) -> None:
-        """Check the MAC of every encrypted file that a render read. Raises MacMismatch naming the file.
+        """Check the MAC of every encrypted file that a render read.
 
-        A file that no key at hand opens is passed over: whoever needs its content says so.
+        Raises MacMismatch, or Transient where a key service cannot be asked now; both name the file. A file that no
+        key opens is passed over: an object that comes of it is not opened (see open_object).
         """
         if not self._configured:
             return
@@ -62,29 +65,31 @@ class Decryptor:
                 self._verify(path, file.data, form)
 
     def open_object(self, manifest: Manifest) -> Manifest:
-        """The object as plaintext; one without ciphertext as it is. Raises SopsError naming the object."""
+        """The object as plaintext; one without ciphertext as it is. Raises SopsError or Transient naming the object."""
         try:
             return self._open_object(manifest)
-        except SopsError as error:
-            raise SopsError(f"decryption failed for '{_name(manifest)}': {error}") from None
+        except (SopsError, Transient) as error:
+            raise _named(f"decryption failed for '{_name(manifest)}': ", error) from None
 
     def open_file(self, path: str, data: bytes, form: Format) -> bytes:
-        """A generator input or patch as plaintext. Raises SopsError naming the file."""
+        """A generator input or patch as plaintext. Raises SopsError or Transient naming the file."""
         if not has_marker(data, form):
             return data
         self._verify(path, data, form)
         try:
             return decrypt_file(data, form, self._keys, verify_mac=False)
-        except SopsError as error:
-            raise SopsError(f"error decrypting sources: {path}: {error}") from None
+        except (SopsError, Transient) as error:
+            raise _named(f"error decrypting sources: {path}: ", error) from None
 
     def _verify(self, path: str, data: bytes, form: Format) -> None:
         try:
-            verify_file(data, form, self._keys)
+            self._verified |= verify_file(data, form, self._keys)
         except MacMismatch as error:
             if self._verify_mac:
                 raise MacMismatch(f"{path}: {error}") from None
             self._warnings.append(f"{path}: {error}")
+        except Transient as error:
+            raise _named(f"{path}: ", error) from None
         except SopsError:
             return  # not readable here: an error where, and if, its content is used
 
@@ -92,15 +97,37 @@ class Decryptor:
         annotations = manifest["metadata"].get("annotations") or {}
         if str(annotations.get(DECRYPT_SWITCH, "")).lower() == "disabled":
             return manifest
-        if is_encrypted(manifest):
-            if not self._configured:
-                raise SopsError("is SOPS encrypted: configuring spec.decryption is required to reconcile it")
-            return decrypt_object(manifest, self._keys, verify_mac=False)
+        if manifest.get(BLOCK) is not None:
+            return self._open_whole(manifest)
         if (manifest["apiVersion"], manifest["kind"]) != ("v1", "Secret"):
             return manifest
         opened = self._open_entries(manifest)
-        _refuse_ciphertext(opened)
+        for field in ("data", "stringData"):
+            left = next(ciphertexts(opened.get(field), field), None)
+            if left is not None:
+                raise SopsError(f"{left} is SOPS ciphertext, but the object has no `{BLOCK}` block to decrypt it")
         return opened
+
+    def _open_whole(self, manifest: Manifest) -> Manifest:
+        """An object with SOPS's block: everything encrypted in it becomes plaintext, or it is refused."""
+        if not is_encrypted(manifest):
+            if next(ciphertexts(manifest, ""), None) is None and manifest["kind"] != "Secret":
+                return manifest  # a field of that name, and nothing of SOPS's
+            raise SopsError(f"its `{BLOCK}` block has no MAC: encrypt it again")
+        if not self._configured:
+            raise SopsError("is SOPS encrypted: configuring spec.decryption is required to reconcile it")
+        opened = decrypt_object(manifest, self._keys, verify_mac=False)
+        left = next(ciphertexts(opened, ""), None)
+        if left is not None:
+            raise SopsError(f"{left} is still ciphertext after decryption: it is not covered by the rules in `{BLOCK}`")
+        self._check_verified(manifest)
+        return opened
+
+    def _check_verified(self, manifest: Manifest) -> None:
+        """What was in no file that could be verified, a patch say, is verified as it stands now."""
+        if str(manifest[BLOCK]["mac"]) in self._verified or not self._verify_mac:
+            return
+        decrypt_object(manifest, self._keys, verify_mac=True)
 
     def _open_entries(self, secret: Manifest) -> Manifest:
         entries = secret.get("data")
@@ -164,11 +191,8 @@ def _form(path: str, data: bytes) -> Format | None:
     return promised if has_marker(data, promised) else detect(data)
 
 
-def _refuse_ciphertext(secret: Manifest) -> None:
-    for field in ("data", "stringData"):
-        entries = secret.get(field)
-        for name, value in entries.items() if isinstance(entries, dict) else ():
-            if is_ciphertext(value):
-                raise SopsError(
-                    f"{field}.{name} is SOPS ciphertext, but the object has no `{BLOCK}` block to decrypt it"
-                )
+def _named(where: str, error: SopsError | Transient) -> PenstockError:
+    """The same error, saying where."""
+    if isinstance(error, Transient):
+        return Transient(f"{where}{error}", reason=error.reason, retry_after=error.retry_after)
+    return type(error)(f"{where}{error}")

@@ -46,7 +46,7 @@ class _Walk:
         return name, self.visit(item, (*path, name))
 
     def _leaf(self, value: Any, path: tuple[str, ...]) -> Any:
-        covered = self._metadata.covers(path)
+        covered = self._metadata.covers(path, value)
         plain = self._opened(value, path) if covered else value
         if (covered or not self._metadata.mac_only_encrypted) and not isinstance(plain, Comment):
             self.mac.update(mac_bytes(plain))
@@ -62,7 +62,7 @@ class _Walk:
 
     def _comment(self, comment: Comment, path: tuple[str, ...]) -> Comment:
         """Older releases of SOPS left comments as they were: what doesn't open stays."""
-        if not self._metadata.covers(path):
+        if not self._metadata.covers(path, comment):
             return comment
         try:
             plain = decrypt_value(comment.text, self._key, _additional(path))

@@ -8,7 +8,7 @@ import base64
 import binascii
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -41,6 +41,18 @@ Leaf = str | int | float | bool | bytes | Comment
 def is_ciphertext(value: object) -> bool:
     """Whether a value looks like one that SOPS encrypted."""
     return isinstance(value, str) and value.startswith("ENC[AES256_GCM,") and value.endswith("]")
+
+
+def ciphertexts(value: object, path: str) -> Iterator[str]:
+    """Dotted paths of the values in a document that look like ciphertext; ``path``: where ``value`` stands."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from ciphertexts(item, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from ciphertexts(item, f"{path}[{index}]")
+    elif is_ciphertext(value):
+        yield path
 
 
 def decrypt_value(text: str, key: bytes, additional: str) -> Leaf:

@@ -15,6 +15,7 @@ from penstock.core.secrets.age_keys import age_keys
 from penstock.core.secrets.errors import MacMismatch, SopsError
 from penstock.core.secrets.formats import Format, load
 from penstock.core.secrets.ini import emit_ini, load_ini
+from penstock.core.secrets.key_ring import key_ring
 from penstock.core.secrets.metadata import Metadata, parse_metadata
 from penstock.core.secrets.sops import decrypt_file, decrypt_object
 from penstock.core.secrets.sources import encrypted_inputs
@@ -26,7 +27,8 @@ from penstock.core.tree import memory_tree
 VECTORS = Path(__file__).parent / "vectors"
 KEY = bytes(range(32))
 COUNTER = itertools.count(1)
-KEYS = age_keys({"a.agekey": (VECTORS / "first.agekey").read_bytes()})
+SECRET = {"a.agekey": (VECTORS / "first.agekey").read_bytes()}
+KEYS = key_ring(SECRET)
 
 
 def sealed(text: str, path: str, kind: str = "str") -> str:
@@ -81,7 +83,7 @@ def test_times_in_utc_are_written_with_a_z() -> None:
 
 def with_data_key(key: bytes) -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load((VECTORS / "secret.yaml").read_bytes())
-    recipient = pyrage.x25519.Recipient.from_str(KEYS.public[0])
+    recipient = pyrage.x25519.Recipient.from_str(age_keys(SECRET).public[0])
     document["sops"]["age"][0]["enc"] = pyrage.encrypt(key, [recipient], armored=True).decode()
     return document
 

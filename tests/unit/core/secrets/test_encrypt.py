@@ -8,11 +8,13 @@ from penstock.core.secrets.age_keys import age_keys
 from penstock.core.secrets.encrypt import Fresh, encrypt_secret
 from penstock.core.secrets.errors import SopsError
 from penstock.core.secrets.formats import Format
+from penstock.core.secrets.key_ring import key_ring
 from penstock.core.secrets.sops import decrypt_object, verify_file
 
 VECTORS = Path(__file__).parent / "vectors"
-KEYS = [age_keys({"a.agekey": (VECTORS / f"{name}.agekey").read_bytes()}) for name in ("first", "second")]
-RECIPIENTS = [key.public[0] for key in KEYS]
+SECRETS = [{"a.agekey": (VECTORS / f"{name}.agekey").read_bytes()} for name in ("first", "second")]
+KEYS = [key_ring(secret) for secret in SECRETS]
+RECIPIENTS = [age_keys(secret).public[0] for secret in SECRETS]
 SECRET = {
     "apiVersion": "v1",
     "kind": "Secret",

@@ -9,6 +9,7 @@ import yaml
 from penstock.core.errors import BuildFailed
 from penstock.core.secrets.errors import MacMismatch, SopsError
 from penstock.core.secrets.formats import Format
+from penstock.core.secrets.key_ring import key_ring
 from penstock.core.secrets.objects import Decryptor
 from penstock.core.secrets.sources import encrypted_inputs
 from penstock.core.tree import Inputs, memory_tree
@@ -22,7 +23,7 @@ def read(name: str) -> bytes:
 
 def decryptor(*, configured: bool = True, verify_mac: bool = True, key: str = "first") -> Decryptor:
     keys = {"age.agekey": read(f"{key}.agekey")} if key else {}
-    return Decryptor(keys=keys, configured=configured, verify_mac=verify_mac)
+    return Decryptor(key_ring(keys), configured=configured, verify_mac=verify_mac)
 
 
 def encrypted() -> dict[str, Any]:
@@ -41,9 +42,63 @@ def coded(data: bytes) -> str:
 def test_an_encrypted_secret_is_opened_after_the_build_has_changed_it() -> None:
     built = encrypted()
     built["metadata"].update(namespace="other", labels={"added": "1"})
-    found = decryptor().open_object(built)
+    given = decryptor()
+    given.verify_sources(memory_tree({"secret.yaml": read("secret.yaml")}), Inputs(files=("secret.yaml",)))
+    found = given.open_object(built)
     assert found["stringData"]["token"] == "canary-one"
     assert found["metadata"]["namespace"] == "other"
+
+
+def test_what_no_file_could_be_verified_for_is_verified_as_it_stands() -> None:
+    assert decryptor().open_object(encrypted())["stringData"]["token"] == "canary-one"
+    changed = encrypted()
+    changed["metadata"]["namespace"] = "other"
+    with pytest.raises(MacMismatch, match="decryption failed for 'Secret/other/webhook-token': MAC mismatch"):
+        decryptor().open_object(changed)
+    assert decryptor(verify_mac=False).open_object(changed)["stringData"]["token"] == "canary-one"
+
+
+def test_objects_in_a_list_are_verified_apart() -> None:
+    items = [encrypted(), secret(data={"a": coded(b"plain")})]
+    text = yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": items}, sort_keys=False, width=10_000)
+    given = decryptor()
+    given.verify_sources(memory_tree({"list.yaml": text}), Inputs(files=("list.yaml",)))
+    moved = encrypted()
+    moved["metadata"]["namespace"] = "other"
+    assert given.open_object(moved)["stringData"]["token"] == "canary-one"
+    tree = memory_tree({"list.yaml": text.replace("name: webhook-token", "name: other")})
+    with pytest.raises(MacMismatch, match=r"^list\.yaml: MAC mismatch"):
+        decryptor().verify_sources(tree, Inputs(files=("list.yaml",)))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "problem"),
+    [
+        ({**encrypted(), "sops": {"age": []}}, "its `sops` block has no MAC"),
+        ({**secret(data={"a": coded(b"plain")}), "sops": {}}, "its `sops` block has no MAC"),
+        (
+            {"apiVersion": "x/v1", "kind": "Thing", "metadata": {"name": "x"}, "sops": {"version": "3"},
+             "spec": {"list": [{"token": "ENC[AES256_GCM,data:x]"}]}},
+            "its `sops` block has no MAC",
+        ),
+        (
+            {**encrypted(), "spec": {"list": [{"token": "ENC[AES256_GCM,data:x]"}]}},
+            "spec.list[0].token is still ciphertext after decryption",
+        ),
+    ],
+)  # fmt: skip
+def test_ciphertext_that_nothing_would_open_is_refused_in_any_kind_and_field(
+    manifest: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(SopsError) as caught:
+        decryptor(verify_mac=False).open_object(manifest)
+    assert problem in str(caught.value)
+    assert "data:x" not in str(caught.value)
+
+
+def test_a_field_called_sops_that_holds_nothing_of_it_stays() -> None:
+    manifest = {"apiVersion": "x/v1", "kind": "Tool", "metadata": {"name": "x"}, "sops": {"enabled": True}}
+    assert decryptor(configured=False, key="").open_object(manifest) is manifest
 
 
 def test_any_kind_with_a_mac_is_opened() -> None:
@@ -100,8 +155,8 @@ def test_decryption_can_be_switched_off_for_an_object(value: str) -> None:
             decryptor(configured=False),
             "'Secret/ns/x': data.raw is SOPS encrypted: configuring spec.decryption is required",
         ),
-        (encrypted(), decryptor(key=""), "no key for it: it is encrypted to age age1"),
-        (encrypted(), decryptor(key="second"), "no key for it: it is encrypted to age age1"),
+        (encrypted(), decryptor(key=""), "no key opens it: age age1"),
+        (encrypted(), decryptor(key="second"), "no key opens it: age age1"),
         (
             secret(stringData={"token": encrypted()["stringData"]["token"]}),
             decryptor(),
@@ -235,7 +290,7 @@ def test_an_input_that_cannot_be_opened_is_named() -> None:
         "kustomization.yaml": "secretGenerator: [{name: s, files: [config.json]}]",
         "config.json": read("config.json"),
     }
-    with pytest.raises(SopsError, match=r"error decrypting sources: config\.json: no key for it"):
+    with pytest.raises(SopsError, match=r"error decrypting sources: config\.json: no key opens it"):
         decryptor(key="second").sources(memory_tree(files), "").read("config.json")
     changed = {**files, "config.json": read("config.json").replace(b'"lastmodified": "20', b'"lastmodified": "19')}
     with pytest.raises(MacMismatch, match=r"^config\.json: its MAC"):
