@@ -13,6 +13,7 @@ from penstock.adapters.bus.memory import MemoryBus
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.cluster.memory import MemoryCluster
 from penstock.adapters.git.memory import MemoryGit
+from penstock.adapters.keys.memory import MemoryKeys
 from penstock.adapters.notifier.memory import MemoryNotifier
 from penstock.adapters.registry.memory import MemoryRegistry
 from penstock.adapters.secrets.memory import MemorySecrets
@@ -77,7 +78,7 @@ class MemoryPlane:
         self.git, self.cluster = MemoryGit(), MemoryCluster(longest_watch=0.0)
         self.clusters = OneCluster(self.cluster)
         self.state, self.storage, self.secrets = MemoryState(), MemoryStorage(), MemorySecrets()
-        self.notifier, self.telemetry = MemoryNotifier(), MemoryTelemetry()
+        self.notifier, self.telemetry, self.keys = MemoryNotifier(), MemoryTelemetry(), MemoryKeys()
         self.events: list[Event] = []
         self.deliveries = 1
         self.registry, self.buckets = MemoryRegistry(), MemoryBuckets()
@@ -86,6 +87,7 @@ class MemoryPlane:
             clock=self.clock,
             clusters=self.clusters,
             git=self.git,
+            keys=self.keys,
             notifier=self.notifier,
             registry=self.registry,
             secrets=self.secrets,

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.controlplane.build import tool
 
 from penstock.core.kustomize.yaml_out import dump_one
-from penstock.core.secrets.key_ring import key_ring
 from penstock.core.secrets.encrypt import Fresh, encrypt_secret
 from penstock.core.secrets.formats import Format
+from penstock.core.secrets.key_ring import key_ring
 from penstock.core.secrets.sops import decrypt_file, verify_file
 
 SOPS = tool("sops")

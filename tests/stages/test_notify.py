@@ -52,6 +52,7 @@ class World:
             clock=self.clock,
             clusters=unused,
             git=unused,
+            keys=unused,
             notifier=self.notifier,
             secrets=self.secrets,
             state=self.state,

@@ -37,6 +37,7 @@ class World:
             clock=SimulatedClock(),
             clusters=unused,
             git=unused,
+            keys=unused,
             notifier=unused,
             secrets=self.secrets,
             state=self.state,

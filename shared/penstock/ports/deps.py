@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # a webhook's cold start need not load what only reconcile us
     from penstock.ports.clock import Clock
     from penstock.ports.cluster import Clusters
     from penstock.ports.git import Git
+    from penstock.ports.keys import Keys
     from penstock.ports.notifier import Notifier
     from penstock.ports.registry import Registry
     from penstock.ports.secrets import Secrets
@@ -24,6 +25,7 @@ class Deps:
     clock: "Clock"
     clusters: "Clusters"
     git: "Git"
+    keys: "Keys"
     notifier: "Notifier"
     registry: "Registry"
     secrets: "Secrets"

@@ -22,6 +22,7 @@ from penstock.ports.clock import Clock
 from penstock.ports.cluster import Clusters
 from penstock.ports.deps import Deps
 from penstock.ports.git import Git
+from penstock.ports.keys import Keys
 from penstock.ports.notifier import Notifier
 from penstock.ports.registry import Registry
 from penstock.ports.state import State
@@ -55,6 +56,7 @@ class Runtime:
             "clock": SystemClock,
             "clusters": self._clusters,
             "git": self._git,
+            "keys": self._keys,
             "notifier": self._notifier,
             "registry": self._registry,
             "secrets": lambda: EnvironmentSecrets(self.settings.secrets, MemorySecrets()),
@@ -97,6 +99,11 @@ class Runtime:
         from penstock.adapters.buckets.providers import ProviderBuckets  # noqa: PLC0415 - see above
 
         return ProviderBuckets()
+
+    def _keys(self) -> Keys:
+        from penstock.wiring.keys import key_services  # noqa: PLC0415 - see above
+
+        return key_services(self.settings)
 
     def _notifier(self) -> Notifier:
         from penstock.wiring.notifier import PolicyNotifier  # noqa: PLC0415 - see above

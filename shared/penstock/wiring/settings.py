@@ -13,6 +13,7 @@
 | `PENSTOCK_AWS_SCHEDULER_ROLE` | ARN of the role with which EventBridge Scheduler publishes what waits long |
 | `AZURE_…`, `IDENTITY_ENDPOINT`, `IDENTITY_HEADER` | the plane's own identity at Azure, as Azure's SDKs read them |
 | `KUBECONFIG` | kubeconfig files, as kubectl reads them |
+| `VAULT_TOKEN`, `VAULT_NAMESPACE`, `VAULT_CACERT` | the plane's own, for SOPS |
 | `HTTPS_PROXY`, `NO_PROXY` | the proxy to clusters' API servers, and what is reached without it |
 | `PATH`, `HOME`, `SSL_CERT_FILE`, `DOCKER_CONFIG`, … | what Helm sees of it in `penstock build` (`HELM`) |
 
@@ -27,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock.adapters.aws.names import AwsNames
+from penstock.adapters.keys.vault_settings import VaultSettings
 from penstock.adapters.secrets.environment import PREFIX, secrets_of
 from penstock.core.errors import Terminal
 from penstock.ports.secrets import SecretData
@@ -67,6 +69,7 @@ class Settings:
     url: str = ""
     api_token: str = field(default="", repr=False)
     aws: AwsNames | None = None
+    vault: VaultSettings = field(default_factory=VaultSettings)
 
 
 def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Path | str = "") -> Settings:
@@ -87,6 +90,11 @@ def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Pat
         url=found.get("PENSTOCK_URL", ""),
         api_token=found.get("PENSTOCK_API_TOKEN", "").strip(),
         aws=_aws(found) if backend == "aws" else None,
+        vault=VaultSettings(
+            token=found.get("VAULT_TOKEN", "").strip(),
+            namespace=found.get("VAULT_NAMESPACE", "").strip(),
+            ca_file=found.get("VAULT_CACERT", ""),
+        ),
         secrets=secrets_of({name: value for name, value in found.items() if name.startswith(PREFIX)}),
     )
 

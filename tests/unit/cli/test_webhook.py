@@ -61,6 +61,7 @@ class Plane:
             clock=SimulatedClock(),
             clusters=None,
             git=None,
+            keys=None,
             notifier=None,
             secrets=self.secrets,
             state=self.state,

@@ -10,6 +10,8 @@ from penstock.core.http import HttpRequest, HttpResponse
 from penstock.version import __version__
 
 if TYPE_CHECKING:
+    import ssl
+
     import urllib3
 
 Send = Callable[[HttpRequest], HttpResponse]
@@ -24,13 +26,18 @@ _AGAIN = frozenset({429, 500, 502, 503, 504})
 class HttpSender:
     """A Send over kept-alive connections. Redirects are not followed: their answer is what comes back.
 
-    ``proxy_for``: URL -> the operator's proxy, or "". A cloud that is busy or cut the connection is asked three times.
+    ``proxy_for``: URL -> the operator's proxy, or "". ``trust``: instead of the public certificate authorities. A
+    cloud that is busy or cut the connection is asked three times.
     """
 
     def __init__(
-        self, proxy_for: Callable[[str], str] = lambda _url: "", *, sleep: Callable[[float], None] = time.sleep
+        self,
+        proxy_for: Callable[[str], str] = lambda _url: "",
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        trust: Callable[[], "ssl.SSLContext | None"] = lambda: None,
     ) -> None:
-        self._proxy_for, self._sleep = proxy_for, sleep
+        self._proxy_for, self._sleep, self._trust = proxy_for, sleep, trust
         self._managers: dict[str, urllib3.PoolManager] = {}
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -76,5 +83,7 @@ class HttpSender:
 
         proxy = self._proxy_for(url)
         if proxy not in self._managers:
-            self._managers[proxy] = urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()
+            trust = self._trust()
+            made = urllib3.ProxyManager(proxy, ssl_context=trust) if proxy else urllib3.PoolManager(ssl_context=trust)
+            self._managers[proxy] = made
         return self._managers[proxy]

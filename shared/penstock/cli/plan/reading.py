@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from penstock.cli.plan.settings import Settings, Unknown
 from penstock.cli.plan.sources import CLUSTER
 from penstock.core.errors import PenstockError
-from penstock.core.reconcile.render import Context
+from penstock.core.reconcile.render import Context, Decrypt
 from penstock.core.resources import Manifest, ObjectRef, ref_of
+from penstock.core.secrets.errors import NoKey
+from penstock.core.secrets.key_ring import KeyRing
 from penstock.core.secrets.objects import Decryptor
 from penstock.ports.cluster import Clusters
 from penstock.stages.reconcile.attempt import Attempt
@@ -41,24 +43,34 @@ class Reading:
 
     def _gathered(self, attempt: Attempt) -> Read:
         decryption = attempt.kustomization.decryption
-        if decryption is None or not decryption.secret or self._has_key(attempt, decryption.secret):
+        if decryption is None:
             return Read(context=gather(attempt))
+        if decryption.secret and self._has_key(attempt, decryption.secret):
+            found = gather(attempt)
+            why = "The key of a SOPS file is with a service, which plan does not ask, or is missing"
+            return self._kept(found, found.decrypt, why, NoKey)
         without = replace(attempt, kustomization=replace(attempt.kustomization, decryption=None))
-        closed = Decryptor({}, configured=True, verify_mac=False)
+        closed = Decryptor(KeyRing(), configured=True, verify_mac=False)
         name = f"Secret {attempt.kustomization.namespace}/{decryption.secret}"
+        why = f"{name} with the SOPS key is not readable here" if decryption.secret else "Key services are not asked"
+        context = replace(gather(without), verify=lambda _tree, _inputs: None)
+        return self._kept(context, closed.open_object, why, PenstockError)
+
+    @staticmethod
+    def _kept(context: Context, decrypt: Decrypt, why: str, missing: type[PenstockError]) -> Read:
+        """What cannot be decrypted stays as it is; ``missing``: errors that mean so."""
         notes: set[str] = set()
         encrypted: set[ObjectRef] = set()
 
         def kept(manifest: Manifest) -> Manifest:
             try:
-                return closed.open_object(manifest)
-            except PenstockError:
-                notes.add(f"{name} with the SOPS key is not readable here: what is encrypted stays encrypted")
+                return decrypt(manifest)
+            except missing:
+                notes.add(f"{why}: what is encrypted stays encrypted")
                 encrypted.add(ref_of(manifest))
                 return manifest
 
-        context = replace(gather(without), decrypt=kept, verify=lambda _tree, _inputs: None)
-        return Read(context=context, notes=notes, encrypted=encrypted)
+        return Read(context=replace(context, decrypt=kept), notes=notes, encrypted=encrypted)
 
     def _has_key(self, attempt: Attempt, name: str) -> bool:
         if self._clusters is None:

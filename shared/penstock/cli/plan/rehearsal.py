@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from penstock.adapters.buckets.memory import MemoryBuckets
 from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.git.memory import MemoryGit
+from penstock.adapters.keys.memory import MemoryKeys
 from penstock.adapters.notifier.memory import MemoryNotifier
 from penstock.adapters.registry.memory import MemoryRegistry
 from penstock.adapters.secrets.memory import MemorySecrets
@@ -76,6 +77,7 @@ class Rehearsal:
             clock=SystemClock(),
             clusters=SettingsClusters(clusters, settings),
             git=MemoryGit(),
+            keys=MemoryKeys(),
             notifier=MemoryNotifier(),
             registry=MemoryRegistry(),
             secrets=MemorySecrets(),

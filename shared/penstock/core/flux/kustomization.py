@@ -241,18 +241,6 @@ def parse_kustomization(manifest: Manifest, *, file: str = "") -> Kustomization:
     return parsed
 
 
-def unserved(kustomization: Kustomization) -> tuple[str, ...]:
-    """Dotted paths of fields that the document sets and that have no engine yet, in the order of the document's spec.
-
-    A caller that goes on regardless would apply something else than was asked for.
-    """
-    k = kustomization
-    found = []
-    if k.decryption is not None:
-        found.append(("spec.decryption.serviceAccountName", bool(k.decryption.service_account)))
-    return tuple(path for path, is_set in found if is_set)
-
-
 def _api_version(manifest: Manifest, where: Where) -> str:
     fields = Fields(manifest, where=where)
     fields.string("kind", one_of=(KIND,))

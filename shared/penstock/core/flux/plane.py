@@ -16,6 +16,7 @@ from penstock.core.flux import gitrepository, kustomization
 from penstock.core.flux.fields import Fields, Where, open_document
 from penstock.core.flux.plane_kubeconfig import ClusterKubeConfig, read_kube_config
 from penstock.core.resources import Manifest
+from penstock.core.secrets.services.vault import origin_of
 
 API_VERSION = "penstock.dev/v1alpha1"
 KIND = "Plane"
@@ -29,6 +30,7 @@ DECLARED_BY = "penstock.dev/declared-by"
 MOST_CLUSTERS = 10_000
 CLUSTER_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DEFAULT_INTERVAL = "5m"
+_LOGIN_PATH = r"/?[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?"
 _HOST = re.compile(r"[A-Za-z0-9*]([-A-Za-z0-9.:/*]*[A-Za-z0-9])?")
 _RESOURCE = re.compile(r"(?:arn:aws|/subscriptions/|projects/)[^\s*]*\*?")
 _REFERENCE_FIELDS = ("branch", "tag", "semver", "name", "commit")
@@ -47,6 +49,14 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SopsVault:
+    """A Vault or OpenBao. ``origin``: ``scheme://host:port``; ``login_path``: where ServiceAccounts log in, or ""."""
+
+    origin: str
+    login_path: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
     """The operator's switches: what Flux has as controller flags, and ours.
 
@@ -54,7 +64,7 @@ class Policy:
     ``default_kube_config_service_account``: whose identity a ``kubeConfig.configMapRef`` without serviceAccountName
     takes; ``own_identity_clusters``: cluster resource names, ``*`` for what follows, that it may reach with the plane's
     own identity; ``prune_objects``, ``prune_percent``: more deletions than both need an approval; ``sops_mac``:
-    enforce | warn; ``field_validation``: Strict | Warn.
+    enforce | warn; ``field_validation``: Strict | Warn; ``sops_vaults``: the only Vaults that SOPS files may name.
     """
 
     no_cross_namespace_refs: bool = False
@@ -67,6 +77,7 @@ class Policy:
     prune_percent: int = 50
     sops_mac: str = "enforce"
     field_validation: str = "Strict"
+    sops_vaults: tuple[SopsVault, ...] = ()
 
     @property
     def drops_undeclared(self) -> bool:
@@ -228,6 +239,7 @@ def _policy(fields: Fields, base: Policy) -> Policy:
         prune_percent=limits[1],
         sops_mac=fields.string("sopsMac", default=base.sops_mac, one_of=("enforce", "warn")),
         field_validation=fields.string("fieldValidation", default=base.field_validation, one_of=("Strict", "Warn")),
+        sops_vaults=fields.each("sopsVaults", _vault) if fields.raw("sopsVaults") is not None else base.sops_vaults,
     )
 
 
@@ -254,6 +266,17 @@ def _hosts(fields: Fields) -> tuple[str, ...]:
             problem = f"is {host!r}, must be a host (git.example.com, *.example.com) or a CIDR (10.0.0.0/8)"
             raise fields.error(f"allowedHosts[{index}]", problem)
     return hosts
+
+
+def _vault(fields: Fields) -> SopsVault:
+    address = fields.string("address", longest=2048)
+    origin = origin_of(address)
+    if not origin:
+        raise fields.error("address", f"is {address!r}, must be like https://vault.example.com:8200, without a path")
+    return SopsVault(
+        origin=origin,
+        login_path=fields.string("loginPath", default="", pattern=rf"(?:{_LOGIN_PATH})?", longest=512).strip("/"),
+    )
 
 
 def _no_doubles(spec: Fields, clusters: tuple[PlaneCluster, ...]) -> None:

@@ -151,6 +151,9 @@ def _policy() -> Schema:
             "percent": {"type": "integer", "minimum": 0, "maximum": 100, "default": 50},
         }
     )
+    address = _string("https://vault.example.com:8200", pattern=r"^https?://[^/?#@]+/?$") | {"maxLength": 2048}
+    login = _string("Where ServiceAccounts log in: auth/kubernetes/login.") | {"maxLength": 512}
+    vaults = _object({"address": address, "loginPath": login}, "address")
     limits["description"] = "More deletions than both need an approval."
     return _object(
         {
@@ -163,6 +166,7 @@ def _policy() -> Schema:
             "prune": limits,
             "sopsMac": {"enum": ["enforce", "warn"], "default": "enforce"},
             "fieldValidation": {"enum": ["Strict", "Warn"], "default": "Strict"},
+            "sopsVaults": {"type": "array", "items": vaults},
         }
     )
 

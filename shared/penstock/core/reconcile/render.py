@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from penstock.core.errors import BuildFailed, InvalidDocument, PenstockError
+from penstock.core.errors import BuildFailed, PenstockError, Transient
 from penstock.core.flux.classify import Classified, classify
-from penstock.core.flux.kustomization import Kustomization, unserved
+from penstock.core.flux.kustomization import Kustomization
 from penstock.core.flux.substitute import substitute
 from penstock.core.kustomize.build import build
 from penstock.core.kustomize.objects import ParseCache
@@ -77,14 +77,10 @@ class Rendered:
 
 
 def render(kustomization: Kustomization, tree: Tree, context: Context) -> Rendered:
-    """What a Kustomization stands for. Raises Terminal (reasons ``BuildFailed``, ``ArtifactFailed``)."""
-    refused = unserved(kustomization)
-    if refused:
-        raise InvalidDocument(
-            "is not served yet: remove it, or wait for a release that has it",
-            path=refused[0],
-            document=str(kustomization.ref),
-        )
+    """What a Kustomization stands for. Raises Terminal (reasons ``BuildFailed``, ``ArtifactFailed``), or Transient.
+
+    Transient: a key service that a SOPS file needs cannot be asked now.
+    """
     recorded = RecordingTree(tree)
     directory = kustomization.directory
     if not recorded.is_dir(directory):
@@ -98,6 +94,8 @@ def render(kustomization: Kustomization, tree: Tree, context: Context) -> Render
     )
     try:
         built = build(context.sources(recorded, directory), directory, options, context.cache)
+    except Transient:
+        raise  # a key service of SOPS that cannot be asked now
     except PenstockError as error:
         raise BuildFailed(f"kustomize build failed: {error}", reason="BuildFailed") from error
     inputs = recorded.inputs().union(built.inputs)

@@ -4,7 +4,7 @@ Spec: getsops/sops, the ``sops`` block. ``enc`` is the wrapped data key as the f
 read: the kind and the key's own name, as short as it stays clear.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,22 +125,20 @@ def _key(kind: str, entry: Mapping[str, Any]) -> MasterKey:
     def text(name: str) -> str:
         return text_of(entry, name, f"sops.{kind}[].{name}")
 
-    match kind:
-        case "age":
-            return AgeKey(recipient=text("recipient"), enc=text("enc"))
-        case "pgp":
-            return PgpKey(fingerprint=text("fp"), enc=text("enc"))
-        case "kms":
-            return AwsKmsKey(arn=text("arn"), role=text("role"), context=_context(entry), enc=text("enc"))
-        case "gcp_kms":
-            return GcpKmsKey(resource=text("resource_id"), enc=text("enc"))
-        case "azure_kv":
-            return AzureKey(vault_url=text("vault_url"), name=text("name"), version=text("version"), enc=text("enc"))
-        case "hc_vault":
-            return VaultKey(
-                address=text("vault_address"), engine=text("engine_path"), name=text("key_name"), enc=text("enc")
-            )
-    return UnservedKey(title=f"Huawei Cloud KMS {text('key_id')}")
+    makers: dict[str, Callable[[], MasterKey]] = {
+        "age": lambda: AgeKey(recipient=text("recipient"), enc=text("enc")),
+        "pgp": lambda: PgpKey(fingerprint=text("fp"), enc=text("enc")),
+        "kms": lambda: AwsKmsKey(arn=text("arn"), role=text("role"), context=_context(entry), enc=text("enc")),
+        "gcp_kms": lambda: GcpKmsKey(resource=text("resource_id"), enc=text("enc")),
+        "azure_kv": lambda: AzureKey(
+            vault_url=text("vault_url"), name=text("name"), version=text("version"), enc=text("enc")
+        ),
+        "hc_vault": lambda: VaultKey(
+            address=text("vault_address"), engine=text("engine_path"), name=text("key_name"), enc=text("enc")
+        ),
+        "hckms": lambda: UnservedKey(title=f"Huawei Cloud KMS {text('key_id')}"),
+    }
+    return makers[kind]()
 
 
 def _context(entry: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -11,9 +11,12 @@ from penstock.core.flux.substitute import variables
 from penstock.core.kustomize.objects import ParseCache
 from penstock.core.reconcile.render import Context
 from penstock.core.resources import Gvk, Manifest
+from penstock.core.secrets.credentials import credentials
+from penstock.core.secrets.key_ring import key_ring
 from penstock.core.secrets.objects import Decryptor
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.attempt import Attempt
+from penstock.stages.reconcile.keys import unwrapper
 
 CONFIG_MAP, SECRET = Gvk(version="v1", kind="ConfigMap"), Gvk(version="v1", kind="Secret")
 _local = threading.local()
@@ -22,8 +25,9 @@ _local = threading.local()
 def gather(attempt: Attempt) -> Context:
     """Everything that the render uses. Raises NotFound or Refused where a ConfigMap or Secret cannot be read."""
     kustomization = attempt.kustomization
+    secret = _decryption_keys(attempt)
     decryptor = Decryptor(
-        _decryption_keys(attempt),
+        key_ring(secret, unwrapper(attempt, credentials(secret))),
         configured=kustomization.decryption is not None,
         verify_mac=attempt.policy.sops_mac == "enforce",
     )

@@ -11,7 +11,6 @@ from penstock.core.flux.kustomization import (
     SourceRef,
     SubstituteFrom,
     parse_kustomization,
-    unserved,
 )
 from penstock.core.resources import ObjectRef
 
@@ -183,21 +182,3 @@ def test_the_old_version_is_read_with_warnings() -> None:
     assert "v1beta2 is deprecated" in first
     assert "spec.validation has no effect" in second
     assert parse_kustomization(document()).warnings == ()
-
-
-@pytest.mark.parametrize(
-    ("spec", "expected"),
-    [
-        ({}, ()),
-        ({"ignore": [{"paths": ["/spec/replicas"], "target": {"kind": "Deployment"}}]}, ()),
-        ({"healthCheckExprs": [{"apiVersion": "a/v1", "kind": "B", "current": "true"}]}, ()),
-        ({"dependsOn": [{"name": "a"}, {"name": "b", "readyExpr": "true"}]}, ()),
-        ({"kubeConfig": {"configMapRef": {"name": "a"}}}, ()),
-        (
-            {"decryption": {"provider": "sops", "serviceAccountName": "a"}},
-            ("spec.decryption.serviceAccountName",),
-        ),
-    ],
-)
-def test_fields_without_an_engine_are_listed(spec: dict[str, Any], expected: tuple[str, ...]) -> None:
-    assert unserved(parsed(**spec)) == expected

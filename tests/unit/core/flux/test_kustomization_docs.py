@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.core.errors import InvalidDocument
-from penstock.core.flux.kustomization import parse_kustomization, unserved
+from penstock.core.flux.kustomization import parse_kustomization
 
 ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs" / "kustomization-fields.md").read_text()
@@ -76,13 +76,6 @@ def named(row: list[str]) -> set[str]:
 def test_every_field_has_its_row() -> None:
     assert {name for row in ROWS for name in named(row)} == every_field(SPEC) | every_field(BY_CONFIG_MAP)
     assert sum(len(named(row)) for row in ROWS) == len({name for row in ROWS for name in named(row)})
-
-
-def test_what_is_not_served_is_what_is_refused() -> None:
-    refused = {path for spec in (SPEC, BY_CONFIG_MAP) for path in unserved(parse_kustomization(document(spec)))}
-    told = {f"spec.{name}" for row in ROWS if row[1] == "no" for name in named(row)}
-    assert refused == told - {"spec.kubeConfig.configMapRef.name"}
-    assert {row[1] for row in ROWS} <= {"yes", "partly", "no"}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: re.sub(r"\W.*", "", row[0].strip("`")))

@@ -72,8 +72,8 @@ def test_blocks_that_are_malformed(block: dict[str, Any], problem: str) -> None:
 
 def test_one_key_group_is_as_good_as_none() -> None:
     found = parse_metadata({"key_groups": [{"age": [{"recipient": "age1x", "enc": "e"}], "pgp": [{"fp": "AB"}]}]})
-    assert [each.public for each in found.age] == ["age1x"]
-    assert found.others == ("PGP AB",)
+    assert [[str(key) for key in group] for group in found.groups] == [["PGP AB", "age age1x"]]
+    assert found.threshold == 1
 
 
 def test_times_in_utc_are_written_with_a_z() -> None:
