@@ -26,6 +26,7 @@ from penstock.adapters.identity.http import HttpSender
 from penstock.core.http import HttpRequest, HttpResponse
 
 GOOGLE_TOKEN, AZURE_TOKEN, VAULT_TOKEN = "google-access-token", "azure-access-token", "hvs.vault-access-token"
+TENANT = "11111111-2222-4333-8444-555555555555"
 OAEP = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
 VERSION = "0123456789abcdef0123456789abcdef"
 
@@ -54,6 +55,8 @@ class KeyServer:
             return failed, {"error": {"message": "told to"}}
         if path == "/token" or path.endswith("/oauth2/v2.0/token"):
             return self._token(path, body)
+        if path.endswith("/.well-known/openid-configuration") or path == "/common/discovery/instance":
+            return 200, _authority()
         if path.startswith("/keys/"):
             return self._azure(method, path, headers, body)
         if path.startswith("/v1/projects/"):
@@ -132,6 +135,19 @@ class KeyServer:
 _SENDER = HttpSender(sleep=lambda _seconds: None)
 
 
+def _authority() -> dict[str, Any]:
+    """What Microsoft's own client asks Entra ID before it asks for a token."""
+    base = f"https://login.microsoftonline.com/{TENANT}"
+    return {
+        "tenant_discovery_endpoint": f"{base}/v2.0/.well-known/openid-configuration",
+        "api-version": "1.1",
+        "metadata": [],
+        "issuer": f"{base}/v2.0",
+        "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
+        "token_endpoint": f"{base}/oauth2/v2.0/token",
+    }
+
+
 def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
@@ -147,7 +163,9 @@ def _handler(server: KeyServer) -> type[BaseHTTPRequestHandler]:
             data = json.dumps(value).encode()
             self.send_response(status)
             if status == 401:
-                where = 'authorization="https://login.microsoftonline.com/t", resource="https://vault.azure.net"'
+                where = (
+                    f'authorization="https://login.microsoftonline.com/{TENANT}", resource="https://vault.azure.net"'
+                )
                 self.send_header("WWW-Authenticate", f"Bearer {where}")
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))

@@ -50,12 +50,19 @@ def pgp_keys(secret: Mapping[str, bytes]) -> PgpKeys:
 
 
 def _keys(name: str, text: bytes) -> list[Any]:
+    """The keys of an entry: gpg exports several of them as one block."""
     import pysequoia  # noqa: PLC0415 - see PgpKeys.unwrap
+    from pysequoia.packet import PacketPile, Tag  # noqa: PLC0415 - see PgpKeys.unwrap
 
     blocks = [_BEGIN + part.partition(_END)[0] + _END for part in text.split(_BEGIN)[1:]]
     if not blocks or len(text) > MOST_BYTES:
         raise SopsError(f"{name}: is no armoured PGP private key (gpg --export-secret-keys --armor)")
+    keys: list[list[Any]] = []
     try:
-        return [pysequoia.Tsk.from_bytes(block) for block in blocks]
+        for packet in (packet for block in blocks for packet in PacketPile.from_bytes(block)):
+            if packet.tag in (Tag.SecretKey, Tag.PublicKey):
+                keys.append([])
+            keys[-1].append(packet)
+        return [pysequoia.Tsk.from_packets(packets) for packets in keys if packets[0].tag == Tag.SecretKey]
     except Exception:  # noqa: BLE001 - see PgpKeys.unwrap
         raise SopsError(f"{name}: is a damaged PGP private key") from None
