@@ -100,7 +100,7 @@ class KeyServer:
             return 400, {"error": {"code": "BadParameter", "message": "the operation failed"}}
         return 200, {"kid": kid, "value": base64.urlsafe_b64encode(done).decode().rstrip("=")}
 
-    def _vault(self, path: str, headers: dict[str, str], asked: dict[str, str]) -> tuple[int, Any]:
+    def _vault(self, path: str, headers: dict[str, str], asked: dict[str, str]) -> tuple[int, Any]:  # noqa: PLR0911
         if path == "/v1/auth/kubernetes/login":
             if asked["role"] != "apps_decryptor":
                 return 400, {"errors": [f"invalid role name {asked['role']}"]}

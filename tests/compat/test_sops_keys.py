@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -197,7 +198,7 @@ def pgp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     run("--passphrase", "", "--quick-generate-key", "a <a@example.com>", "rsa2048", "default", "never")
     run("--passphrase", "", "--quick-generate-key", "b <b@example.com>", "future-default", "default", "never")
     lines = run("--list-keys", "--with-colons").decode().splitlines()
-    prints = [line.split(":")[9] for before, line in zip(lines, lines[1:], strict=False) if before[:3] == "pub"]
+    prints = [line.split(":")[9] for before, line in pairwise(lines) if before[:3] == "pub"]
     keys = run("--armor", "--export-secret-keys")
     yield Service(words=("--pgp", prints[1]), environment={"GNUPGHOME": str(home)}, secret={"both.asc": keys})
     subprocess.run(["gpgconf", "--kill", "all"], env=environment, check=False, capture_output=True)
