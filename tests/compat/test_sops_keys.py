@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -353,10 +353,8 @@ def _proxy(origin: str) -> Iterator[str]:
             pass
         finally:
             for each in (one, other):
-                try:
+                with suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
 
     def serve(client: socket.socket) -> None:
         head = b""
