@@ -46,7 +46,7 @@ class World:
     ``owners``: name of the inventory -> whose it is; ``left_out``: inventory name -> objects of the render that are
     never applied; ``namespaces``, ``kinds`` ((group, kind)): what the plan itself brings; ``flux``:
     ``namespace/name`` -> Flux's live Kustomization; ``managed``: objects that Flux's field manager holds;
-    ``answers``: what the API server would make of an object; ``unchecked``: objects that no dry-run can check yet
+    ``unchecked``: objects that no dry-run can check yet
     -> why; ``planes``: owners of inventories that were found; ``opening``: a target is being opened; ``others``: what
     this plan cannot look into (HelmReleases, other repositories) and may bring further kinds, or "".
     """
@@ -57,7 +57,6 @@ class World:
     kinds: set[tuple[str, str]] = field(default_factory=set)
     flux: dict[str, Manifest] = field(default_factory=dict)
     managed: set[ObjectRef] = field(default_factory=set)
-    answers: dict[ObjectRef, Manifest] = field(default_factory=dict)
     unchecked: dict[ObjectRef, str] = field(default_factory=dict)
     planes: set[str] = field(default_factory=set)
     opening: bool = False
@@ -118,15 +117,13 @@ class GuestCluster:
             dry_run=True, force=options.force, field_manager=manager, field_validation=options.field_validation
         )
         try:
-            answer = self._as_ours(self._cluster.apply(manifest, asked))
+            return self._as_ours(self._cluster.apply(manifest, asked))
         except NotFound:
             reason = self._coming(ref)
             if not reason:
                 raise
             self._world.unchecked[ref] = reason
             return manifest
-        self._world.answers[ref] = answer
-        return answer
 
     def create(self, manifest: Manifest) -> Manifest:
         """Refused."""

@@ -118,10 +118,9 @@ class Planner:
         if action is Action.DELETED:
             reason = self._cascade(ref)
         elif action is Action.CONFIGURED and change.live is not None and change.desired is not None:
-            answer = self._world.answers.get(ref)
-            if ref in found.unasked:
-                answer = overlaid(change.live, change.desired)
-            fields = field_changes(change.live, answer) if answer is not None else ()
+            answer = overlaid(change.live, change.desired) if ref in found.unasked else change.after
+            if answer is not None and ref not in self._world.unchecked:
+                fields = field_changes(change.live, answer, section.rendered)
             if not fields and not refused:
                 reason = reason or "the same, but its fields are not owned by penstock yet"
         return Shown(object=str(ref), action=action.value, fields=fields, reason=reason, error=refused)

@@ -31,7 +31,10 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """``paths``: dotted paths of the fields that differ or are in doubt (at most 32)."""
+    """``paths``: dotted paths of the fields that differ or are in doubt (at most 32).
+
+    A place in a list is that in the live object; of an item that is not there, that in the desired one.
+    """
 
     verdict: Verdict
     paths: tuple[str, ...] = ()
@@ -123,7 +126,7 @@ class _Walk:
         unmatched = list(keys)
         for index, item in enumerate(desired):
             here = f"{path}[{index}]"
-            matches = [pair for pair in keys if isinstance(item, Mapping) and _has_key(item, pair[0])]
+            matches = [pair for pair in keys if item_is(item, pair[0])]
             if len(matches) > 1:
                 self.doubt(here)
                 unmatched = [pair for pair in unmatched if pair not in matches]
@@ -133,13 +136,15 @@ class _Walk:
                 continue
             key, below = matches[0]
             unmatched = [pair for pair in unmatched if pair[0] != key]
-            found = [entry for entry in live if isinstance(entry, Mapping) and _is_key(entry, key)]
+            found = [place for place, entry in enumerate(live) if is_item(entry, key)]
             if len(found) != 1:
                 self.differ(here)
-            elif _has(below, "f:"):
-                self.mapping(item, found[0], below, here)
+                continue
+            there = f"{path}[{found[0]}]"
+            if _has(below, "f:"):
+                self.mapping(item, live[found[0]], below, there)
             else:
-                self.whole(item, found[0], here)
+                self.whole(item, live[found[0]], there)
         for key, _ in unmatched:
             self.differ(f"{path}[{json.dumps(key, sort_keys=True)}]")
 
@@ -222,10 +227,13 @@ def _has(owned: Mapping[str, Any], prefix: str) -> bool:
 _KEY_DEFAULTS = {"protocol": "TCP"}
 
 
-def _has_key(item: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
-    """Whether a desired item is the one of this key; what it leaves out, the server has defaulted."""
-    return all(item.get(name, _KEY_DEFAULTS.get(name, value)) == value for name, value in key.items())
+def item_is(desired: Any, key: Mapping[str, Any]) -> bool:
+    """Whether a desired list item is the one of this key (``k:`` of a FieldsV1); the server defaults what it omits."""
+    return isinstance(desired, Mapping) and all(
+        desired.get(name, _KEY_DEFAULTS.get(name, value)) == value for name, value in key.items()
+    )
 
 
-def _is_key(entry: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
-    return all(entry.get(name) == value for name, value in key.items())
+def is_item(live: Any, key: Mapping[str, Any]) -> bool:
+    """Whether a live list item is the one of this key."""
+    return isinstance(live, Mapping) and all(live.get(name) == value for name, value in key.items())

@@ -38,7 +38,8 @@ class Change:
     ``desired``: what to apply; ``live``: what to delete or compare with; ``paths``: fields that differ; ``reason``:
     why it is skipped, or what made it differ; ``doubt``: only a server-side dry-run can tell whether it changes;
     ``keep``: it stays in the inventory although it left the render; ``handed_to``: who is about to take it over;
-    ``ignore``: the rules of fields that others decide; ``dropped``: undeclared fields that ``desired`` is without.
+    ``ignore``: the rules of fields that others decide; ``dropped``: undeclared fields that ``desired`` is without;
+    ``after``: what a plan's dry-run would make of it.
     """
 
     ref: ObjectRef
@@ -53,6 +54,7 @@ class Change:
     handed_to: str = ""
     ignore: tuple[IgnoreRule, ...] = ()
     dropped: tuple[str, ...] = ()
+    after: Manifest | None = None
 
     def __str__(self) -> str:
         """``Kind/namespace/name action``: one line of Flux's change events."""
