@@ -48,7 +48,8 @@ class World:
     ``namespace/name`` -> Flux's live Kustomization; ``managed``: objects that Flux's field manager holds;
     ``unchecked``: objects that no dry-run can check yet
     -> why; ``planes``: owners of inventories that were found; ``opening``: a target is being opened; ``others``: what
-    this plan cannot look into (HelmReleases, other repositories) and may bring further kinds, or "".
+    this plan cannot look into (HelmReleases, other repositories) and may bring further kinds, or ""; ``beside_flux``:
+    what Flux did counts as done by penstock.
     """
 
     owners: dict[str, Owner] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class World:
     unchecked: dict[ObjectRef, str] = field(default_factory=dict)
     planes: set[str] = field(default_factory=set)
     opening: bool = False
+    beside_flux: bool = True
     others: str = ""
 
 
@@ -194,8 +196,10 @@ class GuestCluster:
     def _as_ours(self, manifest: Manifest) -> Manifest:
         metadata = manifest["metadata"]
         fields = metadata.get("managedFields") or ()
-        if any(_applies(each, FIELD_MANAGER) for each in fields) or not any(
-            _applies(each, FLUX_MANAGER) for each in fields
+        if (
+            not self._world.beside_flux
+            or any(_applies(each, FIELD_MANAGER) for each in fields)
+            or not any(_applies(each, FLUX_MANAGER) for each in fields)
         ):
             return manifest
         self._world.managed.add(ref_of(manifest))

@@ -137,7 +137,7 @@ class Planner:
 
 def _wanted(section: Section, rendered: Rendered, *, everything: bool) -> Rendered:
     """What is compared: what we apply, or where Flux is at work all that Flux applies."""
-    manifests = [_quiet(m) if ref_of(m) in section.encrypted else m for m in rendered.apply]
+    manifests = [quiet(m) if ref_of(m) in section.encrypted else m for m in rendered.apply]
     if everything:
         manifests += [_normal(section, m) for m in _flux_objects(rendered.parts)]
     return replace(rendered, apply=tuple(manifests))
@@ -167,7 +167,7 @@ def _normal(section: Section, manifest: Manifest) -> Manifest:
     )
 
 
-def _quiet(manifest: Manifest) -> Manifest:
+def quiet(manifest: Manifest) -> Manifest:
     """Marked so that it is neither compared nor taken for stale."""
     metadata = manifest["metadata"]
     annotations = {**(metadata.get("annotations") or {}), f"{SWITCHES}ssa": "Ignore"}

@@ -78,7 +78,9 @@ def _paths(fields: Mapping[str, Any], live: Any, path: str) -> Iterator[str]:
         yield path
     for step, below in steps.items():
         for name, value in _places(step, live):
-            yield from _paths(below or {}, value, f"{path}{name}" if name.startswith("[") or not path else f"{path}.{name}")
+            yield from _paths(
+                below or {}, value, f"{path}{name}" if name.startswith("[") or not path else f"{path}.{name}"
+            )
 
 
 def _places(step: str, live: Any) -> Iterable[tuple[str, Any]]:

@@ -42,7 +42,9 @@ class Mask:
         """The manifest with nothing to hide; the same one where it has nothing."""
         shown = self._without_copy(manifest)
         if (manifest.get("apiVersion"), manifest.get("kind")) == ("v1", "Secret"):
-            hidden = {part: self._all(value) for part in _SECRET_FIELDS if isinstance(value := manifest.get(part), dict)}
+            hidden = {
+                part: self._all(value) for part in _SECRET_FIELDS if isinstance(value := manifest.get(part), dict)
+            }
             shown = {**shown, **hidden}
         elif self.decrypted and ref_of(manifest) in self.decrypted:
             shown = {key: value if key in _IDENTITY else self._all(value) for key, value in shown.items()}
@@ -56,7 +58,7 @@ class Mask:
         return f"{HIDDEN} ({hmac.new(self.key, value.encode(), hashlib.sha256).hexdigest()[:8]})"
 
     def _without_copy(self, manifest: Manifest) -> Manifest:
-        """kubectl keeps a copy of what it applied, values included."""
+        """Kubectl keeps a copy of what it applied, values included."""
         metadata = manifest.get("metadata") or {}
         annotations = metadata.get("annotations")
         if not isinstance(annotations, dict) or _COPY not in annotations:

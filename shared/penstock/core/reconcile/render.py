@@ -126,9 +126,7 @@ def render(kustomization: Kustomization, tree: Tree, context: Context) -> Render
     )
 
 
-def _finish(
-    manifest: Manifest, kustomization: Kustomization, context: Context, decrypted: set[ObjectRef]
-) -> Manifest:
+def _finish(manifest: Manifest, kustomization: Kustomization, context: Context, decrypted: set[ObjectRef]) -> Manifest:
     opened = finished = context.decrypt(manifest)
     if kustomization.post_build is not None and context.variables is not None:
         finished = substitute(opened, context.variables, strategy=kustomization.post_build.strategy)

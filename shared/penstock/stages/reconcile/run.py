@@ -10,7 +10,7 @@ from penstock.core.reconcile.render import Rendered, render
 from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
-from penstock.stages.reconcile import endings, lease, preview
+from penstock.stages.reconcile import endings, lease
 from penstock.stages.reconcile.attempt import Attempt, forget_status, open_attempt, save_status
 from penstock.stages.reconcile.children import check_children, store_children
 from penstock.stages.reconcile.claims import CHILDREN_DUE, Awaits
@@ -22,11 +22,13 @@ from penstock.stages.reconcile.live import owner_selector
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, with_conditions
 from penstock.stages.reconcile.parentage import check_handover, children_due
 from penstock.stages.reconcile.planning import Planned, make_plan
+from penstock.stages.reconcile.preview import preview
 from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.removal import remove
 from penstock.stages.reconcile.resting import rest
 from penstock.stages.reconcile.rights import check_rights
 from penstock.stages.reconcile.shared import SharedReads
+from penstock.stages.reconcile.shown_plan import plan_key, plan_value
 from penstock.stages.reconcile.source import Source, newest_for, open_source
 from penstock.stages.reconcile.target import Target, open_target
 from penstock.stages.reconcile.waits import suspended, unready_dependencies
@@ -45,7 +47,7 @@ def reconcile(message: ReconcileDue, deps: Deps, shared: SharedReads | None = No
         forget_status(message, deps)
         return []
     if message.why == "plan" or suspended(attempt):
-        (preview.answer if message.why == "plan" else rest)(attempt)
+        (answer_plan if message.why == "plan" else rest)(attempt)
         return []
     if shared is not None and (attempt.record.tombstone or attempt.kustomization.kube_config is not None):
         return [Outgoing(message=message)]
@@ -59,6 +61,15 @@ def _tried(attempt: Attempt) -> list[Outgoing]:
         return endings.held(attempt)
     except PenstockError as error:
         return endings.failed(attempt, error)
+
+
+def answer_plan(attempt: Attempt) -> None:
+    """Write the plan, or why there is none, where the api looks for it: ``request/<id>``."""
+    try:
+        value = plan_value(preview(attempt), plan_key(attempt.deps))
+    except PenstockError as error:
+        value = {"ready": "False", "reason": error.reason, "message": str(error)}
+    attempt.deps.state.put(f"request/{attempt.message.request}", {"format": 1, **value}, expected=None)
 
 
 def _reconcile(attempt: Attempt) -> list[Outgoing]:
