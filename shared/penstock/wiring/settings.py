@@ -53,7 +53,8 @@ HELM = (
 class Settings:
     """``kubeconfig``: files; empty means kubectl's default. ``service_host``, ``service_port``: in a pod, its API.
 
-    ``no_color``: colour nothing. ``aws``: where backend is that. ``url``, ``api_token``: of the plane's api, for commands that ask it.
+    ``aws``: where backend is that. ``url``, ``api_token``: of the plane's api, for commands that ask it. ``no_color``:
+    colour nothing.
     """
 
     data_dir: Path

@@ -65,7 +65,7 @@ def online(subject: Subject, clusters: Clusters, open_local: OpenLocal, key: byt
 
 
 def offline(subject: Subject, open_local: OpenLocal, key: bytes) -> Outcome:
-    """Compared with the render of the revision that was applied last, out of the clone. Nothing is asked of a cluster."""
+    """Compared with the render of the revision that was applied last, out of the clone; no cluster is asked."""
     made, local = built(subject, None, open_local)
     status = made.attempt.status
     revision = status.last_applied_revision or known_source(made.attempt).revision

@@ -1,4 +1,4 @@
-"""The directory of a diff, as a source's tree: what a commit of it would hold; and the tree of a commit of its clone."""
+"""The directory of a diff as a source's tree, as a commit of it would hold it; and the tree of an older commit."""
 
 import subprocess
 from dataclasses import dataclass

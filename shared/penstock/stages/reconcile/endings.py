@@ -29,6 +29,7 @@ from penstock.stages.reconcile.attempt import (
     still_current,
 )
 from penstock.stages.reconcile.claims import Awaits
+from penstock.stages.reconcile.drift import corrected, report_events, with_drift
 from penstock.stages.reconcile.execute import ApplyFailed, Done
 from penstock.stages.reconcile.ledger import digest_of, store_ledger
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, event, shown, with_conditions, with_history
@@ -57,7 +58,9 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     )
     now, retry = attempt.now(), attempt.kustomization.effective_retry_interval.total_seconds()
     due = now.timestamp() + retry
-    messages = change_events(attempt, done.changes)
+    messages = change_events(attempt, done.changes, corrected=corrected(attempt, planned, done.changes))
+    messages += report_events(attempt, planned)
+    status = with_drift(attempt, status, planned)
     outcome, dropped = "ReconciliationSucceeded", told_dropped(done.changes)
     messages += dropped_event(attempt, dropped)
     if not verdict.done:

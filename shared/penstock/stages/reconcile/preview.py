@@ -14,6 +14,7 @@ from penstock.stages.reconcile.apply import dry_run
 from penstock.stages.reconcile.attempt import Attempt, applied_mark
 from penstock.stages.reconcile.children import check_children
 from penstock.stages.reconcile.context import gather
+from penstock.stages.reconcile.drift import leave_reported
 from penstock.stages.reconcile.planning import Planned, make_plan
 from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.source import Source, open_source
@@ -52,7 +53,7 @@ def preview(attempt: Attempt) -> Preview:
 
 def against(attempt: Attempt, source: Source, rendered: Rendered, target: Target) -> Preview:
     """The plan of a render against a cluster, each changed object dry-run on its own."""
-    planned = make_plan(attempt, source, rendered, target)
+    planned = leave_reported(attempt, make_plan(attempt, source, rendered, target), target)
     writer = Writer(cluster=target.cluster, clock=attempt.deps.clock, drop=attempt.policy.drops_undeclared)
     changes, refused, unasked = [], {}, set()
     forbidden: set[tuple[str, str, str]] = set()

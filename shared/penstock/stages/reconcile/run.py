@@ -11,11 +11,12 @@ from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile import endings, lease
-from penstock.stages.reconcile.attempt import Attempt, forget_status, open_attempt, save_status
+from penstock.stages.reconcile.attempt import Attempt, applied_mark, forget_status, open_attempt, save_status
 from penstock.stages.reconcile.children import check_children, store_children
 from penstock.stages.reconcile.claims import CHILDREN_DUE, Awaits
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.credentials import copy_credentials
+from penstock.stages.reconcile.drift import leave_reported
 from penstock.stages.reconcile.execute import Done, execute, unchanged
 from penstock.stages.reconcile.health import HealthFacts, check_health
 from penstock.stages.reconcile.live import owner_selector
@@ -102,7 +103,7 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
 def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgoing]:
     check_handover(attempt, source, rendered.parts.interpreted)
     target = open_target(attempt)
-    planned = make_plan(attempt, source, rendered, target)
+    planned = leave_reported(attempt, make_plan(attempt, source, rendered, target), target)
     if not newest_for(attempt, source, planned.ledger.inventory):
         return endings.asks_source(attempt, source, planned.ledger.inventory)
     if attempt.shared is not None and not _settled(planned):
@@ -136,6 +137,8 @@ def record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attem
         observed_generation=attempt.record.generation,
         summary=rendered.summary() | {CHILDREN_DUE: children_due(attempt, rendered.parts.interpreted)},
     )
+    if status.applied != applied_mark(attempt, rendered):
+        status = replace(status, applied="")  # what this run may half apply is no drift for the next one
     found = attempt.found
     if (status.inputs_digest, status.observed_generation) != (found.inputs_digest, found.observed_generation):
         said = Said(ready="Unknown", reason="Progressing", message="Reconciliation in progress")
