@@ -54,7 +54,8 @@ class Policy:
     ``default_kube_config_service_account``: whose identity a ``kubeConfig.configMapRef`` without serviceAccountName
     takes; ``own_identity_clusters``: cluster resource names, ``*`` for what follows, that it may reach with the plane's
     own identity; ``prune_objects``, ``prune_percent``: more deletions than both need an approval; ``sops_mac``:
-    enforce | warn; ``field_validation``: Strict | Warn.
+    enforce | warn; ``field_validation``: Strict | Warn; ``kubernetes_events``: what is news is an Event in the target
+    cluster, too.
     """
 
     no_cross_namespace_refs: bool = False
@@ -67,6 +68,7 @@ class Policy:
     prune_percent: int = 50
     sops_mac: str = "enforce"
     field_validation: str = "Strict"
+    kubernetes_events: bool = True
 
     @property
     def drops_undeclared(self) -> bool:
@@ -228,6 +230,7 @@ def _policy(fields: Fields, base: Policy) -> Policy:
         prune_percent=limits[1],
         sops_mac=fields.string("sopsMac", default=base.sops_mac, one_of=("enforce", "warn")),
         field_validation=fields.string("fieldValidation", default=base.field_validation, one_of=("Strict", "Warn")),
+        kubernetes_events=fields.boolean("kubernetesEvents", default=base.kubernetes_events),
     )
 
 

@@ -163,6 +163,7 @@ def _policy() -> Schema:
             "prune": limits,
             "sopsMac": {"enum": ["enforce", "warn"], "default": "enforce"},
             "fieldValidation": {"enum": ["Strict", "Warn"], "default": "Strict"},
+            "kubernetesEvents": {"type": "boolean", "default": True},
         }
     )
 

@@ -97,7 +97,7 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
     except Awaits as awaits:
         return endings.waits_for_others(attempt, awaits)
     except PenstockError as error:
-        return endings.failed(attempt, error)
+        return endings.failed(attempt, error, digest=rendered.digest)
 
 
 def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgoing]:
@@ -120,7 +120,9 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
     try:
         checked = check_health(attempt, target.cluster, _facts(attempt, planned, done))
     except PenstockError as error:
-        return messages + endings.failed(attempt, error)  # the children are stored: they must be woken
+        return messages + endings.failed(
+            attempt, error, digest=rendered.digest
+        )  # the children are stored: they must be woken
     return messages + endings.finished(attempt, source, target, done, checked)
 
 
