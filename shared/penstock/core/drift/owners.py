@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.core.drift.compare import is_item
+from penstock.core.drift.compare import OWNERSHIP, is_item
 from penstock.core.resources import Manifest
 
 MOST_TOLD = 5
@@ -60,6 +60,8 @@ def _setter(path: str, entries: Sequence[_Entry]) -> Setter:
     if found is not None:
         return Setter(path=path, manager=found.manager, time=found.time)
     last = entries[0] if entries else None
+    if path == OWNERSHIP:
+        return Setter(path=path, manager=last.manager if last else "", time=last.time if last else "")
     return Setter(path=path, manager=last.manager if last else "", time=last.time if last else "", removed=True)
 
 

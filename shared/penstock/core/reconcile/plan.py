@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from penstock.core.drift.compare import Verdict
+from penstock.core.drift.compare import OWNERSHIP, Comparison, Verdict
 from penstock.core.drift.ignore import IgnoreRule, compare_ignoring
-from penstock.core.reconcile.managers import as_taken_over
+from penstock.core.reconcile.managers import as_taken_over, taken_over
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
 from penstock.core.reconcile.order import deletion_order, rank
 from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
@@ -185,6 +185,8 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
     found = compare_ignoring(
         manifest, compared(manifest, live, ownership.manager), ownership.ignore, manager=ownership.manager
     )
+    if found.verdict is Verdict.EQUAL and not merges(manifest, live) and taken_over(live, ownership.manager):
+        found = Comparison(verdict=Verdict.DIFFERS, paths=(OWNERSHIP,))  # their values are ours: once, their fields too
     if found.verdict is Verdict.EQUAL:
         return Change(ref=ref, version=version, action=Action.UNCHANGED, desired=manifest, live=live)
     return Change(
