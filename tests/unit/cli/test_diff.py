@@ -6,11 +6,13 @@ import subprocess
 import pytest
 import yaml
 from tests.memory_plane import config_map, kustomization, namespace
-from tests.served_plane import Served
+from tests.served_plane import TOKEN, Served
 
 from penstock.adapters.cluster.memory import MemoryCluster
 from penstock.cli import diff
+from penstock.cli.client import Client
 from penstock.ports.cluster import ApiRefused
+from penstock.wiring.reach import Reach
 
 SECRET = {
     "apiVersion": "v1",
@@ -262,3 +264,34 @@ def test_colour_is_for_terminals_that_want_it(world, capsys, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     world.diff()
     assert "\033" not in capsys.readouterr().out
+
+
+def test_addresses_and_variables_of_flux_objects_are_masked(world, capsys):
+    def provider(address):
+        spec = {"type": "slack", "address": address, "channel": "x"}
+        return {
+            "apiVersion": "notification.toolkit.fluxcd.io/v1beta3",
+            "kind": "Provider",
+            "metadata": {"name": "slack", "namespace": "flux-system"},
+            "spec": spec,
+        }
+
+    files = {
+        "clusters/prod/slack.yaml": yaml.safe_dump(provider("https://hooks.example.com/canary-one")),
+        "clusters/prod/apps.yaml": kustomization("apps", "apps", postBuild={"substitute": {"colour": "canary-blue"}}),
+    }
+    world.plane.push(files)
+    world.plane.settle()
+    world.write(files)
+    assert world.run("diff", "kustomization", "flux-system", "--path", str(world.clone)) == 0, capsys.readouterr()
+    world.write({"clusters/prod/slack.yaml": yaml.safe_dump(provider("https://hooks.example.com/canary-two"))})
+    answer = open_client_of(world).get("/kustomization?cluster=prod&name=flux-system").body
+    assert world.run("diff", "kustomization", "flux-system", "--path", str(world.clone)) == 1
+    out = capsys.readouterr().out
+    assert "Provider/flux-system/slack configured" in out
+    assert "+  address: '*** (" in out.replace('"', "'")
+    assert "canary" not in out + json.dumps(answer)
+
+
+def open_client_of(world):
+    return Client(Reach(url=(world.data_dir / "address").read_text().strip(), token=TOKEN))

@@ -11,6 +11,7 @@ from penstock.cli.plan.planner import ENCRYPTED, quiet
 from penstock.cli.plan.reading import Reading
 from penstock.cli.plan.settings import Settings, SettingsClusters
 from penstock.core.errors import NotFound, Refused
+from penstock.core.reconcile.masked import Mask
 from penstock.core.reconcile.plan import Action, Change
 from penstock.core.reconcile.render import Rendered, render
 from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
@@ -59,7 +60,7 @@ def online(subject: Subject, clusters: Clusters, open_local: OpenLocal, key: byt
     found = against(attempt, made.source, replace(made.rendered, apply=kept), target)
     _check_cluster(attempt, found)
     entries = [_entry(each, found, made.encrypted) for each in shown_changes(found)]
-    entries += [Entry(change=each) for each in _children(attempt, made.rendered)]
+    entries += [Entry(change=each) for each in _children(attempt, made.rendered, key)]
     held = (found.planned.why_held,) if found.planned and found.planned.why_held else ()
     return _outcome(made, entries, f"the cluster, as {target.cluster.identity}", key, held)
 
@@ -75,7 +76,7 @@ def offline(subject: Subject, open_local: OpenLocal, key: bytes) -> Outcome:
     tree = tree_at(local, revision, ignore_of(reader.attempt))
     before = reader.render(tree, reader.attempt.kustomization.directory, revision)
     entries = [Entry(change=each) for each in _between(before.rendered, made.rendered)]
-    entries += [Entry(change=each) for each in _children(made.attempt, made.rendered)]
+    entries += [Entry(change=each) for each in _children(made.attempt, made.rendered, key)]
     return _outcome(made, entries, f"the render of {revision}", key)
 
 
@@ -126,9 +127,10 @@ def _check_cluster(attempt: Attempt, found: Preview) -> None:
     )
 
 
-def _children(attempt: Attempt, rendered: Rendered) -> Iterator[Change]:
-    """Flux objects, which the plane stores and never applies: against what it has stored."""
-    wanted = {ref_of(each): each for each in own_documents(attempt, rendered.parts.interpreted)}
+def _children(attempt: Attempt, rendered: Rendered, key: bytes) -> Iterator[Change]:
+    """Flux objects, which the plane stores and never applies: against what it has stored, masked alike."""
+    mask = Mask(key=key)
+    wanted = {ref_of(each): mask.flux(each) for each in own_documents(attempt, rendered.parts.interpreted)}
     known: dict[ObjectRef, Manifest] = {}
     for kind in PARSERS:
         for record in objects(attempt.deps, attempt.cluster, kind).values():

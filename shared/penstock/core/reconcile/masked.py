@@ -6,6 +6,7 @@ removed, and nothing else: a plain hash of a short secret could be guessed (docs
 
 import hashlib
 import hmac
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ SHORTEST = 6
 _SECRET_FIELDS = ("data", "stringData")
 _IDENTITY = ("apiVersion", "kind", "metadata")
 _COPY = "kubectl.kubernetes.io/last-applied-configuration"
+_USERINFO = re.compile(r"(?<=://)[^\s/@]+@")
 _PURPOSE = b"penstock.dev masked values v1"
 
 
@@ -50,6 +52,21 @@ class Mask:
             shown = {key: value if key in _IDENTITY else self._all(value) for key, value in shown.items()}
         known = sorted((each for each in self.values if len(each) >= SHORTEST), key=len, reverse=True)
         return self._some(shown, known) if known else shown
+
+    def flux(self, document: Manifest) -> Manifest:
+        """A Flux document without what it may hold of secrets: an address, a login in a URL, values of variables."""
+        spec = document.get("spec")
+        if not isinstance(spec, dict):
+            return document
+        shown = dict(spec)
+        if isinstance(address := spec.get("address"), str):
+            shown["address"] = self.text(address)
+        if isinstance(url := spec.get("url"), str) and "@" in url:
+            shown["url"] = _USERINFO.sub(lambda found: f"{self.text(found.group())}@", url)
+        build = spec.get("postBuild")
+        if isinstance(build, dict) and isinstance(build.get("substitute"), dict):
+            shown["postBuild"] = {**build, "substitute": self._all(build["substitute"])}
+        return {**document, "spec": shown}
 
     def text(self, value: str) -> str:
         """One hidden value."""

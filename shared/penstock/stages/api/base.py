@@ -1,7 +1,7 @@
 """What a diff starts from: the records of one Kustomization, as far as rendering and comparing it elsewhere needs them.
 
-Its own document and status, what it rendered of Flux objects, its source, and of all others only who they are and
-which objects they rendered. Documents of others, their variables and patches, stay here.
+Its own document and status, its source and what it rendered of Flux objects (what may be secret in those masked), and
+of all others only who they are and which objects they rendered. Documents of others, their variables and patches, stay.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,6 +12,7 @@ from penstock.core.errors import NotFound
 from penstock.core.flux.kustomization import KIND
 from penstock.core.http import HttpResponse, json_response
 from penstock.core.messages import PLANE
+from penstock.core.reconcile.masked import Mask, masking_key
 from penstock.core.records import (
     PLANE_KEY,
     KustomizationStatus,
@@ -21,6 +22,7 @@ from penstock.core.records import (
     object_key,
     status_key,
 )
+from penstock.core.secrets.names import API_TOKEN
 from penstock.core.tree import Inputs, MemoryTree
 from penstock.ports.deps import Deps
 from penstock.stages.api.query import Query
@@ -47,12 +49,13 @@ def _records(target: tuple[str, str, str], record: ObjectRecord, deps: Deps) -> 
         if (found := deps.state.get(key)) is not None:
             yield key, found.value
     yield PLANE_KEY, _plane(cluster, deps)
-    yield from _source(cluster, record, deps)
+    mask = Mask(key=masking_key((deps.secrets.get(API_TOKEN) or {}).get("token", b"").strip()))
+    yield from _source(cluster, record, deps, mask)
     for each in deps.state.list(f"object/{cluster}/"):
         _, _, kind, *where = each.key.split("/")
         other = ObjectRecord.from_value(each.value)
         if other.parent == f"{namespace}/{name}":
-            yield each.key, each.value
+            yield each.key, replace(other, document=mask.flux(other.document)).to_value()
         elif kind == KIND and where != [namespace, name]:
             yield each.key, _other(other).to_value()
         if kind == KIND and where != [namespace, name]:
@@ -72,15 +75,18 @@ def _plane(cluster: str, deps: Deps) -> Mapping[str, Any]:
     return replace(plane, document={**plane.document, "spec": {**spec, "clusters": alone}}).to_value()
 
 
-def _source(cluster: str, record: ObjectRecord, deps: Deps) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _source(cluster: str, record: ObjectRecord, deps: Deps, mask: Mask) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The record of its source, and the source's status (the plane's own source has both under PLANE)."""
     ref = (record.document.get("spec") or {}).get("sourceRef") or {}
     namespace = str(ref.get("namespace") or record.document["metadata"].get("namespace") or "")
     kind, name = str(ref.get("kind") or ""), str(ref.get("name") or "")
     for place in (cluster, PLANE):
-        for key in (object_key(place, kind, namespace, name), status_key(place, kind, namespace, name)):
-            if (found := deps.state.get(key)) is not None:
-                yield key, found.value
+        where = place, kind, namespace, name
+        if (found := deps.state.get(object_key(*where))) is not None:
+            known = ObjectRecord.from_value(found.value)
+            yield found.key, replace(known, document=mask.flux(known.document)).to_value()
+        if (found := deps.state.get(status_key(*where))) is not None:
+            yield found.key, found.value
 
 
 def _other(record: ObjectRecord) -> ObjectRecord:
