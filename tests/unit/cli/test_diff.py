@@ -295,3 +295,9 @@ def test_addresses_and_variables_of_flux_objects_are_masked(world, capsys):
 
 def open_client_of(world):
     return Client(Reach(url=(world.data_dir / "address").read_text().strip(), token=TOKEN))
+
+
+def test_a_preview_substitutes_as_strictly_as_a_reconcile(world, capsys):
+    world.write({"apps/a.yaml": config_map("a", key="${nobody_sets_this}")})
+    assert world.diff() == 2
+    assert 'variable not set (strict mode): "nobody_sets_this"' in capsys.readouterr().err
