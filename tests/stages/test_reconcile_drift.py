@@ -174,3 +174,17 @@ def test_the_scale_of_an_autoscaler_is_named_by_its_subresource():
     plane.reconcile("apps", why="interval")
     ((_, message),) = drift_events(plane)
     assert message.startswith("Deployment/apps/web configured: spec.replicas (kube-controller-manager")
+
+
+@pytest.mark.parametrize("annotations", [{}, REPORT])
+def test_a_value_that_was_set_back_is_no_drift_and_its_field_is_ours_again(annotations):
+    plane = made(**annotations)
+    edit(plane, key="edited")
+    edit(plane, key="1")
+    plane.reconcile("apps", why="interval")
+    assert drift_events(plane) == []
+    managers = [e["manager"] for e in plane.live("v1", "ConfigMap", "apps", "a")["metadata"]["managedFields"]]
+    assert managers == ["penstock"], "what leaves Git now leaves the cluster"
+    plane.cluster.calls.clear()
+    plane.reconcile("apps", why="interval")
+    assert plane.writes() == []

@@ -197,3 +197,26 @@ def test_no_secret_stands_in_an_event_or_on_the_inventory_object(canary):
     assert any(e["reason"] == "DriftCorrected" for e in events(plane))
     assert canary not in json.dumps([*events(plane), inventory(plane)])
     assert CLUSTER
+
+
+@pytest.mark.real
+@pytest.mark.xdist_group("penstock-system")
+def test_kubectl_finds_the_events_on_the_real_api_server(real, control_plane):
+    made = yaml.safe_load(config_map("a", key="1"))
+    assert real.apply(made).startswith("True")
+    live = real.found(made)
+    real.real.replace({**live, "data": {"key": "edited"}})
+    real.reconcile(real.space, why="interval")
+    assert real.found(made)["data"] == {"key": "1"}
+    assert real.apply({**made, "data": {"key": ["no text"]}}).startswith("False")
+    name = f"kustomization.flux-system.{real.space}"
+    shown = real.real.get(Gvk(version="v1", kind="ConfigMap"), "penstock-system", name)
+    selector = f"involvedObject.name={name},involvedObject.uid={shown['metadata']['uid']}"
+    path = f"/api/v1/namespaces/penstock-system/events?fieldSelector={selector}"
+    status, found = control_plane.call("GET", path)
+    assert status == 200
+    told = {(e["type"], e["reason"]): e["message"] for e in found["items"]}
+    assert told["Normal", "Progressing"] == f"ConfigMap/{real.space}/a created"
+    assert told["Normal", "DriftCorrected"].startswith(f"ConfigMap/{real.space}/a configured: data.key (penstock, ")
+    assert ("Warning", "ReconciliationFailed") in told
+    assert shown["metadata"]["labels"]["penstock.dev/ready"] == "False"

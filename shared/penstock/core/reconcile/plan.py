@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from penstock.core.drift.compare import OWNERSHIP, Comparison, Verdict
+from penstock.core.drift.compare import OWNERSHIP, Verdict
 from penstock.core.drift.ignore import IgnoreRule, compare_ignoring
 from penstock.core.reconcile.managers import as_taken_over, taken_over
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
@@ -19,6 +19,10 @@ from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
 SWITCHES = "kustomize.toolkit.fluxcd.io/"
 TERMINATING = "it is being deleted"
 """Why a rendered object is skipped that somebody has deleted, and that its finalizers still hold."""
+
+
+TAKEN_OVER = "its values are right, and some of its fields are kubectl's or Flux's: they become ours"
+"""Why an object is configured though nothing of it differs: once."""
 
 
 class Action(Enum):
@@ -186,7 +190,16 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
         manifest, compared(manifest, live, ownership.manager), ownership.ignore, manager=ownership.manager
     )
     if found.verdict is Verdict.EQUAL and not merges(manifest, live) and taken_over(live, ownership.manager):
-        found = Comparison(verdict=Verdict.DIFFERS, paths=(OWNERSHIP,))  # their values are ours: once, their fields too
+        return Change(
+            ref=ref,
+            version=version,
+            action=Action.CONFIGURED,
+            desired=manifest,
+            live=live,
+            paths=(OWNERSHIP,),
+            reason=TAKEN_OVER,
+            ignore=ownership.ignore,
+        )
     if found.verdict is Verdict.EQUAL:
         return Change(ref=ref, version=version, action=Action.UNCHANGED, desired=manifest, live=live)
     return Change(

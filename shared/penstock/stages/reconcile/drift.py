@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from penstock.core.drift.owners import setters, told
 from penstock.core.drift.report import REASON, drift_digest, mode, reported_marks
 from penstock.core.messages import Outgoing
-from penstock.core.reconcile.plan import Action, Change
+from penstock.core.reconcile.plan import TAKEN_OVER, Action, Change
 from penstock.core.records import KustomizationStatus
 from penstock.core.resources import Manifest
 from penstock.ports.cluster import FIELD_MANAGER
@@ -70,7 +70,8 @@ def corrected(attempt: Attempt, planned: Planned, changes: Sequence[Change]) -> 
     """A line for each object whose drift these changes reverted; () where Git asked for something new."""
     if attempt.status.applied != applied_mark(attempt, planned.rendered):
         return ()
-    return _drifted(planned, [c for c in changes if c.action in (Action.CREATED, Action.CONFIGURED)]).lines
+    written = [c for c in changes if c.action in (Action.CREATED, Action.CONFIGURED) and c.reason != TAKEN_OVER]
+    return _drifted(planned, written).lines
 
 
 def _marks(attempt: Attempt, planned: Planned) -> dict[str, str]:
@@ -79,7 +80,7 @@ def _marks(attempt: Attempt, planned: Planned) -> dict[str, str]:
 
 
 def _left(writer: Writer, change: Change) -> Change:
-    if change.action not in (Action.CREATED, Action.CONFIGURED):
+    if change.action not in (Action.CREATED, Action.CONFIGURED) or change.reason == TAKEN_OVER:
         return change
     if change.doubt:
         change = dry_run_one(writer, change)
