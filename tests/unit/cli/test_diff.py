@@ -9,7 +9,7 @@ from tests.memory_plane import config_map, kustomization, namespace
 from tests.served_plane import TOKEN, Served
 
 from penstock.adapters.cluster.memory import MemoryCluster
-from penstock.cli import diff
+from penstock.cli import diff, main
 from penstock.cli.client import Client
 from penstock.ports.cluster import ApiRefused
 from penstock.wiring.reach import Reach
@@ -301,3 +301,46 @@ def test_a_preview_substitutes_as_strictly_as_a_reconcile(world, capsys):
     world.write({"apps/a.yaml": config_map("a", key="${nobody_sets_this}")})
     assert world.diff() == 2
     assert 'variable not set (strict mode): "nobody_sets_this"' in capsys.readouterr().err
+
+
+def test_build_kustomization_prints_what_the_plane_would_build(world, capsys):
+    world.write({"apps/a.yaml": config_map("a", key="2", colour="${colour}")})
+    world.plane.cluster.calls.clear()
+    assert world.run("build", "kustomization", "apps", "--path", str(world.clone)) == 0
+    out = capsys.readouterr().out
+    built = {each["metadata"]["name"]: each for each in yaml.safe_load_all(out)}
+    assert built["a"]["data"] == {"key": "2", "colour": "blue"}
+    assert set(built) == {"apps", "a", "b", "login"}
+    assert world.plane.cluster.calls == []
+
+
+def test_build_kustomization_does_not_decrypt(world, capsys):
+    ciphertext = "ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]"
+    sops = {"mac": ciphertext, "lastmodified": "2030-01-31T18:00:00Z", "version": "3.9.0"}
+    encrypted = {**SECRET, "stringData": {"password": ciphertext}, "sops": sops}
+    spec = {"decryption": {"provider": "sops", "secretRef": {"name": "keys"}}}
+    files = {
+        "clusters/prod/apps.yaml": kustomization("apps", "apps", **spec),
+        "apps/secret.yaml": yaml.safe_dump(encrypted),
+    }
+    file = world.clone / "clusters/prod/apps.yaml"
+    world.write(files)
+    assert world.run("build", "ks", "apps", "--path", str(world.clone), "--kustomization-file", str(file)) == 0
+    found = capsys.readouterr()
+    login = next(each for each in yaml.safe_load_all(found.out) if each["metadata"]["name"] == "login")
+    assert set(login["data"].values()) == {"**SOPS**"}
+    assert "ENC[" not in found.out
+    assert "sops" not in login
+
+
+def test_one_word_is_a_directory_whatever_its_name(world, capsys, monkeypatch, tmp_path):
+    (tmp_path / "kustomization").mkdir()
+    (tmp_path / "kustomization/kustomization.yaml").write_text("resources: [a.yaml]\n")
+    (tmp_path / "kustomization/a.yaml").write_text(config_map("plain", key="1"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["build", "kustomization"]) == 0
+    assert "name: plain" in capsys.readouterr().out
+    assert main(["build", "kustomization", "a", "b"]) == 1
+    assert "give kustomization NAME" in capsys.readouterr().err
+    assert main(["build", "one", "two"]) == 1
+    assert "give one directory" in capsys.readouterr().err

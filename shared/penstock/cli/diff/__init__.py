@@ -4,6 +4,7 @@ subject.py   the Kustomization, as the plane knows it (from its api)
 local.py     the directory, and the commit that was applied last
 compare.py   both rendered and compared, by the reconcile stage's own code
 outcome.py, printed.py   what was found, as JSON and for people
+build.py     ``penstock build kustomization NAME``: the render alone
 """
 
 import argparse
@@ -16,15 +17,14 @@ from penstock.cli.diff.compare import offline, online
 from penstock.cli.diff.local import Local, open_local
 from penstock.cli.diff.outcome import Outcome, exit_status, value
 from penstock.cli.diff.printed import lines
-from penstock.cli.diff.subject import fetch_subject, ignore_of, with_document
+from penstock.cli.diff.subject import fetch_subject, ignore_of, name_of, with_document
 from penstock.cli.plan.command import open_clusters
-from penstock.core.errors import NotFound, PenstockError, Terminal
+from penstock.core.errors import NotFound, PenstockError
 from penstock.core.flux.kustomization import KIND
 from penstock.stages.reconcile.attempt import Attempt
 from penstock.wiring import settings_from
 
 FAILED = 2
-KINDS = ("kustomization", "ks")
 _EXITS = "exit status: 0 no changes, 1 changes, 2 something failed (as flux diff kustomization)"
 
 
@@ -81,8 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _found(args: argparse.Namespace) -> Outcome:
-    client = open_client(args)
-    name = name_of(args.object)
+    name, client = name_of(args.object), open_client(args)
     cluster = args.cluster or client.cluster_of(KIND, args.namespace, name)
     subject = fetch_subject(client, cluster, args.namespace, name)
     if args.kustomization_file:
@@ -97,11 +96,3 @@ def _found(args: argparse.Namespace) -> Outcome:
     if clusters is None:
         raise NotFound(f"no cluster to compare with ({why}): name one, or compare with --offline")
     return online(subject, clusters, local, client.masking_key)
-
-
-def name_of(words: list[str]) -> str:
-    """NAME of ``kustomization NAME`` or ``kustomization/NAME``. Raises Terminal."""
-    parts = words[0].split("/") if len(words) == 1 else words
-    if len(parts) != 2 or parts[0].lower() not in KINDS or not parts[1]:
-        raise Terminal(f"{' '.join(words)!r}: give kustomization NAME")
-    return parts[1]

@@ -7,7 +7,7 @@ from typing import Any
 
 from penstock.cli.client import Client, query
 from penstock.cli.plan.in_memory import memory_deps
-from penstock.core.errors import NotFound
+from penstock.core.errors import NotFound, Terminal
 from penstock.core.flux.kustomization import KIND
 from penstock.core.kustomize.yaml_in import load_documents
 from penstock.core.messages import ReconcileDue
@@ -16,6 +16,8 @@ from penstock.core.resources import Manifest, ref_of
 from penstock.ports.cluster import Clusters
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile.attempt import Attempt, open_attempt, source_status
+
+KINDS = ("kustomization", "ks")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +45,14 @@ def fetch_subject(client: Client, cluster: str, namespace: str, name: str) -> Su
     where = query(cluster=cluster, namespace=namespace, name=name)
     records = client.get(f"/kustomization{where}").body["records"]
     return Subject(cluster=cluster, namespace=namespace, name=name, records=records)
+
+
+def name_of(words: list[str]) -> str:
+    """NAME of ``kustomization NAME`` or ``kustomization/NAME``. Raises Terminal."""
+    parts = words[0].split("/") if len(words) == 1 else words
+    if len(parts) != 2 or parts[0].lower() not in KINDS or not parts[1]:
+        raise Terminal(f"{' '.join(words)!r}: give kustomization NAME")
+    return parts[1]
 
 
 def with_document(subject: Subject, file: Path) -> Subject:
