@@ -199,6 +199,25 @@ def test_no_secret_stands_in_an_event_or_on_the_inventory_object(canary):
     assert CLUSTER
 
 
+def test_a_value_that_came_out_of_a_secret_is_in_no_plan():
+    plane = MemoryPlane()
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "vars", "namespace": "flux-system"}}
+    plane.cluster.create(yaml.safe_load(namespace("flux-system")))
+    plane.cluster.create({**secret, "data": {"login": "Y2FuYXJ5LWxvZ2lu"}})
+    build = {"postBuild": {"substituteFrom": [{"kind": "Secret", "name": "vars"}]}}
+    plane.push({**FILES, "clusters/prod/apps.yaml": kustomization("apps", "apps", **build)})
+    plane.settle()
+    plane.push({"apps/a.yaml": config_map("a", key="user:${login}")})
+    plane.settle()
+    assert plane.config_map("a") == {"key": "user:canary-login"}, "it is applied as it is"
+    live = plane.live("v1", "ConfigMap", "apps", "a")
+    plane.cluster.api.replace({**live, "data": {"key": "canary-login?"}}, manager="kubectl-edit")
+    plane.reconcile("apps", why="plan", request="2" * 32)
+    stored = plane.state.get("request/" + "2" * 32).value
+    assert stored["changes"][0]["fields"][0]["new"].startswith("user:*** (")
+    assert "canary" not in json.dumps(stored)
+
+
 @pytest.mark.real
 @pytest.mark.xdist_group("penstock-system")
 def test_kubectl_finds_the_events_on_the_real_api_server(real, control_plane):
