@@ -6,6 +6,7 @@ from tests.memory_plane import MemoryPlane, config_map, kustomization, namespace
 
 from penstock.core.drift.report import ANNOTATION
 from penstock.core.resources import gvk_of
+from penstock.ports.cluster import ApiRefused
 
 REPORT = {ANNOTATION: "report"}
 
@@ -70,12 +71,22 @@ def test_a_change_in_git_is_no_drift():
 
 def test_a_half_applied_revision_that_is_reverted_is_no_drift():
     plane = made()
-    widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": "apps"}}
-    plane.push({"apps/a.yaml": config_map("a", key="2", other="1"), "apps/w.yaml": yaml.safe_dump(widget)})
+    api, apply = plane.cluster.api, plane.cluster.api.apply
+
+    def refusing(manifest, options):
+        if manifest["metadata"]["name"] == "c" and not options.dry_run:
+            raise ApiRefused("exceeded quota", code=422)
+        return apply(manifest, options)
+
+    api.apply = refusing
+    plane.push({"apps/a.yaml": config_map("a", key="2", other="1"), "apps/c.yaml": config_map("c", key="1")})
     plane.settle(seconds=5)
-    plane.push({"apps/a.yaml": config_map("a", key="1", other="1"), "apps/w.yaml": None})
+    assert plane.config_map("a")["key"] == "2"
+    assert plane.ready("apps").startswith("False"), plane.ready("apps")
+    plane.push({"apps/a.yaml": config_map("a", key="1", other="1"), "apps/c.yaml": None})
     plane.settle()
     assert plane.ready("apps").startswith("True"), plane.ready("apps")
+    assert plane.config_map("a")["key"] == "1"
     assert drift_events(plane) == []
 
 

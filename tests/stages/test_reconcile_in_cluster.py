@@ -7,7 +7,11 @@ import yaml
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization, namespace
 
 from penstock.core.errors import Refused, Transient
+from penstock.core.messages import ReconcileDue
 from penstock.core.resources import Gvk
+from penstock.stages.reconcile.attempt import open_attempt
+from penstock.stages.reconcile.in_cluster import show_failure
+from penstock.stages.reconcile.outcome import Said, event, with_conditions
 
 EVENT = Gvk(version="v1", kind="Event")
 NAME = "kustomization.flux-system.apps"
@@ -177,6 +181,16 @@ def test_where_somebody_else_owns_the_inventory_nothing_is_said():
     assert plane.cluster.api.version == before
 
 
+@pytest.mark.parametrize(("reason", "asked"), [("OwnedByOther", False), ("OwnedByFlux", False), ("BuildFailed", True)])
+def test_a_failure_because_of_another_owner_is_not_said_in_the_cluster(reason, asked):
+    plane = made()
+    attempt = open_attempt(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name="apps"), plane.deps)
+    said = Said(ready="False", reason=reason, message="no")
+    status = with_conditions(attempt.status, said, plane.clock.now())
+    show_failure(attempt, status, [event(attempt, "error", reason, "no")], Refused("no", reason=reason))
+    assert bool(plane.cluster.calls) is asked
+
+
 @pytest.mark.parametrize("canary", ["canary-value", "Y2FuYXJ5LXZhbHVl"])
 def test_no_secret_stands_in_an_event_or_on_the_inventory_object(canary):
     plane = made()
@@ -196,7 +210,6 @@ def test_no_secret_stands_in_an_event_or_on_the_inventory_object(canary):
     assert plane.ready("apps").startswith("False")
     assert any(e["reason"] == "DriftCorrected" for e in events(plane))
     assert canary not in json.dumps([*events(plane), inventory(plane)])
-    assert CLUSTER
 
 
 def test_a_value_that_came_out_of_a_secret_is_in_no_plan():
