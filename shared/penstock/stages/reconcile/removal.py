@@ -19,8 +19,8 @@ from penstock.stages.reconcile.apply import prune_all
 from penstock.stages.reconcile.attempt import KIND, Attempt, drop_status, save_status
 from penstock.stages.reconcile.children import bury_all
 from penstock.stages.reconcile.claims import ownership, renders_due_for_removal
-from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.in_cluster import publish_events
+from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
 from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
