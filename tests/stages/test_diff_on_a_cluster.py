@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 from tests.memory_plane import CLUSTER
-from tests.real_plane import RealPlane
+from tests.object_plane import RealPlane
 
 from penstock.adapters.secrets.memory import MemorySecrets
 from penstock.cli.diff.compare import online
