@@ -81,7 +81,7 @@ def test_every_example_is_answered_as_the_page_says(plane):
 def test_every_route_is_listed():
     listed = " ".join(row[0] for row in table("docs/api.md", "request", "body", "answer"))
     assert set(re.findall(r"POST (/\w+)", listed)) == set(_ACTIONS)
-    assert set(re.findall(r"GET (/\w+)", listed)) == {"/status", "/requests"}
+    assert set(re.findall(r"GET (/\w+)", listed)) == {"/status", "/kustomization", "/requests"}
 
 
 def test_every_field_is_explained():

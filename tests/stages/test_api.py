@@ -639,3 +639,45 @@ def test_a_request_that_is_delivered_twice_is_one_outcome(world):
         assert run_message(stage, envelope, world.plane.deps, world.plane.bus).kind == "done"
         outcomes.append(world.ask("GET", f"/requests/{body['request']}")[1])
     assert outcomes[0] == outcomes[1]
+
+
+def test_what_a_diff_starts_from_holds_nothing_of_others():
+    world = World()
+    world.plane.push(
+        {
+            "clusters/prod/other.yaml": kustomization(
+                "other", "./other", postBuild={"substitute": {"a": "canary-variable"}}, targetNamespace="apps"
+            ),
+            "other/b.yaml": config_map("b", key="canary-value"),
+        }
+    )
+    world.plane.settle()
+    status, body, messages = world.ask("GET", "/kustomization", query=f"cluster={CLUSTER}&name=apps")
+    assert (status, messages) == (200, [])
+    records = body["records"]
+    assert records[f"object/{CLUSTER}/Kustomization/flux-system/apps"]["document"]["spec"]["path"] == "./apps"
+    assert "apps_b__ConfigMap@v1" in records[f"status/{CLUSTER}/Kustomization/flux-system/other"]["rendered"]
+    assert set(records[f"object/{CLUSTER}/Kustomization/flux-system/other"]["document"]["spec"]) == {
+        *("interval", "path", "prune", "sourceRef"),
+    }
+    assert "canary" not in json.dumps(body)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "told"),
+    [
+        (f"cluster={CLUSTER}&name=nobody", 404, "Kustomization flux-system/nobody is not known in cluster prod"),
+        ("name=apps", 404, "is not known in cluster"),
+        (f"cluster={CLUSTER}&nmae=apps", 422, "nmae: is not a parameter here"),
+    ],
+)
+def test_what_a_diff_cannot_start_from_is_named(query, status, told):
+    world = World()
+    response = answer(
+        world.plane.pipeline.stage("api"),
+        world.request("GET", "/kustomization", query=query),
+        world.deps,
+        world.plane.bus,
+    )
+    assert response.status == status
+    assert told in json.loads(response.body)["detail"]

@@ -330,9 +330,10 @@ def test_a_plan_writes_nothing_and_is_answered(plane):
     plane.cluster.calls.clear()
     plane.reconcile("apps", why="plan", request="1" * 32)
     found = plane.state.get("request/" + "1" * 32).value
-    assert [(c["object"], c["action"], c["fields"]) for c in found["changes"]] == [
-        ("ConfigMap/apps/a", "configured", ["data.key"])
-    ]
+    (change,) = found["changes"]
+    assert (change["object"], change["action"]) == ("ConfigMap/apps/a", "configured")
+    assert change["fields"] == [{"path": "data.key", "old": "edited", "new": "1"}]
+    assert "-  key: edited\n+  key: '1'" in change["diff"].replace('"', "'")
     assert {verb for verb, _ in plane.cluster.calls} == {"get", "list", "patch"}
     after = plane.live("v1", "ConfigMap", "apps", "a")
     assert after["metadata"]["resourceVersion"] == before, "the patch was a dry-run"

@@ -1,14 +1,12 @@
 """Every field of a Kustomization does something: each case fails where the field is ignored."""
 
 import time
-from dataclasses import replace
 
 import pytest
 import yaml
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization, namespace
 
-from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig
-from penstock.core.records import object_key, status_key
+from penstock.core.records import status_key
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.ports.cluster import ApplyOptions
 
@@ -542,44 +540,6 @@ def test_a_rule_that_cannot_work_is_said():
 
 
 # on a real API server
-
-
-@pytest.fixture
-def real(control_plane, real_namespace):
-    """real(spec, manifest): a plane on the real API server that has reconciled one object; and real.push(...)."""
-    clusters = KubeClusters(lambda _: Kubeconfig(data=control_plane.read_kubeconfig()))
-    yield RealPlane(clusters, real_namespace)
-    for kind in ("configmaps", "leases"):
-        group = "/apis/coordination.k8s.io/v1" if kind == "leases" else "/api/v1"
-        control_plane.call("DELETE", f"{group}/namespaces/penstock-system/{kind}")
-    clusters.close()
-
-
-class RealPlane(MemoryPlane):
-    def __init__(self, clusters, space):
-        super().__init__()
-        self.deps = replace(self.deps, clusters=clusters)
-        self.real, self.space = clusters.connect(CLUSTER), space
-
-    def apply(self, manifest, **spec):
-        """Push the object and the Kustomization's fields; its Ready."""
-        manifest = {**manifest, "metadata": {**manifest["metadata"], "namespace": self.space}}
-        made = kustomization(self.space, "apps", **spec)
-        revision = self.push({"clusters/prod/apps.yaml": made, "apps/object.yaml": yaml.safe_dump(manifest)})
-        for _ in range(10):  # simulated seconds pass at once, a busy API server's don't
-            self.settle(seconds=20)
-            status = self.status(self.space)
-            generation = self.state.get(object_key(CLUSTER, "Kustomization", "flux-system", self.space))
-            seen = generation is not None and status.observed_generation == generation.value["generation"]
-            if seen and status.last_attempted_revision == revision and not self.ready(self.space).startswith("Unknown"):
-                break
-            time.sleep(0.5)
-        return f"{self.ready(self.space)} ({revision}, attempted {status.last_attempted_revision})"
-
-    def found(self, manifest):
-        group, _, version = manifest["apiVersion"].rpartition("/")
-        gvk = Gvk(group=group, version=version, kind=manifest["kind"])
-        return self.real.get(gvk, self.space, manifest["metadata"]["name"])
 
 
 def relabelled(value):

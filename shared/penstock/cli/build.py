@@ -1,4 +1,7 @@
-"""``penstock build PATH``: what ``kustomize build PATH`` does, with its flags, its output and its exit status."""
+"""``penstock build PATH``: what ``kustomize build PATH`` does, with its flags, its output and its exit status.
+
+``penstock build kustomization NAME``, two words, is Flux's command of that name (cli/diff/build.py).
+"""
 
 import argparse
 import os
@@ -7,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from penstock.adapters.tree.disk import DiskTree
-from penstock.core.errors import PenstockError, Refused
+from penstock.core.errors import PenstockError, Refused, Terminal
 from penstock.core.kustomize.load import is_remote
 from penstock.core.kustomize.resource import CLUSTER_SCOPE, Resource
 from penstock.core.kustomize.yaml_out import dump_one
@@ -28,9 +31,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "build",
         help="build a kustomization, as kustomize build",
-        description="Builds the kustomization in a directory and prints its objects as kustomize build does.",
+        description="Builds the kustomization in a directory and prints its objects as kustomize build does. "
+        "`build kustomization NAME` builds --path with the fields of that Kustomization of a plane, as flux does.",
     )
-    parser.add_argument("path", nargs="?", default=".", metavar="DIR", help="default: the current directory")
+    parser.add_argument(
+        "path", nargs="*", metavar="DIR", help="default: the current directory; or the words kustomization NAME"
+    )
     parser.add_argument("-o", "--output", default="", help="write to this file, or one file each into this directory")
     parser.add_argument(
         "--load-restrictor",
@@ -60,14 +66,32 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--helm-kube-version", default="", metavar="VERSION", help="the cluster's version, for charts that name none"
     )
     parser.add_argument("--helm-debug", action="store_true", help="show what Helm had rendered where it fails")
+    _add_flux_flags(parser)
     for flag in _REFUSED:
         parser.add_argument(flag, dest="plugins", action="append_const", const=flag, help=argparse.SUPPRESS)
     for flag in _REFUSED_VALUES:
         parser.add_argument(flag, dest=f"refused{flag}", default=None, help=argparse.SUPPRESS)
 
 
+def _add_flux_flags(parser: argparse.ArgumentParser) -> None:
+    """Of ``build kustomization NAME``; as in ``penstock diff``, without loading what that needs."""
+    group = parser.add_argument_group("of build kustomization NAME")
+    group.add_argument("--path", dest="local", default=".", metavar="DIR", help="as for penstock diff")
+    group.add_argument("-n", "--namespace", default="flux-system", help="default: %(default)s")
+    group.add_argument("--cluster", default="", help="needed where several clusters have it")
+    group.add_argument("--kustomization-file", default="", metavar="FILE", help="take the Kustomization from here")
+    for flag in ("--url", "--token-file", "--data-dir"):
+        group.add_argument(flag, default="", help="where the plane is, as for penstock status")
+
+
 def run(args: argparse.Namespace) -> int:
     """Build and print. Raises PenstockError for what cannot be built or written."""
+    if len(args.path) > 1 and args.path[0] in ("kustomization", "ks"):
+        from penstock.cli.diff.build import build_kustomization  # noqa: PLC0415 - it asks a plane: heavy
+
+        return build_kustomization(args)
+    if len(args.path) > 1:
+        raise Terminal(f"{' '.join(args.path)}: give one directory, or kustomization NAME")
     _check_flags(args)
     result = _built(args)
     for warning in result.warnings:
@@ -94,9 +118,10 @@ def _check_flags(args: argparse.Namespace) -> None:
 
 
 def _built(args: argparse.Namespace) -> Build:
-    if is_remote(args.path):
-        raise Refused(f"{args.path}: remote kustomizations are not fetched; clone it and name the directory")
-    path = os.path.realpath(args.path)  # and no Path: the command is to start fast
+    named = args.path[0] if args.path else "."
+    if is_remote(named):
+        raise Refused(f"{named}: remote kustomizations are not fetched; clone it and name the directory")
+    path = os.path.realpath(named)  # and no Path: the command is to start fast
     options = BuildOptions(
         load_restrictions=_RESTRICTIONS[args.load_restrictor],  # type: ignore[arg-type] # one of the two
         reorder=args.reorder or "unspecified",

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from penstock.core.errors import InvalidDocument, NotFound, PenstockError, Refused, Terminal, Transient
 from penstock.core.flux.fields import parse_duration
+from penstock.core.reconcile.masked import masking_key
 from penstock.version import __version__
 from penstock.wiring import settings_from
 from penstock.wiring.reach import Reach, reach
@@ -53,6 +54,11 @@ class Client:
         local = urlsplit(plane.url).hostname in ("127.0.0.1", "localhost", "::1")
         handlers = [urllib.request.ProxyHandler({})] if local else []
         self._opener = urllib.request.build_opener(*handlers)
+
+    @property
+    def masking_key(self) -> bytes:
+        """The key under which this plane masks the values of Secrets."""
+        return masking_key(self._plane.token.encode())
 
     def get(self, path: str) -> Answer:
         """One GET."""

@@ -34,6 +34,7 @@ class Entry:
 COMMANDS = {
     "build": Entry(module="build", help="build a kustomization, as kustomize build"),
     "plan": Entry(module="plan", help="what a fleet repository would change on a cluster; writes nothing"),
+    "diff": Entry(module="diff", help="what a local directory would change, for one Kustomization"),
     "demo": Entry(module="demo", help="a signed push changes a cluster, end to end, on this machine"),
     "serve": Entry(module="serve", help="run a whole plane in one process"),
     "plane": Entry(module="plane", help="show or change the Plane document"),

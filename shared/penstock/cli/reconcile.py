@@ -75,7 +75,7 @@ def _print_plan(outcome: Mapping[str, Any]) -> int:
     if "changes" not in outcome:
         raise Terminal(f"no plan can be made: {outcome.get('reason')}: {outcome.get('message')}")
     for change in outcome["changes"]:
-        fields = f": {', '.join(change['fields'][:5])}" if change.get("fields") else ""
+        fields = f": {', '.join(each['path'] for each in change['fields'][:5])}" if change.get("fields") else ""
         told = f" (refused: {change['error']})" if change.get("error") else ""
         print(f"{change['object']} {change['action']}{fields}{told}")
     if outcome.get("held"):

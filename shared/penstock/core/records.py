@@ -154,7 +154,8 @@ class KustomizationStatus(_Stored):
     ``spec_digest``: everything else that it used (its own spec, substituted ConfigMaps and Secrets, the renderer's
     version); ``waiting_for``: ``namespace/name`` of dependencies that are not ready; ``pending``: a health check
     that goes on (objects as ``Kind/ns/name``, deadline as POSIX seconds); ``rendered``: inventory ids of the last
-    render (for moves between Kustomizations); ``history``: the newest five outcomes.
+    render (for moves between Kustomizations); ``history``: the newest five outcomes; ``applied``: generation and digest
+    of what the last whole apply applied; ``drift``: of objects whose drift is only reported (core.drift.report).
     """
 
     conditions: tuple[Condition, ...] = ()
@@ -176,6 +177,8 @@ class KustomizationStatus(_Stored):
     history: tuple[Mapping[str, Any], ...] = ()
     suspension: Suspension | None = None
     last_handled: str = ""
+    applied: str = ""
+    drift: Mapping[str, Any] = field(default_factory=dict)
 
     def ready(self) -> bool:
         """Whether the last attempt ended ready."""

@@ -14,6 +14,7 @@
 | `AZURE_…`, `IDENTITY_ENDPOINT`, `IDENTITY_HEADER` | the plane's own identity at Azure, as Azure's SDKs read them |
 | `KUBECONFIG` | kubeconfig files, as kubectl reads them |
 | `VAULT_TOKEN`, `VAULT_NAMESPACE`, `VAULT_CACERT` | the plane's own, for SOPS |
+| `NO_COLOR` | whatever it is: output to a terminal is not coloured |
 | `HTTPS_PROXY`, `NO_PROXY` | the proxy to clusters' API servers, and what is reached without it |
 | `PATH`, `HOME`, `SSL_CERT_FILE`, `DOCKER_CONFIG`, … | what Helm sees of it in `penstock build` (`HELM`) |
 
@@ -54,7 +55,8 @@ HELM = (
 class Settings:
     """``kubeconfig``: files; empty means kubectl's default. ``service_host``, ``service_port``: in a pod, its API.
 
-    ``aws``: where backend is that. ``url``, ``api_token``: of the plane's api, for commands that ask it.
+    ``aws``: where backend is that. ``url``, ``api_token``: of the plane's api, for commands that ask it. ``no_color``:
+    colour nothing.
     """
 
     data_dir: Path
@@ -68,6 +70,7 @@ class Settings:
     azure: Mapping[str, str] = field(default_factory=dict, repr=False)
     url: str = ""
     api_token: str = field(default="", repr=False)
+    no_color: bool = False
     aws: AwsNames | None = None
     vault: VaultSettings = field(default_factory=VaultSettings)
 
@@ -89,6 +92,7 @@ def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Pat
         azure={name: found[name] for name in AZURE if found.get(name)},
         url=found.get("PENSTOCK_URL", ""),
         api_token=found.get("PENSTOCK_API_TOKEN", "").strip(),
+        no_color=bool(found.get("NO_COLOR")),
         aws=_aws(found) if backend == "aws" else None,
         vault=VaultSettings(
             token=found.get("VAULT_TOKEN", "").strip(),

@@ -22,7 +22,10 @@ def make(args: argparse.Namespace, progress: Progress) -> Report:
     """The plan. Raises what stands in the way of making one at all."""
     progress("reading", args.source)
     source = open_fleet(args.source, args.branch)
-    clusters, why = _clusters(args, settings_from())
+    clusters: Clusters | None = None
+    why = "none (--no-cluster): rendered only"
+    if not args.no_cluster:
+        clusters, why = open_clusters(args, settings_from())
     world = World()
     rehearsal = Rehearsal(source, args.path, clusters, lambda name: progress("rendering", name))
     if clusters is not None:
@@ -52,10 +55,8 @@ def _compare(sections: Sequence[Section], progress: Progress) -> dict[str, str]:
     return found
 
 
-def _clusters(args: argparse.Namespace, settings: Settings) -> tuple[Clusters | None, str]:
-    """Connections to the one cluster; without one, None and why."""
-    if args.no_cluster:
-        return None, "none (--no-cluster): rendered only"
+def open_clusters(args: argparse.Namespace, settings: Settings) -> tuple[Clusters | None, str]:
+    """Connections to the one cluster that ``--kubeconfig`` and ``--context`` name; without one, None and why."""
     from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig  # noqa: PLC0415 - heavy
     from penstock.adapters.cluster.proxies import proxy_from  # noqa: PLC0415 - see above
 

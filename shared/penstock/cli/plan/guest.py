@@ -46,9 +46,10 @@ class World:
     ``owners``: name of the inventory -> whose it is; ``left_out``: inventory name -> objects of the render that are
     never applied; ``namespaces``, ``kinds`` ((group, kind)): what the plan itself brings; ``flux``:
     ``namespace/name`` -> Flux's live Kustomization; ``managed``: objects that Flux's field manager holds;
-    ``answers``: what the API server would make of an object; ``unchecked``: objects that no dry-run can check yet
+    ``unchecked``: objects that no dry-run can check yet
     -> why; ``planes``: owners of inventories that were found; ``opening``: a target is being opened; ``others``: what
-    this plan cannot look into (HelmReleases, other repositories) and may bring further kinds, or "".
+    this plan cannot look into (HelmReleases, other repositories) and may bring further kinds, or ""; ``beside_flux``:
+    what Flux did counts as done by penstock.
     """
 
     owners: dict[str, Owner] = field(default_factory=dict)
@@ -57,10 +58,10 @@ class World:
     kinds: set[tuple[str, str]] = field(default_factory=set)
     flux: dict[str, Manifest] = field(default_factory=dict)
     managed: set[ObjectRef] = field(default_factory=set)
-    answers: dict[ObjectRef, Manifest] = field(default_factory=dict)
     unchecked: dict[ObjectRef, str] = field(default_factory=dict)
     planes: set[str] = field(default_factory=set)
     opening: bool = False
+    beside_flux: bool = True
     others: str = ""
 
 
@@ -118,15 +119,13 @@ class GuestCluster:
             dry_run=True, force=options.force, field_manager=manager, field_validation=options.field_validation
         )
         try:
-            answer = self._as_ours(self._cluster.apply(manifest, asked))
+            return self._as_ours(self._cluster.apply(manifest, asked))
         except NotFound:
             reason = self._coming(ref)
             if not reason:
                 raise
             self._world.unchecked[ref] = reason
             return manifest
-        self._world.answers[ref] = answer
-        return answer
 
     def create(self, manifest: Manifest) -> Manifest:
         """Refused."""
@@ -197,8 +196,10 @@ class GuestCluster:
     def _as_ours(self, manifest: Manifest) -> Manifest:
         metadata = manifest["metadata"]
         fields = metadata.get("managedFields") or ()
-        if any(_applies(each, FIELD_MANAGER) for each in fields) or not any(
-            _applies(each, FLUX_MANAGER) for each in fields
+        if (
+            not self._world.beside_flux
+            or any(_applies(each, FIELD_MANAGER) for each in fields)
+            or not any(_applies(each, FLUX_MANAGER) for each in fields)
         ):
             return manifest
         self._world.managed.add(ref_of(manifest))

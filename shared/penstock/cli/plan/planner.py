@@ -118,10 +118,9 @@ class Planner:
         if action is Action.DELETED:
             reason = self._cascade(ref)
         elif action is Action.CONFIGURED and change.live is not None and change.desired is not None:
-            answer = self._world.answers.get(ref)
-            if ref in found.unasked:
-                answer = overlaid(change.live, change.desired)
-            fields = field_changes(change.live, answer) if answer is not None else ()
+            answer = overlaid(change.live, change.desired) if ref in found.unasked else change.after
+            if answer is not None and ref not in self._world.unchecked:
+                fields = field_changes(change.live, answer, section.rendered)
             if not fields and not refused:
                 reason = reason or "the same, but its fields are not owned by penstock yet"
         return Shown(object=str(ref), action=action.value, fields=fields, reason=reason, error=refused)
@@ -138,7 +137,7 @@ class Planner:
 
 def _wanted(section: Section, rendered: Rendered, *, everything: bool) -> Rendered:
     """What is compared: what we apply, or where Flux is at work all that Flux applies."""
-    manifests = [_quiet(m) if ref_of(m) in section.encrypted else m for m in rendered.apply]
+    manifests = [quiet(m) if ref_of(m) in section.encrypted else m for m in rendered.apply]
     if everything:
         manifests += [_normal(section, m) for m in _flux_objects(rendered.parts)]
     return replace(rendered, apply=tuple(manifests))
@@ -168,7 +167,7 @@ def _normal(section: Section, manifest: Manifest) -> Manifest:
     )
 
 
-def _quiet(manifest: Manifest) -> Manifest:
+def quiet(manifest: Manifest) -> Manifest:
     """Marked so that it is neither compared nor taken for stale."""
     metadata = manifest["metadata"]
     annotations = {**(metadata.get("annotations") or {}), f"{SWITCHES}ssa": "Ignore"}

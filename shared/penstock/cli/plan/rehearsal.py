@@ -7,16 +7,7 @@ ConfigMap of this very plan stands in front of the cluster's.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from penstock.adapters.buckets.memory import MemoryBuckets
-from penstock.adapters.clock.system import SystemClock
-from penstock.adapters.git.memory import MemoryGit
-from penstock.adapters.keys.memory import MemoryKeys
-from penstock.adapters.notifier.memory import MemoryNotifier
-from penstock.adapters.registry.memory import MemoryRegistry
-from penstock.adapters.secrets.memory import MemorySecrets
-from penstock.adapters.state.memory import MemoryState
-from penstock.adapters.storage.memory import MemoryStorage
-from penstock.adapters.telemetry.memory import MemoryTelemetry
+from penstock.cli.plan.in_memory import memory_deps
 from penstock.cli.plan.reading import Reading
 from penstock.cli.plan.settings import Settings, SettingsClusters
 from penstock.cli.plan.source import UNKNOWN_URL, FleetSource, without_login
@@ -31,7 +22,6 @@ from penstock.core.records import status_key
 from penstock.core.resources import ObjectRef, ref_of
 from penstock.core.sources.wakeups import ROOT
 from penstock.ports.cluster import Clusters
-from penstock.ports.deps import Deps
 from penstock.stages import fetch
 from penstock.stages.reconcile.attempt import Attempt, objects, open_attempt
 from penstock.stages.reconcile.children import check_children, store_children
@@ -72,19 +62,7 @@ class Rehearsal:
     ) -> None:
         self._source, self._progress = source, progress
         settings = Settings(alone=clusters is None)
-        self.deps = Deps(
-            buckets=MemoryBuckets(),
-            clock=SystemClock(),
-            clusters=SettingsClusters(clusters, settings),
-            git=MemoryGit(),
-            keys=MemoryKeys(),
-            notifier=MemoryNotifier(),
-            registry=MemoryRegistry(),
-            secrets=MemorySecrets(),
-            state=MemoryState(),
-            storage=MemoryStorage(),
-            telemetry=MemoryTelemetry(most=0),
-        )
+        self.deps = memory_deps(SettingsClusters(clusters, settings))
         self._found: dict[str, Section] = {}
         self._settings, self._reading = settings, Reading(clusters, settings)
         self._sources = Sources(source, self.deps)

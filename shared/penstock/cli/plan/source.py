@@ -36,17 +36,25 @@ class FleetSource:
     notes: tuple[str, ...] = ()
 
 
-def open_fleet(text: str, branch: str) -> FleetSource:
-    """What ``--source`` names. Raises NotFound, Refused, Terminal or what the Git port raises."""
+def open_fleet(text: str, branch: str = "", *, ignore: str | None = None) -> FleetSource:
+    """What ``--source`` names; ``ignore``: its GitRepository's ``spec.ignore``.
+
+    Raises NotFound, Refused, Terminal or what the Git port raises.
+    """
     if "://" in text:
-        return _remote(text, branch or "main")
+        return _remote(text, branch or "main", ignore)
     if _SCP.fullmatch(text) and not Path(text).exists():
         raise Terminal(f"--source {text}: SSH is not served; give an https URL, or a clone's directory")
     if not Path(text).is_dir():
         raise NotFound(f"--source {text}: there is no such directory")
     if branch:
         raise Terminal("--branch goes with a URL; a directory is taken as it stands")
-    return _directory(Path(text), text)
+    return _directory(Path(text), text, ignore)
+
+
+def git_program() -> str | None:
+    """Where ``git`` is, or None."""
+    return shutil.which("git")
 
 
 def repository_key(url: str) -> str:
@@ -67,7 +75,7 @@ def without_login(url: str) -> str:
     return f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}" if found else url
 
 
-def _remote(text: str, branch: str) -> FleetSource:
+def _remote(text: str, branch: str, ignore: str | None) -> FleetSource:
     from penstock.adapters.git.dulwich import DulwichGit  # noqa: PLC0415 - loads where it is used
 
     parts = urlsplit(text)
@@ -79,19 +87,19 @@ def _remote(text: str, branch: str) -> FleetSource:
     credentials = {name: unquote(value).encode() for name, value in login.items()} if parts.username else {}
     git, remote = DulwichGit(), Remote(url=url, credentials=credentials)
     head = git.resolve(remote, GitRef(branch=branch))
-    tree = apply_ignore(git.checkout(remote, head, _LIMITS), None)
+    tree = apply_ignore(git.checkout(remote, head, _LIMITS), ignore)
     return FleetSource(where=url, revision=head.revision, branch=branch, tree=tree, urls=(url,))
 
 
-def _directory(root: Path, where: str) -> FleetSource:
-    git = shutil.which("git")
+def _directory(root: Path, where: str, ignore: str | None) -> FleetSource:
+    git = git_program()
     if git is None or _git(git, root, "rev-parse", "--is-inside-work-tree") != "true":
-        tree = apply_ignore(_read(root, _walk(root)), None)
+        tree = apply_ignore(_read(root, _walk(root)), ignore)
         revision = f"latest@{encode(tree).digest}"
         note = "not a Git work tree: every file below the directory is read"
         return FleetSource(where=where, revision=revision, branch="", tree=tree, notes=(note,))
     listed = _git(git, root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    tree = apply_ignore(_read(root, (name for name in listed.split("\0") if name)), None)
+    tree = apply_ignore(_read(root, (name for name in listed.split("\0") if name)), ignore)
     commit = _git(git, root, "rev-parse", "--quiet", "--verify", "HEAD")
     branch = _git(git, root, "symbolic-ref", "--quiet", "--short", "HEAD")
     changed = [line for line in _git(git, root, "status", "--porcelain", "-z", "--", ".").split("\0") if line]

@@ -18,6 +18,8 @@ from penstock.core.drift.quantity import same_quantity
 from penstock.core.resources import Manifest
 
 MOST_PATHS = 32
+OWNERSHIP = "metadata.managedFields"
+"""The path of a difference that is nothing but who owns the fields."""
 _MISSING: Any = object()
 
 
@@ -31,17 +33,21 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """``paths``: dotted paths of the fields that differ or are in doubt (at most 32)."""
+    """``paths``: dotted paths of the fields that differ or are in doubt (at most 32).
+
+    A place in a list is that in the live object; of an item that is not there, that in the desired one.
+    """
 
     verdict: Verdict
     paths: tuple[str, ...] = ()
 
 
 class _Walk:
-    def __init__(self, ignored: Collection[str] = ()) -> None:
+    def __init__(self, ignored: Collection[str] = (), defaults: Mapping[str, Any] | None = None) -> None:
         self.differs: list[str] = []
         self.doubts: list[str] = []
         self.ignored = ignored
+        self.defaults = defaults or {}
 
     def differ(self, path: str) -> None:
         if len(self.differs) < MOST_PATHS and not self.is_ignored(path):
@@ -67,7 +73,9 @@ class _Walk:
     def field(self, desired: Any, live: Any, owned: Mapping[str, Any] | None, path: str) -> None:
         if desired is None or (live is _MISSING and desired in ({}, [])):
             return  # neither is stored; an owned one is found missing by its parent
-        if owned is None:
+        if owned is None and live is _MISSING and _is_zero(desired):
+            self.doubt(path)  # built-in kinds do not store it, custom resources do
+        elif owned is None:
             self.unowned(desired, live, path)
         elif isinstance(desired, Mapping) and _has(owned, "f:"):
             self.mapping(desired, live, owned, path)
@@ -89,11 +97,17 @@ class _Walk:
             self.differ(path)
 
     def whole(self, desired: Any, live: Any, path: str) -> None:
-        """An atomic value: ours as a whole, but the server may have filled in defaults inside."""
+        """An atomic value: ours as a whole, but the server may have filled in defaults inside.
+
+        What it filled in looks like what has left Git: managedFields do not tell.
+        """
         if isinstance(desired, Mapping):
             if not isinstance(live, Mapping):
                 self.differ(path)
                 return
+            more = (key for key, value in live.items() if key not in desired and value not in (None, {}, []))
+            if any(self.defaults.get(key) != live[key] for key in more):
+                self.doubt(path)
             for key, value in desired.items():
                 if value is not None and not (value in ({}, []) and key not in live):
                     self.whole(value, live.get(key, _MISSING), f"{path}.{key}")
@@ -109,7 +123,9 @@ class _Walk:
     def scalar(self, desired: Any, live: Any, path: str) -> None:
         if desired == live and isinstance(desired, bool) == isinstance(live, bool):
             return
-        if live is _MISSING or isinstance(live, list | dict) or isinstance(desired, bool) or isinstance(live, bool):
+        if live is _MISSING and _is_zero(desired):
+            self.doubt(path)
+        elif live is _MISSING or isinstance(live, list | dict) or isinstance(desired, bool) or isinstance(live, bool):
             self.differ(path)
         elif type(desired) is type(live) or not same_quantity(desired, live):
             (self.doubt if same_quantity(desired, live) else self.differ)(path)
@@ -121,9 +137,10 @@ class _Walk:
             return
         keys = [(json.loads(name[2:]), below) for name, below in owned.items() if name.startswith("k:")]
         unmatched = list(keys)
+        places: list[int] = []
         for index, item in enumerate(desired):
             here = f"{path}[{index}]"
-            matches = [pair for pair in keys if isinstance(item, Mapping) and _has_key(item, pair[0])]
+            matches = [pair for pair in keys if item_is(item, pair[0])]
             if len(matches) > 1:
                 self.doubt(here)
                 unmatched = [pair for pair in unmatched if pair not in matches]
@@ -133,13 +150,18 @@ class _Walk:
                 continue
             key, below = matches[0]
             unmatched = [pair for pair in unmatched if pair[0] != key]
-            found = [entry for entry in live if isinstance(entry, Mapping) and _is_key(entry, key)]
+            found = [place for place, entry in enumerate(live) if is_item(entry, key)]
             if len(found) != 1:
                 self.differ(here)
-            elif _has(below, "f:"):
-                self.mapping(item, found[0], below, here)
+                continue
+            places += found
+            there = f"{path}[{found[0]}]"
+            if _has(below, "f:"):
+                self.mapping(item, live[found[0]], below, there)
             else:
-                self.whole(item, found[0], here)
+                self.whole(item, live[found[0]], there)
+        if places != sorted(places):
+            self.doubt(path)  # the order of variables or containers can matter, and is merged with that of others
         for key, _ in unmatched:
             self.differ(f"{path}[{json.dumps(key, sort_keys=True)}]")
 
@@ -149,6 +171,8 @@ class _Walk:
         there = {json.dumps(item, sort_keys=True) for item in live} if isinstance(live, list) else set()
         if mine != ours or not mine <= there:
             self.differ(path)
+        elif [item for item in live if item in desired] != list(desired):
+            self.doubt(path)
 
 
 def compare(desired: Manifest, live: Manifest, *, manager: str, ignored: Collection[str] = ()) -> Comparison:
@@ -162,10 +186,10 @@ def compare(desired: Manifest, live: Manifest, *, manager: str, ignored: Collect
         if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource")
     ]
     if len(entries) != 1:
-        return Comparison(verdict=Verdict.DIFFERS, paths=("metadata.managedFields",))
+        return Comparison(verdict=Verdict.DIFFERS, paths=(OWNERSHIP,))
     if entries[0].get("apiVersion") != desired["apiVersion"]:
         return Comparison(verdict=Verdict.DOUBT, paths=("apiVersion",))
-    walk = _Walk(ignored)
+    walk = _Walk(ignored, _DEFAULTS.get((desired["apiVersion"], desired.get("kind", ""))))
     walk.mapping(_comparable(desired), live, entries[0].get("fieldsV1") or {}, "")
     if walk.differs:
         return Comparison(verdict=Verdict.DIFFERS, paths=tuple(walk.differs))
@@ -212,20 +236,46 @@ def _comparable(desired: Manifest) -> Manifest:
         for k, v in desired["metadata"].items()
         if k not in ("name", "namespace", "uid", "resourceVersion", "generation", "managedFields")
     }
-    return {k: v for k, v in desired.items() if k not in ("apiVersion", "kind")} | {"metadata": metadata}
+    shown = {k: v for k, v in desired.items() if k not in ("apiVersion", "kind", "metadata")}
+    return shown | ({"metadata": metadata} if metadata else {})
+
+
+def _is_zero(value: Any) -> bool:
+    """What Go leaves out where a field is optional."""
+    return value in ("", 0) and not isinstance(value, float)
 
 
 def _has(owned: Mapping[str, Any], prefix: str) -> bool:
     return any(key.startswith(prefix) for key in owned)
 
 
+_DEFAULTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("networking.k8s.io/v1", "NetworkPolicy"): {"protocol": "TCP"},
+    ("apps/v1", "Deployment"): {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"},
+    },
+    ("apps/v1", "DaemonSet"): {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+    ("apps/v1", "StatefulSet"): {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"partition": 0},
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "volumeMode": "Filesystem",
+        "status": {"phase": "Pending"},
+    },
+}
+"""What the API server fills into atomic lists and empty structures (``strategy: {}``) of kinds where that is usual."""
 _KEY_DEFAULTS = {"protocol": "TCP"}
 
 
-def _has_key(item: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
-    """Whether a desired item is the one of this key; what it leaves out, the server has defaulted."""
-    return all(item.get(name, _KEY_DEFAULTS.get(name, value)) == value for name, value in key.items())
+def item_is(desired: Any, key: Mapping[str, Any]) -> bool:
+    """Whether a desired list item is the one of this key (``k:`` of a FieldsV1); the server defaults what it omits."""
+    return isinstance(desired, Mapping) and all(
+        desired.get(name, _KEY_DEFAULTS.get(name, value)) == value for name, value in key.items()
+    )
 
 
-def _is_key(entry: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
-    return all(entry.get(name) == value for name, value in key.items())
+def is_item(live: Any, key: Mapping[str, Any]) -> bool:
+    """Whether a live list item is the one of this key."""
+    return isinstance(live, Mapping) and all(live.get(name) == value for name, value in key.items())

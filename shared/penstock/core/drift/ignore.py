@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.core.drift.compare import Comparison, compare
+from penstock.core.drift.compare import Comparison, compare, is_item
 from penstock.core.errors import BuildFailed, InvalidDocument
 from penstock.core.kustomize.selectors import Selector, matches, parse_selector
 from penstock.core.resources import Manifest, gvk_of
@@ -145,7 +145,7 @@ def _lists(fields: Mapping[str, Any], live: Any, pointer: Pointer) -> bool:
     for step in pointer:
         if isinstance(live, list):
             live = live[int(step)] if step.isdecimal() and int(step) < len(live) else _MISSING
-            names = [key for key in fields if key.startswith("k:") and _is_item(live, json.loads(key[2:]))]
+            names = [key for key in fields if key.startswith("k:") and is_item(live, json.loads(key[2:]))]
         else:
             live = live.get(step, _MISSING) if isinstance(live, Mapping) else _MISSING
             names = [f"f:{step}"] if f"f:{step}" in fields else []
@@ -153,10 +153,6 @@ def _lists(fields: Mapping[str, Any], live: Any, pointer: Pointer) -> bool:
             return False
         fields = fields[names[0]]
     return True
-
-
-def _is_item(item: Any, key: Mapping[str, Any]) -> bool:
-    return isinstance(item, Mapping) and all(item.get(name) == value for name, value in key.items())
 
 
 def _dotted(pointer: Pointer, live: Any) -> str:

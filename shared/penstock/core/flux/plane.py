@@ -64,7 +64,8 @@ class Policy:
     ``default_kube_config_service_account``: whose identity a ``kubeConfig.configMapRef`` without serviceAccountName
     takes; ``own_identity_clusters``: cluster resource names, ``*`` for what follows, that it may reach with the plane's
     own identity; ``prune_objects``, ``prune_percent``: more deletions than both need an approval; ``sops_mac``:
-    enforce | warn; ``field_validation``: Strict | Warn; ``sops_vaults``: the only Vaults that SOPS files may name.
+    enforce | warn; ``field_validation``: Strict | Warn; ``sops_vaults``: the only Vaults that SOPS files may name;
+    ``kubernetes_events``: what is news is an Event in the target cluster, too.
     """
 
     no_cross_namespace_refs: bool = False
@@ -78,6 +79,7 @@ class Policy:
     sops_mac: str = "enforce"
     field_validation: str = "Strict"
     sops_vaults: tuple[SopsVault, ...] = ()
+    kubernetes_events: bool = True
 
     @property
     def drops_undeclared(self) -> bool:
@@ -240,6 +242,7 @@ def _policy(fields: Fields, base: Policy) -> Policy:
         sops_mac=fields.string("sopsMac", default=base.sops_mac, one_of=("enforce", "warn")),
         field_validation=fields.string("fieldValidation", default=base.field_validation, one_of=("Strict", "Warn")),
         sops_vaults=fields.each("sopsVaults", _vault) if fields.raw("sopsVaults") is not None else base.sops_vaults,
+        kubernetes_events=fields.boolean("kubernetesEvents", default=base.kubernetes_events),
     )
 
 

@@ -167,6 +167,7 @@ def _policy() -> Schema:
             "sopsMac": {"enum": ["enforce", "warn"], "default": "enforce"},
             "fieldValidation": {"enum": ["Strict", "Warn"], "default": "Strict"},
             "sopsVaults": {"type": "array", "items": vaults},
+            "kubernetesEvents": {"type": "boolean", "default": True},
         }
     )
 

@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from penstock.core.errors import Terminal
 from penstock.core.resources import Gvk, Manifest, ObjectRef
@@ -107,6 +108,7 @@ class Shown:
     suspended: bool = False
     message: str = ""
     conditions: tuple[Mapping[str, str], ...] = ()
+    history: tuple[Mapping[str, Any], ...] = ()
     last_applied_revision: str = ""
 
 
@@ -118,9 +120,11 @@ def to_config_map(inventory: Inventory, owner: Owner, shown: Shown) -> Manifest:
         "owner": inventory.owner,
         "revision": inventory.revision,
         "lastAppliedRevision": shown.last_applied_revision,
+        "lastAttemptedRevision": inventory.revision,
         "observation": str(inventory.observation),
         "digest": inventory.digest(),
         "conditions": json.dumps(list(shown.conditions), indent=1),
+        "history": json.dumps(list(shown.history), indent=1),
     }
     binary = {}
     if len(body) <= COMPRESS_ABOVE:
@@ -150,6 +154,20 @@ def to_config_map(inventory: Inventory, owner: Owner, shown: Shown) -> Manifest:
         metadata |= {"resourceVersion": inventory.resource_version, "uid": inventory.uid}
     manifest: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
     return manifest | ({"binaryData": binary} if binary else {})
+
+
+def with_shown(stored: Manifest, shown: Shown, *, attempted: str) -> Manifest:
+    """A stored ConfigMap with another status; its inventory stays as it is. ``attempted``: lastAttemptedRevision."""
+    metadata = stored["metadata"]
+    labels = {**(metadata.get("labels") or {}), "penstock.dev/ready": shown.ready}
+    annotations = {**(metadata.get("annotations") or {}), "penstock.dev/message": shown.message[:1024]}
+    data = {
+        **(stored.get("data") or {}),
+        "lastAttemptedRevision": attempted,
+        "conditions": json.dumps(list(shown.conditions), indent=1),
+        "history": json.dumps(list(shown.history), indent=1),
+    }
+    return {**stored, "metadata": {**metadata, "labels": labels, "annotations": annotations}, "data": data}
 
 
 def from_config_map(manifest: Manifest) -> Inventory:

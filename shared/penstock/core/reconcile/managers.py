@@ -6,9 +6,11 @@ whom Flux takes over from (flux-core §3.6), and of Flux itself, are merged into
 status) and of everybody else (an autoscaler, a controller) stay.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penstock.core.drift.compare import is_item, item_is
 from penstock.core.resources import Manifest
 
 _BOTH = frozenset({"Apply", "Update"})
@@ -41,6 +43,63 @@ def as_taken_over(live: Manifest, manager: str) -> Manifest:
     """The live object as it would be after taking over: for comparing, without any write."""
     entries = taken_over(live, manager)
     return live if entries is None else with_managed_fields(live, entries)
+
+
+def after_takeover(after: Manifest, desired: Manifest, live: Manifest) -> Manifest:
+    """What a dry-run made of ``live``, without what leaves it once the fields of kubectl and Flux are ours.
+
+    A dry-run cannot take over first, so it still holds what they set and ``desired`` does not have.
+    """
+    entries: Sequence[Mapping[str, Any]] = live["metadata"].get("managedFields") or ()
+    theirs: Mapping[str, Any] = {}
+    others: Mapping[str, Any] = {}
+    for entry in entries:
+        if _is_taken(entry):
+            theirs = _union(theirs, entry.get("fieldsV1") or {})
+        else:
+            others = _union(others, entry.get("fieldsV1") or {})
+    kept: Manifest = _without(after, desired, theirs, others)
+    return kept
+
+
+_GONE: Any = object()
+
+
+def _without(value: Any, desired: Any, theirs: Mapping[str, Any], others: Mapping[str, Any]) -> Any:
+    """``value`` without the leaves of ``theirs`` that nobody else has; _GONE where nothing is left of it."""
+    if isinstance(value, Mapping):
+        kept = {}
+        for key, item in value.items():
+            step = f"f:{key}"
+            wanted = desired.get(key, _GONE) if isinstance(desired, Mapping) else _GONE
+            left = _left(item, wanted, theirs.get(step), others.get(step))
+            if left is not _GONE:
+                kept[key] = left
+        return kept
+    if isinstance(value, list):
+        items = desired if isinstance(desired, list) else []
+        return [left for item in value if (left := _left_item(item, items, theirs, others)) is not _GONE]
+    return value
+
+
+def _left_item(item: Any, desired: Sequence[Any], theirs: Mapping[str, Any], others: Mapping[str, Any]) -> Any:
+    for step, below in theirs.items():
+        if step.startswith("v:") and json.loads(step[2:]) == item:
+            return _left(item, item if item in desired else _GONE, below, others.get(step))
+        if step.startswith("k:") and is_item(item, json.loads(step[2:])):
+            wanted = next((each for each in desired if item_is(each, json.loads(step[2:]))), _GONE)
+            return _left(item, wanted, below, others.get(step))
+    return item
+
+
+def _left(value: Any, desired: Any, theirs: Mapping[str, Any] | None, others: Mapping[str, Any] | None) -> Any:
+    if theirs is None:
+        return value
+    below = {step: each for step, each in theirs.items() if step != "."}
+    if not below:
+        return value if desired is not _GONE or others is not None else _GONE
+    left = _without(value, desired, below, others or {})
+    return _GONE if not left and desired is _GONE and others is None else left
 
 
 def with_managed_fields(live: Manifest, entries: Sequence[Mapping[str, Any]]) -> Manifest:

@@ -1,33 +1,100 @@
-"""Objects as people may see them: without the values of Secrets."""
+"""Objects as people may see them: without the values of Secrets, and of whatever came out of one.
+
+A hidden value becomes ``***`` and a short HMAC under a key. So it can be told that a value is added, changed or
+removed, and nothing else: a plain hash of a short secret could be guessed (docs/decisions/0018-drift-and-diff.md).
+"""
 
 import hashlib
 import hmac
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
 
-from penstock.core.resources import Manifest
+from penstock.core.resources import Manifest, ObjectRef, ref_of
 
-_HIDDEN = ("data", "stringData")
+HIDDEN = "***"
+SHORTEST = 6
+"""Values of variables that are shorter are left: ``8080`` or ``prod`` stand in too many places."""
+_SECRET_FIELDS = ("data", "stringData")
+_IDENTITY = ("apiVersion", "kind", "metadata")
+_COPY = "kubectl.kubernetes.io/last-applied-configuration"
+_USERINFO = re.compile(r"(?<=://)[^\s/@]+@")
+_PURPOSE = b"penstock.dev masked values v1"
 
 
-def masked(manifest: Manifest, key: bytes = b"") -> Manifest:
-    """The manifest; a Secret's values become ``***``, with a short HMAC under ``key`` where one is given.
+def masking_key(token: bytes) -> bytes:
+    """The key of a plane's masks, derived from its api token: whoever may ask the plane makes the same masks."""
+    return hmac.new(token, _PURPOSE, hashlib.sha256).digest()
 
-    The HMAC tells that a value differs without telling anything of it to who has not the key.
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mask:
+    """What to hide, and under which key.
+
+    ``key``: b"" makes every mask ``***``; ``decrypted``: objects that were ciphertext in Git, of any kind: every value
+    of theirs is hidden; ``values``: texts that came from Secrets (``substituteFrom``): hidden wherever they stand.
     """
-    if manifest.get("kind") != "Secret" or manifest.get("apiVersion") != "v1":
-        return manifest
-    hidden = {
-        part: {name: _mask(str(value), key) for name, value in values.items()}
-        for part in _HIDDEN
-        if isinstance(values := manifest.get(part), dict)
-    }
-    metadata = dict(manifest.get("metadata") or {})
-    annotations = metadata.get("annotations")
-    if isinstance(annotations, dict) and "kubectl.kubernetes.io/last-applied-configuration" in annotations:
-        metadata["annotations"] = {**annotations, "kubectl.kubernetes.io/last-applied-configuration": "***"}
-    return {**manifest, "metadata": metadata, **hidden}
 
+    key: bytes = field(default=b"", repr=False)
+    decrypted: frozenset[ObjectRef] = frozenset()
+    values: Collection[str] = field(default=(), repr=False)
 
-def _mask(value: str, key: bytes) -> str:
-    if not key:
-        return "***"
-    return f"*** ({hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:8]})"
+    def __call__(self, manifest: Manifest) -> Manifest:
+        """The manifest with nothing to hide; the same one where it has nothing."""
+        shown = self._without_copy(manifest)
+        if (manifest.get("apiVersion"), manifest.get("kind")) == ("v1", "Secret"):
+            hidden = {
+                part: self._all(value) for part in _SECRET_FIELDS if isinstance(value := manifest.get(part), dict)
+            }
+            shown = {**shown, **hidden}
+        elif self.decrypted and ref_of(manifest) in self.decrypted:
+            shown = {key: value if key in _IDENTITY else self._all(value) for key, value in shown.items()}
+        known = sorted((each for each in self.values if len(each) >= SHORTEST), key=len, reverse=True)
+        return self._some(shown, known) if known else shown
+
+    def flux(self, document: Manifest) -> Manifest:
+        """A Flux document without what it may hold of secrets: an address, a login in a URL, values of variables."""
+        spec = document.get("spec")
+        if not isinstance(spec, dict):
+            return document
+        shown = dict(spec)
+        if isinstance(address := spec.get("address"), str):
+            shown["address"] = self.text(address)
+        if isinstance(url := spec.get("url"), str) and "@" in url:
+            shown["url"] = _USERINFO.sub(lambda found: f"{self.text(found.group())}@", url)
+        build = spec.get("postBuild")
+        if isinstance(build, dict) and isinstance(build.get("substitute"), dict):
+            shown["postBuild"] = {**build, "substitute": self._all(build["substitute"])}
+        return {**document, "spec": shown}
+
+    def text(self, value: str) -> str:
+        """One hidden value."""
+        if not self.key:
+            return HIDDEN
+        return f"{HIDDEN} ({hmac.new(self.key, value.encode(), hashlib.sha256).hexdigest()[:8]})"
+
+    def _without_copy(self, manifest: Manifest) -> Manifest:
+        """Kubectl keeps a copy of what it applied, values included."""
+        metadata = manifest.get("metadata") or {}
+        annotations = metadata.get("annotations")
+        if not isinstance(annotations, dict) or _COPY not in annotations:
+            return manifest
+        return {**manifest, "metadata": {**metadata, "annotations": {**annotations, _COPY: HIDDEN}}}
+
+    def _all(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: self._all(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._all(item) for item in value]
+        return None if value is None else self.text(str(value))
+
+    def _some(self, value: Any, known: list[str]) -> Any:
+        if isinstance(value, dict):
+            return {name: self._some(item, known) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._some(item, known) for item in value]
+        if isinstance(value, str):
+            for each in known:
+                value = value.replace(each, self.text(each))
+        return value

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from penstock.core.drift.compare import Verdict
+from penstock.core.drift.compare import OWNERSHIP, Verdict
 from penstock.core.drift.ignore import IgnoreRule, compare_ignoring
 from penstock.core.reconcile.equal import KnownEqual
-from penstock.core.reconcile.managers import as_taken_over
+from penstock.core.reconcile.managers import as_taken_over, taken_over
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
 from penstock.core.reconcile.order import deletion_order, rank
 from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
@@ -20,6 +20,10 @@ from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
 SWITCHES = "kustomize.toolkit.fluxcd.io/"
 TERMINATING = "it is being deleted"
 """Why a rendered object is skipped that somebody has deleted, and that its finalizers still hold."""
+
+
+TAKEN_OVER = "its values are right, and some of its fields are kubectl's or Flux's: they become ours"
+"""Why an object is configured though nothing of it differs: once."""
 
 
 class Action(Enum):
@@ -39,7 +43,8 @@ class Change:
     ``desired``: what to apply; ``live``: what to delete or compare with; ``paths``: fields that differ; ``reason``:
     why it is skipped, or what made it differ; ``doubt``: only a server-side dry-run can tell whether it changes;
     ``keep``: it stays in the inventory although it left the render; ``handed_to``: who is about to take it over;
-    ``ignore``: the rules of fields that others decide; ``dropped``: undeclared fields that ``desired`` is without.
+    ``ignore``: the rules of fields that others decide; ``dropped``: undeclared fields that ``desired`` is without;
+    ``after``: what a plan's dry-run would make of it.
     """
 
     ref: ObjectRef
@@ -54,6 +59,7 @@ class Change:
     handed_to: str = ""
     ignore: tuple[IgnoreRule, ...] = ()
     dropped: tuple[str, ...] = ()
+    after: Manifest | None = None
 
     def __str__(self) -> str:
         """``Kind/namespace/name action``: one line of Flux's change events."""
@@ -189,6 +195,17 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
     found = compare_ignoring(
         manifest, compared(manifest, live, ownership.manager), ownership.ignore, manager=ownership.manager
     )
+    if found.verdict is Verdict.EQUAL and not merges(manifest, live) and taken_over(live, ownership.manager):
+        return Change(
+            ref=ref,
+            version=version,
+            action=Action.CONFIGURED,
+            desired=manifest,
+            live=live,
+            paths=(OWNERSHIP,),
+            reason=TAKEN_OVER,
+            ignore=ownership.ignore,
+        )
     if found.verdict is Verdict.EQUAL:
         ownership.equal.remember(manifest, live, ownership.ignore)
         return unchanged

@@ -8,7 +8,7 @@ source; after the build a namespace or a label has changed the document.
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from penstock.core.errors import BuildFailed, PenstockError, Transient
 from penstock.core.flux.classify import Classified, classify
@@ -17,6 +17,7 @@ from penstock.core.flux.substitute import substitute
 from penstock.core.kustomize.build import build
 from penstock.core.kustomize.objects import ParseCache
 from penstock.core.kustomize.options import BuildOptions
+from penstock.core.reconcile.masked import Mask
 from penstock.core.reconcile.normalise import normalise
 from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
 from penstock.core.tree import Inputs, RecordingTree, Tree
@@ -32,7 +33,7 @@ class Context:
     ``cache``: parsed files. ``variables``: of postBuild; None where it has none at all. ``sources`` gives the tree
     with generator inputs opened for a directory's build; ``decrypt`` opens encrypted objects; ``verify`` is called
     with the tree and what was read of it, and raises where the MAC of an encrypted file does not hold;
-    ``warnings``: what these had to say meanwhile.
+    ``warnings``: what these had to say meanwhile; ``secret_values``: of those variables that came from Secrets.
     """
 
     cache: ParseCache
@@ -41,13 +42,15 @@ class Context:
     warnings: Callable[[], tuple[str, ...]] = tuple
     verify: Callable[[Tree, Inputs], None]
     variables: Mapping[str, str] | None = None
+    secret_values: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rendered:
     """``apply``: normalised objects in render order; ``parts``: the whole render, divided; ``digest``: of all of it.
 
-    ``inputs``: what was read of the tree, ``inputs_digest``: its digest there.
+    ``inputs``: what was read of the tree, ``inputs_digest``: its digest there; ``decrypted``: objects that are
+    ciphertext in the source; ``secret_values``: texts from Secrets that substitution may have put anywhere.
     """
 
     apply: tuple[Manifest, ...]
@@ -56,6 +59,12 @@ class Rendered:
     inputs_digest: str
     digest: str
     warnings: tuple[str, ...] = ()
+    decrypted: frozenset[ObjectRef] = frozenset()
+    secret_values: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def mask(self, key: bytes) -> Mask:
+        """What hides everything of this render that is nobody's business."""
+        return Mask(key=key, decrypted=self.decrypted, values=self.secret_values)
 
     def versions(self) -> dict[ObjectRef, str]:
         """Each object to apply, with its version: the entries of the inventory."""
@@ -100,7 +109,8 @@ def render(kustomization: Kustomization, tree: Tree, context: Context) -> Render
         raise BuildFailed(f"kustomize build failed: {error}", reason="BuildFailed") from error
     inputs = recorded.inputs().union(built.inputs)
     context.verify(tree, inputs)
-    manifests = [_finish(r.manifest, kustomization, context) for r in built.resources]
+    decrypted: set[ObjectRef] = set()
+    manifests = [_finish(r.manifest, kustomization, context, decrypted) for r in built.resources]
     parts = classify([m for m in manifests if not _is_kustomize_config(m)])
     return Rendered(
         apply=tuple(_normal(m, kustomization) for m in parts.apply),
@@ -109,14 +119,19 @@ def render(kustomization: Kustomization, tree: Tree, context: Context) -> Render
         inputs_digest=inputs.digest(tree),
         digest=_digest(manifests),
         warnings=(*kustomization.warnings, *built.warnings, *context.warnings()),
+        decrypted=frozenset(decrypted),
+        secret_values=context.secret_values,
     )
 
 
-def _finish(manifest: Manifest, kustomization: Kustomization, context: Context) -> Manifest:
-    opened = context.decrypt(manifest)
-    if kustomization.post_build is None or context.variables is None:
-        return opened
-    return substitute(opened, context.variables, strategy=kustomization.post_build.strategy)
+def _finish(manifest: Manifest, kustomization: Kustomization, context: Context, decrypted: set[ObjectRef]) -> Manifest:
+    opened = finished = context.decrypt(manifest)
+    if kustomization.post_build is not None and context.variables is not None:
+        finished = substitute(opened, context.variables, strategy=kustomization.post_build.strategy)
+    if opened is not manifest:
+        ref = ref_of(finished)
+        decrypted |= {ref, replace(ref, namespace="")}  # kustomize gives custom resources of every scope a namespace
+    return finished
 
 
 def _normal(manifest: Manifest, kustomization: Kustomization) -> Manifest:

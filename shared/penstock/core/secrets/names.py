@@ -7,6 +7,8 @@ whose ``-`` is written ``--``: so only letters, digits, ``-`` and ``_`` occur (S
 from penstock.core.errors import Terminal
 
 PREFIX = "penstock"
+API_TOKEN = "penstock_--_penstock--system_api--token"  # noqa: S105 - the name of a secret
+"""Of the plane itself: its entry ``token`` is what the api asks for."""
 
 
 def secret_name(cluster: str, namespace: str, name: str) -> str:

@@ -17,11 +17,16 @@ _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
-    """``plan``: change nothing; ``wait``: seconds, at most LONGEST_WAIT; ``cluster``: "" is any."""
+    """``plan``: change nothing; ``wait``: seconds, at most LONGEST_WAIT; ``cluster``: "" is any.
+
+    ``namespace``, ``name``: of a Kustomization.
+    """
 
     plan: bool = False
     wait: float = 0.0
     cluster: str = ""
+    namespace: str = ""
+    name: str = ""
 
 
 def read_query(request: HttpRequest, *known: str) -> Query:
@@ -41,6 +46,8 @@ def read_query(request: HttpRequest, *known: str) -> Query:
         plan=_boolean("plan", found.get("plan", "0")),
         wait=_seconds("wait", found.get("wait", "0s")),
         cluster=found.get("cluster", ""),
+        namespace=found.get("namespace", "flux-system"),
+        name=found.get("name", ""),
     )
 
 

@@ -10,6 +10,7 @@ the outcome appears; ``?wait=30s`` waits for it, and answers 202 while it is not
 | POST /resume | cluster, namespace, name, who | 200 |
 | POST /approve | cluster, namespace, name, prune (digest), who | 200 |
 | GET /status[?cluster=…] | | 200: every source and Kustomization with its conditions |
+| GET /kustomization?cluster=…&namespace=…&name=… | | 200: what a diff starts from |
 | GET /requests/<id>[?wait=30s] | | 200: the outcome, 202 while it is not known |
 """
 
@@ -21,15 +22,16 @@ from dataclasses import replace
 from penstock.core.errors import InvalidDocument
 from penstock.core.flux.fields import Fields, Where
 from penstock.core.http import HttpRequest, HttpResponse, problem
-from penstock.core.messages import PLANE
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import API_TOKEN
 from penstock.ports.deps import Deps
 from penstock.stages.api.actions import Answer, approve, reconcile, resume, suspend
+from penstock.stages.api.base import base
 from penstock.stages.api.query import read_query
 from penstock.stages.api.requests import REQUESTS, outcome
 from penstock.stages.api.status import status
 
-TOKEN_SECRET = secret_name(PLANE, "penstock-system", "api-token")
+TOKEN_SECRET = API_TOKEN
+STATUS, BASE = "/status", "/kustomization"
 POLLS = (0.05, 0.5)
 """Seconds between two looks for an outcome: the first, and the longest."""
 
@@ -72,21 +74,23 @@ def settle(request: HttpRequest, response: HttpResponse, deps: Deps) -> HttpResp
 
 
 def _route(request: HttpRequest, deps: Deps) -> Answer:
-    if request.path == "/status" or request.path.startswith(REQUESTS):
+    if request.path in (STATUS, BASE) or request.path.startswith(REQUESTS):
         if request.method != "GET":
             return _not_allowed("GET"), []
         return _look(request, deps), []
     action = _ACTIONS.get(request.path)
     if action is None:
-        return problem(404, "Not Found", f"one of {', '.join(_ACTIONS)}, /status, {REQUESTS}<id>"), []
+        return problem(404, "Not Found", f"one of {', '.join(_ACTIONS)}, {STATUS}, {BASE}, {REQUESTS}<id>"), []
     if request.method != "POST":
         return _not_allowed("POST"), []
     return action(_body(request), request, deps)
 
 
 def _look(request: HttpRequest, deps: Deps) -> HttpResponse:
-    if request.path == "/status":
+    if request.path == STATUS:
         return status(read_query(request, "cluster").cluster, deps)
+    if request.path == BASE:
+        return base(read_query(request, "cluster", "namespace", "name"), deps)
     read_query(request, "wait")
     return outcome(request.path.removeprefix(REQUESTS), deps)
 

@@ -12,13 +12,17 @@ from penstock.stages.reconcile.outcome import Said, change_lines, event
 from penstock.stages.reconcile.undeclared import REASON
 
 
-def change_events(attempt: Attempt, changes: Sequence[Change]) -> list[Outgoing]:
-    """One event with a line for each object that was created, configured or deleted."""
-    lines = change_lines(changes)
+def change_events(attempt: Attempt, changes: Sequence[Change], *, corrected: Sequence[str] = ()) -> list[Outgoing]:
+    """One event with a line for each object that was created, configured or deleted.
+
+    ``corrected``: the lines of those among them whose drift was reverted, with who had changed what.
+    """
+    deleted = [change for change in changes if change.action is Action.DELETED]
+    lines = "\n".join((*corrected, *map(str, deleted))) if corrected else change_lines(changes)
     if not lines:
         return []
     once = ",".join(sorted(str((c.live or {}).get("metadata", {}).get("resourceVersion", "")) for c in changes))
-    return [event(attempt, "info", "Progressing", lines, once=once)]
+    return [event(attempt, "info", "DriftCorrected" if corrected else "Progressing", lines, once=once)]
 
 
 def failure_event(attempt: Attempt, said: Said) -> list[Outgoing]:

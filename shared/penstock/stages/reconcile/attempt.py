@@ -10,6 +10,7 @@ from penstock.core.flux.kustomization import Kustomization, SourceRef, parse_kus
 from penstock.core.flux.plane import Plane, Policy, parse_plane
 from penstock.core.messages import PLANE, ReconcileDue
 from penstock.core.reconcile.inventory import Owner
+from penstock.core.reconcile.render import Rendered
 from penstock.core.records import (
     PLANE_KEY,
     KustomizationStatus,
@@ -215,6 +216,11 @@ def overtaken(attempt: Attempt, mine: KustomizationStatus, known: KustomizationS
         return False
     now = source_status(attempt.deps, attempt.cluster, attempt.kustomization.source)
     return now is None or now.observation != mine.observation
+
+
+def applied_mark(attempt: Attempt, rendered: Rendered) -> str:
+    """What stands for all that a render applies: it is the same for the same objects."""
+    return f"{attempt.record.generation}:{rendered.digest}"
 
 
 def source_status(deps: Deps, cluster: str, ref: SourceRef) -> SourceStatus | None:

@@ -31,13 +31,15 @@ def gather(attempt: Attempt) -> Context:
         configured=kustomization.decryption is not None,
         verify_mac=attempt.policy.sops_mac == "enforce",
     )
+    values, from_secrets = _variables(attempt)
     return Context(
         cache=_parse_cache(),
         decrypt=decryptor.open_object,
         sources=decryptor.sources,
         verify=decryptor.verify_sources,
         warnings=lambda: decryptor.warnings,
-        variables=_variables(attempt),
+        variables=values,
+        secret_values=from_secrets,
     )
 
 
@@ -74,14 +76,16 @@ def _decryption_keys(attempt: Attempt) -> Mapping[str, bytes]:
     return data
 
 
-def _variables(attempt: Attempt) -> Mapping[str, str] | None:
+def _variables(attempt: Attempt) -> tuple[Mapping[str, str] | None, frozenset[str]]:
+    """The variables of postBuild, None where it has none at all; and which of their values stand in Secrets."""
     post_build = attempt.kustomization.post_build
     if post_build is None:
-        return None
+        return None, frozenset()
     account = attempt.account
     reader = attempt.deps.clusters.connect(attempt.cluster, impersonate=account) if account else attempt.home()
     sources = [_read(reader, attempt.kustomization, each) for each in post_build.substitute_from]
-    return variables(sources, post_build.substitute)
+    secret = [source for each, source in zip(post_build.substitute_from, sources, strict=True) if each.kind == "Secret"]
+    return variables(sources, post_build.substitute), frozenset(variables(secret, {}).values())
 
 
 def _read(cluster: Cluster, kustomization: Kustomization, each: SubstituteFrom) -> Mapping[str, str]:

@@ -29,9 +29,19 @@ from penstock.stages.reconcile.attempt import (
     still_current,
 )
 from penstock.stages.reconcile.claims import Awaits
+from penstock.stages.reconcile.drift import corrected, report_events, with_drift
 from penstock.stages.reconcile.execute import ApplyFailed, Done
+from penstock.stages.reconcile.in_cluster import publish_events, show_failure
 from penstock.stages.reconcile.ledger import digest_of, store_ledger
-from penstock.stages.reconcile.outcome import BACKSTOP, Said, event, shown, with_conditions, with_history
+from penstock.stages.reconcile.outcome import (
+    BACKSTOP,
+    NOT_CHECKED,
+    Said,
+    event,
+    shown,
+    with_conditions,
+    with_history,
+)
 from penstock.stages.reconcile.planning import told_terminating
 from penstock.stages.reconcile.rights import explained
 from penstock.stages.reconcile.source import Source
@@ -57,9 +67,12 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     )
     now, retry = attempt.now(), attempt.kustomization.effective_retry_interval.total_seconds()
     due = now.timestamp() + retry
-    messages = change_events(attempt, done.changes)
+    messages = change_events(attempt, done.changes, corrected=corrected(attempt, planned, done.changes))
+    messages += report_events(attempt, planned)
+    status = with_drift(attempt, status, planned)
     outcome, dropped = "ReconciliationSucceeded", told_dropped(done.changes)
     messages += dropped_event(attempt, dropped)
+    healthy = "True" if checked.checked else NOT_CHECKED
     if not verdict.done:
         status, due, more = _still_waiting(attempt, status, source, checked)
         messages += more
@@ -69,17 +82,17 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
         status, outcome = with_conditions(status, said, now), said.reason
         messages += failure_event(attempt, said)
     elif told_terminating(planned.changes):
-        said = Said(ready="Unknown", reason="Progressing", message=planned.why_held)
+        said = Said(ready="Unknown", reason="Progressing", message=planned.why_held, healthy=healthy)
         status = with_conditions(status, said, now)
         messages.append(_self(attempt, "again", delay=_patience(attempt, "Unknown")))
         outcome = said.reason
     elif planned.stop is not None:
-        said = Said(ready="False", reason="PruneStopped", message=planned.why_held)
+        said = Said(ready="False", reason="PruneStopped", message=planned.why_held, healthy=healthy)
         status, outcome = with_conditions(status, said, now), said.reason
         messages += failure_event(attempt, said)
     else:
         message = "; ".join(filter(None, (f"Applied revision: {source.revision}", planned.why_held, dropped)))
-        said = Said(ready="True", reason=outcome, message=message, healthy="True" if checked.checked else "")
+        said = Said(ready="True", reason=outcome, message=message, healthy=healthy)
         status = with_conditions(replace(status, last_applied_revision=source.revision), said, now)
         due = now.timestamp() + (BACKSTOP if planned.held or planned.held_for else _jittered(attempt))
         messages += recovery_event(attempt, checked, done, source.revision)
@@ -87,6 +100,7 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
         took = now - attempt.started
         status = with_history(status, digest=planned.rendered.digest, outcome=outcome, moment=now, took=took)
     _store(attempt, target, done, status, due)
+    publish_events(attempt, target.keeper, messages, done.ledger.inventory.uid)
     if verdict.done:
         _answer(attempt, status)
     return messages + _after_run(attempt, done)
@@ -127,8 +141,11 @@ def waits_for_others(attempt: Attempt, awaits: Awaits) -> list[Outgoing]:
     return messages
 
 
-def failed(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
-    """The attempt failed: said once, tried again after retryInterval, a passing trouble sooner."""
+def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[Outgoing]:
+    """The attempt failed: said once, tried again after retryInterval, a passing trouble sooner.
+
+    ``digest``: of the render, "" where it did not come to that (Flux's history has no entry then).
+    """
     done: Sequence[Change] = error.done if isinstance(error, ApplyFailed) else ()
     error = explained(attempt, error)
     cause = error.cause if isinstance(error, ApplyFailed) else error
@@ -139,7 +156,7 @@ def failed(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
         return superseded(attempt)  # a newer run has the last word
     status = with_conditions(replace(status, waiting_for=()), said, attempt.now())
     took = attempt.now() - attempt.started
-    status = with_history(status, digest="", outcome=said.reason, moment=attempt.now(), took=took)
+    status = with_history(status, digest=digest, outcome=said.reason, moment=attempt.now(), took=took)
     retry = attempt.kustomization.effective_retry_interval.total_seconds()
     messages = change_events(attempt, done)
     if not _only_waits_for_artifact(cause):
@@ -148,6 +165,7 @@ def failed(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
         save_status(attempt, status, due=attempt.now().timestamp() + retry)
     except Conflict:
         return superseded(attempt)
+    show_failure(attempt, status, messages, cause)
     if isinstance(cause, Transient):
         messages.append(_self(attempt, "retry", delay=_backoff(attempt, cause)))
     _answer(attempt, status)

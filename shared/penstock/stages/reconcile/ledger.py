@@ -110,9 +110,11 @@ def digest_of(inventory: Inventory) -> str:
 
 def _shown_part(manifest: Mapping[str, object]) -> dict[str, object]:
     metadata = manifest.get("metadata") or {}
+    data = manifest.get("data") or {}
     assert isinstance(metadata, Mapping)
+    assert isinstance(data, Mapping)
     return {
-        "data": manifest.get("data"),
+        "data": {key: value for key, value in data.items() if key != "history"},  # it counts runs without news, too
         "binaryData": manifest.get("binaryData"),
         "labels": metadata.get("labels"),
         "annotations": metadata.get("annotations"),

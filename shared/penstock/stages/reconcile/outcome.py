@@ -18,12 +18,17 @@ BACKSTOP = 60.0
 MOST_MESSAGE = 16_000
 MOST_HISTORY = 5
 API_VERSION = f"{API_GROUP}/v1"
+NOT_CHECKED = "none"
 STALLED = frozenset({"InvalidCELExpression", "AccessDenied", "OwnedByOther", "OwnedByFlux", "UnsupportedKind"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """What is said of an attempt: Ready's status, reason and message."""
+    """What is said of an attempt: Ready's status, reason and message.
+
+    ``healthy``: the status of Healthy; "" leaves it as it was, as Flux does where nothing was checked, NOT_CHECKED
+    takes it away.
+    """
 
     ready: str
     reason: str
@@ -46,10 +51,12 @@ def with_conditions(status: KustomizationStatus, said: Said, moment: datetime) -
         wanted.append(("Stalled", "True", said.reason, said.message))
     elif said.ready == "False":
         wanted.append(("Reconciling", "True", "ProgressingWithRetry", said.message))
-    if said.healthy:
+    known = {c.type: c for c in status.conditions}
+    if not said.healthy and (healthy := known.get("Healthy")) is not None:
+        wanted.append((healthy.type, healthy.status, healthy.reason, healthy.message))
+    elif said.healthy and said.healthy != NOT_CHECKED:
         reason = {"True": "Succeeded", "False": "HealthCheckFailed"}.get(said.healthy, "Progressing")
         wanted.append(("Healthy", said.healthy, reason, said.message))
-    known = {c.type: c for c in status.conditions}
     conditions = []
     for kind, value, reason, message in wanted:
         before = known.get(kind)
@@ -100,6 +107,7 @@ def shown(status: KustomizationStatus, *, suspended: bool) -> Shown:
         suspended=suspended,
         message=ready.message if ready else "",
         last_applied_revision=status.last_applied_revision,
+        history=tuple(each for each in status.history if each.get("digest")),
         conditions=tuple(
             {"type": c.type, "status": c.status, "reason": c.reason, "message": c.message[:1024], "since": c.since}
             for c in status.conditions

@@ -20,6 +20,7 @@ from penstock.stages.reconcile.apply import prune_all
 from penstock.stages.reconcile.attempt import KIND, Attempt, drop_status, save_status
 from penstock.stages.reconcile.children import bury_all
 from penstock.stages.reconcile.claims import ownership, renders_due_for_removal
+from penstock.stages.reconcile.in_cluster import publish_events
 from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
 from penstock.stages.reconcile.live import Reading, read_live
@@ -45,7 +46,9 @@ def remove(attempt: Attempt) -> list[Outgoing]:
         return messages + _restored(attempt, target, ledger)
     if termination.begun(attempt):
         return messages + _terminates(attempt, target, ledger)
-    return messages + _remove_objects(attempt, target, ledger)
+    done = _remove_objects(attempt, target, ledger)
+    publish_events(attempt, target.keeper, done, ledger.inventory.uid)
+    return messages + done
 
 
 def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:

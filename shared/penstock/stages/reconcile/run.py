@@ -10,23 +10,26 @@ from penstock.core.reconcile.render import Rendered, render
 from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
-from penstock.stages.reconcile import endings, lease, preview
-from penstock.stages.reconcile.attempt import Attempt, forget_status, open_attempt, save_status
+from penstock.stages.reconcile import endings, lease
+from penstock.stages.reconcile.attempt import Attempt, applied_mark, forget_status, open_attempt, save_status
 from penstock.stages.reconcile.children import check_children, store_children
 from penstock.stages.reconcile.claims import CHILDREN_DUE, Awaits
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.credentials import copy_credentials
+from penstock.stages.reconcile.drift import leave_reported
 from penstock.stages.reconcile.execute import Done, execute, unchanged
 from penstock.stages.reconcile.health import check_health
 from penstock.stages.reconcile.live import owner_selector
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, with_conditions
 from penstock.stages.reconcile.parentage import check_handover, children_due
 from penstock.stages.reconcile.planning import Planned, make_plan
+from penstock.stages.reconcile.preview import preview
 from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.removal import remove
 from penstock.stages.reconcile.resting import rest
 from penstock.stages.reconcile.rights import check_rights
 from penstock.stages.reconcile.shared import SharedReads
+from penstock.stages.reconcile.shown_plan import plan_key, plan_value
 from penstock.stages.reconcile.source import Source, newest_for, open_source
 from penstock.stages.reconcile.target import Target, open_target
 from penstock.stages.reconcile.waits import suspended, unready_dependencies
@@ -46,7 +49,7 @@ def reconcile(message: ReconcileDue, deps: Deps, shared: SharedReads | None = No
         forget_status(message, deps)
         return []
     if message.why == "plan" or suspended(attempt):
-        (preview.answer if message.why == "plan" else rest)(attempt)
+        (answer_plan if message.why == "plan" else rest)(attempt)
         return []
     if shared is not None and (attempt.record.tombstone or attempt.kustomization.kube_config is not None):
         return [Outgoing(message=message)]
@@ -60,6 +63,15 @@ def _tried(attempt: Attempt) -> list[Outgoing]:
         return endings.held(attempt)
     except PenstockError as error:
         return endings.failed(attempt, error)
+
+
+def answer_plan(attempt: Attempt) -> None:
+    """Write the plan, or why there is none, where the api looks for it: ``request/<id>``."""
+    try:
+        value = plan_value(preview(attempt), plan_key(attempt.deps))
+    except PenstockError as error:
+        value = {"ready": "False", "reason": error.reason, "message": str(error)}
+    attempt.deps.state.put(f"request/{attempt.message.request}", {"format": 1, **value}, expected=None)
 
 
 def _reconcile(attempt: Attempt) -> list[Outgoing]:
@@ -86,13 +98,13 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
     except Awaits as awaits:
         return endings.waits_for_others(attempt, awaits)
     except PenstockError as error:
-        return endings.failed(attempt, error)
+        return endings.failed(attempt, error, digest=rendered.digest)
 
 
 def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgoing]:
     check_handover(attempt, source, rendered.parts.interpreted)
     target = open_target(attempt)
-    planned = make_plan(attempt, source, rendered, target)
+    planned = leave_reported(attempt, make_plan(attempt, source, rendered, target), target)
     if not newest_for(attempt, source, planned.ledger.inventory):
         return endings.asks_source(attempt, source, planned.ledger.inventory)
     if attempt.shared is not None and not _settled(planned):
@@ -109,7 +121,9 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
     try:
         checked = check_health(attempt, target.cluster, _facts(attempt, planned, done))
     except PenstockError as error:
-        return messages + endings.failed(attempt, error)  # the children are stored: they must be woken
+        return messages + endings.failed(
+            attempt, error, digest=rendered.digest
+        )  # the children are stored: they must be woken
     return messages + endings.finished(attempt, source, target, done, checked)
 
 
@@ -126,6 +140,8 @@ def record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attem
         observed_generation=attempt.record.generation,
         summary=rendered.summary() | {CHILDREN_DUE: children_due(attempt, rendered.parts.interpreted)},
     )
+    if status.applied != applied_mark(attempt, rendered):
+        status = replace(status, applied="")  # what this run may half apply is no drift for the next one
     found = attempt.found
     if (status.inputs_digest, status.observed_generation) != (found.inputs_digest, found.observed_generation):
         said = Said(ready="Unknown", reason="Progressing", message="Reconciliation in progress")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from penstock.core.errors import Refused
 from penstock.core.flux.kustomization import parse_kustomization
 from penstock.core.records import KustomizationStatus, ObjectRecord, SourceStatus
 from penstock.core.resources import Manifest
@@ -14,9 +15,13 @@ from penstock.stages.reconcile.source import Source
 
 
 def unready_dependencies(attempt: Attempt, source: Source) -> dict[str, str]:
-    """``namespace/name`` of each dependency that is not ready with these inputs, and why (flux-core §2.4)."""
+    """``namespace/name`` of each dependency that is not ready with these inputs, and why (flux-core §2.4).
+
+    Raises Refused where the policy forbids to name one: what it tells is somebody else's.
+    """
     if not attempt.kustomization.depends_on:
         return {}
+    _check_references(attempt)
     names = {f"{each.namespace}/{each.name}" for each in attempt.kustomization.depends_on}
     found = read_objects(attempt.deps, attempt.cluster, {(KIND, name) for name in names})
     records = {name: record for (_, name), (_, record) in found.items()}
@@ -37,6 +42,14 @@ def unready_dependencies(attempt: Attempt, source: Source) -> dict[str, str]:
     if cycle:
         return {name: f"circular dependency detected: {' -> '.join(cycle)}" for name in waiting}
     return waiting
+
+
+def _check_references(attempt: Attempt) -> None:
+    namespace = attempt.message.namespace
+    others = [each for each in attempt.kustomization.depends_on if each.namespace != namespace]
+    if others and attempt.policy.no_cross_namespace_refs:
+        name = f"{KIND}/{others[0].namespace}/{others[0].name}"
+        raise Refused(f"can't access '{name}', cross-namespace references have been blocked", reason="AccessDenied")
 
 
 def suspended(attempt: Attempt) -> bool:

@@ -11,7 +11,7 @@ from penstock.core.drift.compare import Verdict, changed_paths, same_after_dry_r
 from penstock.core.drift.ignore import compare_ignoring, payload
 from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Terminal, Transient
 from penstock.core.reconcile.guard import PRECIOUS
-from penstock.core.reconcile.managers import taken_over, with_managed_fields
+from penstock.core.reconcile.managers import after_takeover, taken_over, with_managed_fields
 from penstock.core.reconcile.plan import Action, Change, compared, merges, owner_of, switch
 from penstock.core.resources import Gvk, Manifest
 from penstock.ports.clock import Clock
@@ -57,6 +57,8 @@ def dry_run_one(writer: Writer, change: Change) -> Change:
         raise Terminal(f"{change.ref} dry-run failed: {missing}", reason="ReconciliationFailed") from missing
     except Refused as refused:
         raise _refusal(change, refused) from refused
+    if writer.claim is None:
+        change = replace(change, after=_after(change, answer))  # a plan shows it; a run has no use for it
     if change.live is None:
         return change
     if same_after_dry_run(change.live, answer) and _owned(change.live) and not _to_take_over(change):
@@ -64,6 +66,12 @@ def dry_run_one(writer: Writer, change: Change) -> Change:
     if change.doubt:
         return replace(change, doubt=False, paths=changed_paths(change.live, answer) or change.paths)
     return change
+
+
+def _after(change: Change, answer: Manifest) -> Manifest:
+    if change.live is None or change.desired is None or _to_take_over(change) is None:
+        return answer
+    return after_takeover(answer, change.desired, change.live)
 
 
 def _owned(live: Manifest) -> bool:

@@ -184,14 +184,15 @@ def test_an_item_that_matches_two_keys_is_doubt():
 @pytest.mark.parametrize(
     ("desired", "live", "verdict"),
     [
-        ({"a": ["x", "y"]}, {"a": ["y", "x", "z"]}, Verdict.EQUAL),
+        ({"a": ["x", "y"]}, {"a": ["x", "z", "y"]}, Verdict.EQUAL),
+        ({"a": ["x", "y"]}, {"a": ["y", "x", "z"]}, Verdict.DOUBT),
         ({"a": ["x"]}, {"a": ["x"]}, Verdict.DIFFERS),
         ({"a": ["x", "y"]}, {"a": ["x"]}, Verdict.DIFFERS),
         ({"a": ["x", "y"]}, {"a": None}, Verdict.DIFFERS),
     ],
 )
 def test_sets_are_compared_as_sets(desired, live, verdict):
-    owned = {"f:metadata": {}, "f:a": {'v:"x"': {}, 'v:"y"': {}}}
+    owned = {"f:a": {'v:"x"': {}, 'v:"y"': {}}}
     entry = {"manager": "m", "operation": "Apply", "apiVersion": "v1", "fieldsV1": owned}
     whole = {"apiVersion": "v1", "metadata": {"managedFields": [entry]}, **live}
     assert compare({"apiVersion": "v1", "metadata": {}, **desired}, whole, manager="m").verdict is verdict
@@ -201,7 +202,7 @@ def test_sets_are_compared_as_sets(desired, live, verdict):
     ("desired", "live", "verdict"),
     [
         ([{"from": [{"podSelector": {}}]}], [{"from": [{"podSelector": {}}], "ports": []}], Verdict.EQUAL),
-        ([{"port": 80}], [{"port": 80, "protocol": "TCP"}], Verdict.EQUAL),
+        ([{"port": 80}], [{"port": 80, "protocol": "TCP"}], Verdict.DOUBT),
         ([{"port": 80}], [{"port": 81}], Verdict.DIFFERS),
         ([{"port": 80}], [], Verdict.DIFFERS),
         ([{"port": 80}], ["x"], Verdict.DIFFERS),
@@ -217,8 +218,8 @@ def test_sets_are_compared_as_sets(desired, live, verdict):
         (["x"], [1], Verdict.DIFFERS),
     ],
 )
-def test_atomic_lists_are_compared_as_a_whole_but_for_defaults(desired, live, verdict):
-    entry = {"manager": "m", "operation": "Apply", "apiVersion": "v1", "fieldsV1": {"f:metadata": {}, "f:rules": {}}}
+def test_atomic_lists_are_compared_as_a_whole_and_more_in_them_is_a_doubt(desired, live, verdict):
+    entry = {"manager": "m", "operation": "Apply", "apiVersion": "v1", "fieldsV1": {"f:rules": {}}}
     whole = {"apiVersion": "v1", "metadata": {"managedFields": [entry]}, "rules": live}
     assert compare({"apiVersion": "v1", "metadata": {}, "rules": desired}, whole, manager="m").verdict is verdict
 
@@ -253,3 +254,63 @@ def test_lists_and_maps_that_became_something_else_differ():
     live = live_deployment()
     live["spec"]["selector"] = "app=web"
     assert compare(DEPLOYMENT, live, manager="penstock").paths == ("spec.selector",)
+
+
+def atomic(api_version, kind, desired, live):
+    """The verdict where one field holds ``desired``, is owned as a whole, and is ``live``."""
+    entry = {"manager": "m", "operation": "Apply", "apiVersion": api_version, "fieldsV1": {"f:x": {}}}
+    manifest = {"apiVersion": api_version, "kind": kind, "metadata": {}}
+    whole = {**manifest, "metadata": {"managedFields": [entry]}, "x": live}
+    return compare({**manifest, "x": desired}, whole, manager="m").verdict
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "desired", "live"),
+    [
+        (
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            [{"ports": [{"port": 80}]}],
+            [{"ports": [{"port": 80, "protocol": "TCP"}]}],
+        ),
+        (
+            "apps/v1",
+            "Deployment",
+            {},
+            {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}},
+        ),
+        (
+            "apps/v1",
+            "StatefulSet",
+            [{"spec": {}}],
+            [{"kind": "PersistentVolumeClaim", "spec": {"volumeMode": "Filesystem"}}],
+        ),
+    ],
+)
+def test_usual_defaults_leave_no_doubt(api_version, kind, desired, live):
+    assert atomic(api_version, kind, desired, live) is Verdict.EQUAL
+    assert atomic("example.com/v1", kind, desired, live) is Verdict.DOUBT
+
+
+def test_what_left_an_atomic_list_is_never_taken_for_equal():
+    """Tried on a real API server: managedFields say the same before and after."""
+    assert atomic("networking.k8s.io/v1", "NetworkPolicy", [{}], [{"ports": [{"port": 80}]}]) is Verdict.DOUBT
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"), [("", Verdict.DOUBT), (0, Verdict.DOUBT), (False, Verdict.DOUBT), ("x", Verdict.DIFFERS)]
+)
+def test_what_built_in_kinds_do_not_store_is_a_doubt(value, verdict):
+    entry = {"manager": "m", "operation": "Apply", "apiVersion": "v1", "fieldsV1": {"f:data": {"f:a": {}}}}
+    live = {"apiVersion": "v1", "metadata": {"managedFields": [entry]}, "data": {"a": "1"}}
+    desired = {"apiVersion": "v1", "metadata": {}, "data": {"a": "1", "b": value}}
+    assert compare(desired, live, manager="m").verdict is verdict
+
+
+def test_items_in_another_order_are_a_doubt():
+    keys = {f'k:{{"name":"{name}"}}': {".": {}, "f:name": {}} for name in "ab"}
+    entry = {"manager": "m", "operation": "Apply", "apiVersion": "v1", "fieldsV1": {"f:env": keys}}
+    live = {"apiVersion": "v1", "metadata": {"managedFields": [entry]}, "env": [{"name": n} for n in "xba"]}
+    desired = {"apiVersion": "v1", "metadata": {}, "env": [{"name": "a"}, {"name": "b"}]}
+    assert compare(desired, live, manager="m").verdict is Verdict.DOUBT
+    assert compare({**desired, "env": desired["env"][::-1]}, live, manager="m").verdict is Verdict.EQUAL

@@ -3,7 +3,7 @@
 import pytest
 
 from penstock.core.errors import InvalidDocument
-from penstock.core.reconcile.masked import masked
+from penstock.core.reconcile.masked import Mask
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL, normalise
 
 SECRET = {
@@ -46,15 +46,15 @@ def test_a_number_in_string_data_is_named():
 def test_people_never_see_the_values_of_secrets():
     last = "kubectl.kubernetes.io/last-applied-configuration"
     secret = {**SECRET, "metadata": {"name": "s", "annotations": {last: "djE="}}}
-    shown = masked(secret)
+    shown = Mask()(secret)
     assert shown["data"] == {"k": "***", "kept": "***"}
     assert "v2" not in str(shown)
     assert "djE=" not in str(shown)
-    other = masked({**secret, "data": {"k": "djI=", "kept": "eA=="}}, b"key")
-    same = masked(secret, b"key")
+    other = Mask(key=b"key")({**secret, "data": {"k": "djI=", "kept": "eA=="}})
+    same = Mask(key=b"key")(secret)
     assert (other["data"]["kept"] == same["data"]["kept"], other["data"]["k"] == same["data"]["k"]) == (True, False)
     config = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}}
-    assert masked(config) is config
+    assert Mask()(config) is config
 
 
 def test_whole_floats_are_integers_and_nothing_else_is_copied():

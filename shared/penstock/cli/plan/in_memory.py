@@ -1,0 +1,31 @@
+"""A plane that exists in memory only, for as long as a command runs."""
+
+from penstock.adapters.buckets.memory import MemoryBuckets
+from penstock.adapters.clock.system import SystemClock
+from penstock.adapters.git.memory import MemoryGit
+from penstock.adapters.keys.memory import MemoryKeys
+from penstock.adapters.notifier.memory import MemoryNotifier
+from penstock.adapters.registry.memory import MemoryRegistry
+from penstock.adapters.secrets.memory import MemorySecrets
+from penstock.adapters.state.memory import MemoryState
+from penstock.adapters.storage.memory import MemoryStorage
+from penstock.adapters.telemetry.memory import MemoryTelemetry
+from penstock.ports.cluster import Clusters
+from penstock.ports.deps import Deps
+
+
+def memory_deps(clusters: Clusters) -> Deps:
+    """Everything that the reconcile stage uses; only ``clusters`` lead anywhere."""
+    return Deps(
+        buckets=MemoryBuckets(),
+        clock=SystemClock(),
+        clusters=clusters,
+        git=MemoryGit(),
+        keys=MemoryKeys(),
+        notifier=MemoryNotifier(),
+        registry=MemoryRegistry(),
+        secrets=MemorySecrets(),
+        state=MemoryState(),
+        storage=MemoryStorage(),
+        telemetry=MemoryTelemetry(most=0),
+    )
