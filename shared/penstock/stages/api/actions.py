@@ -72,7 +72,7 @@ def suspend(fields: Fields, _request: HttpRequest, deps: Deps) -> Answer:
     )
     fields.done()
     _record(deps, KIND, target)
-    _set_switch(deps, target, switch)
+    set_switch(deps, target, switch)
     told = f"suspended by {switch.who}" + (f" until {switch.until}" if switch.until else "")
     event = _event(deps, target, "Suspended", told + (f": {switch.why}" if switch.why else ""))
     answer = {"suspended": f"{target[1]}/{target[2]}", "who": switch.who, "until": switch.until}
@@ -86,7 +86,7 @@ def resume(fields: Fields, _request: HttpRequest, deps: Deps) -> Answer:
     fields.done()
     cluster, namespace, name = target
     record = _record(deps, KIND, target)
-    before = _set_switch(deps, target, None)
+    before = set_switch(deps, target, None)
     events = [_event(deps, target, "Resumed", f"resumed by {who}")] if is_in_force(before, deps.clock.now()) else []
     if suspended_in_source(record):
         detail = f"spec.suspend of {namespace}/{name} is true in its source: set it to false there"
@@ -133,7 +133,7 @@ def _switch(deps: Deps, target: Target) -> Suspension | None:
     return KustomizationStatus.from_value(held.value).suspension if held else None
 
 
-def _set_switch(deps: Deps, target: Target, switch: Suspension | None) -> Suspension | None:
+def set_switch(deps: Deps, target: Target, switch: Suspension | None) -> Suspension | None:
     """Write the switch beside what reconcile writes; what it was. Raises Conflict."""
     cluster, namespace, name = target
     key = status_key(cluster, KIND, namespace, name)
