@@ -88,7 +88,7 @@ class Moving(MemoryPlane):
         )
 
     def flux_apps(self, *files):
-        documents = [namespace("apps"), DEPLOYMENT, A, B, RELEASE] if not files else files
+        documents = files or [namespace("apps"), DEPLOYMENT, A, B, RELEASE]
         return self.flux.reconcile("apps", documents, revision="main@sha1:" + "a" * 40)
 
     def side(self, cluster=None):
@@ -330,7 +330,7 @@ def test_what_cannot_move_stays_with_flux_and_so_does_what_it_renders(plane, spe
 
 def test_another_planes_inventory_refuses_the_move(plane):
     plane.move()
-    with pytest.raises(Refused, match="is owned by f+/prod/flux-system/flux-system, not by e+/"):
+    with pytest.raises(Refused, match=r"is owned by f+/prod/flux-system/flux-system, not by e+/"):
         survey(replace(plane.side(), uid="e" * 32))
 
 
@@ -402,5 +402,5 @@ def test_another_source_is_not_taken_for_the_planes(plane):
     gvk = Gvk(group="source.toolkit.fluxcd.io", version="v1", kind="GitRepository")
     live = plane.cluster.get(gvk, "flux-system", "flux-system")
     plane.cluster.replace({**live, "spec": {**live["spec"], "ref": {"branch": "old"}}})
-    with pytest.raises(Refused, match="has spec.ref"):
+    with pytest.raises(Refused, match=r"has spec\.ref"):
         survey_back(plane.side(), plane.deps)

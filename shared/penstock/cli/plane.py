@@ -112,7 +112,9 @@ def _outcome(before: Record | None, change: PlaneChange) -> str:
 
 def _orphans(change: PlaneChange) -> list[str]:
     return [
-        f"cluster {name} is orphaned: everything on it stays, and nothing reconciles it any more"
+        f"cluster {name} is orphaned: everything on it stays, and nothing reconciles it any more. "
+        f"penstock uninstall --cluster {name} --kubeconfig FILE removes what penstock keeps there, and workloads "
+        "where you ask for it"
         for name in change.orphaned
     ]
 

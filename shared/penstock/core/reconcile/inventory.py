@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from penstock.core.errors import Terminal
 from penstock.core.resources import Gvk, Manifest, ObjectRef
@@ -39,7 +40,10 @@ class Owner:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inventory:
-    """``entries``: object -> version (``v1``), of everything applied and not yet known to be gone."""
+    """``entries``: object -> version (``v1``), of everything applied and not yet known to be gone.
+
+    ``removal``: what deleting them needs to know should the plane's records be lost (core.records.removal_facts).
+    """
 
     owner: str
     entries: Mapping[ObjectRef, str] = field(default_factory=dict)
@@ -47,6 +51,7 @@ class Inventory:
     observation: int = 0
     resource_version: str = ""
     uid: str = ""
+    removal: Mapping[str, Any] = field(default_factory=dict)
 
     def ids(self) -> tuple[str, ...]:
         """The entries as sorted ``id@version`` texts: what the digest and the plane's copy are made of."""
@@ -122,6 +127,8 @@ def to_config_map(inventory: Inventory, owner: Owner, shown: Shown) -> Manifest:
         "digest": inventory.digest(),
         "conditions": json.dumps(list(shown.conditions), indent=1),
     }
+    if inventory.removal:
+        data["removal"] = json.dumps(inventory.removal, sort_keys=True, separators=(",", ":"))
     binary = {}
     if len(body) <= COMPRESS_ABOVE:
         data["inventory"] = body.decode()
@@ -171,6 +178,7 @@ def from_config_map(manifest: Manifest) -> Inventory:
             observation=int(data.get("observation") or 0),
             resource_version=manifest["metadata"].get("resourceVersion", ""),
             uid=manifest["metadata"].get("uid", ""),
+            removal=dict(json.loads(data.get("removal") or "{}")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
         raise _unreadable(f"{type(error).__name__}: {error}") from error

@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from penstock.core.errors import Conflict, InvalidDocument, NotFound
 from penstock.core.flux.fields import Fields
 from penstock.core.flux.kustomization import API_VERSION, KIND
+from penstock.core.flux.plane import NAME, NAMESPACE
 from penstock.core.http import HttpRequest, HttpResponse, json_response, problem
 from penstock.core.messages import PLANE, Event, Outgoing, ReconcileDue, SourceChanged
 from penstock.core.records import (
+    Adoption,
     Approval,
     KustomizationStatus,
     ObjectRecord,
     Suspension,
+    adoption_key,
     approval_key,
     object_key,
     status_key,
@@ -111,6 +114,24 @@ def approve(fields: Fields, _request: HttpRequest, deps: Deps) -> Answer:
     event = _event(deps, target, "PruneApproved", f"deletions {approval.digest} approved by {approval.who}")
     answer = {"approved": approval.digest, "who": approval.who}
     return json_response(200, answer), [Outgoing(message=due), event]
+
+
+def adopt(fields: Fields, request: HttpRequest, deps: Deps) -> Answer:
+    """Let a Kustomization take over what another plane owns, once, and reconcile; without a name, all of a cluster."""
+    read_query(request, "wait")
+    cluster, namespace = fields.name("cluster"), fields.name("namespace", default=DEFAULT_NAMESPACE)
+    name = fields.name("name", default="")
+    adoption = Adoption(who=fields.string("who", longest=256), when=_now(deps))
+    fields.done()
+    target = (cluster, namespace, name) if name else (cluster, NAMESPACE, NAME)
+    _record(deps, KIND, target)
+    deps.state.put(adoption_key(*target) if name else adoption_key(cluster), adoption.to_value(), expected=None)
+    identity = deps.clock.new_id()
+    due = ReconcileDue(cluster=cluster, namespace=target[1], name=target[2], why="request", request=identity)
+    told = "it" if name else f"everything on cluster {cluster}"
+    event = _event(deps, target, "AdoptionAsked", f"{adoption.who} gave {told} to this plane, whoever has it")
+    headers = {"location": remember(identity, deps)}
+    return json_response(202, {"request": identity}, headers=headers), [Outgoing(message=due), event]
 
 
 def _target(fields: Fields, kind: str = KIND) -> Target:

@@ -8,6 +8,7 @@ from penstock.core.reconcile.plan import Action, Change, kept_entries
 from penstock.core.records import approval_key
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.stages.reconcile import lease
+from penstock.stages.reconcile.adoption import use_up
 from penstock.stages.reconcile.apply import apply_all, prune_all
 from penstock.stages.reconcile.attempt import Attempt, load_status, save_status, still_current
 from penstock.stages.reconcile.children import source_known
@@ -55,7 +56,8 @@ def execute(attempt: Attempt, source: Source, target: Target, planned: Planned) 
     """Apply, then prune. Raises Conflict where a newer revision is there, ApplyFailed with what was done."""
     deps = attempt.deps
     first = not planned.ledger.inventory.resource_version
-    claim = lease.acquire(target.keeper, attempt.owner, deps.clock.new_id(), deps.clock, first=first)
+    how = lease.How(first=first, adopting=attempt.adopting)
+    claim = lease.acquire(target.keeper, attempt.owner, deps.clock.new_id(), deps.clock, how)
     again = False
     try:
         _look_again(attempt, source, target, planned, claim)
@@ -83,6 +85,8 @@ def _look_again(attempt: Attempt, source: Source, target: Target, planned: Plann
 def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Planned, claim: lease.Claim) -> Done:
     writer = Writer(cluster=target.cluster, clock=attempt.deps.clock, claim=claim, force=attempt.kustomization.force)
     ledger = _store_union(attempt, source, target, planned)
+    if attempt.adopting:
+        use_up(attempt)
     _make_namespaces(target, planned)
     applied = apply_all(writer, planned.changes)
     _tell(attempt, applied.changes)
