@@ -104,18 +104,9 @@ class ObjectRecord(_Stored):
     discovered: bool = False
 
 
-_REMOVAL_FIELDS = frozenset(
-    [
-        "deletionPolicy",
-        "dependsOn",
-        "interval",
-        "kubeConfig",
-        "path",
-        "prune",
-        "serviceAccountName",
-        "sourceRef",
-        "timeout",
-    ]
+_REMOVAL_FIELDS = (
+    *("deletionPolicy", "dependsOn", "interval", "kubeConfig", "path"),
+    *("prune", "serviceAccountName", "sourceRef", "timeout"),
 )
 """Of ``spec``: what a removal goes by. No values of substitutions, no patches: those may hold secrets."""
 
