@@ -1,6 +1,6 @@
 """Objects that somebody outside this plane owns (another plane on the cluster, Flux): nothing of theirs is taken.
 
-Owner labels name a Kustomization, not a plane. So where they name one that this plane does not know, the cluster is
+Owner labels name a Kustomization, not a plane. So where they name another one than the one at work, the cluster is
 asked: an inventory of another plane that lists the object, or a Kustomization that Flux reconciles there.
 """
 
@@ -12,7 +12,7 @@ from penstock.core.reconcile.inventory import NAMESPACE, from_config_map, invent
 from penstock.core.reconcile.plan import Action, ChangeSet, owner_of
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.ports.cluster import Cluster
-from penstock.stages.reconcile.attempt import KIND, Attempt, read_objects
+from penstock.stages.reconcile.attempt import KIND, Attempt
 from penstock.stages.reconcile.lease import OwnedByOther
 
 _CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
@@ -25,10 +25,7 @@ def refuse_foreign(attempt: Attempt, keeper: Cluster, changes: ChangeSet) -> Non
         owner = owner_of(change.live) if change.live is not None else ""
         if owner and owner != attempt.ref:
             owned.setdefault(owner, []).append(change.ref)
-    if not owned:
-        return
-    ours = {name for _, name in read_objects(attempt.deps, attempt.cluster, {(KIND, owner) for owner in owned})}
-    for owner in sorted(owned.keys() - ours):
+    for owner in sorted(owned):  # names that are known here, too: in another cluster they may be another plane's
         if not attempt.adopting:
             _refuse_other_plane(attempt, keeper, owner, owned[owner])
         if reconciled_by_flux(keeper, owner):
