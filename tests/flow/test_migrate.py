@@ -310,7 +310,7 @@ def test_one_that_was_suspended_in_flux_stays_suspended_here_and_back(plane):
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
-        ({"sourceRef": {"kind": "Bucket", "name": "b"}}, "its source is a Bucket"),
+        ({"sourceRef": {"kind": "HelmChart", "name": "c"}}, "sourceRef.kind"),
         ({"typo": 1}, "typo"),
         ({"kubeConfig": {"secretRef": {"name": "none"}}}, "kubeConfig Secret 'flux-system/none' not found"),
     ],
@@ -348,7 +348,9 @@ def test_flux_is_not_resumed_before_its_sources_are_where_the_plane_is(plane):
     plane.reconcile("flux-system")
     plane.push({"apps/a.yaml": config_map("a", key="2")})
     plane.settle()
-    with pytest.raises(Transient, match="Flux's sources are not where the plane is: flux-system/flux-system"):
+    with pytest.raises(
+        Transient, match="Flux's sources are not where the plane is: GitRepository/flux-system/flux-system"
+    ):
         plane.back()
     assert plane.flux.live("apps")["spec"]["suspend"] is True
     held = plane.state.get(status_key(PLANE, "GitRepository", "flux-system", "flux-system"))

@@ -23,7 +23,7 @@ from penstock.ports.cluster import FIELD_MANAGER, Cluster
 from penstock.ports.state import State
 from penstock.stages.reconcile import lease
 from penstock.stages.reconcile.apply import prune_all
-from penstock.stages.reconcile.live import owner_selector, read_live
+from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.write import Writer
 from penstock.wiring import Runtime, open_runtime
 
@@ -134,8 +134,7 @@ def _ordered(cluster: Cluster, found: Sequence[Installed], *, workloads: bool) -
         return ordered
     made = []
     for each in ordered:
-        selector = owner_selector(*each.name.split("/", 1))
-        live = read_live(cluster, each.inventory.entries, selector).objects
+        live = read_live(cluster, each.inventory.entries, Reading(owner=each.name)).objects
         made.append(with_deletions(each, live, FIELD_MANAGER))
     return tuple(made)
 

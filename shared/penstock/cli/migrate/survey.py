@@ -18,10 +18,10 @@ from penstock.core.flux.live import (
 )
 from penstock.core.reconcile.inventory import NAMESPACE, Inventory, Owner, from_config_map, inventory_name
 from penstock.core.resources import Gvk, Manifest, ObjectRef
+from penstock.core.sources.kinds import ARTIFACTS
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.lease import refuse_other_owner
-from penstock.stages.reconcile.live import owner_selector, read_live
-from penstock.stages.reconcile.source import SERVED
+from penstock.stages.reconcile.live import Reading, read_live
 
 CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
 
@@ -135,14 +135,14 @@ def _move(side: Side, live: Manifest, *, is_root: bool) -> Move:
     if live["metadata"].get("deletionTimestamp"):
         raise NotFound("it is being deleted")
     kustomization = parse_kustomization(as_document(live))
-    if kustomization.source.kind not in SERVED:
+    if kustomization.source.kind not in ARTIFACTS:
         raise NotFound(f"its source is a {kustomization.source.kind}, which this release does not serve")
     target = side.target(kustomization)
     name = f"{kustomization.namespace}/{kustomization.name}"
     owner = side.owner(ROOT if is_root else name)
     listed = flux_inventory(live)
     wanted = {ref: version for ref, version in listed.items() if not is_flux_object(ref)}
-    objects = read_live(target, wanted, owner_selector(kustomization.namespace, kustomization.name)).objects
+    objects = read_live(target, wanted, Reading(owner=f"{kustomization.namespace}/{kustomization.name}")).objects
     left = {ref: _why_left(ref) for ref in listed if ref not in wanted}
     left |= {ref: why for ref, found in objects.items() if (why := _component(found))}
     return Move(

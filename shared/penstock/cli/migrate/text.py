@@ -53,7 +53,7 @@ def back_lines(found: Back) -> list[str]:
         "Flux is resumed when its sources stand at the plane's revisions:",
     ]
     sources = sorted(found.revisions.items())
-    lines += [f"  GitRepository {name}: {short_revision(revision)}" for name, revision in sources]
+    lines += [f"  {name}: {short_revision(revision)}" for name, revision in sources]
     lines += [f"{name} left Git meanwhile: it stays suspended in Flux, which prunes it" for name in found.abandoned]
     return lines
 

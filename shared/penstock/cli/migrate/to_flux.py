@@ -23,21 +23,23 @@ from penstock.core.flux.live import (
     moved_by,
 )
 from penstock.core.flux.plane import DECLARED_BY
-from penstock.core.messages import PLANE
 from penstock.core.reconcile.inventory import NAMESPACE, inventory_name
 from penstock.core.reconcile.normalise import normalise
-from penstock.core.records import KustomizationStatus, ObjectRecord, SourceStatus, Suspension, status_key
+from penstock.core.records import KustomizationStatus, ObjectRecord, Suspension, status_key
 from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of, ref_of
+from penstock.core.sources.kinds import FETCHED
+from penstock.core.sources.wakeups import source_key
 from penstock.ports.cluster import FIELD_MANAGER, ApplyOptions
 from penstock.ports.deps import Deps
 from penstock.stages.api.actions import set_switch
 from penstock.stages.reconcile import lease
+from penstock.stages.reconcile.attempt import source_status
 from penstock.stages.reconcile.ledger import GVK as CONFIG_MAP
-from penstock.stages.reconcile.live import owner_selector, read_live
+from penstock.stages.reconcile.live import Reading, read_live
 
 WHO = "penstock migrate"
-SOURCE = "GitRepository"
-KINDS = (SOURCE, "ArtifactGenerator", "Receiver", "Provider", "Alert", KIND)
+SOURCES, SOURCE = "source.toolkit.fluxcd.io", "GitRepository"
+KINDS = (*FETCHED, "ArtifactGenerator", "Receiver", "Provider", "Alert", KIND)
 """In the order in which they are written: what a Kustomization refers to comes before it."""
 
 POLL = 2.0
@@ -142,7 +144,7 @@ def _status(side: Side, deps: Deps, name: str) -> KustomizationStatus:
 def _check_source(side: Side, records: Mapping[tuple[str, str], ObjectRecord]) -> None:
     """Flux's GitRepository flux-system/flux-system must lead to the same commits as the plane's own source."""
     record = records.get((SOURCE, ROOT))
-    served = side.home.resource_type("source.toolkit.fluxcd.io", SOURCE)
+    served = side.home.resource_type(SOURCES, SOURCE)
     if record is None or not record.implicit or served is None:
         return
     live = side.home.get(served.gvk, *ROOT.split("/"))
@@ -163,7 +165,7 @@ def _move(side: Side, record: ObjectRecord, live: Manifest | None, name: str) ->
     owner = side.owner(f"{kustomization.namespace}/{kustomization.name}")
     known = stored_inventory(target, owner)
     entries = dict(known.entries) if known is not None else {}
-    objects = read_live(target, entries, owner_selector(kustomization.namespace, kustomization.name)).objects
+    objects = read_live(target, entries, Reading(owner=f"{kustomization.namespace}/{kustomization.name}")).objects
     there = live or {}
     left = {ref: "" for ref in flux_inventory(there) if ref not in entries and _stays_listed(ref)}
     return Move(
@@ -195,17 +197,14 @@ def _depth(records: Mapping[tuple[str, str], ObjectRecord], name: str) -> tuple[
 
 
 def _revisions(side: Side, deps: Deps, moves: list[Move]) -> dict[str, str]:
-    """``namespace/name`` of each GitRepository that is reconciled from -> the revision that the plane has of it."""
+    """``Kind/namespace/name`` of each source that is reconciled from -> the revision that the plane has of it."""
     found = {}
     for source in {move.kustomization.source for move in moves}:
-        if source.kind != SOURCE:
+        if source.kind not in FETCHED:
             continue
-        name = f"{source.namespace}/{source.name}"
-        for home in (PLANE, side.name):
-            held = deps.state.get(status_key(home, SOURCE, source.namespace, source.name))
-            if held is not None:
-                found[name] = SourceStatus.from_value(held.value).revision
-                break
+        held = source_status(deps, side.name, source)
+        if held is not None:
+            found[source_key(source.kind, source.namespace, source.name)] = held.revision
     return found
 
 
@@ -287,15 +286,13 @@ def _set_status(side: Side, name: str, fields: Mapping[str, Any]) -> None:
 
 
 def _wait_for_sources(side: Side, back: Back, *, timeout: float) -> None:
-    served = side.home.resource_type("source.toolkit.fluxcd.io", SOURCE)
     end = side.clock.monotonic() + timeout
-    while served is not None:
+    while True:
         late = {}
-        for name, revision in sorted(back.revisions.items()):
-            live = side.home.get(served.gvk, *name.split("/", 1))
-            shown = str((((live or {}).get("status") or {}).get("artifact") or {}).get("revision") or "")
+        for key, revision in sorted(back.revisions.items()):
+            shown = _revision_there(side, key)
             if shown != revision:
-                late[name] = shown or "no artifact"
+                late[key] = shown or "no artifact"
         if not late:
             return
         if side.clock.monotonic() > end:
@@ -305,6 +302,14 @@ def _wait_for_sources(side: Side, back: Back, *, timeout: float) -> None:
                 "reconcile source git NAME`), then run this again; until then the plane rests and Flux stays suspended"
             )
         side.clock.sleep(POLL)
+
+
+def _revision_there(side: Side, key: str) -> str:
+    """Of the artifact that Flux's source ``Kind/namespace/name`` has now, "" where it has none."""
+    kind, namespace, name = key.split("/")
+    served = side.home.resource_type(SOURCES, kind)
+    live = side.home.get(served.gvk, namespace, name) if served is not None else None
+    return str((((live or {}).get("status") or {}).get("artifact") or {}).get("revision") or "")
 
 
 def _resume(side: Side, back: Back, move: Move) -> None:

@@ -5,6 +5,8 @@ tombstone, made of what its inventory keeps; its objects are deleted only when s
 Inventories in another cluster (``spec.kubeConfig``) are not looked for: nobody knows where.
 """
 
+from functools import partial
+
 from penstock.core.errors import Conflict, PenstockError
 from penstock.core.flux.kustomization import parse_kustomization
 from penstock.core.messages import Outgoing, ReconcileDue
@@ -15,6 +17,7 @@ from penstock.ports.cluster import Cluster
 from penstock.ports.state import ABSENT
 from penstock.stages.reconcile.attempt import KIND, Attempt, objects
 from penstock.stages.reconcile.claims import renders_unknown
+from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.ledger import GVK
 
 OURS = "app.kubernetes.io/managed-by=penstock"
@@ -55,8 +58,12 @@ def _unknown_one(attempt: Attempt, manifest: Manifest) -> ObjectRecord | None:
 def _bury(attempt: Attempt, record: ObjectRecord) -> list[Outgoing]:
     namespace, _, name = _name(record).partition("/")
     try:
-        key = object_key(attempt.cluster, KIND, namespace, name)
-        attempt.deps.state.put(key, record.to_value(), expected=ABSENT)
+        key, entries = (
+            object_key(attempt.cluster, KIND, namespace, name),
+            object_entries(attempt.cluster, KIND, _name(record), record),
+        )
+        put = partial(attempt.deps.state.put, key, record.to_value(), expected=ABSENT)
+        write_indexed(attempt.deps.state, adds=entries, removes=(), write=put)
     except Conflict:
         return []  # it was declared just now
     due = ReconcileDue(cluster=attempt.cluster, kind=KIND, namespace=namespace, name=name, why="removed")
