@@ -11,8 +11,9 @@ from tests.memory_plane import CLUSTER, UID, URL, MemoryPlane, OneCluster, confi
 from penstock.cli.migrate.from_flux import move_from_flux
 from penstock.cli.migrate.side import Side
 from penstock.cli.migrate.survey import survey
+from penstock.cli.migrate.survey_back import survey_back
 from penstock.cli.migrate.text import after_from_flux, back_lines, plan_lines
-from penstock.cli.migrate.to_flux import move_to_flux, survey_back
+from penstock.cli.migrate.to_flux import move_to_flux
 from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.messages import PLANE
 from penstock.core.reconcile.inventory import from_config_map

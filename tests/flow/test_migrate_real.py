@@ -15,7 +15,8 @@ from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig
 from penstock.cli.migrate.from_flux import move_from_flux
 from penstock.cli.migrate.side import Side
 from penstock.cli.migrate.survey import survey
-from penstock.cli.migrate.to_flux import move_to_flux, survey_back
+from penstock.cli.migrate.survey_back import survey_back
+from penstock.cli.migrate.to_flux import move_to_flux
 from penstock.core.records import Adoption, adoption_key
 from penstock.core.resources import Gvk
 

@@ -4,7 +4,7 @@ side.py        the cluster, and the plane's name for it
 survey.py      what Flux owns there, what moves, what stays and why
 moving.py      inventories, field managers, Flux's own objects: each by compare-and-swap
 from_flux.py   the order of the steps, so that a kill at any point is harmless
-to_flux.py     and back
+to_flux.py     and back (survey_back.py: what goes back)
 text.py        the plan, and what to do afterwards
 """
 
@@ -16,8 +16,9 @@ from penstock.cli.client import seconds_of
 from penstock.cli.migrate.from_flux import move_from_flux
 from penstock.cli.migrate.side import ROOT, Side, add_cluster_flags, open_side
 from penstock.cli.migrate.survey import survey
+from penstock.cli.migrate.survey_back import survey_back
 from penstock.cli.migrate.text import after_from_flux, after_to_flux, back_lines, plan_lines
-from penstock.cli.migrate.to_flux import move_to_flux, survey_back
+from penstock.cli.migrate.to_flux import move_to_flux
 from penstock.cli.plane import publish
 from penstock.core.errors import Terminal
 from penstock.core.messages import ReconcileDue

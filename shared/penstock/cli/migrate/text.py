@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from penstock.cli.migrate.survey import Move, Survey
-from penstock.cli.migrate.to_flux import Back, is_ours
+from penstock.cli.migrate.survey_back import Back, is_ours
 from penstock.cli.tables import render
 from penstock.core.flux.live import applied_revision
 from penstock.core.reconcile.inventory import short_revision
