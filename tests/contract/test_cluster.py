@@ -447,8 +447,16 @@ def crd(name: str) -> Manifest:
                     "size": {"type": "integer"},
                     "tags": {"type": "array", "items": {"type": "string"}},
                 },
-            }
+            },
+            "status": {"type": "object", "properties": {"seen": {"type": "integer"}}},
         },
+    }
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "schema": {"openAPIV3Schema": schema},
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -458,7 +466,7 @@ def crd(name: str) -> Manifest:
             "group": "contract.example",
             "scope": "Namespaced",
             "names": {"kind": name.capitalize(), "plural": f"{name}s", "singular": name},
-            "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
+            "versions": [version],
         },
     }
 
@@ -500,6 +508,19 @@ def test_custom_resources_are_served_once_defined(subject: Subject, custom: Gvk)
     assert second["spec"] == {"size": 2, "tags": ["b"]}
     page = subject.cluster.list(custom, namespace=subject.namespace)
     assert [each["metadata"]["name"] for each in page.items] == ["one"]
+
+
+def test_a_status_is_replaced_alone(subject: Subject, custom: Gvk) -> None:
+    made = subject.apply(subject.manifest(custom.api_version, custom.kind, "one", body={"spec": {"size": 1}}))
+    written = subject.cluster.replace_status({**made, "spec": {"size": 9}, "status": {"seen": 1}})
+    assert (written["spec"], written["status"]) == ({"size": 1}, {"seen": 1})
+    assert written["metadata"]["generation"] == made["metadata"]["generation"]
+    assert subject.cluster.get(custom, subject.namespace, "one")["status"] == {"seen": 1}
+    with pytest.raises(Conflict):
+        subject.cluster.replace_status({**made, "status": {"seen": 2}})
+    gone = {**made, "metadata": {**made["metadata"], "name": "none"}}
+    with pytest.raises(NotFound):
+        subject.cluster.replace_status(gone)
 
 
 def test_an_immutable_field_is_refused_as_such(subject: Subject) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from penstock.cli import rbac
+from penstock.cli.client import add_plane_flags, add_who, open_client, seconds_of, who
 from penstock.cli.plane import change_plane, stored_plane
+from penstock.cli.reconcile import ask
 from penstock.cli.tables import render
 from penstock.core.clusters.access import PROVIDERS
 from penstock.core.errors import NotFound, Refused, Terminal
@@ -19,7 +21,7 @@ _COLUMNS = ("NAME", "PATH", "KUBECONFIG", "CONTEXT", "REGION", "LABELS")
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare flags and help."""
-    parser = subparsers.add_parser("cluster", help="add, remove and list the plane's clusters")
+    parser = subparsers.add_parser("cluster", help="add, remove, list and adopt the plane's clusters")
     commands = parser.add_subparsers(metavar="COMMAND", dest="cluster_command", required=True)
     add = commands.add_parser("add", help="reconcile a cluster from a path of the plane's source")
     add.add_argument("name", metavar="NAME", help="a DNS label, such as production")
@@ -52,14 +54,26 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     listed = commands.add_parser("list", help="print the plane's clusters")
     for each in (add, remove, listed):
         each.add_argument("--data-dir", default="", help="the plane's data directory")
+    adopt = commands.add_parser(
+        "adopt",
+        help="take over, once, what another plane owns on a cluster",
+        description="For a plane that lost its records, or a cluster that changes hands: the other plane then finds "
+        "itself refused (OwnedByOther) and writes nothing. It holds for an hour.",
+    )
+    adopt.add_argument("name", metavar="NAME")
+    adopt.add_argument("--wait", default="", metavar="30s", help="wait so long for the outcome of the cluster's root")
+    add_who(adopt)
+    add_plane_flags(adopt)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Add, remove or list. Raises NotFound without a Plane, Refused for a name that is taken."""
+    """Add, remove, list or adopt. Raises NotFound without a Plane, Refused for a name that is taken."""
     if args.cluster_command == "add" and args.print_rbac:
         accounts = tuple(rbac.account(text) for text in args.account)
         print(rbac.manifests(rbac.Wanted(cluster=args.name, profile=args.print_rbac, accounts=accounts)), end="")
         return 0
+    if args.cluster_command == "adopt":
+        return _adopt(args)
     if args.cluster_command == "list":
         print(listing(stored_plane(open_state(args.data_dir)).document))
         return 0
@@ -72,6 +86,15 @@ def run(args: argparse.Namespace) -> int:
             print(line)
     finally:
         runtime.close()
+    return 0
+
+
+def _adopt(args: argparse.Namespace) -> int:
+    body = {"cluster": args.name, "who": who(args)}
+    outcome = ask(open_client(args), "/adopt", body, seconds=seconds_of(args.wait or "0s", "--wait"))
+    if outcome is not None and outcome.get("ready") != "True":
+        raise Terminal(f"cluster {args.name}: {outcome.get('reason')}: {outcome.get('message')}")
+    print(f"cluster {args.name}: what another plane owns there is taken over; `penstock status` shows how it goes")
     return 0
 
 

@@ -45,6 +45,8 @@ COMMANDS = {
     "suspend": Entry(module="suspend", help="stop reconciling something"),
     "resume": Entry(module="resume", help="reconcile something again"),
     "approve": Entry(module="approve", help="allow deletions that the prune guard has stopped"),
+    "migrate": Entry(module="migrate", help="move a cluster from Flux to penstock, or back"),
+    "uninstall": Entry(module="uninstall", help="remove what penstock keeps on a cluster"),
     "webhook": Entry(module="webhook", help="a Receiver's URL; send it a signed push"),
 }
 

@@ -95,7 +95,7 @@ def change_plane(runtime: Runtime, document: Manifest, *, dry_run: bool = False)
     if dry_run:
         return [*lines, f"{name} {_outcome(before, change)} (dry run: nothing was changed)"]
     _write(state, change, before)
-    _publish(runtime, change.wake)
+    publish(runtime, change.wake)
     return [*lines, f"{name} {_outcome(before, change)}"]
 
 
@@ -112,7 +112,9 @@ def _outcome(before: Record | None, change: PlaneChange) -> str:
 
 def _orphans(change: PlaneChange) -> list[str]:
     return [
-        f"cluster {name} is orphaned: everything on it stays, and nothing reconciles it any more"
+        f"cluster {name} is orphaned: everything on it stays, and nothing reconciles it any more. "
+        f"penstock uninstall --cluster {name} --kubeconfig FILE removes what penstock keeps there, and workloads "
+        "where you ask for it"
         for name in change.orphaned
     ]
 
@@ -132,7 +134,8 @@ def _write(state: State, change: PlaneChange, before: Record | None) -> None:
         state.delete(key, expected=None)
 
 
-def _publish(runtime: Runtime, messages: Sequence[Message]) -> None:
+def publish(runtime: Runtime, messages: Sequence[Message]) -> None:
+    """Put messages of nobody else's making on the bus: one trace for all of them."""
     clock = runtime.port("clock")
     trace = clock.new_id()
     runtime.bus.publish(

@@ -10,11 +10,13 @@ from penstock.cli.client import (
     Named,
     add_object_flags,
     add_plane_flags,
+    add_who,
     named,
     open_client,
     query,
     seconds_of,
     target,
+    who,
 )
 from penstock.core.errors import Terminal, Transient
 from penstock.core.sources.kinds import FETCHED
@@ -32,7 +34,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     add_object_flags(parser, "kustomization/NAME|source/NAME|ocirepository/NAME|bucket/NAME")
     parser.add_argument("--plan", action="store_true", help="change nothing: print what a reconcile would do")
+    parser.add_argument("--adopt", action="store_true", help="take over what another plane owns, once")
     parser.add_argument("--wait", default="", metavar="30s", help="wait so long for the outcome")
+    add_who(parser)
     add_plane_flags(parser)
 
 
@@ -40,19 +44,30 @@ def run(args: argparse.Namespace) -> int:
     """Ask, wait, print. Raises Transient where the outcome is not known in time."""
     wanted = named(args.object, ("Kustomization", *FETCHED))
     seconds = seconds_of(args.wait or (PLAN_WAIT if args.plan else "0s"), "--wait")
+    if args.adopt and (args.plan or wanted.kind != "Kustomization"):
+        raise Terminal("--adopt is for a Kustomization, and not with --plan")
     client = open_client(args)
+    if args.adopt:
+        body = {**target(args, client, wanted), "who": who(args)}
+        return _told(args, wanted, ask(client, "/adopt", body, seconds=seconds))
     body = {"kind": wanted.kind, **target(args, client, wanted)}
-    outcome = _ask(client, body, plan=args.plan, seconds=seconds)
+    outcome = ask(client, "/reconcile", body, plan=args.plan, seconds=seconds)
+    return _told(args, wanted, outcome)
+
+
+def _told(args: argparse.Namespace, wanted: Named, outcome: Mapping[str, Any] | None) -> int:
     if outcome is None:
         print(f"{wanted.kind} {args.namespace}/{wanted.name}: asked for; `penstock status` shows how it goes")
         return 0
     return _print_plan(outcome) if args.plan else _print_outcome(wanted, outcome)
 
 
-def _ask(client: Client, body: Mapping[str, Any], *, plan: bool, seconds: float) -> Mapping[str, Any] | None:
-    """The outcome; None where nobody waits for one."""
+def ask(
+    client: Client, path: str, body: Mapping[str, Any], *, plan: bool = False, seconds: float
+) -> Mapping[str, Any] | None:
+    """The outcome of a request; None where nobody waits for one. Raises Transient where it is not known in time."""
     wait = f"{min(seconds, LONGEST_SLICE):g}s" if seconds else ""
-    answer = client.post("/reconcile" + query(plan="1" if plan else "", wait=wait), body)
+    answer = client.post(path + query(plan="1" if plan else "", wait=wait), body)
     if answer.status == 200:
         return answer.body
     identity = str(answer.body.get("request") or "")

@@ -54,6 +54,16 @@ def lease_key(cluster: str, namespace: str, name: str) -> str:
     return f"lease/{cluster}/{namespace}/{name}"
 
 
+def discovered_key(cluster: str) -> str:
+    """Key of the mark that the inventories of a cluster have been compared with the records."""
+    return f"discovered/{cluster}"
+
+
+def adoption_key(cluster: str, namespace: str = "-", name: str = "-") -> str:
+    """Key of the adoption of a Kustomization, or of everything on the cluster."""
+    return f"adoption/{cluster}/{namespace}/{name}"
+
+
 def _read(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
     if value.get("format") != FORMAT:
         raise Terminal(
@@ -86,7 +96,8 @@ class ObjectRecord(_Stored):
     ``document``: the manifest as rendered; ``parent``: ``namespace/name`` of the Kustomization that rendered it, ""
     for the root and the implicit source; ``generation``: raised when the document changes; ``account``: the service
     account (``system:serviceaccount:ns:name``) it inherits, or ""; ``tombstone``: it left its parent's render.
-    ``implicit``: it stands for the Plane's own source.
+    ``implicit``: it stands for the Plane's own source; ``discovered``: a tombstone that was made from an inventory in
+    the cluster, after the plane's records were lost: nothing is deleted for it without an approval.
     """
 
     document: Manifest
@@ -95,6 +106,34 @@ class ObjectRecord(_Stored):
     account: str = ""
     tombstone: bool = False
     implicit: bool = False
+    discovered: bool = False
+
+
+_REMOVAL_FIELDS = (
+    *("deletionPolicy", "dependsOn", "interval", "kubeConfig", "path"),
+    *("prune", "serviceAccountName", "sourceRef", "timeout"),
+)
+"""Of ``spec``: what a removal goes by. No values of substitutions, no patches: those may hold secrets."""
+
+
+def removal_facts(record: ObjectRecord) -> dict[str, Any]:
+    """What an inventory keeps of a Kustomization's record, so that it can be removed when the records are lost."""
+    document = record.document
+    spec = {name: value for name, value in (document.get("spec") or {}).items() if name in _REMOVAL_FIELDS}
+    metadata = {name: document["metadata"][name] for name in ("name", "namespace")}
+    kept = {"apiVersion": document["apiVersion"], "kind": document["kind"], "metadata": metadata, "spec": spec}
+    return {"account": record.account, "document": kept, "parent": record.parent}
+
+
+def removed_record(facts: Mapping[str, Any]) -> ObjectRecord:
+    """The tombstone of what ``removal_facts`` kept. Raises KeyError where these are no such facts."""
+    return ObjectRecord(
+        document=dict(facts["document"]),
+        parent=str(facts["parent"]),
+        account=str(facts["account"]),
+        tombstone=True,
+        discovered=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -252,6 +291,25 @@ class Approval(_Stored):
     digest: str
     who: str
     when: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adoption(_Stored):
+    """Somebody gave what another plane owns to this one. Key: ``adoption_key``.
+
+    ``when``: RFC 3339; ``used``: ``namespace/name`` of those that have moved by it (of a whole cluster's).
+    """
+
+    who: str
+    when: str
+    used: tuple[str, ...] = ()
+
+    @classmethod
+    def from_value(cls, value: Mapping[str, Any]) -> Self:
+        """Raises Terminal for a format of a newer release."""
+        known = _read(cls, value)
+        known["used"] = tuple(known.get("used", ()))
+        return cls(**known)
 
 
 def _conditions(values: Any) -> tuple[Condition, ...]:

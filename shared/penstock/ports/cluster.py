@@ -147,6 +147,12 @@ class Cluster(Protocol):
         metadata.managedFields, where the manifest has them, become the object's: how fields change hands.
         """
 
+    def replace_status(self, manifest: Manifest) -> Manifest:
+        """PUT of the status subresource: ``status`` alone is written; see ``replace``.
+
+        Raises NotFound, too, where the kind has no such subresource.
+        """
+
     def delete(self, manifest: Manifest, *, propagation: str = "Background") -> bool:
         """Delete the object with the manifest's uid and resourceVersion (where set) as preconditions.
 

@@ -138,6 +138,13 @@ class KubeCluster:
         request = Request(method="PUT", path=path, query=query, body=_body(manifest), headers=_JSON)
         return self._written(request, call)
 
+    def replace_status(self, manifest: Manifest) -> Manifest:
+        """See Cluster."""
+        call, path = self._target("update", manifest)
+        query = (("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict"))
+        request = Request(method="PUT", path=f"{path}/status", query=query, body=_body(manifest), headers=_JSON)
+        return self._written(request, call)
+
     def delete(self, manifest: Manifest, *, propagation: str = "Background") -> bool:
         """See Cluster."""
         gvk, metadata = gvk_of(manifest), manifest["metadata"]

@@ -149,6 +149,20 @@ class MemoryCluster:
         self._begin("update", self._target(manifest, "update"))
         return self.api.replace(manifest, manager=FIELD_MANAGER)
 
+    def replace_status(self, manifest: Manifest) -> Manifest:
+        """See Cluster."""
+        ref = self._target(manifest, "update")
+        self._begin("update", ref)
+        with self.api.changed:
+            found = self.api.read(ref)
+            if found is None:
+                raise NotFound(f"update {ref}: it does not exist")
+            given = {key: manifest["metadata"].get(key) for key in ("uid", "resourceVersion")}
+            del found["metadata"]["managedFields"]
+            metadata = {**found["metadata"], **{key: value for key, value in given.items() if value}}
+            written = {**found, "metadata": metadata, "status": manifest.get("status") or {}}
+            return self.api.replace(written, manager=FIELD_MANAGER)
+
     def delete(self, manifest: Manifest, *, propagation: str = "Background") -> bool:  # noqa: ARG002 - there is one way here
         """See Cluster. Dependents by ownerReferences go with it."""
         gvk = gvk_of(manifest)

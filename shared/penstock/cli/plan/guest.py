@@ -135,6 +135,10 @@ class GuestCluster:
         """Refused."""
         raise _refused("replace", manifest)
 
+    def replace_status(self, manifest: Manifest) -> Manifest:
+        """Refused."""
+        raise _refused("replace status", manifest)
+
     def delete(self, manifest: Manifest, *, propagation: str = "Background") -> bool:
         """Refused."""
         raise _refused(f"delete ({propagation})", manifest)

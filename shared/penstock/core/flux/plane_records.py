@@ -23,7 +23,7 @@ from penstock.core.records import PLANE_KEY, ObjectRecord, PlaneRecord, object_k
 from penstock.core.resources import Manifest
 from penstock.core.sources.index import FAMILIES
 
-CLUSTER_PREFIXES = ("object/", "status/", "delivery/", "receiver/", "lease/", *FAMILIES)
+CLUSTER_PREFIXES = ("object/", "status/", "delivery/", "receiver/", "lease/", "adoption/", "discovered/", *FAMILIES)
 """Where the records of a cluster stand: what a caller lists to fill ``existing``."""
 
 

@@ -40,7 +40,10 @@ class Owner:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inventory:
-    """``entries``: object -> version (``v1``), of everything applied and not yet known to be gone."""
+    """``entries``: object -> version (``v1``), of everything applied and not yet known to be gone.
+
+    ``removal``: what deleting them needs to know should the plane's records be lost (core.records.removal_facts).
+    """
 
     owner: str
     entries: Mapping[ObjectRef, str] = field(default_factory=dict)
@@ -48,6 +51,7 @@ class Inventory:
     observation: int = 0
     resource_version: str = ""
     uid: str = ""
+    removal: Mapping[str, Any] = field(default_factory=dict)
 
     def ids(self) -> tuple[str, ...]:
         """The entries as sorted ``id@version`` texts: what the digest and the plane's copy are made of."""
@@ -126,6 +130,8 @@ def to_config_map(inventory: Inventory, owner: Owner, shown: Shown) -> Manifest:
         "conditions": json.dumps(list(shown.conditions), indent=1),
         "history": json.dumps(list(shown.history), indent=1),
     }
+    if inventory.removal:
+        data["removal"] = json.dumps(inventory.removal, sort_keys=True, separators=(",", ":"))
     binary = {}
     if len(body) <= COMPRESS_ABOVE:
         data["inventory"] = body.decode()
@@ -189,6 +195,7 @@ def from_config_map(manifest: Manifest) -> Inventory:
             observation=int(data.get("observation") or 0),
             resource_version=manifest["metadata"].get("resourceVersion", ""),
             uid=manifest["metadata"].get("uid", ""),
+            removal=dict(json.loads(data.get("removal") or "{}")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
         raise _unreadable(f"{type(error).__name__}: {error}") from error

@@ -7,7 +7,7 @@ status) and of everybody else (an autoscaler, a controller) stay.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from penstock.core.drift.compare import is_item, item_is
@@ -24,8 +24,20 @@ _TAKEN: tuple[tuple[str, frozenset[str]], ...] = (
 
 def taken_over(live: Manifest, manager: str) -> list[dict[str, Any]] | None:
     """The managedFields with ``manager`` as the applier of all that kubectl and Flux set; None where that is none."""
+    return _moved(live, _is_taken, manager)
+
+
+def handed_over(live: Manifest, *, giver: str, taker: str) -> list[dict[str, Any]] | None:
+    """The managedFields with ``taker`` as the applier of all that ``giver`` set; None where that is none.
+
+    So that a field which leaves Git under the taker leaves the cluster, and the giver's absence removes nothing.
+    """
+    return _moved(live, lambda entry: entry.get("manager") == giver and not entry.get("subresource"), taker)
+
+
+def _moved(live: Manifest, is_given: Callable[[Mapping[str, Any]], bool], manager: str) -> list[dict[str, Any]] | None:
     entries: Sequence[Mapping[str, Any]] = live["metadata"].get("managedFields") or ()
-    theirs = [entry for entry in entries if _is_taken(entry)]
+    theirs = [entry for entry in entries if is_given(entry)]
     if not theirs:
         return None
     mine = [entry for entry in entries if _is_applier(entry, manager)]
@@ -35,7 +47,7 @@ def taken_over(live: Manifest, manager: str) -> list[dict[str, Any]] | None:
     first = (*mine, *theirs)[0]
     merged = {"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields}
     merged |= {key: first[key] for key in ("apiVersion", "time") if key in first}
-    rest = [dict(entry) for entry in entries if not _is_taken(entry) and not _is_applier(entry, manager)]
+    rest = [dict(entry) for entry in entries if not is_given(entry) and not _is_applier(entry, manager)]
     return [merged, *rest]
 
 

@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from penstock.core.errors import Conflict, InvalidDocument, NotFound
 from penstock.core.flux.fields import Fields
 from penstock.core.flux.kustomization import API_VERSION, KIND
+from penstock.core.flux.plane import NAME, NAMESPACE
 from penstock.core.http import HttpRequest, HttpResponse, json_response, problem
 from penstock.core.messages import PLANE, Event, Outgoing, ReconcileDue, SourceChanged
 from penstock.core.records import (
+    Adoption,
     Approval,
     KustomizationStatus,
     ObjectRecord,
     Suspension,
+    adoption_key,
     approval_key,
     object_key,
     status_key,
@@ -72,7 +75,7 @@ def suspend(fields: Fields, _request: HttpRequest, deps: Deps) -> Answer:
     )
     fields.done()
     _record(deps, KIND, target)
-    _set_switch(deps, target, switch)
+    set_switch(deps, target, switch)
     told = f"suspended by {switch.who}" + (f" until {switch.until}" if switch.until else "")
     event = _event(deps, target, "Suspended", told + (f": {switch.why}" if switch.why else ""))
     answer = {"suspended": f"{target[1]}/{target[2]}", "who": switch.who, "until": switch.until}
@@ -86,7 +89,7 @@ def resume(fields: Fields, _request: HttpRequest, deps: Deps) -> Answer:
     fields.done()
     cluster, namespace, name = target
     record = _record(deps, KIND, target)
-    before = _set_switch(deps, target, None)
+    before = set_switch(deps, target, None)
     events = [_event(deps, target, "Resumed", f"resumed by {who}")] if is_in_force(before, deps.clock.now()) else []
     if suspended_in_source(record):
         detail = f"spec.suspend of {namespace}/{name} is true in its source: set it to false there"
@@ -113,6 +116,24 @@ def approve(fields: Fields, _request: HttpRequest, deps: Deps) -> Answer:
     return json_response(200, answer), [Outgoing(message=due), event]
 
 
+def adopt(fields: Fields, request: HttpRequest, deps: Deps) -> Answer:
+    """Let a Kustomization take over what another plane owns, once, and reconcile; without a name, all of a cluster."""
+    read_query(request, "wait")
+    cluster, namespace = fields.name("cluster"), fields.name("namespace", default=DEFAULT_NAMESPACE)
+    name = fields.name("name", default="")
+    adoption = Adoption(who=fields.string("who", longest=256), when=_now(deps))
+    fields.done()
+    target = (cluster, namespace, name) if name else (cluster, NAMESPACE, NAME)
+    _record(deps, KIND, target)
+    deps.state.put(adoption_key(*target) if name else adoption_key(cluster), adoption.to_value(), expected=None)
+    identity = deps.clock.new_id()
+    due = ReconcileDue(cluster=cluster, namespace=target[1], name=target[2], why="request", request=identity)
+    told = "it" if name else f"everything on cluster {cluster}"
+    event = _event(deps, target, "AdoptionAsked", f"{adoption.who} gave {told} to this plane, whoever has it")
+    headers = {"location": remember(identity, deps)}
+    return json_response(202, {"request": identity}, headers=headers), [Outgoing(message=due), event]
+
+
 def _target(fields: Fields, kind: str = KIND) -> Target:
     own = kind in FETCHED and fields.raw("cluster") == PLANE
     cluster = PLANE if own else fields.name("cluster")
@@ -133,7 +154,7 @@ def _switch(deps: Deps, target: Target) -> Suspension | None:
     return KustomizationStatus.from_value(held.value).suspension if held else None
 
 
-def _set_switch(deps: Deps, target: Target, switch: Suspension | None) -> Suspension | None:
+def set_switch(deps: Deps, target: Target, switch: Suspension | None) -> Suspension | None:
     """Write the switch beside what reconcile writes; what it was. Raises Conflict."""
     cluster, namespace, name = target
     key = status_key(cluster, KIND, namespace, name)

@@ -9,6 +9,7 @@ the outcome appears; ``?wait=30s`` waits for it, and answers 202 while it is not
 | POST /suspend | cluster, namespace, name, who, why, until | 200 |
 | POST /resume | cluster, namespace, name, who | 200 |
 | POST /approve | cluster, namespace, name, prune (digest), who | 200 |
+| POST /adopt[?wait=30s] | cluster, namespace, name ("" is all of the cluster), who | 202, or the outcome |
 | GET /status[?cluster=…] | | 200: every source and Kustomization with its conditions |
 | GET /kustomization?cluster=…&namespace=…&name=… | | 200: what a diff starts from |
 | GET /requests/<id>[?wait=30s] | | 200: the outcome, 202 while it is not known |
@@ -24,7 +25,7 @@ from penstock.core.flux.fields import Fields, Where
 from penstock.core.http import HttpRequest, HttpResponse, problem
 from penstock.core.secrets.names import API_TOKEN
 from penstock.ports.deps import Deps
-from penstock.stages.api.actions import Answer, approve, reconcile, resume, suspend
+from penstock.stages.api.actions import Answer, adopt, approve, reconcile, resume, suspend
 from penstock.stages.api.base import base
 from penstock.stages.api.query import read_query
 from penstock.stages.api.requests import REQUESTS, outcome
@@ -39,6 +40,7 @@ _ACTIONS: dict[str, Callable[[Fields, HttpRequest, Deps], Answer]] = {
     "/reconcile": reconcile,
     "/suspend": suspend,
     "/resume": resume,
+    "/adopt": adopt,
     "/approve": approve,
 }
 

@@ -46,6 +46,7 @@ class Attempt:
     """A Kustomization to reconcile, as the records have it, and the ports.
 
     ``found``: the status as it was before this attempt wrote any; ``root``: the root's as this attempt began;
+    ``adopting``: what another plane owns becomes ours;
     ``started``: UTC; ``account``: what it is impersonated as (``system:serviceaccount:ns:name``), "" for the plane's
     own identity; ``shared``: reads of the sweep that this is part of.
     """
@@ -61,6 +62,7 @@ class Attempt:
     root: KustomizationStatus
     started: datetime
     shared: SharedReads | None = None
+    adopting: bool = False
 
     @property
     def cluster(self) -> str:

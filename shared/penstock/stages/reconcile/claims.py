@@ -105,6 +105,25 @@ def renders_due_for_removal(attempt: Attempt) -> Due:
     return _due(attempt, records, _trees(attempt, keys), siblings=True)
 
 
+def renders_unknown(attempt: Attempt) -> tuple[str, ...]:
+    """Whose newest render is not written down, or their children not stored, whatever their source: () is certainty.
+
+    Suspended ones and those whose source has no artifact count, too.
+    """
+    records, known = objects(attempt.deps, attempt.cluster, KIND), statuses(attempt.deps, attempt.cluster)
+    trees = _trees(attempt, {source_of(record) for record in records.values()})
+    return tuple(
+        name
+        for name, record in records.items()
+        if not record.tombstone and _unknown(record, known.get(name, KustomizationStatus()), trees)
+    )
+
+
+def _unknown(record: ObjectRecord, status: KustomizationStatus, trees: Mapping[str, Tree]) -> bool:
+    tree = trees.get(source_of(record))
+    return tree is None or _render_due(record, status, tree) or bool(status.summary.get(CHILDREN_DUE))
+
+
 def rendered_refs(status: KustomizationStatus) -> Iterable[ObjectRef]:
     """What a Kustomization rendered last, as the API server may name it.
 

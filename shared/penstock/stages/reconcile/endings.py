@@ -12,7 +12,7 @@ from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
 from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Action, Change
-from penstock.core.records import KustomizationStatus
+from penstock.core.records import KustomizationStatus, discovered_key
 from penstock.ports.cluster import NOT_SERVED
 from penstock.stages.reconcile import health
 from penstock.stages.reconcile.alerts import change_events, dropped_event, failure_event, recovery_event
@@ -190,6 +190,7 @@ def asks_source(attempt: Attempt, source: Source, known: Inventory) -> list[Outg
         attempt.status, Said(ready="Unknown", reason="Progressing", message=message), attempt.now()
     )
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
+    attempt.deps.state.delete(discovered_key(attempt.cluster), expected=None)  # these records are old: see discovery.py
     look = SourceChanged(
         cluster=source_cluster(attempt.deps, attempt.cluster, source.ref),
         kind=source.ref.kind,

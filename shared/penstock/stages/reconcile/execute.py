@@ -8,6 +8,7 @@ from penstock.core.reconcile.plan import Action, Change, kept_entries
 from penstock.core.records import approval_key
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.stages.reconcile import lease
+from penstock.stages.reconcile.adoption import use_up
 from penstock.stages.reconcile.apply import apply_all, prune_all
 from penstock.stages.reconcile.attempt import Attempt, load_status, save_status, still_current
 from penstock.stages.reconcile.children import source_known
@@ -84,6 +85,8 @@ def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Plan
         drop=attempt.policy.drops_undeclared,
     )
     ledger = _store_union(attempt, source, target, planned)
+    if attempt.adopting:
+        use_up(attempt)
     _make_namespaces(target, planned)
     applied = apply_all(writer, planned.changes)
     _tell(attempt, applied.changes)

@@ -1,6 +1,6 @@
 """Objects that somebody outside this plane owns (another plane on the cluster, Flux): nothing of theirs is taken.
 
-Owner labels name a Kustomization, not a plane. So where they name one that this plane does not know, the cluster is
+Owner labels name a Kustomization, not a plane. So where they name another one than the one at work, the cluster is
 asked: an inventory of another plane that lists the object, or a Kustomization that Flux reconciles there.
 """
 
@@ -12,23 +12,22 @@ from penstock.core.reconcile.inventory import NAMESPACE, from_config_map, invent
 from penstock.core.reconcile.plan import Action, ChangeSet, owner_of
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.ports.cluster import Cluster
-from penstock.stages.reconcile.attempt import KIND, Attempt, read_objects
+from penstock.stages.reconcile.attempt import KIND, Attempt
+from penstock.stages.reconcile.lease import OwnedByOther
 
 _CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
 
 
 def refuse_foreign(attempt: Attempt, keeper: Cluster, changes: ChangeSet) -> None:
-    """Raise Refused (``OwnedByOther``, ``OwnedByFlux``) where applying would take an object from its owner."""
+    """Raise OwnedByOther or Refused (``OwnedByFlux``) where applying would take an object from its owner."""
     owned: dict[str, list[ObjectRef]] = {}
     for change in changes.of(Action.CONFIGURED, Action.UNCHANGED):
         owner = owner_of(change.live) if change.live is not None else ""
         if owner and owner != attempt.ref:
             owned.setdefault(owner, []).append(change.ref)
-    if not owned:
-        return
-    ours = {name for _, name in read_objects(attempt.deps, attempt.cluster, {(KIND, owner) for owner in owned})}
-    for owner in sorted(owned.keys() - ours):
-        _refuse_other_plane(attempt, keeper, owner, owned[owner])
+    for owner in sorted(owned):  # names that are known here, too: in another cluster they may be another plane's
+        if not attempt.adopting:
+            _refuse_other_plane(attempt, keeper, owner, owned[owner])
         if reconciled_by_flux(keeper, owner):
             raise Refused(
                 f"{_told(owned[owner])} is applied by Flux (Kustomization {owner} in this cluster): suspend that one, "
@@ -60,9 +59,11 @@ def _refuse_other_plane(attempt: Attempt, keeper: Cluster, owner: str, refs: lis
         entries = dict.fromkeys(refs, "")  # unreadable: it may list any of them
     theirs = [ref for ref in refs if ref in entries]
     if theirs:
-        raise Refused(
-            f"{_told(theirs)} belongs to {held_by or 'another plane'}: nothing is written until it is adopted",
-            reason="OwnedByOther",
+        raise OwnedByOther(
+            f"{_told(theirs)} belongs to {held_by or 'another plane'}: nothing is written. Take it out of one of the "
+            f"two; to take it over: penstock reconcile kustomization/{attempt.message.name} "
+            f"-n {attempt.message.namespace} --adopt",
+            owner=held_by or "another plane",
         )
 
 

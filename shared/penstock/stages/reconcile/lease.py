@@ -27,6 +27,16 @@ class Held(Transient):
     """Somebody else is at it; the Lease is marked, so that they look again."""
 
 
+class OwnedByOther(Refused):
+    """Another plane has it. ``owner``: ``plane/cluster/namespace/name``, or what else it calls itself."""
+
+    reason = "OwnedByOther"
+
+    def __init__(self, message: str, *, owner: str) -> None:
+        super().__init__(message)
+        self.owner = owner
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
     """A Lease that we hold. ``deadline``: monotonic; ``taken_over``: its last holder never released it.
@@ -64,16 +74,26 @@ class Holder:
     ended: str = ""
 
 
-def acquire(cluster: Cluster, owner: Owner, holder: Holder, clock: Clock, *, first: bool = False) -> Claim:
-    """Take the Lease. Raises Held where somebody has it, Refused (``OwnedByOther``) where another plane does.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class How:
+    """``first``: there is most likely no Lease yet, so it is not looked for before it is made.
 
-    ``first``: there is most likely none yet, so it is not looked for before it is made.
+    ``adopting``: one of another plane is taken as soon as that plane's run has ended.
     """
+
+    first: bool = False
+    adopting: bool = False
+
+
+def acquire(cluster: Cluster, owner: Owner, holder: Holder, clock: Clock, how: How | None = None) -> Claim:
+    """Take the Lease. Raises Held where somebody has it, OwnedByOther where it is another plane's."""
+    how = how or How()
+    look = not how.first
     for _ in range(5):
         started = clock.monotonic()
-        current = None if first else cluster.get(GVK, NAMESPACE, inventory_name(owner.namespace, owner.name))
-        first = False
-        if current is not None:
+        current = cluster.get(GVK, NAMESPACE, inventory_name(owner.namespace, owner.name)) if look else None
+        look = True
+        if current is not None and not how.adopting:
             refuse_other_owner(current, owner)
         now = cluster.server_time or clock.now()
         held_by_other = current is not None and _held(current, holder, now)
@@ -122,14 +142,15 @@ def drop(cluster: Cluster, name: str) -> None:
 
 
 def refuse_other_owner(manifest: Manifest, owner: Owner) -> None:
-    """Raise Refused (``OwnedByOther``) where an inventory or a Lease names another owner than us."""
+    """Raise OwnedByOther where an inventory or a Lease names another owner than us."""
     annotations = manifest["metadata"].get("annotations") or {}
     other = annotations.get(OWNER) or (manifest.get("data") or {}).get("owner", "")
     if other != str(owner):
-        raise Refused(
+        raise OwnedByOther(
             f"Kustomization {owner.namespace}/{owner.name} of this cluster is owned by {other or 'nobody known'}, "
-            f"not by {owner}: nothing is written until it is adopted",
-            reason="OwnedByOther",
+            f"not by {owner}: nothing is written. Stop one of the two planes; to take it over: "
+            f"penstock reconcile kustomization/{owner.name} -n {owner.namespace} --adopt",
+            owner=other or "nobody known",
         )
 
 

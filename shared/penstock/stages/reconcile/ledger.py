@@ -18,6 +18,7 @@ from penstock.core.reconcile.inventory import (
     parse_ids,
     to_config_map,
 )
+from penstock.core.records import removal_facts
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.attempt import Attempt
@@ -41,7 +42,7 @@ class Ledger:
 
 
 def load_ledger(cluster: Cluster, attempt: Attempt) -> Ledger:
-    """Read it. Raises Refused (``OwnedByOther``) where another plane, cluster or Kustomization owns it."""
+    """Read it. Raises OwnedByOther where another plane, cluster or Kustomization owns it, unless it is adopted."""
     owner = attempt.owner
     if attempt.shared is not None:
         found = attempt.shared.inventory(cluster, owner.namespace, owner.name)
@@ -52,7 +53,8 @@ def load_ledger(cluster: Cluster, attempt: Attempt) -> Ledger:
         empty = Inventory(owner=str(owner), entries=copy)
         missing = "the inventory object is missing in the cluster" if copy else ""
         return Ledger(inventory=empty, trusted=not copy, why_not=missing)
-    refuse_other_owner(found, owner)
+    if not attempt.adopting:
+        refuse_other_owner(found, owner)
     metadata = found["metadata"]
     try:
         inventory = from_config_map(found)
@@ -61,6 +63,9 @@ def load_ledger(cluster: Cluster, attempt: Attempt) -> Ledger:
             owner=str(owner), entries=copy, resource_version=metadata["resourceVersion"], uid=metadata["uid"]
         )
         return Ledger(inventory=restored, trusted=False, why_not=str(error))
+    if inventory.owner != str(owner):
+        ours = replace(inventory, owner=str(owner), observation=0)  # another plane counts its own observations
+        return Ledger(inventory=ours, trusted=False, why_not="it is adopted in this run")
     known = attempt.status.inventory_digest
     if known and known != inventory.digest():
         both = replace(inventory, entries={**copy, **inventory.entries})
@@ -77,7 +82,12 @@ def inventory_version(cluster: Cluster, attempt: Attempt) -> str:
 def store_ledger(cluster: Cluster, attempt: Attempt, ledger: Ledger, inventory: Inventory, shown: Shown) -> Ledger:
     """Write it (compare-and-swap), unless the stored object says the same already. Raises Conflict."""
     manifest = to_config_map(
-        replace(inventory, resource_version=ledger.inventory.resource_version, uid=ledger.inventory.uid),
+        replace(
+            inventory,
+            resource_version=ledger.inventory.resource_version,
+            uid=ledger.inventory.uid,
+            removal=removal_facts(attempt.record),
+        ),
         attempt.owner,
         shown,
     )

@@ -10,7 +10,7 @@ from functools import partial
 
 from penstock.core.errors import Conflict, PenstockError, Terminal
 from penstock.core.messages import Outgoing
-from penstock.core.reconcile.guard import Limits, Stop, removal_stop
+from penstock.core.reconcile.guard import Limits, Stop, deletions_digest, removal_stop
 from penstock.core.reconcile.inventory import NAMESPACE, inventory_name
 from penstock.core.reconcile.plan import Change, ChangeSet, plan
 from penstock.core.records import ObjectRecord, approval_key, object_key
@@ -59,7 +59,7 @@ def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Ou
         held = tuple(change.ref for change in changes.deletions)
         return _waits(attempt, due, waiting_for_renders(held, due))
     limits = Limits(objects=attempt.policy.prune_objects, share=attempt.policy.prune_percent / 100)
-    stop = removal_stop(changes.deletions, limits)
+    stop = removal_stop(changes.deletions, limits) or _doubted(attempt, changes.deletions)
     if stop is not None and not approved(attempt, stop.digest):
         return _stopped(attempt, stop)
     check_rights(attempt, target, changes, first=False)
@@ -68,6 +68,17 @@ def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Ou
     if any(change.keep for change in changes.changes):
         return messages + _waits(attempt, taking, told or told_unserved(changes))
     return messages + _terminates(attempt, target, ledger)
+
+
+def _doubted(attempt: Attempt, deletions: Sequence[Change]) -> Stop | None:
+    """One whose records were lost is deleted by nobody's word but a person's."""
+    if not attempt.record.discovered or not deletions:
+        return None
+    why = (
+        f"Kustomization {attempt.ref} is in no render, the plane's records of it are lost, and its inventory has "
+        f"{len(deletions)} objects"
+    )
+    return Stop(why=why, digest=deletions_digest(deletions))
 
 
 def _terminates(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:

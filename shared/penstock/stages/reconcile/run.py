@@ -10,12 +10,13 @@ from penstock.core.reconcile.render import Rendered, render
 from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
-from penstock.stages.reconcile import endings, lease
+from penstock.stages.reconcile import adoption, endings, lease
 from penstock.stages.reconcile.attempt import Attempt, applied_mark, forget_status, open_attempt, save_status
 from penstock.stages.reconcile.children import check_children, store_children
 from penstock.stages.reconcile.claims import CHILDREN_DUE, Awaits
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.credentials import copy_credentials
+from penstock.stages.reconcile.discovery import discover
 from penstock.stages.reconcile.drift import leave_reported
 from penstock.stages.reconcile.execute import Done, execute, unchanged
 from penstock.stages.reconcile.health import check_health
@@ -92,13 +93,25 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
         news = (before.rendered, before.rendered_revision) != (attempt.status.rendered, source.revision)
         return endings.waits_for_dependencies(attempt, source, waiting, rendered=news)
     try:
-        return _applied(attempt, source, rendered)
+        return _applied_or_adopted(attempt, source, rendered)
     except lease.Held:
         raise
     except Awaits as awaits:
         return endings.waits_for_others(attempt, awaits)
     except PenstockError as error:
         return endings.failed(attempt, error, digest=rendered.digest)
+
+
+def _applied_or_adopted(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgoing]:
+    """What another plane owns is refused, or taken over where somebody asked for that."""
+    try:
+        return _applied(attempt, source, rendered)
+    except lease.OwnedByOther as refused:
+        taking = adoption.adopting(attempt, refused)
+        if taking is None:
+            raise
+        messages = _applied(taking, source, rendered)
+        return messages + adoption.moved(attempt, refused)
 
 
 def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgoing]:
@@ -121,10 +134,10 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
     try:
         checked = check_health(attempt, target.cluster, _facts(attempt, planned, done))
     except PenstockError as error:
-        return messages + endings.failed(
-            attempt, error, digest=rendered.digest
-        )  # the children are stored: they must be woken
-    return messages + endings.finished(attempt, source, target, done, checked)
+        # the children are stored: they must be woken
+        return messages + endings.failed(attempt, error, digest=rendered.digest)
+    messages += endings.finished(attempt, source, target, done, checked)
+    return messages + (discover(attempt, target.keeper) if attempt.is_root and checked.verdict.passed else [])
 
 
 def record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attempt:

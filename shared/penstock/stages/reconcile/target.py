@@ -44,20 +44,20 @@ def _connector(attempt: Attempt, kube_config: KubeConfigRef) -> Callable[[str], 
     if kube_config.config_map:
         remote = remote_cluster(attempt, kube_config.config_map)
         return lambda account: clusters.connect_remote(remote, impersonate=account)
-    data = _kubeconfig(attempt, kube_config.secret, kube_config.key)
+    data = secret_kubeconfig(attempt.home(), attempt.message.namespace, kube_config)
     return lambda account: clusters.connect_kubeconfig(data, name=attempt.ref, impersonate=account)
 
 
-def _kubeconfig(attempt: Attempt, secret: str, key: str) -> bytes:
-    namespace = attempt.message.namespace
-    data = secret_data(attempt.home(), namespace, secret)
+def secret_kubeconfig(home: Cluster, namespace: str, given: KubeConfigRef) -> bytes:
+    """The kubeconfig that a Kustomization in ``namespace`` names. Raises NotFound where there is none."""
+    data = secret_data(home, namespace, given.secret)
     if data is None:
-        raise NotFound(f"kubeConfig Secret '{namespace}/{secret}' not found", reason="ReconciliationFailed")
-    for name in (key,) if key else ("value", "value.yaml"):
+        raise NotFound(f"kubeConfig Secret '{namespace}/{given.secret}' not found", reason="ReconciliationFailed")
+    for name in (given.key,) if given.key else ("value", "value.yaml"):
         if name in data:
             return data[name]
     raise NotFound(
-        f"kubeConfig Secret '{namespace}/{secret}' has no key {key or 'value or value.yaml'}",
+        f"kubeConfig Secret '{namespace}/{given.secret}' has no key {given.key or 'value or value.yaml'}",
         reason="ReconciliationFailed",
     )
 

@@ -33,7 +33,8 @@ def turn(attempt: Attempt, keeper: Cluster, *, first: bool = False) -> Iterator[
     known = deps.state.get(key)
     ended = str(known.value.get("ended") or "") if known else ""
     holder = lease.Holder(name=deps.clock.new_id(), ended=ended)
-    held = Turn(claim=lease.acquire(keeper, attempt.owner, holder, deps.clock, first=first))
+    how = lease.How(first=first, adopting=attempt.adopting)
+    held = Turn(claim=lease.acquire(keeper, attempt.owner, holder, deps.clock, how))
     if known:
         deps.state.delete(key, expected=None)
     try:

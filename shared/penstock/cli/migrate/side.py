@@ -1,0 +1,107 @@
+"""The two ends of a migration: a cluster as the operator's kubeconfig reaches it, and the plane's name for it."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from penstock.cli.plane import stored_plane
+from penstock.core.errors import NotFound, Refused, Terminal
+from penstock.core.flux.kustomization import Kustomization
+from penstock.core.flux.plane import NAME, NAMESPACE, Plane, parse_plane
+from penstock.core.reconcile.inventory import Owner
+from penstock.ports.clock import Clock
+from penstock.ports.cluster import Cluster, Clusters
+from penstock.ports.state import State
+from penstock.stages.reconcile.target import secret_kubeconfig
+from penstock.wiring import Runtime
+
+ROOT = f"{NAMESPACE}/{NAME}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """``uid``: the plane's, "" where there is none (then one can only look); ``name``: the cluster's in the Plane.
+
+    ``path``: the cluster's path in the source, or None; ``say``: one line of progress.
+    """
+
+    clusters: Clusters
+    clock: Clock
+    uid: str = ""
+    name: str = ""
+    path: str | None = None
+    say: Callable[[str], None] = print
+    targets: dict[tuple[str, str, str], Cluster] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Cluster:
+        """The cluster in which Flux's objects stand."""
+        return self.clusters.connect(self.name)
+
+    def owner(self, name: str) -> Owner:
+        """Whose the inventory of ``namespace/name`` is, or will be."""
+        namespace, _, leaf = name.partition("/")
+        return Owner(plane=self.uid, cluster=self.name, namespace=namespace, name=leaf)
+
+    def target(self, kustomization: Kustomization) -> Cluster:
+        """Where a Kustomization applies. Raises NotFound where its kubeconfig is missing, Refused for an unsafe one."""
+        given = kustomization.kube_config
+        if given is None:
+            return self.home
+        if not given.secret:
+            raise Refused("its kubeConfig names a ConfigMap, which `penstock migrate` does not follow")
+        key = (kustomization.namespace, given.secret, given.key)
+        if key not in self.targets:
+            data = secret_kubeconfig(self.home, kustomization.namespace, given)
+            self.targets[key] = self.clusters.connect_kubeconfig(data, name=f"{key[0]}/{kustomization.name}")
+        return self.targets[key]
+
+
+def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
+    """Which cluster, and how to reach it."""
+    parser.add_argument("--cluster", default="", metavar="NAME", help="a cluster of the Plane")
+    parser.add_argument("--kubeconfig", default="", metavar="FILE", help="to reach it by; default: the Plane's")
+    parser.add_argument("--context", default="", help="of that kubeconfig; default: its current one")
+    parser.add_argument("--data-dir", default="", help="the plane's data directory")
+
+
+def open_side(args: argparse.Namespace, runtime: Runtime, *, gone: bool = False) -> Side:
+    """The cluster that the flags name.
+
+    ``gone``: it may have left the Plane already. Raises NotFound where the plane has no such cluster, Terminal where
+    the flags name none.
+    """
+    clock: Clock = runtime.port("clock")
+    own = _own_clusters(args, runtime)
+    if not args.cluster:
+        if own is None:
+            raise Terminal("name a cluster: --cluster NAME of the Plane, or --kubeconfig and --context to look only")
+        return Side(clusters=own, clock=clock)
+    state: State = runtime.port("state")
+    held = stored_plane(state)
+    plane = parse_plane(held.document)
+    path = _path(plane, args.cluster)
+    if path is None and not gone:
+        plane.cluster(args.cluster)
+    if path is None and own is None:
+        raise NotFound(f"the plane has no cluster {args.cluster} any more: say how to reach it with --kubeconfig")
+    return Side(clusters=own or runtime.port("clusters"), clock=clock, uid=held.uid, name=args.cluster, path=path)
+
+
+def _path(plane: Plane, name: str) -> str | None:
+    return next((each.path for each in plane.clusters if each.name == name), None)
+
+
+def _own_clusters(args: argparse.Namespace, runtime: Runtime) -> Clusters | None:
+    """Connections by the kubeconfig that the flags name, whatever the cluster is called."""
+    if not args.kubeconfig and not args.context:
+        return None
+    from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig  # noqa: PLC0415 - heavy
+    from penstock.adapters.cluster.proxies import proxy_from  # noqa: PLC0415 - see above
+
+    settings = runtime.settings
+    default = (str(Path("~/.kube/config").expanduser()),)
+    paths = (args.kubeconfig,) if args.kubeconfig else settings.kubeconfig or default
+    given = Kubeconfig(paths=paths, context=args.context)
+    return KubeClusters(lambda _name: given, proxy_for=proxy_from(settings.proxies))

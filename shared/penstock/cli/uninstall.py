@@ -1,0 +1,232 @@
+"""``penstock uninstall``: what penstock keeps on a cluster goes; workloads stay, unless exactly they are approved."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from penstock.cli.cluster import without
+from penstock.cli.migrate.moving import under_lease
+from penstock.cli.migrate.side import Side, add_cluster_flags, open_side
+from penstock.cli.plane import change_plane, stored_plane
+from penstock.cli.tables import render
+from penstock.core.errors import NotFound, PenstockError, Refused, Terminal
+from penstock.core.flux.kustomization import KIND, parse_kustomization
+from penstock.core.reconcile.guard import PRECIOUS
+from penstock.core.reconcile.inventory import NAMESPACE, Inventory, from_config_map, inventory_name
+from penstock.core.reconcile.plan import Action
+from penstock.core.reconcile.uninstall import Installed, approval_digest, deletions, removal_order, with_deletions
+from penstock.core.records import ObjectRecord, removed_record
+from penstock.core.resources import Gvk, Manifest
+from penstock.ports.cluster import FIELD_MANAGER, Cluster
+from penstock.ports.state import State
+from penstock.stages.reconcile import lease
+from penstock.stages.reconcile.apply import prune_all
+from penstock.stages.reconcile.live import Reading, read_live
+from penstock.stages.reconcile.write import Writer
+from penstock.wiring import Runtime, open_runtime
+
+OURS = "app.kubernetes.io/managed-by=penstock"
+_CONFIG_MAP, _SECRET = Gvk(version="v1", kind="ConfigMap"), Gvk(version="v1", kind="Secret")
+_NAMESPACE = Gvk(version="v1", kind="Namespace")
+_EVERY_NAMESPACES = "kube-root-ca.crt"
+_SHOWN = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """One cluster that holds inventories of ours: the plane's, or one that a Kustomization's kubeConfig names."""
+
+    cluster: Cluster
+    installed: tuple[Installed, ...]
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare flags and help."""
+    parser = subparsers.add_parser(
+        "uninstall",
+        help="remove what penstock keeps on a cluster",
+        description="Takes the cluster out of the Plane, then removes inventories, Leases and namespace "
+        "penstock-system from it. Workloads stay, with their owner labels. Without --yes the plan is printed, and "
+        "nothing is changed.",
+        epilog="example: penstock uninstall --cluster staging --delete-workloads --prune sha256:… --yes",
+    )
+    add_cluster_flags(parser)
+    parser.add_argument("--delete-workloads", action="store_true", help="delete what was applied, too, as each says")
+    parser.add_argument("--prune", default="", metavar="DIGEST", help="exactly these deletions: sha256:… of the plan")
+    parser.add_argument("--yes", action="store_true", help="do it; default: print the plan alone")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, or do it. Raises Refused where workloads would go that nobody approved."""
+    runtime = open_runtime(args.data_dir)
+    try:
+        side = open_side(args, runtime, gone=True)
+        if not side.uid:
+            raise Terminal("say which cluster it is: --cluster NAME (`penstock cluster list`)")
+        places = survey(side, runtime.port("state"), workloads=args.delete_workloads)
+        for line in plan_lines(side, places, workloads=args.delete_workloads):
+            print(line)
+        digest = approval_digest([each for place in places for each in place.installed])
+        if not args.yes:
+            more = f" --prune {digest}" if digest else ""
+            print(f"\nnothing was changed: --yes{more} does it")
+            return 0
+        if digest and args.prune != digest:
+            raise Refused(f"these deletions are not approved: look at them, then add --prune {digest}")
+        _leave_plane(runtime, side)
+        return _report(uninstall(side, places))
+    finally:
+        runtime.close()
+
+
+def survey(side: Side, state: State, *, workloads: bool) -> tuple[Place, ...]:
+    """Everything of this plane and cluster, there and where kubeConfigs lead; nothing is written.
+
+    Raises Terminal where an inventory cannot be read: then nobody knows what it stands for; NotFound or Refused where
+    the kubeconfig of a Kustomization leads nowhere.
+    """
+    clusters = {id(cluster): cluster for cluster in (side.home, *_remotes(side, state))}
+    return tuple(
+        Place(cluster=cluster, installed=_ordered(cluster, _installed(side, cluster), workloads=workloads))
+        for cluster in clusters.values()
+    )
+
+
+def _remotes(side: Side, state: State) -> list[Cluster]:
+    """Where the Kustomizations that the plane knows apply to by a kubeConfig of their own."""
+    found = []
+    for record in state.list(f"object/{side.name}/{KIND}/"):
+        kustomization = parse_kustomization(ObjectRecord.from_value(record.value).document)
+        if kustomization.kube_config is not None:
+            found.append(side.target(kustomization))
+    return found
+
+
+def _installed(side: Side, cluster: Cluster) -> list[Installed]:
+    found = []
+    for manifest in cluster.list(_CONFIG_MAP, namespace=NAMESPACE, label_selector=OURS).items:
+        owner = str((manifest.get("data") or {}).get("owner") or "")
+        prefix = f"{side.uid}/{side.name}/"
+        if not owner.startswith(prefix):
+            continue
+        try:
+            inventory = from_config_map(manifest)
+        except PenstockError as error:
+            raise Terminal(f"ConfigMap {NAMESPACE}/{manifest['metadata']['name']}: {error}") from error
+        found.append(_one(owner.removeprefix(prefix), inventory))
+    return found
+
+
+def _one(name: str, inventory: Inventory) -> Installed:
+    try:
+        record = removed_record(inventory.removal)
+        kustomization = parse_kustomization(record.document)
+    except (PenstockError, KeyError, TypeError):
+        return Installed(name=name, inventory=inventory)
+    return Installed(name=name, inventory=inventory, parent=record.parent, kustomization=kustomization)
+
+
+def _ordered(cluster: Cluster, found: Sequence[Installed], *, workloads: bool) -> tuple[Installed, ...]:
+    ordered = removal_order(found)
+    if not workloads:
+        return ordered
+    made = []
+    for each in ordered:
+        live = read_live(cluster, each.inventory.entries, Reading(owner=each.name)).objects
+        made.append(with_deletions(each, live, FIELD_MANAGER))
+    return tuple(made)
+
+
+def plan_lines(side: Side, places: Sequence[Place], *, workloads: bool) -> list[str]:
+    """What goes and what stays."""
+    every = [each for place in places for each in place.installed]
+    if not every:
+        return [f"cluster {side.name}: no inventory of this plane ({side.uid}) is there"]
+    rows = []
+    for each in every:
+        gone = len(each.changes.deletions)
+        stays = len(each.inventory.entries) - gone - sum(c.live is None for c in each.changes.of(Action.SKIPPED))
+        rows.append([each.name, str(gone), str(stays), each.why or "-"])
+    lines = render(("KUSTOMIZATION", "DELETED", "STAYS", "WHY"), rows).splitlines()
+    lines += ["", "Their inventories and Leases go, and namespace penstock-system, if nothing else is in it."]
+    if side.path is not None:
+        lines.append(f"Cluster {side.name} leaves the Plane first: nothing reconciles it any more.")
+    if not workloads:
+        return [*lines, "Every workload stays, with its owner labels (docs/migrate.md)."]
+    lines.append("")
+    going = deletions(every)
+    for change in going[:_SHOWN]:
+        precious = (change.ref.group, change.ref.kind) in PRECIOUS
+        lines.append(f"{change}{' with all contents' if precious else ''}")
+    if len(going) > _SHOWN:
+        lines.append(f"and {len(going) - _SHOWN} more")
+    return lines
+
+
+def uninstall(side: Side, places: Sequence[Place]) -> list[str]:
+    """Do it, Kustomization by Kustomization, each under its Lease; what could not be deleted, one line each.
+
+    The first that has a problem is the last: what comes after it may hold the namespace that it lives in. An
+    inventory goes only when all of its deletions were made, so that another run goes on from there.
+    """
+    for place in places:
+        for each in place.installed:
+            work = partial(_remove, side, place, each)
+            problems = under_lease(side, place.cluster, side.owner(each.name), work)
+            lease.drop(place.cluster, inventory_name(*each.name.split("/", 1)))
+            if problems:
+                return problems
+        _drop_namespace(place.cluster)
+    return []
+
+
+def _remove(side: Side, place: Place, each: Installed) -> list[str]:
+    name = inventory_name(*each.name.split("/", 1))
+    stored = place.cluster.get(_CONFIG_MAP, NAMESPACE, name)
+    if stored is None:
+        return []
+    if from_config_map(stored).entries != each.inventory.entries:
+        return [f"{each.name}: its inventory has changed meanwhile: look again, with --kubeconfig"]
+    writer = Writer(cluster=place.cluster, clock=side.clock)
+    _, failed = prune_all(writer, each.changes.deletions)
+    if failed:
+        return [f"{change.ref}: {error}" for change, error in failed]
+    known = {key: stored["metadata"][key] for key in ("uid", "resourceVersion")}
+    metadata = {"name": name, "namespace": NAMESPACE, **known}
+    place.cluster.delete({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+    side.say(f"{each.name}: {len(each.changes.deletions)} objects deleted, its inventory is gone")
+    return []
+
+
+def _drop_namespace(cluster: Cluster) -> None:
+    """Our own namespace, if we made it and nobody keeps anything in it."""
+    live = cluster.get(_NAMESPACE, "", NAMESPACE)
+    if live is None or (live["metadata"].get("labels") or {}).get("app.kubernetes.io/managed-by") != "penstock":
+        return
+    left: list[Manifest] = [
+        item
+        for kind in (_CONFIG_MAP, _SECRET, lease.GVK)
+        for item in cluster.list(kind, namespace=NAMESPACE).items
+        if item["metadata"]["name"] != _EVERY_NAMESPACES
+    ]
+    if not left:
+        cluster.delete({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+
+
+def _leave_plane(runtime: Runtime, side: Side) -> None:
+    if side.path is None:
+        return  # it has left before
+    try:
+        document = without(stored_plane(runtime.port("state")).document, side.name)
+    except NotFound:
+        return
+    for line in change_plane(runtime, document):
+        print(line)
+
+
+def _report(problems: Sequence[str]) -> int:
+    for problem in problems:
+        print(f"penstock: not deleted: {problem}", file=sys.stderr)
+    return 1 if problems else 0
