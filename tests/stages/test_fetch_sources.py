@@ -195,3 +195,29 @@ def test_what_is_wrong_with_a_bucket_is_said(key, spec, told):
     plane.settle(seconds=10)
     assert told in ready(plane, "Bucket")
     assert status(plane, "Bucket").artifact == ""
+
+
+def waiting(document):
+    """A fleet whose Kustomization ``infra`` renders a source, and waits for its health."""
+    made = yaml.safe_load(kustomization("GitRepository"))
+    made["metadata"]["name"] = "infra"
+    made["spec"] |= {"path": "./infra", "wait": True, "sourceRef": {"kind": "GitRepository", "name": "flux-system"}}
+    return {"clusters/prod/infra.yaml": yaml.safe_dump(made), "infra/source.yaml": document}
+
+
+def test_who_waits_for_a_source_waits_for_its_artifact():
+    plane = MemoryPlane()
+    plane.push(waiting(oci()))
+    plane.settle(seconds=5)
+    assert plane.ready("infra").startswith("Unknown Progressing: Running health checks")
+    plane.registry.push(REPOSITORY, "latest", {"a.yaml": config_map("1")})
+    later(plane)
+    assert plane.ready("infra").startswith("True")
+
+
+def test_a_source_that_nothing_mends_fails_who_waits_for_it():
+    plane = MemoryPlane()
+    plane.push(waiting(oci(verify={"provider": "cosign"})))
+    plane.settle(seconds=60)
+    assert plane.ready("infra").startswith("False HealthCheckFailed")
+    assert "OCIRepository/flux-system/apps" in plane.ready("infra")

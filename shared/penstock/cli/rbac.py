@@ -140,6 +140,11 @@ _OWN = (
         verbs=("get", "create", "update", "delete"),
     ),
     Rule(
+        why="what is news about a Kustomization (unless policy.kubernetesEvents is false)",
+        resource="events",
+        verbs=("get", "create", "update"),
+    ),
+    Rule(
         why="one run of a Kustomization at a time",
         group="coordination.k8s.io",
         resource="leases",

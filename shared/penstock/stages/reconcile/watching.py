@@ -5,14 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penstock.core.errors import NotFound, PenstockError, Refused
-from penstock.core.flux.kustomization import API_GROUP
+from penstock.core.flux.kustomization import API_GROUP, SourceRef
 from penstock.core.health.exprs import HealthRules
 from penstock.core.health.facts import Health, Status
 from penstock.core.reconcile.render import Rendered
 from penstock.core.records import KustomizationStatus
 from penstock.core.resources import Gvk, Manifest, ObjectRef, gvk_of, ref_of
+from penstock.core.sources.kinds import FETCHED
 from penstock.ports.cluster import Cluster
-from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, read_object
+from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, read_object, source_status
 from penstock.stages.reconcile.live import indexed
 from penstock.stages.reconcile.ready import with_status
 
@@ -130,7 +131,9 @@ class Watched:
 
 
 def own_status(attempt: Attempt, ref: ObjectRef, rules: HealthRules) -> Health:
-    """The health of a Flux object is the plane's own status."""
+    """The health of a Flux object is the plane's own status; those that have none are healthy."""
+    if ref.kind in FETCHED:
+        return _source_health(attempt, ref)
     if (ref.group, ref.kind) != (API_GROUP, KIND):
         return Health(status=Status.CURRENT)
     status: KustomizationStatus = load_status(attempt.deps, attempt.cluster, ref.namespace, ref.name)
@@ -143,3 +146,20 @@ def own_status(attempt: Attempt, ref: ObjectRef, rules: HealthRules) -> Health:
         return Health(status=Status.CURRENT)
     ready = status.condition("Ready")
     return Health(status=Status.IN_PROGRESS, message=ready.message if ready else "waiting to be reconciled")
+
+
+def _source_health(attempt: Attempt, ref: ObjectRef) -> Health:
+    """A source is there when its newest document has an artifact; no retry mends one that is stalled."""
+    record = read_object(attempt.deps, attempt.cluster, ref.kind, f"{ref.namespace}/{ref.name}")
+    if record is None:
+        return Health(status=Status.NOT_FOUND, message="Resource not found")
+    source = SourceRef(kind=ref.kind, namespace=ref.namespace, name=ref.name)
+    status = source_status(attempt.deps, attempt.cluster, source)
+    found = {each.type: each for each in status.conditions} if status is not None else {}
+    tried = status is not None and (record.implicit or status.generation == record.generation)
+    ready = found.get("Ready")
+    if ready is None or not tried:
+        return Health(status=Status.IN_PROGRESS, message=ready.message if ready else "waiting to be fetched")
+    if ready.status == "True":
+        return Health(status=Status.CURRENT)
+    return Health(status=Status.FAILED if "Stalled" in found else Status.IN_PROGRESS, message=ready.message)
