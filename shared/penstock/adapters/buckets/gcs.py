@@ -5,7 +5,7 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from penstock.adapters.buckets.http import BucketHttp, Sign
+from penstock.adapters.buckets.http import BucketHttp, Sign, every_page
 from penstock.core.errors import NotFound, Refused, Terminal, Transient
 from penstock.core.sources.bucket import BucketObject
 from penstock.ports.buckets import FAILED, RemoteBucket
@@ -23,21 +23,17 @@ class GcsBuckets:
 
     def objects(self, bucket: RemoteBucket, prefix: str, *, most: int) -> tuple[BucketObject, ...]:
         """See Buckets. Follows the page tokens."""
-        found: list[BucketObject] = []
-        token = ""
         with closing(BucketHttp(bucket, _signer(bucket))) as http:
-            while True:
+
+            def read(token: str) -> tuple[list[BucketObject], str]:
                 query = {"prefix": prefix, "pageToken": token, "maxResults": str(_PAGE), "fields": _FIELDS}
                 asked = urlencode({name: value for name, value in query.items() if value})
                 status, body, _ = http.get(f"{_base(bucket)}?{asked}", most=_MOST_LIST_BYTES)
                 if status != 200:
                     raise NotFound(f"bucket '{bucket.name}' not found", reason=FAILED)
-                page, token = _page(body, bucket)
-                found += page
-                if len(found) > most:
-                    raise Refused(f"bucket '{bucket.name}' has more than {most} objects", reason=FAILED)
-                if not token:
-                    return tuple(found)
+                return _page(body, bucket)
+
+            return every_page(bucket, most, read)
 
     def read(self, bucket: RemoteBucket, key: str, *, most: int) -> tuple[bytes, str] | None:
         """See Buckets. The etag is asked for first: an upload in between shows as another etag at the next look."""

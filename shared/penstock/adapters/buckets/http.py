@@ -13,6 +13,7 @@ from penstock.adapters.git.guard import pool_classes
 from penstock.adapters.git.http import tls_context, unreachable
 from penstock.core.errors import PenstockError, Refused, Terminal, Transient
 from penstock.core.sources.addresses import GuardedUrl
+from penstock.core.sources.bucket import BucketObject
 from penstock.ports.buckets import FAILED, RemoteBucket
 from penstock.version import __version__
 
@@ -76,6 +77,21 @@ class BucketHttp:
                 raise Transient(f"bucket '{self._bucket.name}': timed out", reason=FAILED)
             parts.append(part)
         return b"".join(parts)
+
+
+def every_page(
+    bucket: RemoteBucket, most: int, read: Callable[[str], tuple[list[BucketObject], str]]
+) -> tuple[BucketObject, ...]:
+    """All objects. ``read``: a page's token ("" for the first) -> its objects, the next one's. Raises Refused."""
+    found: list[BucketObject] = []
+    token = ""
+    while True:
+        page, token = read(token)
+        found += page
+        if len(found) > most:
+            raise Refused(f"bucket '{bucket.name}' has more than {most} objects", reason=FAILED)
+        if not token:
+            return tuple(found)
 
 
 def _error(status: int, retry_after: str | None, name: str) -> PenstockError | None:

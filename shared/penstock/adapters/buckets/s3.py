@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
-from penstock.adapters.buckets.http import BucketHttp, Sign
-from penstock.core.errors import NotFound, Refused, Terminal
+from penstock.adapters.buckets.http import BucketHttp, Sign, every_page
+from penstock.core.errors import NotFound, Terminal
 from penstock.core.sources.bucket import BucketObject
 from penstock.ports.buckets import FAILED, RemoteBucket
 
@@ -22,21 +22,17 @@ class S3Buckets:
 
     def objects(self, bucket: RemoteBucket, prefix: str, *, most: int) -> tuple[BucketObject, ...]:
         """See Buckets. Follows the continuation tokens."""
-        found: list[BucketObject] = []
-        token = ""
         with closing(BucketHttp(bucket, _signer(bucket))) as http:
-            while True:
+
+            def read(token: str) -> tuple[list[BucketObject], str]:
                 query = {"list-type": "2", "max-keys": str(_PAGE), "prefix": prefix, "continuation-token": token}
                 asked = urlencode({name: value for name, value in sorted(query.items()) if value}, quote_via=quote)
                 status, body, _ = http.get(f"{_base(bucket)}?{asked}", most=_MOST_LIST_BYTES)
                 if status != 200:
                     raise NotFound(f"bucket '{bucket.name}' not found", reason=FAILED)
-                page, token = _page(body, bucket)
-                found += page
-                if len(found) > most:
-                    raise Refused(f"bucket '{bucket.name}' has more than {most} objects", reason=FAILED)
-                if not token:
-                    return tuple(found)
+                return _page(body, bucket)
+
+            return every_page(bucket, most, read)
 
     def read(self, bucket: RemoteBucket, key: str, *, most: int) -> tuple[bytes, str] | None:
         """See Buckets."""
