@@ -395,3 +395,19 @@ def test_leases_go_by_the_api_servers_time(plane, monkeypatch):
     server += timedelta(seconds=200)
     plane.settle(seconds=200)
     assert plane.config_map("a") == {"key": "2"}
+
+
+@pytest.mark.parametrize(("named", "first"), [([], "Service/apps/web"), (["apps/Deployment"], "Deployment/apps/web")])
+def test_kinds_that_the_operator_names_are_applied_before_the_rest(named, first):
+    pod = {"containers": [{"name": "web", "image": "registry.example/web:1"}]}
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": pod}
+    spec = {"selector": {"matchLabels": {"app": "web"}}, "template": template}
+    metadata = {"name": "web", "namespace": "apps"}
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}]}}
+    plane = MemoryPlane(policy={"customApplyStageKinds": named})
+    plane.push({**APPS, "apps/web.yaml": yaml.safe_dump_all([deployment, service])})
+    plane.settle()
+    wanted = ("Service/apps/web", "Deployment/apps/web")
+    applied = [what for verb, what in plane.cluster.calls if verb == "patch" and what in wanted]
+    assert applied[0] == first

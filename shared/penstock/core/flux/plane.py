@@ -34,6 +34,7 @@ _LOGIN_PATH = r"/?[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?
 _HOST = re.compile(r"[A-Za-z0-9*]([-A-Za-z0-9.:/*]*[A-Za-z0-9])?")
 _RESOURCE = re.compile(r"(?:arn:aws|/subscriptions/|projects/)[^\s*]*\*?")
 _REFERENCE_FIELDS = ("branch", "tag", "semver", "name", "commit")
+_GROUP_KIND = re.compile(r"[a-z0-9.-]{0,253}/[A-Z][A-Za-z0-9]{0,62}")
 _NOT_SERVED = "is not served yet"
 
 
@@ -65,7 +66,8 @@ class Policy:
     takes; ``own_identity_clusters``: cluster resource names, ``*`` for what follows, that it may reach with the plane's
     own identity; ``prune_objects``, ``prune_percent``: more deletions than both need an approval; ``sops_mac``:
     enforce | warn; ``field_validation``: Strict | Warn; ``sops_vaults``: the only Vaults that SOPS files may name;
-    ``kubernetes_events``: what is news is an Event in the target cluster, too.
+    ``kubernetes_events``: what is news is an Event in the target cluster, too; ``stage_kinds``: (group, kind) of what
+    is applied after definitions and classes, and before the rest.
     """
 
     no_cross_namespace_refs: bool = False
@@ -80,6 +82,7 @@ class Policy:
     field_validation: str = "Strict"
     sops_vaults: tuple[SopsVault, ...] = ()
     kubernetes_events: bool = True
+    stage_kinds: tuple[tuple[str, str], ...] = ()
 
     @property
     def drops_undeclared(self) -> bool:
@@ -243,7 +246,20 @@ def _policy(fields: Fields, base: Policy) -> Policy:
         field_validation=fields.string("fieldValidation", default=base.field_validation, one_of=("Strict", "Warn")),
         sops_vaults=fields.each("sopsVaults", _vault) if fields.raw("sopsVaults") is not None else base.sops_vaults,
         kubernetes_events=fields.boolean("kubernetesEvents", default=base.kubernetes_events),
+        stage_kinds=_stage_kinds(fields, base),
     )
+
+
+def _stage_kinds(fields: Fields, base: Policy) -> tuple[tuple[str, str], ...]:
+    """As the flag of Flux's kustomize-controller: ``group/Kind``, ``/Kind`` for the core group."""
+    if fields.raw("customApplyStageKinds") is None:
+        return base.stage_kinds
+    named = fields.strings("customApplyStageKinds")
+    for index, each in enumerate(named):
+        if not _GROUP_KIND.fullmatch(each):
+            problem = f"is {each!r}, must be group/Kind, such as redpanda.vectorized.io/Cluster"
+            raise fields.error(f"customApplyStageKinds[{index}]", problem)
+    return tuple((each.partition("/")[0], each.partition("/")[2]) for each in named)
 
 
 def _limits(fields: Fields, base: Policy) -> tuple[int, int]:

@@ -154,6 +154,7 @@ def _policy() -> Schema:
     address = _string("https://vault.example.com:8200", pattern=r"^https?://[^/?#@]+/?$") | {"maxLength": 2048}
     login = _string("Where ServiceAccounts log in: auth/kubernetes/login.") | {"maxLength": 512}
     vaults = _object({"address": address, "loginPath": login}, "address")
+    stage_kind = _string("group/Kind of what the rest needs.", pattern=r"^[a-z0-9.-]{0,253}/[A-Z][A-Za-z0-9]{0,62}$")
     limits["description"] = "More deletions than both need an approval."
     return _object(
         {
@@ -168,6 +169,7 @@ def _policy() -> Schema:
             "fieldValidation": {"enum": ["Strict", "Warn"], "default": "Strict"},
             "sopsVaults": {"type": "array", "items": vaults},
             "kubernetesEvents": {"type": "boolean", "default": True},
+            "customApplyStageKinds": {"type": "array", "items": stage_kind},
         }
     )
 

@@ -1,10 +1,11 @@
 """In which order objects are applied and deleted (flux-core §3.2).
 
-Stages: definitions (what others need to exist), classes, the rest. Inside a stage the kinds that Flux lists come
-first, in its order and whatever their group; the others by group, kind, namespace and name.
+Stages: definitions (what others need to exist), classes, the kinds that the operator names, the rest. Inside a stage
+the kinds that Flux lists come first, in its order and whatever their group; the others by group, kind, namespace and
+name.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from penstock.core.resources import Manifest, ObjectRef, ref_of
 
@@ -50,18 +51,25 @@ def rank(ref: ObjectRef) -> tuple[int, str, str, str, str]:
     return (_RANK.get(ref.kind, _OTHERS), ref.group, ref.kind, ref.namespace, ref.name)
 
 
-def stage_of(ref: ObjectRef) -> int:
-    """0: definitions, 1: classes, 2: the rest."""
-    if (ref.group, ref.kind) in _DEFINITIONS:
+STAGES = 4
+GroupKind = tuple[str, str]
+
+
+def stage_of(ref: ObjectRef, named: Collection[GroupKind] = ()) -> int:
+    """0: definitions, 1: classes, 2: the kinds in ``named``, 3: the rest."""
+    kind = (ref.group, ref.kind)
+    if kind in _DEFINITIONS:
         return 0
-    return 1 if ref.kind.endswith("Class") else 2
+    if ref.kind.endswith("Class"):
+        return 1
+    return 2 if kind in named else 3
 
 
-def staged(manifests: Iterable[Manifest]) -> tuple[tuple[Manifest, ...], ...]:
-    """The manifests by stage (always three), each stage sorted."""
-    stages: tuple[list[Manifest], ...] = ([], [], [])
+def staged(manifests: Iterable[Manifest], named: Collection[GroupKind] = ()) -> tuple[tuple[Manifest, ...], ...]:
+    """The manifests by stage (always STAGES), each stage sorted."""
+    stages: tuple[list[Manifest], ...] = tuple([] for _ in range(STAGES))
     for manifest in manifests:
-        stages[stage_of(ref_of(manifest))].append(manifest)
+        stages[stage_of(ref_of(manifest), named)].append(manifest)
     return tuple(tuple(sorted(stage, key=lambda m: rank(ref_of(m)))) for stage in stages)
 
 

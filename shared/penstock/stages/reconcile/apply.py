@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from penstock.core.errors import PenstockError, Transient
-from penstock.core.reconcile.order import stage_of
+from penstock.core.reconcile.order import STAGES, stage_of
 from penstock.core.reconcile.plan import Action, Change, ChangeSet
 from penstock.core.resources import Manifest
 from penstock.ports.cluster import Cluster
@@ -31,8 +31,12 @@ class Applied:
 def apply_all(writer: Writer, changes: ChangeSet) -> Applied:
     """Apply everything that is created or configured. The first failure ends it; what was done before is returned."""
     done: list[Change] = []
-    for number in range(3):
-        stage = [c for c in changes.changes if c.action is not Action.DELETED and stage_of(c.ref) == number]
+    for number in range(STAGES):
+        stage = [
+            c
+            for c in changes.changes
+            if c.action is not Action.DELETED and stage_of(c.ref, writer.stage_kinds) == number
+        ]
         stage = [c for c in stage if c.desired is not None or c.action is Action.SKIPPED]
         try:
             checked = stage if _needs_no_dry_run(stage) else dry_run(writer, stage)

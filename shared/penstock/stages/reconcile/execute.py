@@ -83,6 +83,7 @@ def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Plan
         claim=claim,
         force=attempt.kustomization.force,
         drop=attempt.policy.drops_undeclared,
+        stage_kinds=attempt.policy.stage_kinds,
     )
     ledger = _store_union(attempt, source, target, planned)
     if attempt.adopting:

@@ -12,6 +12,7 @@ from penstock.core.drift.ignore import compare_ignoring, payload
 from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Terminal, Transient
 from penstock.core.reconcile.guard import PRECIOUS
 from penstock.core.reconcile.managers import after_takeover, taken_over, with_managed_fields
+from penstock.core.reconcile.order import GroupKind
 from penstock.core.reconcile.plan import Action, Change, compared, merges, owner_of, switch
 from penstock.core.resources import Gvk, Manifest
 from penstock.ports.clock import Clock
@@ -26,7 +27,8 @@ GONE_WITHIN = 20.0
 class Writer:
     """What applying needs. ``claim`` is None for plans: then only dry-runs are made.
 
-    ``drop``: undeclared fields are left out (``policy.fieldValidation: Warn``).
+    ``drop``: undeclared fields are left out (``policy.fieldValidation: Warn``). ``stage_kinds``: applied in a stage of
+    their own (``policy.customApplyStageKinds``).
     """
 
     cluster: Cluster
@@ -34,6 +36,7 @@ class Writer:
     claim: Claim | None = None
     force: bool = False
     drop: bool = False
+    stage_kinds: tuple[GroupKind, ...] = ()
 
     def check(self) -> None:
         """Raise Transient when no time is left for another write."""

@@ -253,3 +253,10 @@ def test_the_diff_names_clusters_and_fields() -> None:
     )
     assert diff_planes(new, new) == ()
     assert diff_planes(None, document()) == ("+ source.url: https://git.example.com/fleet.git",)
+
+
+@pytest.mark.parametrize("named", ["Widget", "example.com/widget", "example.com/", 5])
+def test_a_kind_of_a_stage_is_group_and_kind(named):
+    found = document(policy={"customApplyStageKinds": [named]})
+    with pytest.raises(InvalidDocument, match=r"spec\.policy\.customApplyStageKinds\[0\]"):
+        parse_plane(found)

@@ -25,12 +25,24 @@ def test_definitions_then_classes_then_the_rest():
     assert stages == [
         ["CustomResourceDefinition/x", "Namespace/a", "Namespace/b", "ClusterRole/x"],
         ["StorageClass/x"],
+        [],
         ["ServiceAccount/x", "Secret/x", "Deployment/x", "Widget/x", "ValidatingWebhookConfiguration/x"],
     ]
 
 
 def test_a_cluster_role_of_another_group_is_no_definition():
-    assert [len(stage) for stage in staged([obj("example.com/v1", "ClusterRole")])] == [0, 0, 1]
+    assert [len(stage) for stage in staged([obj("example.com/v1", "ClusterRole")])] == [0, 0, 0, 1]
+
+
+def test_kinds_that_the_operator_names_have_a_stage_of_their_own():
+    given = [obj("example.com/v1", "Widget"), obj("other.com/v1", "Widget"), obj("v1", "Secret")]
+    stages = staged(given, {("example.com", "Widget"), ("", "Namespace")})
+    assert [[m["apiVersion"] for m in stage] for stage in stages] == [
+        [],
+        [],
+        ["example.com/v1"],
+        ["v1", "other.com/v1"],
+    ]
 
 
 def test_deletion_is_the_reverse():
