@@ -172,18 +172,19 @@ def test_the_commands_find_the_plane_of_this_machine_and_a_plan_finds_its_work(f
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
-def test_multi_tenancy_waits_for_what_the_registry_does_not_have(fleet, environment):
+def test_multi_tenancy_waits_for_what_is_not_served(fleet, environment):
     running = fleet("fluxcd__flux2-multi-tenancy", f"clusters/{environment}")
     found = running.until(
         {
             "flux-system": "True",
-            "kyverno": "Unknown Progressing: Running health checks",
+            "kyverno": "False HealthCheckFailed",
             "kyverno-controller": "False ArtifactFailed: Source artifact not found",
             "kyverno-policies": "False DependencyNotReady",
             "tenants": "False DependencyNotReady",
         }
     )
     assert len(found) == 5
+    assert "spec.verify: is not served yet" in found["kyverno"]
     running.nothing_of_flux()
 
 

@@ -19,7 +19,12 @@ pytestmark = REAL
 RBAC = "rbac.authorization.k8s.io"
 PLANE = "system:serviceaccount:penstock-system:penstock-admin"
 TENANT = PLANE.replace("admin", "tenant")
-IDLE = {("kustomizations", "get")}  # only asked where Flux's API is served: test_flux_is_looked_for below
+IDLE = {
+    ("kustomizations", "get"),  # only asked where Flux's API is served: test_flux_is_looked_for below
+    ("events", "get"),  # only where the very same is said again
+    ("events", "update"),
+    ("configmaps", "list"),  # by sweeps, and once after a loss of records
+}
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ _OWN = (
     Rule(
         why="inventories: what each Kustomization has applied",
         resource="configmaps",
-        verbs=("get", "create", "update", "delete"),
+        verbs=("get", "list", "create", "update", "delete"),
     ),
     Rule(
         why="what is news about a Kustomization (unless policy.kubernetesEvents is false)",

@@ -5,9 +5,10 @@ tombstone, made of what its inventory keeps; its objects are deleted only when s
 Inventories in another cluster (``spec.kubeConfig``) are not looked for: nobody knows where.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
-from penstock.core.errors import Conflict, PenstockError
+from penstock.core.errors import Conflict, PenstockError, Refused
 from penstock.core.flux.kustomization import parse_kustomization
 from penstock.core.messages import Outgoing, ReconcileDue
 from penstock.core.reconcile.inventory import NAMESPACE, Inventory, from_config_map
@@ -30,12 +31,23 @@ def discover(attempt: Attempt, keeper: Cluster) -> list[Outgoing]:
         return []
     known = objects(attempt.deps, attempt.cluster, KIND)
     messages = []
-    for manifest in keeper.list(GVK, namespace=NAMESPACE, label_selector=OURS).items:
+    for manifest in _inventories(attempt, keeper):
         found = _unknown_one(attempt, manifest)
         if found is not None and _name(found) not in known:
             messages += _bury(attempt, found)
     state.put(key, {"format": FORMAT}, expected=None)
     return messages
+
+
+def _inventories(attempt: Attempt, keeper: Cluster) -> Sequence[Manifest]:
+    """All of penstock's in the cluster; none where they may not be listed, which stops nothing else."""
+    try:
+        return keeper.list(GVK, namespace=NAMESPACE, label_selector=OURS).items
+    except Refused as refused:
+        attempt.deps.telemetry.record(
+            "inventories not listed", stage="reconcile", cluster=attempt.cluster, reason=refused.reason
+        )
+        return ()
 
 
 def _unknown_one(attempt: Attempt, manifest: Manifest) -> ObjectRecord | None:

@@ -7,6 +7,7 @@ written by it, whoever has something to write is reconciled by a run of its own,
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from penstock.core.errors import Refused
 from penstock.core.reconcile.inventory import NAMESPACE, inventory_name, label_value
 from penstock.core.reconcile.normalise import NAME_LABEL
 from penstock.core.reconcile.plan import owner_of
@@ -39,7 +40,10 @@ class SharedReads:
         """A Kustomization's inventory object; one that was not listed is asked for."""
         if self._inventories is None:
             selector = f"{NAME_OF_INVENTORY} in ({self._values})"
-            page = keeper.list(CONFIG_MAP, namespace=NAMESPACE, label_selector=selector)
-            self._inventories = {item["metadata"]["name"]: item for item in page.items}
+            try:
+                items = keeper.list(CONFIG_MAP, namespace=NAMESPACE, label_selector=selector).items
+            except Refused:  # an identity that may not list asks for each
+                items = ()
+            self._inventories = {item["metadata"]["name"]: item for item in items}
         wanted = inventory_name(namespace, name)
         return self._inventories.get(wanted) or keeper.get(CONFIG_MAP, NAMESPACE, wanted)
