@@ -78,6 +78,7 @@ class Rendered:
                 "noCrossNamespaceRefs": self.parts.flags.no_cross_namespace_refs,
                 "defaultServiceAccount": self.parts.flags.default_service_account,
                 "defaultKubeConfigServiceAccount": self.parts.flags.default_kube_config_service_account,
+                "defaultDecryptionServiceAccount": self.parts.flags.default_decryption_service_account,
             },
             "interpreted": [str(ref_of(m)) for m in self.parts.interpreted],
             "leftOut": [[str(ref), reason] for ref, reason in self.parts.left_out],
