@@ -12,6 +12,7 @@ from penstock.adapters.cluster.memory import Grant
 from penstock.core.errors import Refused, Transient
 from penstock.core.secrets.encrypt import Fresh, seal
 from penstock.core.secrets.master_keys import AwsKmsKey, AzureKey, GcpKmsKey, ServiceKey, VaultKey
+from penstock.ports.identity import Account
 from penstock.ports.keys import KeyRequest
 
 DATA_KEY = b"canary-data-key-of-32-bytes-long"
@@ -143,6 +144,7 @@ def test_a_service_account_decrypts_where_the_secret_has_no_credentials(
     assert world.applied()
     (request,) = world.plane.keys.asked
     assert str(request) == account
+    assert isinstance(request.who, Account)
     assert request.who.home() is world.plane.cluster
     assert request.who.audiences == ((VAULT,) if key is TRANSIT else ())
     assert request.login_path == ("auth/kubernetes/login" if key is TRANSIT else "")
@@ -164,7 +166,7 @@ def test_the_plane_itself_does_not_decrypt_for_what_a_tenant_applies(
     """The tenant writes the files, and could have those of others decrypted that he can read."""
     policy = {**VAULTS, **({by: "builder"} if by == "defaultServiceAccount" else {})}
     world = World(policy=policy)
-    spec = {by: "builder"} if by == "serviceAccountName" else {}
+    spec: dict[str, Any] = {by: "builder"} if by == "serviceAccountName" else {}
     ready = world.run(world.sealed(key), **spec)
     assert world.asked_as() == []
     assert not world.applied()
@@ -312,7 +314,7 @@ def test_key_services_that_never_end_do_not_hold_a_run_for_ever() -> None:
         world.plane.clock.advance(45)
         raise Refused("no right")
 
-    world.plane.keys.fail = slow  # type: ignore[assignment]
+    world.plane.keys.fail = slow
     keys = [GcpKmsKey(resource=f"{GCP.resource}{number}", enc="") for number in range(20)]
     assert "key services took longer than 120 s" in world.run(world.sealed(*keys))
     assert len(world.asked_as()) < 20

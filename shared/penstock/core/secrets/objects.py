@@ -76,7 +76,7 @@ class Decryptor:
             raise _named(f"decryption failed for '{_name(manifest)}'{self._file_of(manifest)}: ", error) from None
 
     def _file_of(self, manifest: Manifest) -> str:
-        """Where an object that cannot be opened stands, as far as that is known: by its MAC, which no two files share."""
+        """Where an object that cannot be opened stands, if that is known: no two files share a MAC."""
         block = manifest.get(BLOCK)
         mac = block.get("mac") if isinstance(block, Mapping) else None
         found = [path for path, data in self._unopened.items() if isinstance(mac, str) and mac and mac.encode() in data]
