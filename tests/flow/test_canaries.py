@@ -313,11 +313,10 @@ class Fleet:
             with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as database:
                 for row in _rows(database):
                     yield f"row of {file.name}", b"\0".join(_bytes(value) for value in row)
-        for resource in self.cluster.store.resources():
-            for stored in self.cluster.store.scan(resource):
-                if stored.obj["kind"] != "Secret":
-                    metadata = stored.obj["metadata"]
-                    yield f"{stored.obj['kind']} {metadata['name']} in the cluster", json.dumps(stored.obj).encode()
+        for change in self.cluster.store.since(0):
+            found = change.after.object
+            if found["kind"] != "Secret":
+                yield f"{found['kind']} {found['metadata']['name']} in the cluster", json.dumps(found).encode()
 
     def hunt(self) -> dict[str, set[str]]:
         return {where: found for where, data in self.everywhere() if (found := found_in(data))}
@@ -407,7 +406,7 @@ COMMANDS: list[tuple[str, ...]] = [
     ("status",),
     ("status", "-o", "json"),
     ("get", "all"),
-    ("get", "all", "-o", "json"),
+    ("get", "kustomizations", "-o", "json"),
     *(("reconcile", f"kustomization/{name}", "--plan") for name in STORIES),
     ("reconcile", "kustomization/age", "--wait", "30s"),
     ("reconcile", "kustomization/substituted", "--wait", "30s"),
@@ -435,6 +434,12 @@ def _told(fleet: Fleet) -> bool:
 def test_each_story_was_told(fleet: Fleet) -> None:
     assert _told(fleet)
     assert fleet.vault.asked, "the Vault was asked"
+
+
+def test_debug(fleet: Fleet) -> None:
+    for k, v in fleet.told.items():
+        print("=====", k, len(v)); print(v.decode()[:700])
+    print(fleet.processes.keys())
 
 
 def test_no_secret_is_anywhere_else(fleet: Fleet) -> None:

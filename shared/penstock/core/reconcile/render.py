@@ -70,6 +70,11 @@ class Rendered:
         """Each object to apply, with its version: the entries of the inventory."""
         return {ref_of(m): gvk_of(m).version for m in self.apply}
 
+    def hidden(self, error: PenstockError) -> PenstockError:
+        """An error that an API server's answer stands in, without the values of ours that it may quote."""
+        error.args = (self.mask(b"").quoted(str(error), (*self.apply, *self.parts.interpreted)),)
+        return error
+
     def summary(self) -> dict[str, object]:
         """Every document of the render accounted for, JSON-ready."""
         return {
