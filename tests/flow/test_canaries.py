@@ -9,7 +9,6 @@ import gzip
 import hashlib
 import hmac
 import http.client
-import itertools
 import json
 import os
 import re
@@ -22,6 +21,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +84,9 @@ def views(data: bytes, depth: int = 3) -> Iterator[bytes]:
         yield from views(plain, depth - 1)
 
 
+@cache
 def found_in(data: bytes) -> set[str]:
-    return {
-        place for view in views(data) for place, forms in NEEDLES.items() if any(form in view for form in forms)
-    }
+    return {place for view in views(data) for place, forms in NEEDLES.items() if any(form in view for form in forms)}
 
 
 class Fleet:
@@ -113,10 +112,13 @@ class Fleet:
         self.of_the_plane = {
             **self.environment,
             "VAULT_TOKEN": VAULT_TOKEN,
-            "PENSTOCK_SECRET_GIT": _given("fleet-token", "flux-system", username="git", password=CANARIES["git-password"]),
+            "PENSTOCK_SECRET_GIT": _given(
+                "fleet-token", "flux-system", username="git", password=CANARIES["git-password"]
+            ),
             "PENSTOCK_SECRET_API": _given("api-token", "penstock-system", token=CANARIES["api-token"]),
         }
         self.processes: dict[str, bytes] = {}
+        self.hunted: dict[str, set[str]] = {}
         self.port = 0
 
     # what is there before
@@ -163,7 +165,9 @@ class Fleet:
             "substituted": {"postBuild": {"substituteFrom": [{"kind": "Secret", "name": "values"}]}},
             "remote": {"kubeConfig": {"secretRef": {"name": "remote"}}},
         }
-        files = {f"clusters/prod/{name}.yaml": kustomization(name, f"apps/{name}", **spec) for name, spec in names.items()}
+        files = {
+            f"clusters/prod/{name}.yaml": kustomization(name, f"apps/{name}", **spec) for name, spec in names.items()
+        }
         labelled = yaml.safe_load(config_map("labelled", "apps", key="1"))
         labelled["metadata"]["labels"] = {"value": "${LABEL}"}
         aged = encrypt_secret(secret("age", token=CANARIES["age-value"]), [str(IDENTITY.to_public())], fresh())
@@ -282,15 +286,9 @@ class Fleet:
         body = b'{"ref": "refs/heads/main"}'
         digest = webhook_digest(CANARIES["webhook-token"].encode(), "hook", "flux-system")
         signature = "sha256=" + hmac.new(token.encode(), body, hashlib.sha256).hexdigest()
-        return self.ask("POST", f"/hook/{digest}", body, **{"x-github-event": "push", "x-hub-signature-256": signature})[0]
-
-    def ready(self) -> dict[str, str]:
-        """Ready of each Kustomization: ``status reason: message``."""
-        with sqlite3.connect(f"file:{self.data}/state.db?mode=ro", uri=True) as database:
-            text = "\n".join(str(row) for row in _rows(database))
-        assert text
-        found = json.loads(self.ask("GET", "/status", authorization=f"Bearer {CANARIES['api-token']}")[1])
-        return {str(number): json.dumps(each) for number, each in enumerate([found])}
+        return self.ask(
+            "POST", f"/hook/{digest}", body, **{"x-github-event": "push", "x-hub-signature-256": signature}
+        )[0]
 
     def until(self, condition: Any, what: str, seconds: float = 60.0) -> None:
         end = time.monotonic() + seconds
@@ -319,7 +317,8 @@ class Fleet:
                 yield f"{found['kind']} {found['metadata']['name']} in the cluster", json.dumps(found).encode()
 
     def hunt(self) -> dict[str, set[str]]:
-        return {where: found for where, data in self.everywhere() if (found := found_in(data))}
+        self.hunted = {where: found for where, data in self.everywhere() if (found := found_in(data))}
+        return self.hunted
 
 
 def _given(name: str, namespace: str, **values: str) -> str:
@@ -341,7 +340,9 @@ def _flux_objects(private: str) -> list[dict[str, Any]]:
     provider = flux("notification", "Provider", "slack", type="slack", channel="c", secretRef={"name": "slack"})
     return [
         flux("source", "GitRepository", "private", interval="10m", url=private, secretRef={"name": "other-git"}),
-        flux("notification", "Receiver", "hook", **receiver, resources=[{"kind": "GitRepository", "name": "flux-system"}]),
+        flux(
+            "notification", "Receiver", "hook", **receiver, resources=[{"kind": "GitRepository", "name": "flux-system"}]
+        ),
         {**alert, "apiVersion": "notification.toolkit.fluxcd.io/v1beta3"},
         {**provider, "apiVersion": "notification.toolkit.fluxcd.io/v1beta3"},
     ]
@@ -361,7 +362,7 @@ def _children(pid: int) -> list[int]:
 
 def _rows(database: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
     for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-        yield from database.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - names that the database gave
+        yield from database.execute(f'SELECT * FROM "{table}"')
 
 
 def _bytes(value: Any) -> bytes:
@@ -405,8 +406,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 COMMANDS: list[tuple[str, ...]] = [
     ("status",),
     ("status", "-o", "json"),
+    ("get", "kustomizations"),
     ("get", "all"),
-    ("get", "kustomizations", "-o", "json"),
     *(("reconcile", f"kustomization/{name}", "--plan") for name in STORIES),
     ("reconcile", "kustomization/age", "--wait", "30s"),
     ("reconcile", "kustomization/substituted", "--wait", "30s"),
@@ -427,7 +428,6 @@ COMMANDS: list[tuple[str, ...]] = [
 def _told(fleet: Fleet) -> bool:
     told = fleet.penstock("get", "all", "--data-dir", str(fleet.data))
     lines = {line.split()[0].rpartition("/")[2]: line for line in told.splitlines() if line.strip()}
-    print(told)
     return all(words in lines.get(name, "") for name, words in STORIES.items())
 
 
@@ -436,11 +436,68 @@ def test_each_story_was_told(fleet: Fleet) -> None:
     assert fleet.vault.asked, "the Vault was asked"
 
 
-def test_debug(fleet: Fleet) -> None:
-    for k, v in fleet.told.items():
-        print("=====", k, len(v)); print(v.decode()[:700])
-    print(fleet.processes.keys())
+def test_what_people_ask_was_answered(fleet: Fleet) -> None:
+    answers = {where: data for where, data in fleet.told.items() if "penstock" in where}
+    assert len(answers) > 25
+    assert [where for where, data in answers.items() if b"usage:" in data or b"Traceback" in data] == []
+    assert b'Invalid value: \\"***\\"' in next(data for where, data in answers.items() if "status -o json" in where)
+    assert any("command line" in where for where in fleet.processes)
 
 
 def test_no_secret_is_anywhere_else(fleet: Fleet) -> None:
     assert fleet.hunt() == {}
+
+
+def _in_a_row(fleet: Fleet, data: bytes) -> None:
+    with sqlite3.connect(fleet.data / "planted.db") as database:
+        database.execute("CREATE TABLE t (a TEXT, b BLOB)")
+        database.execute("INSERT INTO t VALUES (?, ?)", ("x", b"x" * 5000 + data))
+
+
+def _in_an_event(fleet: Fleet, data: bytes) -> None:
+    about = {"kind": "ConfigMap", "namespace": "flux-system", "name": "x"}
+    metadata = {"name": f"planted-{secrets.token_hex(4)}", "namespace": "flux-system"}
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": metadata, "involvedObject": about}
+    fleet.live.create({**event, "message": base64.b64encode(data).decode(), "type": "Normal", "reason": "R"})
+
+
+def _in_a_child(fleet: Fleet, data: bytes, *, argument: bool) -> None:
+    """A child of this process stands for one of the plane's."""
+    given = {} if argument else {"LEAK": data.decode()}
+    command = [sys.executable, "-c", "input()", *([data.decode()] if argument else [])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=given) as child:
+        fleet.until(lambda: "-c" in Path(f"/proc/{child.pid}/cmdline").read_text(), "the child")
+        fleet.look(os.getpid())
+        child.communicate(b"\n")
+
+
+def _in_a_temporary_file(fleet: Fleet, data: bytes) -> None:
+    (fleet.tmp / "planted").write_bytes(data)
+    time.sleep(0.5)
+    (fleet.tmp / "planted").unlink()
+
+
+def _in_the_log(fleet: Fleet, data: bytes) -> None:
+    with (fleet.directory / "log").open("ab") as log:
+        log.write(b'{"event": "' + data + b'"}\n')
+
+
+LEAKS: dict[str, Any] = {
+    "a record": _in_a_row,
+    "a Kubernetes Event, base64": _in_an_event,
+    "an argument": lambda fleet, data: _in_a_child(fleet, data, argument=True),
+    "a variable of a child": lambda fleet, data: _in_a_child(fleet, data, argument=False),
+    "a file that is gone again": _in_a_temporary_file,
+    "the log": _in_the_log,
+    "an artifact, packed": lambda fleet, data: (fleet.data / "artifacts/planted").write_bytes(gzip.compress(data * 3)),
+    "a file of the data directory": lambda fleet, data: (fleet.data / "planted").write_bytes(data.hex().encode()),
+    "an answer": lambda fleet, data: fleet.told.update(planted=b"a" + base64.b64encode(b"ab" + data)),
+}
+
+
+@pytest.mark.parametrize("place", LEAKS)
+def test_a_planted_leak_is_found(fleet: Fleet, place: str) -> None:
+    before = fleet.hunted or fleet.hunt()
+    LEAKS[place](fleet, CANARIES["age-value"].encode())
+    found = fleet.hunt()
+    assert {"age-value"} in [found[where] for where in found.keys() - before.keys()], place
