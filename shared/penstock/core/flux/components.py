@@ -23,6 +23,7 @@ _POLICY_FLAGS = (
     "no-remote-bases",
     "default-service-account",
     "default-kubeconfig-service-account",
+    "default-decryption-service-account",
 )
 _UNSERVED_FLAGS = frozenset(
     {
@@ -59,6 +60,7 @@ class ControllerFlags:
     no_remote_bases: bool = False
     default_service_account: str = ""
     default_kube_config_service_account: str = ""
+    default_decryption_service_account: str = ""
     unserved: tuple[str, ...] = ()
 
 
@@ -87,12 +89,13 @@ def controller_flags(manifests: Iterable[Manifest]) -> ControllerFlags:
             flags.update(_arguments(manifest))
     unserved = {name for name, value in flags.items() if name in _UNSERVED_FLAGS and value not in ("", "false")}
     unserved |= {f"feature-gates={gate}" for gate in _changed_gates(flags.get("feature-gates", ""))}
-    cross, bases, account, kube_config_account = (flags.get(name, "") for name in _POLICY_FLAGS)
+    cross, bases, account, kube_config_account, decryption_account = (flags.get(name, "") for name in _POLICY_FLAGS)
     return ControllerFlags(
         no_cross_namespace_refs=cross == "true",
         no_remote_bases=bases == "true",
         default_service_account=account,
         default_kube_config_service_account=kube_config_account,
+        default_decryption_service_account=decryption_account,
         unserved=tuple(sorted(unserved)),
     )
 

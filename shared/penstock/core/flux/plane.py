@@ -33,6 +33,7 @@ _DEFAULT_INTERVAL = "5m"
 _LOGIN_PATH = r"/?[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?"
 _HOST = re.compile(r"[A-Za-z0-9*]([-A-Za-z0-9.:/*]*[A-Za-z0-9])?")
 _RESOURCE = re.compile(r"(?:arn:aws|/subscriptions/|projects/)[^\s*]*\*?")
+_REF = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _REFERENCE_FIELDS = ("branch", "tag", "semver", "name", "commit")
 _GROUP_KIND = re.compile(r"[a-z0-9.-]{0,253}/[A-Z][A-Za-z0-9]{0,62}")
 
@@ -63,10 +64,12 @@ class Policy:
     ``allowed_hosts``: hosts, ``*.`` suffixes or CIDRs that URLs in manifests may reach though they are private;
     ``default_kube_config_service_account``: whose identity a ``kubeConfig.configMapRef`` without serviceAccountName
     takes; ``own_identity_clusters``: cluster resource names, ``*`` for what follows, that it may reach with the plane's
-    own identity; ``prune_objects``, ``prune_percent``: more deletions than both need an approval; ``sops_mac``:
-    enforce | warn; ``field_validation``: Strict | Warn; ``sops_vaults``: the only Vaults that SOPS files may name;
-    ``kubernetes_events``: what is news is an Event in the target cluster, too; ``stage_kinds``: (group, kind) of what
-    is applied after definitions and classes, and before the rest.
+    own identity; ``default_decryption_service_account``: who decrypts where ``decryption`` names nobody;
+    ``own_identity_decryption``: Kustomizations (``namespace/name``) that may decrypt with the plane's own identity
+    though they are applied as somebody else; ``prune_objects``, ``prune_percent``: more deletions than both need an
+    approval; ``sops_mac``: enforce | warn; ``field_validation``: Strict | Warn; ``sops_vaults``: the only Vaults that
+    SOPS files may name; ``kubernetes_events``: what is news is an Event in the target cluster, too; ``stage_kinds``:
+    (group, kind) of what is applied after definitions and classes, and before the rest.
     """
 
     no_cross_namespace_refs: bool = False
@@ -74,6 +77,8 @@ class Policy:
     default_service_account: str = ""
     default_kube_config_service_account: str = ""
     own_identity_clusters: tuple[str, ...] = ()
+    default_decryption_service_account: str = ""
+    own_identity_decryption: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     prune_objects: int = 10
     prune_percent: int = 50
@@ -237,6 +242,10 @@ def _policy(fields: Fields, base: Policy) -> Policy:
             "defaultKubeConfigServiceAccount", default=base.default_kube_config_service_account
         ),
         own_identity_clusters=_resources(fields, base),
+        default_decryption_service_account=fields.name(
+            "defaultDecryptionServiceAccount", default=base.default_decryption_service_account
+        ),
+        own_identity_decryption=_kustomizations(fields, base),
         allowed_hosts=_hosts(fields) if fields.raw("allowedHosts") is not None else base.allowed_hosts,
         prune_objects=limits[0],
         prune_percent=limits[1],
@@ -274,6 +283,18 @@ def _resources(fields: Fields, base: Policy) -> tuple[str, ...]:
             problem = f"is {name!r}, must be a cluster's resource name in its cloud; * may stand at its end"
             raise fields.error(f"ownIdentityClusters[{index}]", problem)
     return names
+
+
+def _kustomizations(fields: Fields, base: Policy) -> tuple[str, ...]:
+    if fields.raw("ownIdentityDecryption") is None:
+        return base.own_identity_decryption
+    refs = fields.strings("ownIdentityDecryption")
+    for index, ref in enumerate(refs):
+        if len(ref) > 317 or not _REF.fullmatch(ref):
+            raise fields.error(
+                f"ownIdentityDecryption[{index}]", f"is {ref!r}, must be a Kustomization's NAMESPACE/NAME"
+            )
+    return refs
 
 
 def _hosts(fields: Fields) -> tuple[str, ...]:

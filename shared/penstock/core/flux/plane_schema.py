@@ -144,6 +144,7 @@ def _either_way() -> list[Schema]:
 
 def _policy() -> Schema:
     resource = {"type": "string", "maxLength": 1024, "pattern": r"^(arn:aws|/subscriptions/|projects/)[^\s*]*\*?$"}
+    ref = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
     hosts = {"type": "string", "maxLength": 253, "pattern": r"^[A-Za-z0-9*]([-A-Za-z0-9.:/*]*[A-Za-z0-9])?$"}
     limits = _object(
         {
@@ -163,6 +164,8 @@ def _policy() -> Schema:
             "defaultServiceAccount": _name("Impersonated where a Kustomization names no account."),
             "defaultKubeConfigServiceAccount": _name("Its identity is taken where a configMapRef names no account."),
             "ownIdentityClusters": {"type": "array", "items": resource},
+            "defaultDecryptionServiceAccount": _name("Decrypts where spec.decryption names nobody."),
+            "ownIdentityDecryption": {"type": "array", "items": {"type": "string", "maxLength": 317, "pattern": ref}},
             "allowedHosts": {"type": "array", "items": hosts},
             "prune": limits,
             "sopsMac": {"enum": ["enforce", "warn"], "default": "enforce"},

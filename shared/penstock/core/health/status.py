@@ -98,6 +98,22 @@ def _custom_resource_definition(manifest: Mapping[str, Any]) -> Health:
     return in_progress("Install in progress")
 
 
+def _sealed_secret(manifest: Mapping[str, Any]) -> Health:
+    """Kstatus knows no rule for it: whatever its controller says, it would be Current."""
+    for each in conditions(manifest):
+        if (each.type, each.status) == ("Synced", "True"):
+            return current("SealedSecret is synced")
+        if (each.type, each.status) == ("Synced", "False"):
+            return failed(each.message)
+    return in_progress("SealedSecret is not synced yet")
+
+
+def _external_secret(manifest: Mapping[str, Any]) -> Health:
+    """Unlike kstatus, one without conditions waits for its controller."""
+    ready = any(each.type == "Ready" for each in conditions(manifest))
+    return _by_ready_condition(manifest) if ready else in_progress("ExternalSecret is not synced yet")
+
+
 _RULES: dict[tuple[str, str], Callable[[Mapping[str, Any]], Health]] = {
     ("", "ConfigMap"): _always("Resource is always ready"),
     ("", "PersistentVolumeClaim"): _persistent_volume_claim,
@@ -110,5 +126,7 @@ _RULES: dict[tuple[str, str], Callable[[Mapping[str, Any]], Health]] = {
     ("apps", "StatefulSet"): stateful_set,
     ("batch", "CronJob"): _always("Resource is always ready"),
     ("batch", "Job"): job,
+    ("bitnami.com", "SealedSecret"): _sealed_secret,
+    ("external-secrets.io", "ExternalSecret"): _external_secret,
     ("policy", "PodDisruptionBudget"): _always("AllowedDisruptions has been computed."),
 }

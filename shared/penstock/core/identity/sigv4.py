@@ -20,6 +20,10 @@ class AwsKeys:
     secret_access_key: str = field(repr=False)
     session_token: str = field(default="", repr=False)
 
+    def __str__(self) -> str:
+        """For people: the id is no secret."""
+        return f"access key {self.access_key_id}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:

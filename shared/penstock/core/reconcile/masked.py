@@ -4,10 +4,12 @@ A hidden value becomes ``***`` and a short HMAC under a key. So it can be told t
 removed, and nothing else: a plain hash of a short secret could be guessed (docs/decisions/0018-drift-and-diff.md).
 """
 
+import base64
 import hashlib
 import hmac
+import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,8 @@ SHORTEST = 6
 _SECRET_FIELDS = ("data", "stringData")
 _IDENTITY = ("apiVersion", "kind", "metadata")
 _COPY = "kubectl.kubernetes.io/last-applied-configuration"
+_CUT = " …"
+"""At the end of an answer that was too long (adapters/cluster/answers.py)."""
 _USERINFO = re.compile(r"(?<=://)[^\s/@]+@")
 _PURPOSE = b"penstock.dev masked values v1"
 
@@ -52,6 +56,31 @@ class Mask:
             shown = {key: value if key in _IDENTITY else self._all(value) for key, value in shown.items()}
         known = sorted((each for each in self.values if len(each) >= SHORTEST), key=len, reverse=True)
         return self._some(shown, known) if known else shown
+
+    def quoted(self, text: str, manifests: Iterable[Manifest]) -> str:
+        """A text of somebody else's, an API server's refusal say, without the values of these objects that are hidden.
+
+        What was cut off at its end is hidden too, and values as Go and JSON quote them.
+        """
+        found = {each for manifest in manifests for each in self._hidden_in(manifest)} | set(self.values)
+        forms = {form for each in found for form in (each, json.dumps(each, ensure_ascii=False)[1:-1])}
+        dots = _CUT if text.endswith(_CUT) else ""
+        body = text.removesuffix(_CUT)
+        for form in sorted((each for each in forms if len(each) >= SHORTEST), key=len, reverse=True):
+            body = body.replace(form, HIDDEN)
+            if dots:
+                body = _without_start(body, form)
+        return body + dots
+
+    def _hidden_in(self, manifest: Manifest) -> Iterator[str]:
+        if (manifest.get("apiVersion"), manifest.get("kind")) == ("v1", "Secret"):
+            for name in _SECRET_FIELDS:
+                for value in _leaves(manifest.get(name)):
+                    yield value
+                    yield _decoded(value)
+        elif ref_of(manifest) in self.decrypted:
+            for name in manifest.keys() - set(_IDENTITY):
+                yield from _leaves(manifest[name])
 
     def flux(self, document: Manifest) -> Manifest:
         """A Flux document without what it may hold of secrets: an address, a login in a URL, values of variables."""
@@ -98,3 +127,26 @@ class Mask:
             for each in known:
                 value = value.replace(each, self.text(each))
         return value
+
+
+def _without_start(text: str, value: str) -> str:
+    """A text that may have been cut off inside a value, without that value's start."""
+    for size in range(len(value) - 1, SHORTEST - 1, -1):
+        if text.endswith(value[:size]):
+            return text[:-size] + HIDDEN
+    return text
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def _decoded(value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).decode()
+    except ValueError:
+        return ""

@@ -75,6 +75,11 @@ class Rendered:
         """Each object to apply, with its version: the entries of the inventory."""
         return {ref_of(m): gvk_of(m).version for m in self.apply}
 
+    def hidden(self, error: PenstockError) -> PenstockError:
+        """An error that an API server's answer stands in, without the values of ours that it may quote."""
+        error.args = (self.mask(b"").quoted(str(error), (*self.apply, *self.parts.interpreted)),)
+        return error
+
     def summary(self) -> dict[str, object]:
         """Every document of the render accounted for, JSON-ready."""
         return {
@@ -84,6 +89,7 @@ class Rendered:
                 "noRemoteBases": self.parts.flags.no_remote_bases,
                 "defaultServiceAccount": self.parts.flags.default_service_account,
                 "defaultKubeConfigServiceAccount": self.parts.flags.default_kube_config_service_account,
+                "defaultDecryptionServiceAccount": self.parts.flags.default_decryption_service_account,
             },
             "interpreted": [str(ref_of(m)) for m in self.parts.interpreted],
             "leftOut": [[str(ref), reason] for ref, reason in self.parts.left_out],

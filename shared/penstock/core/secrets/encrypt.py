@@ -4,7 +4,7 @@ For examples and tests: people encrypt with `sops` itself, which reads what this
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +38,19 @@ def encrypt_secret(manifest: Manifest, recipients: Sequence[str], fresh: Fresh) 
     if not recipients:
         raise SopsError("needs at least one age recipient")
     key = fresh.random(DATA_KEY_BYTES)
+    return seal(
+        manifest, key, {"age": [{"recipient": each, "enc": _sealed_key(key, each)} for each in recipients]}, fresh
+    )
+
+
+def seal(manifest: Manifest, key: bytes, masters: Mapping[str, Any], fresh: Fresh) -> str:
+    """The same under a data key that is wrapped already. ``masters``: the entries of the ``sops`` block, by kind."""
     (tree,) = load_yaml(dump_one(manifest))  # in the order and types in which SOPS will read it
     sealing = _Sealing(key, fresh)
     sealed = sealing.visit(tree, ())
     mac = encrypt_value(sealing.mac.hexdigest().upper(), key, fresh.now, fresh.random(NONCE_BYTES))
     sealed["sops"] = {
-        "age": [{"recipient": each, "enc": _sealed_key(key, each)} for each in recipients],
+        **masters,
         "encrypted_regex": ENCRYPTED_REGEX,
         "lastmodified": fresh.now,
         "mac": mac,

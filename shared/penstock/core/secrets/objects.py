@@ -2,12 +2,14 @@
 
 Order and reach are Flux's (docs/spec/v1/kustomizations.md, "Decryption"): generator inputs and patches in place,
 then each object that carries SOPS's block, then encrypted entries of a Secret's ``data``. Unlike Flux, MACs are
-verified, and ciphertext that nothing would decrypt is refused instead of applied.
+verified, and ciphertext that nothing would decrypt is refused instead of applied: a whole object with SOPS's block,
+and values in `data` and `stringData` of any kind.
 """
 
 import base64
 import binascii
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from penstock.core.errors import PenstockError, Transient
@@ -20,6 +22,7 @@ from penstock.core.secrets.sources import encrypted_inputs
 from penstock.core.secrets.values import ciphertexts, is_ciphertext
 from penstock.core.tree import Blob, Inputs, Tree, blob
 
+_CODED_START = base64.b64encode(b"ENC[AES256_GCM,").decode()
 DECRYPT_SWITCH = "kustomize.toolkit.fluxcd.io/decrypt"
 
 
@@ -30,12 +33,13 @@ class Decryptor:
     ``spec.decryption``; ``verify_mac``: whether a wrong MAC is an error (else one of ``warnings``).
     """
 
-    __slots__ = ("_configured", "_keys", "_verified", "_verify_mac", "_warnings")
+    __slots__ = ("_configured", "_keys", "_unopened", "_verified", "_verify_mac", "_warnings")
 
     def __init__(self, keys: KeyRing, *, configured: bool, verify_mac: bool = True) -> None:
         self._keys = keys
         self._configured, self._verify_mac = configured, verify_mac
         self._verified: set[str] = set()
+        self._unopened: dict[str, bytes] = {}
         self._warnings: list[str] = []
 
     @property
@@ -69,7 +73,14 @@ class Decryptor:
         try:
             return self._open_object(manifest)
         except (SopsError, Transient) as error:
-            raise _named(f"decryption failed for '{_name(manifest)}': ", error) from None
+            raise _named(f"decryption failed for '{_name(manifest)}'{self._file_of(manifest)}: ", error) from None
+
+    def _file_of(self, manifest: Manifest) -> str:
+        """Where an object that cannot be opened stands, if that is known: no two files share a MAC."""
+        block = manifest.get(BLOCK)
+        mac = block.get("mac") if isinstance(block, Mapping) else None
+        found = [path for path, data in self._unopened.items() if isinstance(mac, str) and mac and mac.encode() in data]
+        return f" in {found[0]}" if found else ""
 
     def open_file(self, path: str, data: bytes, form: Format) -> bytes:
         """A generator input or patch as plaintext. Raises SopsError or Transient naming the file."""
@@ -91,7 +102,7 @@ class Decryptor:
         except Transient as error:
             raise _named(f"{path}: ", error) from None
         except SopsError:
-            return  # not readable here: an error where, and if, its content is used
+            self._unopened[path] = data  # not readable here: an error where, and if, its content is used
 
     def _open_object(self, manifest: Manifest) -> Manifest:
         annotations = manifest["metadata"].get("annotations") or {}
@@ -99,12 +110,11 @@ class Decryptor:
             return manifest
         if manifest.get(BLOCK) is not None:
             return self._open_whole(manifest)
-        if (manifest["apiVersion"], manifest["kind"]) != ("v1", "Secret"):
-            return manifest
-        opened = self._open_entries(manifest)
+        secret = (manifest["apiVersion"], manifest["kind"]) == ("v1", "Secret")
+        opened = self._open_entries(manifest) if secret else manifest
         for field in ("data", "stringData"):
-            left = next(ciphertexts(opened.get(field), field), None)
-            if left is not None:
+            left = next(ciphertexts(opened.get(field), field), None) or (secret and _coded(opened.get(field), field))
+            if left:
                 raise SopsError(f"{left} is SOPS ciphertext, but the object has no `{BLOCK}` block to decrypt it")
         return opened
 
@@ -184,6 +194,16 @@ def _name(manifest: Manifest) -> str:
     if any(is_ciphertext(part) for part in (ref.kind, ref.namespace, ref.name)):
         return "an object whose kind or name is encrypted"
     return str(ref)
+
+
+def _coded(entries: Any, field: str) -> str:
+    """The path of an entry whose decoded text is ciphertext, as a generator makes it of a file that nobody opened."""
+    for name, value in entries.items() if isinstance(entries, dict) else ():
+        if isinstance(value, str) and value.startswith(_CODED_START):
+            with suppress(binascii.Error, UnicodeDecodeError):
+                if is_ciphertext(base64.b64decode(value, validate=True).decode()):
+                    return f"{field}.{name}"
+    return ""
 
 
 def _form(path: str, data: bytes) -> Format | None:

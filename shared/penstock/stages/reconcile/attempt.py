@@ -96,6 +96,8 @@ class Attempt:
             default_service_account=policy.default_service_account or str(flags.get("defaultServiceAccount") or ""),
             default_kube_config_service_account=policy.default_kube_config_service_account
             or str(flags.get("defaultKubeConfigServiceAccount") or ""),
+            default_decryption_service_account=policy.default_decryption_service_account
+            or str(flags.get("defaultDecryptionServiceAccount") or ""),
         )
 
     @property

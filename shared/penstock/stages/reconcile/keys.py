@@ -1,9 +1,10 @@
 """Whom the key services of SOPS are asked as, for one run.
 
-Flux's precedence: the decryption Secret, else ``decryption.serviceAccountName``, else the plane's own identity. The
-last is not for everybody: whoever may write a Kustomization could have any file decrypted with it that he can read.
-So a Kustomization that a tenant's render made gets it never. Vaults are asked only where the operator lists them: who
-writes a SOPS file writes its address, and would be sent the token.
+Flux's precedence: the decryption Secret, else ``decryption.serviceAccountName`` or the policy's default for it, else
+the plane's own identity. The last is not for everybody: whoever writes the files could have any file decrypted with it
+that he can read, another tenant's or another cluster's, and applied where he can read it. So it is for Kustomizations
+that the plane applies as itself, and for those that the operator lists (``policy.ownIdentityDecryption``). Vaults are
+asked only where the operator lists them: who writes a SOPS file writes its address, and would be sent the token.
 """
 
 from penstock.core.errors import NotFound, PenstockError, Refused, Terminal, Transient
@@ -50,29 +51,38 @@ def _who(attempt: Attempt, held: Credentials, key: ServiceKey) -> Credential | A
     found = held.of(key)
     if found is not None and not isinstance(found, ManagedIdentity):
         return found
-    decryption = attempt.kustomization.decryption
-    if found is None and decryption is not None and decryption.service_account:
+    name = _service_account(attempt)
+    if found is None and name:
         return Account(
             home=attempt.home,
             cluster=attempt.cluster,
             namespace=attempt.kustomization.namespace,
-            name=decryption.service_account,
+            name=name,
+            gke=attempt.plane.cluster(attempt.cluster).kube_config.gke,
             audiences=(key.address,) if isinstance(key, VaultKey) else (),
         )
-    writer = _written_by(attempt)
-    if writer:
+    trusted = attempt.ref in attempt.policy.own_identity_decryption
+    tenant = "" if trusted else attempt.account or _written_by(attempt)
+    if tenant:
         raise Refused(
-            f"a Kustomization rendered as {writer} may not decrypt as the plane itself: name its own credentials in "
-            "decryption.secretRef, or decryption.serviceAccountName",
+            f"{tenant} may not decrypt as the plane itself: name credentials in decryption.secretRef, or "
+            "decryption.serviceAccountName; or the operator lists the Kustomization in policy.ownIdentityDecryption",
             reason="BuildFailed",
         )
     return found
 
 
+def _service_account(attempt: Attempt) -> str:
+    decryption = attempt.kustomization.decryption
+    named = decryption.service_account if decryption is not None else ""
+    return named or attempt.policy.default_decryption_service_account
+
+
 def _written_by(attempt: Attempt) -> str:
-    """The account of the tenant whose render made this Kustomization; "" where that was the platform's own."""
-    if attempt.record.account:
-        return attempt.record.account
+    """The account of the tenant whose render made this Kustomization; "" where that was the platform's own.
+
+    One that is applied as Flux's own account has no tenant's account of its own, and may still be a tenant's child.
+    """
     if not attempt.record.parent:
         return ""
     namespace, _, name = attempt.record.parent.partition("/")

@@ -66,7 +66,7 @@ def against(attempt: Attempt, source: Source, rendered: Rendered, target: Target
             if isinstance(error, Refused) and "cannot patch" in str(error):
                 forbidden.add(place)
             else:
-                refused[str(change.ref)] = str(error)
+                refused[str(change.ref)] = str(planned.rendered.hidden(error))
         if place in forbidden and change.action in (Action.CREATED, Action.CONFIGURED):
             unasked.add(change.ref)
     return Preview(

@@ -99,7 +99,7 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
     except Awaits as awaits:
         return endings.waits_for_others(attempt, awaits)
     except PenstockError as error:
-        return endings.failed(attempt, error, digest=rendered.digest)
+        return endings.failed(attempt, rendered.hidden(error), digest=rendered.digest)
 
 
 def _applied_or_adopted(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgoing]:
@@ -135,7 +135,7 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
         checked = check_health(attempt, target.cluster, _facts(attempt, planned, done))
     except PenstockError as error:
         # the children are stored: they must be woken
-        return messages + endings.failed(attempt, error, digest=rendered.digest)
+        return messages + endings.failed(attempt, rendered.hidden(error), digest=rendered.digest)
     messages += endings.finished(attempt, source, target, done, checked)
     return messages + (discover(attempt, target.keeper) if attempt.is_root and checked.verdict.passed else [])
 

@@ -104,6 +104,9 @@ VALID = [
     document(clusters=[cluster(kubeConfig={"provider": "gcp", "cluster": f"{GKE}/memberships/edge"})]),
     document(clusters=[cluster(kubeConfig={"provider": "gcp", "cluster": f"{GKE}/clusters/a"}), cluster(**REMOTE)]),
     document(clusters=[cluster(kubeConfig={**GENERIC, "tokenPath": "/var/run/token", "audiences": ["a", "b"]})]),
+    document(
+        policy={"defaultDecryptionServiceAccount": "sops", "ownIdentityDecryption": ["flux-system/apps", "a/b.c"]}
+    ),
     document(policy={"defaultKubeConfigServiceAccount": "tenant", "ownIdentityClusters": [EKS, "arn:aws:eks:*"]}),
 ]
 INVALID = [
@@ -134,6 +137,10 @@ INVALID = [
     (document(policy={"allowedHosts": ["a b"]}), "spec.policy.allowedHosts[0]: is 'a b', must be a host"),
     (document(policy={"prune": {"percent": 101}}), "spec.policy.prune.percent: is 101, must be between 0 and 100"),
     (document(policy={"takeover": True}), "spec.policy.takeover: is not a field here"),
+    (
+        document(policy={"ownIdentityDecryption": ["apps"]}),
+        "spec.policy.ownIdentityDecryption[0]: is 'apps', must be a Kustomization's NAMESPACE/NAME",
+    ),
     (
         document(policy={"ownIdentityClusters": ["*"]}),
         "spec.policy.ownIdentityClusters[0]: is '*', must be a cluster's",

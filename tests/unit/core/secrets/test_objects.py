@@ -14,6 +14,7 @@ from penstock.core.secrets.objects import Decryptor
 from penstock.core.secrets.sources import encrypted_inputs
 from penstock.core.tree import Inputs, memory_tree
 
+CIPHERTEXT = b"ENC[AES256_GCM,data:Zg==,iv:Zg==,tag:Zg==,type:str]"
 VECTORS = Path(__file__).parent / "vectors"
 
 
@@ -96,6 +97,45 @@ def test_ciphertext_that_nothing_would_open_is_refused_in_any_kind_and_field(
     assert "data:x" not in str(caught.value)
 
 
+@pytest.mark.parametrize("configured", [True, False])
+@pytest.mark.parametrize("block", [True, False], ids=["data of a file", "a whole document"])
+@pytest.mark.parametrize(
+    ("api_version", "kind"),
+    [("v1", "Secret"), ("v1", "ConfigMap"), ("example.com/v1", "Thing"), ("apps/v1", "Deployment")],
+)
+def test_ciphertext_that_nothing_would_decrypt_is_refused(
+    api_version: str, kind: str, block: bool, configured: bool
+) -> None:
+    found = {**encrypted(), "apiVersion": api_version, "kind": kind}
+    if not block:
+        del found["sops"]
+    with pytest.raises(SopsError) as caught:
+        decryptor(configured=configured, key="").open_object(found)
+    assert str(caught.value).startswith(f"decryption failed for '{kind}/flux-system/webhook-token': ")
+    expected = "is SOPS ciphertext, but the object has no `sops` block"
+    if block:
+        expected = "no key opens it" if configured else "is SOPS encrypted: configuring spec.decryption is required"
+    assert expected in str(caught.value)
+    assert "ENC[" not in str(caught.value)
+
+
+@pytest.mark.parametrize("configured", [True, False])
+def test_what_a_generator_made_of_an_encrypted_file_is_refused(configured: bool) -> None:
+    """Each line of a dotenv file became an entry, base64-encoded."""
+    found = secret(data={"plain": coded(b"x"), "TOKEN": coded(CIPHERTEXT)})
+    with pytest.raises(SopsError, match=r"data\.TOKEN is SOPS ciphertext") as caught:
+        decryptor(configured=configured).open_object(found)
+    assert "ENC[" not in str(caught.value)
+
+
+def test_an_object_that_no_key_opens_is_named_with_its_file() -> None:
+    given = decryptor(key="second")
+    tree = memory_tree({"a/secret.yaml": read("secret.yaml"), "a/other.yaml": read("typed.yaml")})
+    given.verify_sources(tree, Inputs(files=("a/other.yaml", "a/secret.yaml")))
+    with pytest.raises(SopsError, match=r"'Secret/flux-system/webhook-token' in a/secret\.yaml: no key opens it: age"):
+        given.open_object(encrypted())
+
+
 def test_a_field_called_sops_that_holds_nothing_of_it_stays() -> None:
     manifest = {"apiVersion": "x/v1", "kind": "Tool", "metadata": {"name": "x"}, "sops": {"enabled": True}}
     assert decryptor(configured=False, key="").open_object(manifest) is manifest
@@ -127,7 +167,9 @@ def test_entries_of_a_secret_are_opened_by_the_format_of_their_key(key: str, vec
         secret(data={"a": coded(b"plain")}, stringData={"b": "text"}),
         secret(data={"a": "not base64!", "b": None}),
         secret(),
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": "ENC[AES256_GCM,x]"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": "see ENC[AES256_GCM,x]"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": coded(CIPHERTEXT)}},
+        secret(data={"a": coded(CIPHERTEXT + b" and more"), "b": "RU5DW0FFUzI1Nl9HQ00s!"}),
     ],
 )
 def test_objects_without_ciphertext_stay(manifest: dict[str, Any]) -> None:
