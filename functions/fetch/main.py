@@ -1,12 +1,13 @@
 """fetch: a source may have changed: look at its head, store its tree, wake whom it touches."""
 
 import functions_framework
-from cloudevents.http import CloudEvent
+from flask import Request
+from werkzeug.wrappers import Response
 
 from penstock.wiring.functions import topic_function
 
 
-@functions_framework.cloud_event
-def fetch(event: CloudEvent) -> None:
+@functions_framework.http
+def fetch(request: Request) -> Response:
     """One message of source-changed (penstock.stages.fetch)."""
-    topic_function("fetch", event)
+    return topic_function("fetch", request)

@@ -1,12 +1,13 @@
 """notify: an event happened: tell the providers whose Alerts match."""
 
 import functions_framework
-from cloudevents.http import CloudEvent
+from flask import Request
+from werkzeug.wrappers import Response
 
 from penstock.wiring.functions import topic_function
 
 
-@functions_framework.cloud_event
-def notify(event: CloudEvent) -> None:
+@functions_framework.http
+def notify(request: Request) -> Response:
     """One message of event (penstock.stages.notify)."""
-    topic_function("notify", event)
+    return topic_function("notify", request)

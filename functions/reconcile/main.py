@@ -1,12 +1,13 @@
 """reconcile: a Kustomization is due: render, plan, apply, prune, check health, wake dependents."""
 
 import functions_framework
-from cloudevents.http import CloudEvent
+from flask import Request
+from werkzeug.wrappers import Response
 
 from penstock.wiring.functions import topic_function
 
 
-@functions_framework.cloud_event
-def reconcile(event: CloudEvent) -> None:
+@functions_framework.http
+def reconcile(request: Request) -> Response:
     """One message of artifact-stored or reconcile-due (penstock.stages.reconcile)."""
-    topic_function("reconcile", event)
+    return topic_function("reconcile", request)

@@ -1,23 +1,35 @@
 """What every adapter of the secrets port promises."""
 
+import base64
 import json
 
 import pytest
 from tests.aws.plane import NAMES, in_process
+from tests.google import plane as google
+from tests.google.secret_manager import secret_manager
 
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.secrets.environment import EnvironmentSecrets
 from penstock.adapters.secrets.memory import MemorySecrets
+from penstock.adapters.secrets.secretmanager import SecretManagerSecrets
 from penstock.adapters.secrets.secretsmanager import SecretsManagerSecrets
 from penstock.core.errors import Refused
 
 OPERATORS = {"penstock_prod_apps_given": {"token": b"operator's"}}
 
 
-@pytest.fixture(params=["memory", "environment over memory", "secrets manager"])
+@pytest.fixture(params=["memory", "environment over memory", "secrets manager", "secret manager"])
 def secrets(request):
     if request.param == "memory":
         yield MemorySecrets(OPERATORS)
+    elif request.param == "secret manager":
+        with secret_manager() as server:
+            for name, data in OPERATORS.items():
+                text = json.dumps({"stringData": {key: item.decode() for key, item in data.items()}})
+                payload = base64.b64encode(text.encode()).decode()
+                server.kept[f"plane-1-{name}"] = {"labels": {}, "versions": [payload]}
+            server.kept["another-planes"] = {"labels": {}, "versions": []}
+            yield SecretManagerSecrets(google.client(), google.names(secrets=server.base), SimulatedClock())
     elif request.param == "secrets manager":
         with in_process() as clients:
             for name, data in OPERATORS.items():

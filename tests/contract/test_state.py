@@ -4,15 +4,23 @@ import threading
 
 import pytest
 from tests.aws.plane import NAMES, in_process, make_table
+from tests.google import plane as google
 
 from penstock.adapters.state.dynamodb import DynamoState
+from penstock.adapters.state.firestore import FirestoreState
 from penstock.adapters.state.memory import MemoryState
 from penstock.adapters.state.sqlite import SqliteState
 from penstock.core.errors import Conflict, Terminal
 from penstock.ports.state import ABSENT
 
 
-@pytest.fixture(params=["memory", "sqlite", "dynamodb"])
+@pytest.fixture(scope="module")
+def firestore():
+    with google.firestore() as base:
+        yield base
+
+
+@pytest.fixture(params=["memory", "sqlite", "dynamodb", "firestore"])
 def state(request, tmp_path):
     if request.param == "memory":
         yield MemoryState()
@@ -20,6 +28,11 @@ def state(request, tmp_path):
         with in_process() as clients:
             make_table(clients)
             yield DynamoState(clients, NAMES.table)
+    elif request.param == "firestore":
+        base = request.getfixturevalue("firestore")
+        names = google.names(firestore=base)
+        google.drop_records(base, names)
+        yield FirestoreState(google.client(), names)
     else:
         adapter = SqliteState(tmp_path / "state.db")
         yield adapter

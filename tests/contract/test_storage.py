@@ -4,8 +4,10 @@ import hashlib
 
 import pytest
 from tests.aws.plane import NAMES, in_process, make_bucket
+from tests.google import plane as google
 
 from penstock.adapters.storage.directory import DirectoryStorage
+from penstock.adapters.storage.gcs import GcsStorage
 from penstock.adapters.storage.memory import MemoryStorage
 from penstock.adapters.storage.s3 import S3Storage
 from penstock.core.errors import Terminal
@@ -15,12 +17,17 @@ def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-@pytest.fixture(params=["memory", "directory", "s3"])
+@pytest.fixture(params=["memory", "directory", "s3", "gcs"])
 def storage(request, tmp_path):
     if request.param == "s3":
         with in_process() as clients:
             make_bucket(clients)
             yield S3Storage(clients, NAMES.bucket)
+    elif request.param == "gcs":
+        with google.storage() as base:
+            names = google.names(storage=base)
+            google.request("POST", f"{base}/storage/v1/b?project={google.PROJECT}", {"name": names.bucket})
+            yield GcsStorage(google.client(), names)
     else:
         yield MemoryStorage() if request.param == "memory" else DirectoryStorage(tmp_path / "artifacts")
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import functions_framework
 import pytest
 
-from penstock.core.errors import BuildFailed, Transient
+from penstock.adapters.google.names import GoogleNames, PushPolicy
+from penstock.core.errors import BuildFailed, Refused, Transient
 from penstock.core.http import HttpResponse
 from penstock.core.messages import Envelope, Outgoing, SourceChanged, encode
-from penstock.wiring import load_pipeline
+from penstock.wiring import Runtime, Settings, functions, load_pipeline
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 STAGES = load_pipeline().stages
@@ -72,7 +73,7 @@ def test_tick_is_called_by_the_scheduler(runtime, as_stage, method, error, statu
 def test_topic_functions_decode_pubsub(runtime, as_stage, stage):
     seen = []
     as_stage(stage, lambda message, deps: seen.append((message, deps.trace)) or [])
-    assert client(stage).post("/", **pushed(encode(ENVELOPE))).status_code == 200
+    assert client(stage).post("/", **pushed(encode(ENVELOPE))).status_code == 204
     assert seen == [(MESSAGE, "ab" * 16)]
 
 
@@ -80,12 +81,12 @@ def test_topic_functions_take_our_own_cloud_event_as_it_is(runtime, as_stage):
     seen = []
     as_stage("fetch", lambda message, deps: seen.append((message, deps.trace)) or [])
     answer = client("fetch").post("/", data=encode(ENVELOPE), content_type="application/cloudevents+json")
-    assert answer.status_code == 200
+    assert answer.status_code == 204
     assert seen == [(MESSAGE, "ab" * 16)]
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(Transient("canary"), 503), (ValueError("canary"), 503), (BuildFailed("canary"), 200)]
+    ("error", "status"), [(Transient("canary"), 503), (ValueError("canary"), 503), (BuildFailed("canary"), 204)]
 )
 def test_only_what_must_come_again_is_refused(runtime, as_stage, error, status):
     def run(message, deps):
@@ -111,5 +112,28 @@ def test_only_what_must_come_again_is_refused(runtime, as_stage, error, status):
 )
 def test_poison_is_acknowledged_and_told(runtime, as_stage, post):
     as_stage("fetch", lambda message, deps: pytest.fail("the stage was called"))
-    assert client("fetch").post("/", **post).status_code == 200
+    assert client("fetch").post("/", **post).status_code == 204
     assert len(runtime.port("telemetry").named("message refused")) == 1
+
+
+@pytest.mark.parametrize(("error", "status"), [(Refused("canary"), 401), (Transient("canary"), 503)])
+def test_a_push_that_does_not_prove_who_sends_it_is_refused_unread(runtime, as_stage, monkeypatch, error, status):
+    def refuse(headers):
+        assert headers["authorization"] == "Bearer forged"
+        raise error
+
+    monkeypatch.setattr(runtime, "check_push", refuse)
+    monkeypatch.setattr(functions, "envelope_of", lambda *_: pytest.fail("the body was read"))
+    as_stage("fetch", lambda message, deps: pytest.fail("the stage was called"))
+    answer = client("fetch").post("/", data=b"not even JSON", headers={"Authorization": "Bearer forged"})
+    assert answer.status_code == status
+    assert b"canary" not in answer.data
+
+
+def test_a_plane_on_google_cloud_checks_pushes_where_its_settings_say_so(tmp_path):
+    push = PushPolicy(account="a@example.com", audience="https://fetch.example")
+    names = GoogleNames(project="acme-prod", region="r", bucket="b", push=push)
+    checked = Runtime(Settings(data_dir=tmp_path, backend="google", google=names))
+    with pytest.raises(Refused, match="no bearer token"):
+        checked.check_push({})
+    Runtime(Settings(data_dir=tmp_path)).check_push({})

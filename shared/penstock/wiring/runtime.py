@@ -49,6 +49,7 @@ class Runtime:
         self.pipeline = pipeline or load_pipeline()
         makers = {**self._embedded(), **self._cloud(), **(instead or {})}
         self._ports = {name: Once(make) for name, make in makers.items()}
+        self._push_check = Once(self._make_push_check)
 
     def _embedded(self) -> dict[str, Callable[[], Any]]:
         return {
@@ -68,11 +69,26 @@ class Runtime:
         }
 
     def _cloud(self) -> dict[str, Callable[[], Any]]:
+        if self.settings.google is not None:
+            from penstock.wiring.google import google_ports  # noqa: PLC0415 - only where the plane is on Google Cloud
+
+            return google_ports(self.settings, self.settings.google, lambda: cast("Clock", self.port("clock")))
         if self.settings.aws is None:
             return {}
         from penstock.wiring.aws import aws_ports  # noqa: PLC0415 - only where the plane is on AWS
 
         return aws_ports(self.settings, self.settings.aws, self.pipeline, lambda: cast("Clock", self.port("clock")))
+
+    def _make_push_check(self) -> Callable[[Mapping[str, str]], None]:
+        if self.settings.google is None:
+            return lambda _headers: None
+        from penstock.wiring.google import push_check  # noqa: PLC0415 - see above
+
+        return push_check(self.settings.google, lambda: cast("Clock", self.port("clock")))
+
+    def check_push(self, headers: Mapping[str, str]) -> None:
+        """Raises Refused or Transient for a push that does not prove who sends it, where the settings ask for it."""
+        self._push_check()(headers)
 
     def _file(self, name: str) -> Path:
         directory = self.settings.data_dir

@@ -2,7 +2,7 @@
 
 | variable | meaning |
 | --- | --- |
-| `PENSTOCK_BACKEND` | where bus, records and artifacts live: `embedded` (the default) or `aws` |
+| `PENSTOCK_BACKEND` | where bus, records and artifacts live: `embedded` (the default), `aws` or `google` |
 | `PENSTOCK_DATA_DIR` | the embedded plane's directory (below) |
 | `PENSTOCK_SECRET_…` | secrets in front of the store (adapters/secrets/environment.py) |
 | `PENSTOCK_ALLOWED_HOSTS` | `host` or `host:port`, separated by commas: private addresses that manifests may name |
@@ -11,6 +11,14 @@
 | `PENSTOCK_AWS_PREFIX` | what the names of its resources start with: `penstock` by default |
 | `PENSTOCK_AWS_BUCKET` | its bucket of artifacts |
 | `PENSTOCK_AWS_SCHEDULER_ROLE` | ARN of the role with which EventBridge Scheduler publishes what waits long |
+| `GOOGLE_CLOUD_PROJECT`, `PENSTOCK_GOOGLE_REGION` | project and region of a plane on Google Cloud |
+| `PENSTOCK_GOOGLE_PREFIX` | what the names of its resources start with: `penstock` by default |
+| `PENSTOCK_GOOGLE_BUCKET` | its bucket of artifacts |
+| `PENSTOCK_GOOGLE_DATABASE` | its Firestore database: `<prefix>-state` by default |
+| `PENSTOCK_GOOGLE_TASKS_ACCOUNT` | e-mail of the service account that Cloud Tasks publishes delayed messages as |
+| `PENSTOCK_GOOGLE_PUSH_ACCOUNT`, `PENSTOCK_GOOGLE_PUSH_AUDIENCE` | whose pushes functions verify |
+| `PUBSUB_EMULATOR_HOST`, `FIRESTORE_EMULATOR_HOST`, `STORAGE_EMULATOR_HOST` | emulators, as Google's SDKs read them |
+| `CLOUDSDK_API_ENDPOINT_OVERRIDES_…` | base URLs of `CLOUDTASKS` and `SECRETMANAGER`, as for gcloud |
 | `AZURE_…`, `IDENTITY_ENDPOINT`, `IDENTITY_HEADER` | the plane's own identity at Azure, as Azure's SDKs read them |
 | `KUBECONFIG` | kubeconfig files, as kubectl reads them |
 | `VAULT_TOKEN`, `VAULT_NAMESPACE`, `VAULT_CACERT` | the plane's own, for SOPS |
@@ -24,17 +32,18 @@ directory (`XDG_STATE_HOME`, by default `~/.local/state`).
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock.adapters.aws.names import AwsNames
+from penstock.adapters.google.names import Endpoints, GoogleNames, PushPolicy
 from penstock.adapters.keys.vault_settings import VaultSettings
 from penstock.adapters.secrets.environment import PREFIX, secrets_of
 from penstock.core.errors import Terminal
 from penstock.ports.secrets import SecretData
 
-BACKENDS = ("embedded", "aws")
+BACKENDS = ("embedded", "aws", "google")
 AZURE = (
     "AZURE_AUTHORITY_HOST",
     "AZURE_CLIENT_ID",
@@ -55,8 +64,8 @@ HELM = (
 class Settings:
     """``kubeconfig``: files; empty means kubectl's default. ``service_host``, ``service_port``: in a pod, its API.
 
-    ``aws``: where backend is that. ``url``, ``api_token``: of the plane's api, for commands that ask it. ``no_color``:
-    colour nothing.
+    ``aws``, ``google``: where backend is that. ``url``, ``api_token``: of the plane's api, for commands that ask it.
+    ``no_color``: colour nothing.
     """
 
     data_dir: Path
@@ -73,6 +82,7 @@ class Settings:
     no_color: bool = False
     aws: AwsNames | None = None
     vault: VaultSettings = field(default_factory=VaultSettings)
+    google: GoogleNames | None = None
 
 
 def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Path | str = "") -> Settings:
@@ -83,7 +93,7 @@ def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Pat
         raise Terminal(f"environment variable PENSTOCK_BACKEND is {backend!r}; this release has {', '.join(BACKENDS)}")
     return Settings(
         backend=backend,
-        data_dir=Path(data_dir or ".") if backend == "aws" else _data_dir(found, str(data_dir)),
+        data_dir=_data_dir(found, str(data_dir)) if backend == "embedded" else Path(data_dir or "."),
         kubeconfig=tuple(part for part in found.get("KUBECONFIG", "").split(os.pathsep) if part),
         service_host=found.get("KUBERNETES_SERVICE_HOST", ""),
         service_port=found.get("KUBERNETES_SERVICE_PORT", ""),
@@ -99,6 +109,7 @@ def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Pat
             namespace=found.get("VAULT_NAMESPACE", "").strip(),
             ca_file=found.get("VAULT_CACERT", ""),
         ),
+        google=_google(found) if backend == "google" else None,
         secrets=secrets_of({name: value for name, value in found.items() if name.startswith(PREFIX)}),
     )
 
@@ -117,10 +128,56 @@ def _aws(environment: Mapping[str, str]) -> AwsNames:
         ("PENSTOCK_AWS_BUCKET", names.bucket, r"[a-z0-9.-]{3,63}", "the name of a bucket"),
         ("PENSTOCK_AWS_PREFIX", names.prefix, r"[a-zA-Z0-9_-]{1,40}", "1 to 40 letters, digits, - or _"),
     )
+    _check(checks, "AWS")
+    return names
+
+
+def _google(environment: Mapping[str, str]) -> GoogleNames:
+    names = GoogleNames(
+        project=environment.get("GOOGLE_CLOUD_PROJECT", ""),
+        region=environment.get("PENSTOCK_GOOGLE_REGION", ""),
+        bucket=environment.get("PENSTOCK_GOOGLE_BUCKET", ""),
+        prefix=environment.get("PENSTOCK_GOOGLE_PREFIX") or "penstock",
+        database=environment.get("PENSTOCK_GOOGLE_DATABASE", ""),
+        tasks_account=environment.get("PENSTOCK_GOOGLE_TASKS_ACCOUNT", ""),
+        push=PushPolicy(
+            account=environment.get("PENSTOCK_GOOGLE_PUSH_ACCOUNT", ""),
+            audience=environment.get("PENSTOCK_GOOGLE_PUSH_AUDIENCE", ""),
+        ),
+        endpoints=_google_endpoints(environment),
+    )
+    checks = (
+        ("GOOGLE_CLOUD_PROJECT", names.project, r"[a-z][a-z0-9:.-]{4,62}", "the id of a project"),
+        ("PENSTOCK_GOOGLE_REGION", names.region, r"[a-z0-9-]+", "a region"),
+        ("PENSTOCK_GOOGLE_BUCKET", names.bucket, r"[a-z0-9._-]{3,222}", "the name of a bucket"),
+        ("PENSTOCK_GOOGLE_PREFIX", names.prefix, r"[a-z][a-z0-9-]{1,39}", "2 to 40 lower-case letters, digits or -"),
+        ("PENSTOCK_GOOGLE_DATABASE", names.database, r"|\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]", "a database's id"),
+    )
+    _check(checks, "Google Cloud")
+    if bool(names.push.account) != bool(names.push.audience):
+        raise Terminal("PENSTOCK_GOOGLE_PUSH_ACCOUNT and PENSTOCK_GOOGLE_PUSH_AUDIENCE: give both, or none")
+    return names
+
+
+def _google_endpoints(environment: Mapping[str, str]) -> Endpoints:
+    """Google's own, but for what an emulator's variable names (``host:port``, or a URL)."""
+    variables = {
+        "pubsub": "PUBSUB_EMULATOR_HOST",
+        "firestore": "FIRESTORE_EMULATOR_HOST",
+        "storage": "STORAGE_EMULATOR_HOST",
+        "tasks": "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDTASKS",
+        "secrets": "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER",
+    }
+    found = {
+        name: environment[variable].rstrip("/") for name, variable in variables.items() if environment.get(variable)
+    }
+    return Endpoints(**{name: url if "://" in url else f"http://{url}" for name, url in found.items()})
+
+
+def _check(checks: Sequence[tuple[str, str, str, str]], where: str) -> None:
     for variable, value, pattern, what in checks:
         if not re.fullmatch(pattern, value):
-            raise Terminal(f"environment variable {variable} is {value!r}; a plane on AWS needs {what}")
-    return names
+            raise Terminal(f"environment variable {variable} is {value!r}; a plane on {where} needs {what}")
 
 
 def _data_dir(environment: Mapping[str, str], flag: str) -> Path:

@@ -26,8 +26,8 @@ _AGAIN = frozenset({429, 500, 502, 503, 504})
 class HttpSender:
     """A Send over kept-alive connections. Redirects are not followed: their answer is what comes back.
 
-    ``proxy_for``: URL -> the operator's proxy, or "". ``trust``: instead of the public certificate authorities. A
-    cloud that is busy or cut the connection is asked three times.
+    ``proxy_for``: URL -> the operator's proxy, or "". ``trust``: instead of the public certificate authorities.
+    ``limit``: bytes of an answer. A cloud that is busy or cut the connection is asked three times.
     """
 
     def __init__(
@@ -36,8 +36,9 @@ class HttpSender:
         *,
         sleep: Callable[[float], None] = time.sleep,
         trust: Callable[[], "ssl.SSLContext | None"] = lambda: None,
+        limit: int = ANSWER_LIMIT,
     ) -> None:
-        self._proxy_for, self._sleep, self._trust = proxy_for, sleep, trust
+        self._proxy_for, self._sleep, self._trust, self._limit = proxy_for, sleep, trust, limit
         self._managers: dict[str, urllib3.PoolManager] = {}
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -68,14 +69,14 @@ class HttpSender:
                 redirect=False,
                 preload_content=False,
             )
-            body = raw.read(ANSWER_LIMIT + 1, decode_content=True)
-            raw.close() if len(body) > ANSWER_LIMIT else raw.release_conn()
+            body = raw.read(self._limit + 1, decode_content=True)
+            raw.close() if len(body) > self._limit else raw.release_conn()
         except urllib3.exceptions.SSLError as error:
             raise Terminal(f"{host}: its certificate is not trusted") from error
         except urllib3.exceptions.HTTPError as error:
             raise Transient(f"{host}: no answer ({type(error).__name__})") from None  # its text quotes the URL
-        if len(body) > ANSWER_LIMIT:
-            raise Terminal(f"{host}: the answer is larger than {ANSWER_LIMIT >> 20} MiB")
+        if len(body) > self._limit:
+            raise Terminal(f"{host}: the answer is larger than {self._limit >> 20} MiB")
         return HttpResponse(status=raw.status, headers={k.lower(): v for k, v in raw.headers.items()}, body=body)
 
     def _manager(self, url: str) -> Any:

@@ -1,0 +1,114 @@
+"""The bus on Google Cloud: Pub/Sub topics with push subscriptions, Cloud Tasks for what waits.
+
+Each topic of pipeline.json is a Pub/Sub topic, each topic that a stage hears a push subscription to its function.
+Pub/Sub knows no delay, so a delayed message is a task that publishes it to its topic when it is due: as exact as
+Cloud Tasks is (about a second), at most 30 days ahead. Nothing is merged and no order is kept.
+"""
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from penstock.adapters.google.client import Act, GoogleClient
+from penstock.adapters.google.names import GoogleNames
+from penstock.core.errors import Refused, Terminal
+from penstock.core.messages import encode
+from penstock.ports.bus import Dispatch
+from penstock.ports.clock import Clock
+
+BATCH = 1_000
+BATCH_BYTES = 5_000_000
+"""Pub/Sub takes 1,000 messages and 10 MB a request, in base64."""
+LONGEST_DELAY = 30 * 86_400
+SCOPE = "https://www.googleapis.com/auth/pubsub"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Message:
+    topic: str
+    data: str = field(repr=False)
+    delay: float
+
+    @property
+    def entry(self) -> dict[str, str]:
+        return {"data": self.data}
+
+
+class PubsubBus:
+    """See ports.bus.Bus.
+
+    A publisher needs ``pubsub.topics.publish`` on its topics, and for what it delays ``cloudtasks.tasks.create`` on the
+    queue and ``iam.serviceAccounts.actAs`` on the tasks' service account.
+    """
+
+    def __init__(self, client: GoogleClient, names: GoogleNames, clock: Clock) -> None:
+        self._client, self._names, self._clock = client, names, clock
+
+    def publish(self, messages: Sequence[Dispatch]) -> None:
+        """Take all of them; Terminal (too large, ordered) before any was taken, Transient where some may have been."""
+        ready = [self._message(dispatch) for dispatch in messages]
+        for topic in dict.fromkeys(message.topic for message in ready):
+            mine = [message for message in ready if message.topic == topic]
+            for batch in _batches([message for message in mine if message.delay <= 0]):
+                act = Act(permission="pubsub.topics.publish", resource=topic)
+                self._client.call("POST", self._publish_url(topic), act, {"messages": [m.entry for m in batch]})
+            for message in mine:
+                if message.delay > 0:
+                    self._schedule(message)
+
+    def _message(self, dispatch: Dispatch) -> _Message:
+        topic = self._names.topic(dispatch.envelope.message.topic)
+        if dispatch.order:
+            raise Terminal(f"{topic} keeps no order: a message with an ordering key cannot go to it")
+        if dispatch.delay > 0 and not self._names.tasks_account:
+            raise Refused(
+                f"a message to {topic} is delayed by {dispatch.delay:g} s: "
+                "PENSTOCK_GOOGLE_TASKS_ACCOUNT must name the service account that Cloud Tasks publishes as"
+            )
+        data = base64.b64encode(encode(dispatch.envelope)).decode()
+        return _Message(topic=topic, data=data, delay=min(dispatch.delay, LONGEST_DELAY))
+
+    def _publish_url(self, topic: str) -> str:
+        return f"{self._names.endpoints.pubsub}/v1/{topic}:publish"
+
+    def _schedule(self, message: _Message) -> None:
+        """Tasks have no names: those are looked up first, and one whose answer was lost may well publish twice."""
+        queue = self._names.tasks_queue
+        due = self._clock.now() + timedelta(seconds=message.delay)
+        task = publishing_task(
+            self._publish_url(message.topic), [message.entry], due=due, account=self._names.tasks_account
+        )
+        url = f"{self._names.endpoints.tasks}/v2/{queue}/tasks"
+        self._client.call("POST", url, Act(permission="cloudtasks.tasks.create", resource=queue), {"task": task})
+
+
+def publishing_task(url: str, entries: Sequence[dict[str, str]], *, due: datetime, account: str) -> dict[str, Any]:
+    """A task of Cloud Tasks (v2 ``Task``) that POSTs to Pub/Sub's publish endpoint ``url`` at ``due``."""
+    body = json.dumps({"messages": list(entries)}, separators=(",", ":")).encode()
+    return {
+        "scheduleTime": due.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "httpRequest": {
+            "url": url,
+            "httpMethod": "POST",
+            "headers": {"Content-Type": "application/json"},
+            "body": base64.b64encode(body).decode(),
+            "oauthToken": {"serviceAccountEmail": account, "scope": SCOPE},
+        },
+    }
+
+
+def _batches(messages: Sequence[_Message]) -> Iterator[list[_Message]]:
+    """In order, each of at most BATCH messages and BATCH_BYTES."""
+    batch: list[_Message] = []
+    size = 0
+    for message in messages:
+        if batch and (len(batch) == BATCH or size + len(message.data) > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(message)
+        size += len(message.data)
+    if batch:
+        yield batch

@@ -1,0 +1,68 @@
+"""How one plane's resources on Google Cloud are called: what Terraform makes, an adapter finds by the same rule."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoints:
+    """Base URLs of the APIs. One of plain ``http`` is an emulator's, and gets no token."""
+
+    pubsub: str = "https://pubsub.googleapis.com"
+    tasks: str = "https://cloudtasks.googleapis.com"
+    firestore: str = "https://firestore.googleapis.com"
+    storage: str = "https://storage.googleapis.com"
+    secrets: str = "https://secretmanager.googleapis.com"
+    certificates: str = "https://www.googleapis.com/oauth2/v3/certs"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PushPolicy:
+    """Whose tokens a function takes for Pub/Sub's: ``account`` (e-mail) and ``audience``; "": Cloud Run checks."""
+
+    account: str = ""
+    audience: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GoogleNames:
+    """``prefix``: what every name starts with. ``region``: of the Cloud Tasks queue. ``bucket``: of artifacts.
+
+    ``database``: Firestore's. ``tasks_account``: e-mail of the service account that Cloud Tasks publishes as; "" where
+    this process delays nothing.
+    """
+
+    project: str
+    region: str
+    bucket: str
+    prefix: str = "penstock"
+    database: str = ""
+    tasks_account: str = ""
+    push: PushPolicy = PushPolicy()
+    endpoints: Endpoints = field(default_factory=Endpoints)
+
+    def topic(self, topic: str) -> str:
+        """Resource name of Pub/Sub topic ``<prefix>-<topic>``."""
+        return f"projects/{self.project}/topics/{self.prefix}-{topic}"
+
+    def subscription(self, stage: str, topic: str) -> str:
+        """Resource name of the subscription with which a stage hears a topic."""
+        return f"projects/{self.project}/subscriptions/{self.prefix}-{stage}-{topic}"
+
+    def dead_topic(self, stage: str) -> str:
+        """Resource name of the topic of what a stage's subscriptions gave up."""
+        return f"projects/{self.project}/topics/{self.prefix}-{stage}-dead"
+
+    @property
+    def tasks_queue(self) -> str:
+        """Resource name of the Cloud Tasks queue of delayed messages."""
+        return f"projects/{self.project}/locations/{self.region}/queues/{self.prefix}-delay"
+
+    @property
+    def documents(self) -> str:
+        """Resource name of the root of the records."""
+        return f"projects/{self.project}/databases/{self.database or f'{self.prefix}-state'}/documents"
+
+    @property
+    def secret_prefix(self) -> str:
+        """What ids in Secret Manager start with."""
+        return f"{self.prefix}-"

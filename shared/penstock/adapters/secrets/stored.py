@@ -1,0 +1,129 @@
+"""What stores of secrets in the clouds have in common: how a value is written, whose it is, and a cache that forgets.
+
+A value is a JSON object as the data of a Kubernetes Secret is written: ``{"data": {"token": "<base64>"}}``;
+``stringData`` (plain text) is read too, for those that an operator makes by hand.
+"""
+
+import base64
+import json
+import threading
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from penstock.core.errors import Refused, Terminal
+from penstock.ports.clock import Clock
+from penstock.ports.secrets import SecretData
+
+CACHE_SECONDS = 60.0
+"""A rotated secret is seen by every warm function after at most this; until then the old value is still taken."""
+MAX_BYTES = 65_536
+"""The limit of AWS and of Google for one value."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Seen:
+    at: float
+    data: SecretData = field(repr=False)
+    owner: str | None = None
+    """None where nobody asked."""
+
+
+class CachedSecrets(ABC):
+    """See ports.secrets.Secrets. A subclass gives the calls to its store, and ``names``."""
+
+    def __init__(self, clock: Clock, cache_seconds: float) -> None:
+        self._clock, self._cache_seconds = clock, cache_seconds
+        self._cache: dict[str, _Seen] = {}
+        self._lock = threading.Lock()
+
+    @abstractmethod
+    def _read(self, name: str) -> str | None:
+        """The newest value's text; None where there is none."""
+
+    @abstractmethod
+    def _owner(self, name: str) -> str | None:
+        """The owner mark, "" where there is none, None where there is no secret."""
+
+    @abstractmethod
+    def _create(self, name: str, text: str, owner: str) -> None:
+        """A new secret with our mark. Raises Transient where somebody else was faster."""
+
+    @abstractmethod
+    def _replace(self, name: str, text: str) -> None:
+        """A newer value of our own copy."""
+
+    @abstractmethod
+    def _remove(self, name: str) -> None:
+        """Our own copy, at once; no error where somebody else was faster."""
+
+    def get(self, name: str) -> SecretData | None:
+        """The value, at most ``cache_seconds`` old; None where there is none (that is not remembered)."""
+        seen = self._seen(name)
+        if seen is not None:
+            return dict(seen.data)
+        data = self._fetch(name)
+        self._remember(name, data)
+        return None if data is None else dict(data)
+
+    def put(self, name: str, data: SecretData, *, owner: str) -> bool:
+        """Store a copy of our own. Within the cache's time, an equal copy costs no call."""
+        seen = self._seen(name)
+        if seen is not None and seen.owner == owner and seen.data == dict(data):
+            return False
+        text = to_text(name, data)
+        found = self._owner(name)
+        if found is None:
+            self._create(name, text, owner)
+        elif found != owner:
+            raise Refused(f"secret {name} exists and is not a copy made by plane {owner}: it stays as it is")
+        elif self._fetch(name) == dict(data):
+            self._remember(name, data, owner)
+            return False
+        else:
+            self._replace(name, text)
+        self._remember(name, data, owner)
+        return True
+
+    def delete(self, name: str, *, owner: str) -> None:
+        """Remove our own copy, at once: it can be made again at any time."""
+        if self._owner(name) == owner:
+            self._remove(name)
+        self._remember(name, None)
+
+    def _fetch(self, name: str) -> SecretData | None:
+        text = self._read(name)
+        return None if text is None else from_text(name, text)
+
+    def _seen(self, name: str) -> _Seen | None:
+        with self._lock:
+            seen = self._cache.get(name)
+        return seen if seen is not None and self._clock.monotonic() - seen.at < self._cache_seconds else None
+
+    def _remember(self, name: str, data: SecretData | None, owner: str | None = None) -> None:
+        with self._lock:
+            if data is None:
+                self._cache.pop(name, None)
+            else:
+                self._cache[name] = _Seen(at=self._clock.monotonic(), data=dict(data), owner=owner)
+
+
+def to_text(name: str, data: SecretData) -> str:
+    """The value as it is stored. Raises Terminal where it is too large."""
+    text = json.dumps({"data": {key: base64.b64encode(data[key]).decode() for key in sorted(data)}})
+    if len(text) > MAX_BYTES:
+        raise Terminal(f"secret {name} has {len(text)} bytes; the store keeps at most {MAX_BYTES}")
+    return text
+
+
+def from_text(name: str, text: str) -> SecretData:
+    """The value that is stored. Raises Terminal, quoting nothing of it, where it is no such object."""
+    try:
+        value: dict[str, Any] = json.loads(text)
+        data = {key: base64.b64decode(item, validate=True) for key, item in value.get("data", {}).items()}
+        return data | {key: item.encode() for key, item in value.get("stringData", {}).items()}
+    except (ValueError, TypeError, AttributeError):
+        # no `from`: the library's error would quote the value
+        raise Terminal(
+            f'secret {name} must be a JSON object with data (base64) or stringData (text): {{"data": {{"token": "…"}}}}'
+        ) from None

@@ -1,0 +1,64 @@
+"""A plane's ports on Google Cloud. google-auth and urllib3 load at the first call, and no SDK at all."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from penstock.adapters.clock.system import SystemClock
+from penstock.adapters.google.names import GoogleNames
+from penstock.adapters.secrets.environment import EnvironmentSecrets
+from penstock.ports.clock import Clock
+from penstock.wiring.lazy import Once
+from penstock.wiring.settings import Settings
+
+ANSWER_LIMIT = 128 << 20
+"""Bytes: artifacts come in one answer."""
+
+
+def google_ports(settings: Settings, names: GoogleNames, clock: Callable[[], Clock]) -> dict[str, Callable[[], Any]]:
+    """Makers of the bus, state, storage and secrets; all share their connections and token."""
+    client = Once(_client)
+
+    def bus() -> Any:
+        from penstock.adapters.bus.pubsub import PubsubBus  # noqa: PLC0415 - each stage loads what it uses
+
+        return PubsubBus(client(), names, clock())
+
+    def state() -> Any:
+        from penstock.adapters.state.firestore import FirestoreState  # noqa: PLC0415 - see above
+
+        return FirestoreState(client(), names)
+
+    def storage() -> Any:
+        from penstock.adapters.storage.gcs import GcsStorage  # noqa: PLC0415 - see above
+
+        return GcsStorage(client(), names)
+
+    def secrets() -> Any:
+        from penstock.adapters.secrets.secretmanager import SecretManagerSecrets  # noqa: PLC0415 - see above
+
+        return EnvironmentSecrets(settings.secrets, SecretManagerSecrets(client(), names, clock()))
+
+    return {"bus": bus, "state": state, "storage": storage, "secrets": secrets}
+
+
+def push_check(names: GoogleNames, clock: Callable[[], Clock]) -> Callable[[Mapping[str, str]], None]:
+    """What refuses a push that is not Pub/Sub's by its headers; nothing where Cloud Run checks it (names.push)."""
+    if not names.push.account and not names.push.audience:
+        return lambda _headers: None
+    from penstock.adapters.google.push import PushVerifier  # noqa: PLC0415 - only where a function verifies
+    from penstock.adapters.identity.http import HttpSender  # noqa: PLC0415 - see above
+
+    now = clock()
+    verifier = PushVerifier(names.push, HttpSender(), names.endpoints.certificates, lambda: now.now().timestamp())
+    return verifier.check
+
+
+def _client() -> Any:
+    from penstock.adapters.google.client import GoogleClient  # noqa: PLC0415 - see above
+    from penstock.adapters.identity.http import HttpSender  # noqa: PLC0415 - see above
+    from penstock.adapters.identity.kept import Kept  # noqa: PLC0415 - see above
+    from penstock.adapters.identity.own import Own  # noqa: PLC0415 - see above
+
+    clock = SystemClock()
+    send = HttpSender(limit=ANSWER_LIMIT)
+    return GoogleClient(send, Own(send, {}, lambda: clock.now().timestamp()).gcp, Kept())

@@ -1,0 +1,191 @@
+"""One plane's resources on Google's emulators, found on this machine; what is missing is skipped loudly."""
+
+import contextlib
+import dataclasses
+import functools
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from penstock.adapters.google.client import GoogleClient
+from penstock.adapters.google.names import Endpoints, GoogleNames
+from penstock.adapters.identity.http import HttpSender
+from penstock.adapters.identity.kept import Kept
+from penstock.core.messages import TOPICS
+
+SDK = Path(os.environ.get("CLOUDSDK_ROOT_DIR", "/usr/lib/google-cloud-sdk")) / "platform"
+FAKE_GCS = Path.home() / ".cache/penstock/tools/fake-gcs-server/fake-gcs-server"
+PROJECT = "penstock-test"
+
+
+def no_token():
+    raise AssertionError("an emulator was sent a token")
+
+
+def client():
+    return GoogleClient(HttpSender(limit=64 << 20), no_token, Kept())
+
+
+def names(**endpoints):
+    return GoogleNames(
+        project=PROJECT,
+        region="europe-west3",
+        bucket="acme-penstock",
+        prefix="plane-1",
+        tasks_account="tasks@penstock-test.iam.gserviceaccount.com",
+        endpoints=Endpoints(**endpoints),
+    )
+
+
+def free_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def request(method, url, body=None):
+    """The JSON answer of an emulator to a test's own call."""
+    data = None if body is None else json.dumps(body).encode()
+    asked = urllib.request.Request(url, data=data, method=method, headers={"content-type": "application/json"})
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        return json.loads(answer.read() or b"{}")
+
+
+@contextlib.contextmanager
+def process(command, port, **more):
+    """A program of its own process group, until it accepts connections; ended with its group."""
+    # pytest writes a test's id there, and one of bytes is too long for a process
+    more.setdefault("env", {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"})
+    with tempfile.TemporaryFile() as log:
+        running = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **more)
+        try:
+            end = time.monotonic() + 120
+            while not _listens(port):
+                if running.poll() is not None or time.monotonic() > end:
+                    log.seek(0)
+                    raise RuntimeError(f"{command[0]} does not start: {log.read().decode()[-2000:]}")
+                time.sleep(0.1)
+            yield running
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+
+
+def _listens(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/")
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return False
+    else:
+        return True
+    finally:
+        connection.close()
+
+
+@functools.cache
+def _java():
+    return shutil.which("java")
+
+
+@contextlib.contextmanager
+def pubsub():
+    """Base URL of a Pub/Sub emulator."""
+    if given := os.environ.get("PUBSUB_EMULATOR_HOST"):
+        yield f"http://{given}"
+        return
+    script = SDK / "pubsub-emulator/bin/cloud-pubsub-emulator"
+    if not script.exists() or not _java():
+        pytest.skip(f"the Pub/Sub emulator is not here: {script} and java, or PUBSUB_EMULATOR_HOST")
+    port = free_port()
+    with process([str(script), "--host=127.0.0.1", f"--port={port}"], port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def firestore():
+    """Base URL of a Firestore emulator."""
+    if given := os.environ.get("FIRESTORE_EMULATOR_HOST"):
+        yield f"http://{given}"
+        return
+    script = SDK / "cloud-firestore-emulator/cloud_firestore_emulator"
+    if not script.exists() or not _java():
+        pytest.skip(f"the Firestore emulator is not here: {script} and java, or FIRESTORE_EMULATOR_HOST")
+    port = free_port()
+    with process(["bash", str(script), "start", "--host=127.0.0.1", f"--port={port}"], port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def storage():
+    """Base URL of a Cloud Storage server."""
+    found = str(FAKE_GCS) if FAKE_GCS.exists() else shutil.which("fake-gcs-server")
+    if not found:
+        pytest.skip(f"fake-gcs-server is not here: {FAKE_GCS}")
+    port = free_port()
+    arguments = ["-scheme=http", "-host=127.0.0.1", f"-port={port}", "-backend=memory"]
+    with process([found, *arguments, f"-public-host=127.0.0.1:{port}"], port):
+        yield f"http://127.0.0.1:{port}"
+
+
+def drop_records(base, of):
+    """Forget all records of an emulator's database."""
+    request("DELETE", f"{base}/emulator/v1/{of.documents}")
+
+
+def replaced(of, **more):
+    """The same names but for ``more``."""
+    return dataclasses.replace(of, **more)
+
+
+def make_topics(of, pipeline):
+    """All topics; a subscription of each stage to each of its topics, with dead letters."""
+    base = f"{of.endpoints.pubsub}/v1/"
+    for topic in TOPICS:
+        request("PUT", base + of.topic(topic), {})
+    for stage in pipeline.queues():
+        request("PUT", base + of.dead_topic(stage.name), {})
+        for topic in stage.subscribes:
+            body = {
+                "topic": of.topic(topic),
+                "ackDeadlineSeconds": min(600, round(stage.timeout) + 30),
+                "retryPolicy": {"minimumBackoff": "10s", "maximumBackoff": "300s"},
+                "deadLetterPolicy": {
+                    "deadLetterTopic": of.dead_topic(stage.name),
+                    "maxDeliveryAttempts": stage.attempts,
+                },
+                "expirationPolicy": {},
+            }
+            request("PUT", base + of.subscription(stage.name, topic), body)
+
+
+def drop_topics(of):
+    """Everything of the project."""
+    for kind in ("subscriptions", "topics"):
+        listed = request("GET", f"{of.endpoints.pubsub}/v1/projects/{PROJECT}/{kind}?pageSize=1000").get(kind, [])
+        for one in listed:
+            request("DELETE", f"{of.endpoints.pubsub}/v1/{one['name']}")
+
+
+def push_to(of, stage, topic, url):
+    """Make a subscription push to an endpoint."""
+    name = f"{of.endpoints.pubsub}/v1/{of.subscription(stage, topic)}"
+    request("POST", f"{name}:modifyPushConfig", {"pushConfig": {"pushEndpoint": url}})
+
+
+def pull_again(of, stage, topic):
+    """Make it wait to be pulled."""
+    name = f"{of.endpoints.pubsub}/v1/{of.subscription(stage, topic)}"
+    request("POST", f"{name}:modifyPushConfig", {"pushConfig": {}})

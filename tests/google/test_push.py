@@ -1,0 +1,142 @@
+"""Push tokens: only Google's, for us, from our service account, now; keys are kept as long as they say."""
+
+import base64
+import json
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from penstock.adapters.google.names import PushPolicy
+from penstock.adapters.google.push import PushVerifier
+from penstock.core.errors import Refused, Transient
+from penstock.core.http import HttpResponse
+
+NOW = 1_800_000_000.0
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+POLICY = PushPolicy(account="push@p.iam.gserviceaccount.com", audience="https://fetch.example")
+CLAIMS = {
+    "iss": "https://accounts.google.com",
+    "aud": POLICY.audience,
+    "email": POLICY.account,
+    "email_verified": True,
+    "iat": NOW - 10,
+    "exp": NOW + 3590,
+}
+
+
+def part(value):
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def token(claims=CLAIMS, *, key=KEY, kid="k1", alg="RS256"):
+    signed = f"{part({'alg': alg, 'kid': kid, 'typ': 'JWT'})}.{part(claims)}"
+    return f"{signed}.{part(key.sign(signed.encode(), padding.PKCS1v15(), SHA256()))}"
+
+
+def jwk(key, kid):
+    numbers = key.public_key().public_numbers()
+    return {"kid": kid, "kty": "RSA", "alg": "RS256", "n": part(numbers.n.to_bytes(256)), "e": part(b"\1\0\1")}
+
+
+class Google:
+    """Its keys by URL; how often they were fetched."""
+
+    def __init__(self, status=200):
+        self.now, self.fetched, self.keys, self.status = NOW, 0, {"k1": KEY}, status
+
+    def __call__(self, request):
+        self.fetched += 1
+        keys = [jwk(key, kid) for kid, key in self.keys.items()]
+        headers = {"cache-control": "public, max-age=600, must-revalidate"}
+        return HttpResponse(status=self.status, headers=headers, body=json.dumps({"keys": keys}).encode())
+
+    def verifier(self, policy=POLICY):
+        return PushVerifier(policy, self, "https://keys.example", lambda: self.now)
+
+
+def push(text):
+    return {"authorization": f"Bearer {text}"}
+
+
+def test_googles_push_is_taken_and_its_keys_are_fetched_once():
+    google = Google()
+    verifier = google.verifier()
+    for _ in range(3):
+        verifier.check(push(token()))
+    assert google.fetched == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Basic x"},
+        push(""),
+        push("x" * 9_000),
+        push("a.b"),
+        push("....."),
+        push("é.é.é"),
+        push(token(alg="none")),
+        push(token(alg="HS256")),
+        push(token(kid="unknown")),
+        push(token(key=OTHER)),
+        push(token().rpartition(".")[0] + "."),
+        push(part({"alg": "RS256", "kid": "k1"}) + "." + part({**CLAIMS, "x": 1}) + "." + token().rpartition(".")[2]),
+        *(
+            push(token({**CLAIMS, name: value}))
+            for name, value in (
+                ("iss", "https://evil.example"),
+                ("aud", "https://notify.example"),
+                ("aud", [POLICY.audience]),
+                ("email", "else@p.iam.gserviceaccount.com"),
+                ("email_verified", False),
+                ("email_verified", "true"),
+                ("exp", NOW - 301),
+                ("exp", "9999999999"),
+                ("iat", NOW + 301),
+            )
+        ),
+        *(push(token({k: v for k, v in CLAIMS.items() if k != name})) for name in CLAIMS),
+        push(token([])),
+    ],
+)
+def test_anything_else_is_refused(headers):
+    with pytest.raises(Refused):
+        Google().verifier().check(headers)
+
+
+def test_without_a_policy_nothing_is_taken():
+    with pytest.raises(Refused, match="every push is refused"):
+        Google().verifier(PushPolicy()).check(push(token({**CLAIMS, "aud": "", "email": ""})))
+
+
+def test_a_new_key_is_found_but_strangers_cannot_make_us_ask_all_the_time():
+    google = Google()
+    verifier = google.verifier()
+    verifier.check(push(token()))
+    google.keys = {"k1": KEY, "k2": OTHER}
+    for _ in range(5):
+        with pytest.raises(Refused):
+            verifier.check(push(token(key=OTHER, kid="k2")))
+    assert google.fetched == 1
+    google.now += 61
+    verifier.check(push(token(key=OTHER, kid="k2")))
+    assert google.fetched == 2
+
+
+def test_a_key_that_google_withdrew_ends_with_the_keys_time():
+    google = Google()
+    verifier = google.verifier()
+    verifier.check(push(token()))
+    google.keys = {"k2": OTHER}
+    google.now += 601
+    with pytest.raises(Refused):
+        verifier.check(push(token()))
+
+
+def test_without_keys_the_push_must_come_again():
+    with pytest.raises(Transient):
+        Google(status=503).verifier().check(push(token()))
