@@ -12,6 +12,7 @@ from penstock.adapters.buckets.memory import MemoryBuckets
 from penstock.adapters.bus.memory import MemoryBus
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.cluster.memory import MemoryCluster
+from penstock.adapters.downloads.memory import MemoryDownloads
 from penstock.adapters.git.memory import MemoryGit
 from penstock.adapters.keys.memory import MemoryKeys
 from penstock.adapters.notifier.memory import MemoryNotifier
@@ -77,6 +78,7 @@ class MemoryPlane:
         self.bus = MemoryBus(self.pipeline, self.clock)
         self.git, self.cluster = MemoryGit(), MemoryCluster(longest_watch=0.0)
         self.clusters = OneCluster(self.cluster)
+        self.downloads = MemoryDownloads()
         self.state, self.storage, self.secrets = MemoryState(), MemoryStorage(), MemorySecrets()
         self.notifier, self.telemetry, self.keys = MemoryNotifier(), MemoryTelemetry(), MemoryKeys()
         self.events: list[Event] = []
@@ -86,6 +88,7 @@ class MemoryPlane:
             buckets=self.buckets,
             clock=self.clock,
             clusters=self.clusters,
+            downloads=self.downloads,
             git=self.git,
             keys=self.keys,
             notifier=self.notifier,

@@ -52,12 +52,12 @@ def plane_with(files):
 
 
 @pytest.mark.parametrize(
-    "base", ["https://github.com/example/base?ref=v1", "github.com/example/base", "ssh://git@example.com/x"]
+    "base", ["https://github.com/example/base?ref=v1", "github.com/example/base", "ssh://git@example.com/a/x"]
 )
 def test_a_remote_base_is_refused(base):
     plane = plane_with({"apps/kustomization.yaml": yaml.safe_dump({"resources": ["ns.yaml", base]})})
     assert plane.ready("apps").startswith("False")
-    assert "remote bases are not fetched" in plane.ready("apps")
+    assert "remote bases and files are not read" in plane.ready("apps")
     assert plane.live("v1", "Namespace", "", "apps") is None
 
 

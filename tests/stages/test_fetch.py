@@ -80,7 +80,7 @@ class World:
         self.registry, self.buckets = MemoryRegistry(), MemoryBuckets()
         unused = None
         self.deps = Deps(
-            buckets=self.buckets, clock=self.clock, clusters=unused, git=self.git, keys=unused, notifier=unused,
+            buckets=self.buckets, clock=self.clock, clusters=unused, downloads=unused, git=self.git, keys=unused, notifier=unused,
             registry=self.registry, secrets=self.secrets, state=self.state, storage=self.storage, telemetry=self.telemetry,
         )  # fmt: skip
         self.clusters = clusters or ("production",)

@@ -51,6 +51,7 @@ class World:
             registry=unused,
             clock=self.clock,
             clusters=unused,
+            downloads=unused,
             git=unused,
             keys=unused,
             notifier=self.notifier,

@@ -21,7 +21,7 @@ class World:
         self.storage = MemoryStorage()
         unused = None
         self.deps = Deps(
-            buckets=unused, clock=self.clock, clusters=unused, git=unused, keys=unused, notifier=unused, registry=unused, secrets=unused,
+            buckets=unused, clock=self.clock, clusters=unused, downloads=unused, git=unused, keys=unused, notifier=unused, registry=unused, secrets=unused,
             state=self.state, storage=self.storage, telemetry=MemoryTelemetry(),
         )  # fmt: skip
 

@@ -36,6 +36,7 @@ class World:
             registry=unused,
             clock=SimulatedClock(),
             clusters=unused,
+            downloads=unused,
             git=unused,
             keys=unused,
             notifier=unused,

@@ -18,6 +18,7 @@ from penstock.kustomize import Build, BuildOptions, build
 
 if TYPE_CHECKING:
     from penstock.core.helm.chart import Inflater
+    from penstock.core.kustomize.remotes import Remotes
 
 _RESTRICTIONS = {"LoadRestrictionsRootOnly": "rootOnly", "LoadRestrictionsNone": "none"}
 _REFUSED = (
@@ -51,6 +52,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="order the objects by kind (the default, unless sortOptions says otherwise), or keep theirs",
     )
     parser.add_argument("--enable-managedby-label", action="store_true", help="label everything as built by kustomize")
+    parser.add_argument(
+        "--enable-remote-bases",
+        action="store_true",
+        help="fetch bases and files that are named by a URL, without a login (default: they are refused)",
+    )
     parser.add_argument("--enable-helm", action="store_true", help="inflate helmCharts, with Helm 3 or 4")
     parser.add_argument(
         "--helm-command", default="helm", metavar="COMMAND", help="Helm's binary (default: %(default)s)"
@@ -119,9 +125,8 @@ def _check_flags(args: argparse.Namespace) -> None:
 
 def _built(args: argparse.Namespace) -> Build:
     named = args.path[0] if args.path else "."
-    if is_remote(named):
-        raise Refused(f"{named}: remote kustomizations are not fetched; clone it and name the directory")
-    path = os.path.realpath(named)  # and no Path: the command is to start fast
+    # No Path: the command is to start fast.
+    path = named if is_remote(named) else os.path.realpath(named).lstrip("/")
     options = BuildOptions(
         load_restrictions=_RESTRICTIONS[args.load_restrictor],  # type: ignore[arg-type] # one of the two
         reorder=args.reorder or "unspecified",
@@ -131,9 +136,11 @@ def _built(args: argparse.Namespace) -> Build:
         helm_api_versions=tuple(args.helm_api_versions),
         helm_kube_version=args.helm_kube_version,
         helm_debug=args.helm_debug,
+        policies_in_namespaces=True,  # as the released kustomize that this stands in for
+        remotes=_remotes() if args.enable_remote_bases else None,
     )
     try:
-        return build(DiskTree("/"), path.lstrip("/"), options)
+        return build(DiskTree("/"), path, options)
     except PenstockError as error:
         # The tree's root is the disk's: say paths as the user would, relative to where the command runs.
         here = os.getcwd().lstrip("/") + "/"  # noqa: PTH109 - as above
@@ -144,6 +151,16 @@ def _helm(command: str) -> "Inflater":
     from penstock.wiring.helm import helm_of_machine  # noqa: PLC0415 - seldom needed
 
     return helm_of_machine(command)
+
+
+def _remotes() -> "Remotes":
+    """Whatever this machine reaches, as kustomize would, but without its credentials."""
+    from penstock.adapters.clock.system import SystemClock  # noqa: PLC0415 - heavy, and seldom asked for
+    from penstock.adapters.downloads.http import HttpDownloads  # noqa: PLC0415 - see above
+    from penstock.adapters.git.dulwich import DulwichGit  # noqa: PLC0415 - see above
+    from penstock.stages.reconcile.remotes import AnonymousRemotes, Checkouts  # noqa: PLC0415 - see above
+
+    return AnonymousRemotes((DulwichGit(), HttpDownloads(), SystemClock()), Checkouts(), None)
 
 
 def _write(path: str, text: str) -> None:

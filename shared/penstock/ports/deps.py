@@ -7,6 +7,7 @@ if TYPE_CHECKING:  # a webhook's cold start need not load what only reconcile us
     from penstock.ports.buckets import Buckets
     from penstock.ports.clock import Clock
     from penstock.ports.cluster import Clusters
+    from penstock.ports.downloads import Downloads
     from penstock.ports.git import Git
     from penstock.ports.keys import Keys
     from penstock.ports.notifier import Notifier
@@ -24,6 +25,7 @@ class Deps:
     buckets: "Buckets"
     clock: "Clock"
     clusters: "Clusters"
+    downloads: "Downloads"
     git: "Git"
     keys: "Keys"
     notifier: "Notifier"

@@ -21,6 +21,7 @@ from penstock.ports.bus import Bus
 from penstock.ports.clock import Clock
 from penstock.ports.cluster import Clusters
 from penstock.ports.deps import Deps
+from penstock.ports.downloads import Downloads
 from penstock.ports.git import Git
 from penstock.ports.keys import Keys
 from penstock.ports.notifier import Notifier
@@ -55,6 +56,7 @@ class Runtime:
             "buckets": self._buckets,
             "clock": SystemClock,
             "clusters": self._clusters,
+            "downloads": self._downloads,
             "git": self._git,
             "keys": self._keys,
             "notifier": self._notifier,
@@ -104,6 +106,11 @@ class Runtime:
         from penstock.wiring.keys import key_services  # noqa: PLC0415 - see above
 
         return key_services(self.settings)
+
+    def _downloads(self) -> Downloads:
+        from penstock.adapters.downloads.http import HttpDownloads  # noqa: PLC0415 - see above
+
+        return HttpDownloads()
 
     def _notifier(self) -> Notifier:
         from penstock.wiring.notifier import PolicyNotifier  # noqa: PLC0415 - see above

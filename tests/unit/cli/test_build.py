@@ -1,11 +1,14 @@
 """``penstock build``: kustomize's flags, output and exit status."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
 import yaml
+from tests.contract.git_remotes import ServedRemote
 
+from penstock.adapters.git.server import GitServer
 from penstock.adapters.tree.disk import DiskTree
 from penstock.cli.main import main
 from penstock.kustomize import BuildOptions, build
@@ -31,6 +34,14 @@ def test_the_current_directory_is_the_default(app, capsys, monkeypatch):
     monkeypatch.chdir(app)
     assert main(["build"]) == 0
     assert capsys.readouterr().out == OUTPUT
+
+
+def test_policies_get_the_namespace_as_in_the_released_kustomize(app, capsys):
+    (app / "kustomization.yaml").write_text("resources: [cm.yaml]\nnamespace: web\n")
+    kind = "admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy"
+    (app / "cm.yaml").write_text(f"apiVersion: {kind}\nmetadata: {{name: p}}\n")
+    assert main(["build", str(app)]) == 0
+    assert capsys.readouterr().out == f"apiVersion: {kind}\nmetadata:\n  name: p\n  namespace: web\n"
 
 
 def test_into_a_file(app, tmp_path, capsys):
@@ -187,3 +198,42 @@ def test_a_build_without_charts_loads_nothing_of_helm(app):
     )
     done = subprocess.run([sys.executable, "-c", program, str(app)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.fixture
+def repository(tmp_path):
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed: install it")
+    with GitServer(tmp_path / "git") as server:
+        served = ServedRemote(server, "base")
+        served.commit({"app/kustomization.yaml": b"resources: [cm.yaml]\n", "app/cm.yaml": CM.encode()})
+        yield served
+
+
+def test_remote_bases_are_fetched_where_a_flag_says_so(app, repository, capsys):
+    (app / "kustomization.yaml").write_text(f"resources: ['{repository.url}//app?ref=main']\n")
+    assert main(["build", str(app)]) == 1
+    assert "--enable-remote-bases" in capsys.readouterr().err
+    assert main(["build", str(app), "--enable-remote-bases"]) == 0
+    said = capsys.readouterr()
+    assert said.out == OUTPUT
+    assert "# Warning: " in said.err
+    assert "write ?ref=" in said.err
+
+
+def test_a_url_can_be_built(repository, capsys):
+    assert main(["build", f"{repository.url}//app?ref=main"]) == 1
+    assert "--enable-remote-bases" in capsys.readouterr().err
+    assert main(["build", f"{repository.url}//app?ref=main", "--enable-remote-bases"]) == 0
+    assert capsys.readouterr().out == OUTPUT
+
+
+def test_a_plan_fetches_remote_bases_where_a_flag_says_so(tmp_path, repository, capsys):
+    fleet = tmp_path / "fleet"
+    (fleet / "prod").mkdir(parents=True)
+    (fleet / "prod" / "kustomization.yaml").write_text(f"resources: ['{repository.url}//app?ref=main']\n")
+    command = ["plan", "--source", str(fleet), "--path", "prod", "--no-cluster"]
+    assert main(command) == 2
+    assert "--enable-remote-bases" in capsys.readouterr().out
+    assert main([*command, "--enable-remote-bases"]) == 0
+    assert "1 Kustomization rendered (1 objects)" in capsys.readouterr().out

@@ -60,6 +60,7 @@ class Plane:
             registry=None,
             clock=SimulatedClock(),
             clusters=None,
+            downloads=None,
             git=None,
             keys=None,
             notifier=None,

@@ -44,6 +44,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--kubeconfig", default="", help="default: as kubectl finds it")
     parser.add_argument("--context", default="", help="default: the kubeconfig's current one")
     parser.add_argument("--no-cluster", action="store_true", help="render only")
+    parser.add_argument(
+        "--enable-remote-bases",
+        action="store_true",
+        help="fetch remote bases and files, as a Plane with policy.noRemoteBases: false does",
+    )
     parser.add_argument("--compare-with", choices=("kustomize",), default="", help="also build with this binary")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
     parser.add_argument("--details", action="store_true", help="every document, every field, whole values")

@@ -27,7 +27,9 @@ def make(args: argparse.Namespace, progress: Progress) -> Report:
     if not args.no_cluster:
         clusters, why = open_clusters(args, settings_from())
     world = World()
-    rehearsal = Rehearsal(source, args.path, clusters, lambda name: progress("rendering", name))
+    rehearsal = Rehearsal(
+        source, args.path, clusters, lambda name: progress("rendering", name), remote_bases=args.enable_remote_bases
+    )
     if clusters is not None:
         planner = Planner(rehearsal, clusters, world, lambda name: progress("comparing", name))
         reachable(planner.cluster)

@@ -2,6 +2,9 @@
 
 from penstock.adapters.buckets.memory import MemoryBuckets
 from penstock.adapters.clock.system import SystemClock
+from penstock.adapters.downloads.http import HttpDownloads
+from penstock.adapters.downloads.memory import MemoryDownloads
+from penstock.adapters.git.dulwich import DulwichGit
 from penstock.adapters.git.memory import MemoryGit
 from penstock.adapters.keys.memory import MemoryKeys
 from penstock.adapters.notifier.memory import MemoryNotifier
@@ -14,13 +17,14 @@ from penstock.ports.cluster import Clusters
 from penstock.ports.deps import Deps
 
 
-def memory_deps(clusters: Clusters) -> Deps:
-    """Everything that the reconcile stage uses; only ``clusters`` lead anywhere."""
+def memory_deps(clusters: Clusters, *, remote_bases: bool = False) -> Deps:
+    """Everything that the reconcile stage uses; only ``clusters`` and, where asked for, remote bases lead anywhere."""
     return Deps(
         buckets=MemoryBuckets(),
         clock=SystemClock(),
         clusters=clusters,
-        git=MemoryGit(),
+        downloads=HttpDownloads() if remote_bases else MemoryDownloads(),
+        git=DulwichGit() if remote_bases else MemoryGit(),
         keys=MemoryKeys(),
         notifier=MemoryNotifier(),
         registry=MemoryRegistry(),

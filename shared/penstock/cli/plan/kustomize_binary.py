@@ -93,7 +93,12 @@ class KustomizeBinary:
 
 def _ours(section: Section, tree: MemoryTree) -> str:
     kustomization = section.kustomization
-    options = BuildOptions(load_restrictions="none", overlay=kustomization.overlay(tree.is_dir), generate_missing=True)
+    options = BuildOptions(
+        load_restrictions="none",
+        overlay=kustomization.overlay(tree.is_dir),
+        generate_missing=True,
+        policies_in_namespaces=True,  # as the released kustomize does
+    )
     return build(tree, kustomization.directory, options).to_yaml()
 
 

@@ -6,6 +6,7 @@ ConfigMap of this very plan stands in front of the cluster's.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from penstock.cli.plan.in_memory import memory_deps
 from penstock.cli.plan.reading import Reading
@@ -32,6 +33,7 @@ from penstock.stages.reconcile.source import Source, open_source
 UID = "0" * 32
 _KINDS_OF_SETTINGS = {("", "ConfigMap"), ("", "Secret")}
 _ROOT_TRIES = 4
+_ANYWHERE = ["0.0.0.0/0", "0::/0"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,18 +57,27 @@ class Section:
 
 
 class Rehearsal:
-    """``clusters``: read-only, or None; ``progress`` is called with each Kustomization's name before its render."""
+    """``clusters``: read-only, or None; ``progress`` is called with each Kustomization's name before its render.
+
+    ``remote_bases``: whether they are fetched, from wherever this machine can reach.
+    """
 
     def __init__(
-        self, source: FleetSource, path: str, clusters: Clusters | None, progress: Callable[[str], None]
+        self,
+        source: FleetSource,
+        path: str,
+        clusters: Clusters | None,
+        progress: Callable[[str], None],
+        *,
+        remote_bases: bool = False,
     ) -> None:
         self._source, self._progress = source, progress
         settings = Settings(alone=clusters is None)
-        self.deps = memory_deps(SettingsClusters(clusters, settings))
+        self.deps = memory_deps(SettingsClusters(clusters, settings), remote_bases=remote_bases)
         self._found: dict[str, Section] = {}
         self._settings, self._reading = settings, Reading(clusters, settings)
         self._sources = Sources(source, self.deps)
-        self._make_plane(path)
+        self._make_plane(path, {"noRemoteBases": False, "allowedHosts": _ANYWHERE} if remote_bases else {})
 
     def run(self) -> list[Section]:
         """All Kustomizations, parents and dependencies first."""
@@ -84,14 +95,14 @@ class Rehearsal:
         attempt = self._attempt(ref)
         return replace(attempt, deps=replace(attempt.deps, clusters=clusters))
 
-    def _make_plane(self, path: str) -> None:
+    def _make_plane(self, path: str, policy: dict[str, Any]) -> None:
         url = next((u for u in self._source.urls if u.startswith(("https://", "http://"))), UNKNOWN_URL)
         source = {"url": without_login(url), "ref": {"branch": self._source.branch or "main"}}
         document = {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "metadata": {"name": "plan"},
-            "spec": {"source": source, "clusters": [{"name": CLUSTER, "path": path}]},
+            "spec": {"source": source, "clusters": [{"name": CLUSTER, "path": path}], "policy": policy},
         }
         for key, value in plane_records(parse_plane(document), document, UID, {}).writes.items():
             self.deps.state.put(key, value, expected=None)

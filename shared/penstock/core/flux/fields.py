@@ -25,7 +25,10 @@ def parse_duration(text: str) -> timedelta:
     """A Go duration (``1h30m``, ``1.5h``, ``500ms``). Raises ValueError."""
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration such as 10m, 1h30m or 30s")
-    return timedelta(seconds=sum(float(n) * _SECONDS[unit] for n, unit in _DURATION_PART.findall(text)))
+    try:
+        return timedelta(seconds=sum(float(n) * _SECONDS[unit] for n, unit in _DURATION_PART.findall(text)))
+    except OverflowError:
+        raise ValueError(f"{text[:40]!r} is longer than any duration may be") from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

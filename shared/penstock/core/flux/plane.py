@@ -35,7 +35,6 @@ _HOST = re.compile(r"[A-Za-z0-9*]([-A-Za-z0-9.:/*]*[A-Za-z0-9])?")
 _RESOURCE = re.compile(r"(?:arn:aws|/subscriptions/|projects/)[^\s*]*\*?")
 _REFERENCE_FIELDS = ("branch", "tag", "semver", "name", "commit")
 _GROUP_KIND = re.compile(r"[a-z0-9.-]{0,253}/[A-Z][A-Za-z0-9]{0,62}")
-_NOT_SERVED = "is not served yet"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,10 +229,9 @@ def _cluster(fields: Fields, policy: Policy) -> PlaneCluster:
 
 def _policy(fields: Fields, base: Policy) -> Policy:
     limits = fields.optional("prune", lambda f: _limits(f, base)) or (base.prune_objects, base.prune_percent)
-    if not fields.boolean("noRemoteBases", default=True):
-        raise fields.error("noRemoteBases", f"false {_NOT_SERVED}: remote bases are always refused")
     return Policy(
         no_cross_namespace_refs=fields.boolean("noCrossNamespaceRefs", default=base.no_cross_namespace_refs),
+        no_remote_bases=fields.boolean("noRemoteBases", default=base.no_remote_bases),
         default_service_account=fields.name("defaultServiceAccount", default=base.default_service_account),
         default_kube_config_service_account=fields.name(
             "defaultKubeConfigServiceAccount", default=base.default_kube_config_service_account

@@ -159,7 +159,7 @@ def _policy() -> Schema:
     return _object(
         {
             "noCrossNamespaceRefs": {"type": "boolean", "default": False},
-            "noRemoteBases": {"const": True, "default": True},
+            "noRemoteBases": {"type": "boolean", "default": True},
             "defaultServiceAccount": _name("Impersonated where a Kustomization names no account."),
             "defaultKubeConfigServiceAccount": _name("Its identity is taken where a configMapRef names no account."),
             "ownIdentityClusters": {"type": "array", "items": resource},

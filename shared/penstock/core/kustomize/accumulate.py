@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from penstock.core.errors import BuildFailed, InvalidDocument, Terminal
+from penstock.core.errors import BuildFailed, InvalidDocument, NotFound, Refused, Terminal
 from penstock.core.kustomize import origins
 from penstock.core.kustomize.default_config import default_config
 from penstock.core.kustomize.generators import generate, merge_generated, merge_options
 from penstock.core.kustomize.kustomization import COMPONENT, FILE_NAMES, Kustomization, parse_kustomization
-from penstock.core.kustomize.load import Loader, is_remote
+from penstock.core.kustomize.load import Loader, is_remote_file, without_login
 from penstock.core.kustomize.objects import objects_of, parse_objects
 from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.resmap import ResMap
@@ -38,10 +38,10 @@ def find_kustomization(loader: Loader) -> tuple[str, bytes] | None:
         real = loader.source.real(path)
         blob = loader.source.read(real) if real is not None else None
         if blob is not None:
-            found.append((path, blob.data))
+            found.append((loader.source.name + path, blob.data))
     if len(found) > 1:
         names = ", ".join(path for path, _ in found)
-        raise BuildFailed(f"Found multiple kustomization files under {loader.root or '.'}: {names}; keep one")
+        raise BuildFailed(f"Found multiple kustomization files under {loader.shown}: {names}; keep one")
     return found[0] if found else None
 
 
@@ -51,7 +51,7 @@ def read_kustomization(loader: Loader) -> Kustomization:
     if found is None:
         raise BuildFailed(
             f"unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in "
-            f"directory '{loader.root or '.'}'"
+            f"directory '{loader.shown}'"
         )
     return parse_kustomization(found[1], found[0])
 
@@ -116,23 +116,58 @@ class Target:
 
     def _add_resources(self, into: Accumulated, paths: Iterable[str]) -> None:
         for path in paths:
+            if is_remote_file(path):
+                self._add_url(into, path)
+                continue
             try:
-                found = None if is_remote(path) else self._loader.load(path)
+                found = self._loader.load(path)
             except Terminal as file_error:
                 self._add_base(into, path, file_error)
                 continue
-            if found is None:
-                self._loader.below(path)  # says why it is refused
-                continue
-            file, blob = found
-            bounds = self._loader.source.options.bounds
+            self._add_file(into, path, found)
+
+    def _add_file(self, into: Accumulated, path: str, found: tuple[str, Blob]) -> None:
+        file, blob = found
+        bounds = self._loader.source.options.bounds
+        try:
+            objects = objects_of(blob, file, bounds, self._session.cache)
+            into.resources.append_all(self._loaded(blob, objects, path))
+        except MalformedYaml:
+            raise
+        except BuildFailed as error:
+            raise BuildFailed(f"accumulating resources from '{without_login(path)}': {error}") from error
+
+    def _add_url(self, into: Accumulated, url: str) -> None:
+        """A file over HTTP, or a repository that is cloned over it: what the URL looks like first, then the other."""
+        from penstock.core.kustomize.repository_url import names_repository  # noqa: PLC0415 - seldom needed
+
+        remotes = self._loader.source.remotes
+        if names_repository(url):
             try:
-                objects = objects_of(blob, file, bounds, self._session.cache)
-                into.resources.append_all(self._loaded(blob, objects, path))
-            except MalformedYaml:
-                raise
-            except BuildFailed as error:
-                raise BuildFailed(f"accumulating resources from '{path}': {error}") from error
+                below = self._loader.below(url)
+            except (NotFound, Refused) as error:
+                if error.reason == Refused.reason:  # not allowed at all: as a file it is not, either
+                    raise
+                self._add_file_instead(into, url, error)
+                return
+            self._add_below(into, url, below)
+            return
+        try:
+            self._add_file(into, url, self._loader.load(url))
+        except (NotFound, BuildFailed) as file_error:
+            try:
+                below = self._loader.below(url)
+            except Terminal:
+                raise file_error from None
+            remotes.drop(url)  # a page for people about the repository
+            self._add_below(into, url, below)
+
+    def _add_file_instead(self, into: Accumulated, url: str, error: Terminal) -> None:
+        try:
+            found = self._loader.load(url)
+            self._add_file(into, url, found)
+        except Terminal:
+            raise error from None
 
     def _resources(self, objects: Iterable[Manifest], path: str) -> Iterable[Resource]:
         origin = origins.below(self._origin, path) if self._session.tracking else None
@@ -163,6 +198,9 @@ class Target:
         except Terminal as error:
             is_file_error = "not a valid directory" in str(error)
             raise (file_error if is_file_error else error) from file_error
+        self._add_below(into, path, below)
+
+    def _add_below(self, into: Accumulated, path: str, below: Loader) -> None:
         kustomization = read_kustomization(below)
         if kustomization.kind == COMPONENT:
             raise BuildFailed(

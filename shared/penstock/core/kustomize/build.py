@@ -9,12 +9,13 @@ from penstock.core.kustomize.accumulate import Target, read_kustomization
 from penstock.core.kustomize.filters.labels import METADATA_LABELS, add_entries
 from penstock.core.kustomize.filters.names import add_hashes
 from penstock.core.kustomize.kustomization import Kustomization
-from penstock.core.kustomize.load import LinkedTree, Loader, Source
+from penstock.core.kustomize.load import Counted, LinkedTree, Loader, Source, is_remote
 from penstock.core.kustomize.name_references import fix_name_references
 from penstock.core.kustomize.objects import ParseCache
 from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.options import BuildOptions
 from penstock.core.kustomize.order import legacy_order, sort_by
+from penstock.core.kustomize.remotes import Pin, RemoteReads
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin, Resource, set_metadata
 from penstock.core.kustomize.scalars import resolve
@@ -44,11 +45,17 @@ _BUILD_ANNOTATIONS = frozenset(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Build:
-    """What a build gives: ``resources`` in order, ``inputs`` (all that was read or looked for) and warnings."""
+    """What a build gives: ``resources`` in order, ``inputs`` (all that was read or looked for) and warnings.
+
+    ``remotes``: what was read from elsewhere, and where that stood; ``remote_reads``: the trees themselves, each with
+    what was read of it.
+    """
 
     resources: tuple[Resource, ...]
     inputs: Inputs
     warnings: tuple[str, ...] = ()
+    remotes: tuple[Pin, ...] = ()
+    remote_reads: tuple[tuple[Tree, Inputs], ...] = ()
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
@@ -61,23 +68,21 @@ class Build:
 
 
 def build(tree: Tree, path: str = "", options: BuildOptions | None = None, cache: ParseCache | None = None) -> Build:
-    """Build the kustomization in the directory ``path`` of ``tree`` ("" is its root).
+    """Build the kustomization in the directory ``path`` of ``tree`` ("" is its root), or behind a URL.
 
     ``cache``: parsed files, kept by the caller from one build to the next. Raises BuildFailed or InvalidDocument
-    for what cannot be built, and Refused for what may not be read; the message names file, document and field.
+    for what cannot be built, Refused for what may not be read, and what ``options.remotes`` raises; the message names
+    file, document and field.
     """
     options = options or BuildOptions()
     recording = RecordingTree(tree)
-    source = Source(recording, options, tree if isinstance(tree, LinkedTree) else None)
-    root = source.real(path.strip("/"))
-    if root is None or not recording.is_dir(root):
-        raise BuildFailed(f"'{path}' doesn't exist, or is not a directory")
+    remotes = RemoteReads(options.remotes, options.bounds.remotes)
+    loader = _opened(recording, path, options, remotes, tree if isinstance(tree, LinkedTree) else None)
     session = Session(
         cache=cache or ParseCache(results=0),  # nobody comes after
         schema=Schema.builtin(),
         policies_in_namespaces=options.policies_in_namespaces,
     )
-    loader = Loader(source=source, root=root)
     kustomization = _root_kustomization(loader, session)
     session.tracking = bool(kustomization.build_metadata)
     found = Target(session, loader, kustomization, Origin()).accumulate(session.accumulated())
@@ -90,8 +95,23 @@ def build(tree: Tree, path: str = "", options: BuildOptions | None = None, cache
     return Build(
         resources=tuple(_finished(ordered, kustomization, options)),
         inputs=recording.inputs(),
-        warnings=tuple(session.warnings),
+        warnings=(*session.warnings, *remotes.warnings),
+        remotes=remotes.pins,
+        remote_reads=remotes.reads,
     )
+
+
+def _opened(
+    tree: RecordingTree, path: str, options: BuildOptions, remotes: RemoteReads, links: LinkedTree | None
+) -> Loader:
+    counted = Counted(options.bounds)
+    source = Source(tree=tree, options=options, counted=counted, remotes=remotes, links=links)
+    if is_remote(path):
+        return Loader(source=source, root="").below(path)
+    root = source.real(path.strip("/"))
+    if root is None or not tree.is_dir(root):
+        raise BuildFailed(f"'{path}' doesn't exist, or is not a directory")
+    return Loader(source=source, root=root)
 
 
 def _root_kustomization(loader: Loader, session: Session) -> Kustomization:

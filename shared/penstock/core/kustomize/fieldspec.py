@@ -4,6 +4,7 @@ A path is ``/``-separated (``\/`` is a slash within a name). A list on the way i
 says that the field is one, and then it is never created.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,10 @@ from penstock.core.resources import Gvk, Manifest
 
 Setter = Callable[[Any], Any]
 """From the old value of a field to the new one; the same object where nothing changes."""
+
+_ODD = frozenset("*-+[0123456789")
+"""How a part of a path begins that may ask for an item of a list."""
+_INDEX = re.compile(r"-|[-+]?[0-9]+")
 
 CREATION_FIRST = (
     "Namespace", "ResourceQuota", "StorageClass", "CustomResourceDefinition", "ServiceAccount",
@@ -154,7 +159,7 @@ def _is_absent(node: Any, parts: tuple[str, ...]) -> bool:
         if not isinstance(node, dict):
             return False
         if part not in node:
-            return bool(part) and not part.endswith("[]")
+            return bool(part) and not part.endswith("[]") and part[0] not in _ODD
         node = node[part]
     return False
 
@@ -176,6 +181,14 @@ def _walk(node: Any, parts: tuple[str, ...], setter: Setter, create: Any) -> Any
     raise Misfit(f"expected sequence or mapping node, found {node!r} before '{parts[0]}'")
 
 
+def _check_name(name: str) -> None:
+    """Raises Misfit for what kustomize takes for an index or a wildcard: here a name is wanted."""
+    if name == "*":
+        raise Misfit("wildcard is not supported: name the field")
+    if _INDEX.fullmatch(name) or (name.startswith("[") and name.endswith("]")):
+        raise Misfit(f"wrong Node Kind: '{name}' asks for an item of a list, and this is no list")
+
+
 def _walk_mapping(node: dict[str, Any], parts: tuple[str, ...], setter: Setter, create: Any) -> Any:
     name, rest = parts[0], parts[1:]
     is_list = name.endswith("[]")
@@ -183,6 +196,8 @@ def _walk_mapping(node: dict[str, Any], parts: tuple[str, ...], setter: Setter, 
         name = name[:-2]
     if not name:
         raise Misfit("cannot set or create an empty field name")
+    if name[0] in _ODD:
+        _check_name(name)
     if name in node:
         old = node[name]
         if old is None:

@@ -42,7 +42,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, float) and value.is_integer():
-        return int(number_text(value))
+        text = number_text(value)
+        return int(text) if text.lstrip("-").isdigit() else value
     return value
 
 

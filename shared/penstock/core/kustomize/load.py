@@ -1,14 +1,21 @@
 """Reading files and directories by the paths in kustomization files, within kustomize's rules of what may be read."""
 
 import posixpath
-from dataclasses import dataclass
-from typing import NoReturn, Protocol, runtime_checkable
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NoReturn, Protocol, runtime_checkable
 
-from penstock.core.errors import BuildFailed, Refused
-from penstock.core.kustomize.options import BuildOptions
+from penstock.core.errors import BuildFailed, NotFound, Refused
+from penstock.core.kustomize.options import Bounds, BuildOptions
 from penstock.core.tree import Blob, RecordingTree
 
+if TYPE_CHECKING:  # few builds read from elsewhere
+    from penstock.core.kustomize.remotes import RemoteReads
+
 _REMOTE_PREFIXES = ("git::", "gh:", "github.com/", "github.com:", "www.github.com/", "www.github.com:")
+_URL_SCHEMES = ("http://", "https://")
+_LOGIN = re.compile(r"(?<=//)[^/?#]*@")
+_MOVE = "move it there, or build with --load-restrictor LoadRestrictionsNone"
 
 
 @runtime_checkable
@@ -19,36 +26,62 @@ class LinkedTree(Protocol):
         """Where ``path`` leads once every link is followed; None where it leads nowhere or out of the tree."""
 
 
-class Source:
-    """The tree of one build with its bounds. Counts what is read."""
+class Counted:
+    """What one build has read so far, of all its trees. Each file counts once."""
 
-    __slots__ = ("_bytes", "_links", "_seen", "options", "tree")
+    __slots__ = ("_bounds", "_bytes", "_seen")
 
-    def __init__(self, tree: RecordingTree, options: BuildOptions, links: LinkedTree | None) -> None:
-        self.tree, self.options, self._links = tree, options, links
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds, self._bytes = bounds, 0
         self._seen: set[str] = set()
-        self._bytes = 0
+
+    def add(self, name: str, blob: Blob) -> None:
+        """A file was read. Raises Refused beyond the bounds."""
+        if name in self._seen:
+            return
+        self._seen.add(name)
+        self._bytes += len(blob.data)
+        if len(self._seen) > self._bounds.files:
+            raise Refused(f"{name}: the build reads more than {self._bounds.files} files")
+        if self._bytes > self._bounds.bytes:
+            raise Refused(f"{name}: the build reads more than {self._bounds.bytes} bytes")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One tree that a build reads.
+
+    ``links``: where the tree has symbolic links; ``remotes``: what is read from elsewhere; ``name``: of a remote
+    repository, as a prefix of its paths in messages, "" for the tree that is built. A remote's files are read within
+    the roots of their kustomizations, whatever the options say.
+    """
+
+    tree: RecordingTree
+    options: BuildOptions
+    counted: Counted
+    remotes: "RemoteReads"
+    links: LinkedTree | None = None
+    name: str = ""
+
+    @property
+    def restricted(self) -> bool:
+        """Whether a file must stand in or below the directory that names it."""
+        return bool(self.name) or self.options.load_restrictions == "rootOnly"
 
     def real(self, path: str) -> str | None:
         """``path`` with links followed, where the tree has links."""
-        return self._links.real_path(path) if self._links else path
+        return self.links.real_path(path) if self.links else path
 
     def read(self, path: str) -> Blob | None:
         """One file, counted the first time. Raises Refused beyond the bounds."""
         blob = self.tree.read(path)
-        if blob is not None and path not in self._seen:
-            self._seen.add(path)
-            self._bytes += len(blob.data)
-            bounds = self.options.bounds
-            if len(self._seen) > bounds.files:
-                raise Refused(f"{path}: the build reads more than {bounds.files} files")
-            if self._bytes > bounds.bytes:
-                raise Refused(f"{path}: the build reads more than {bounds.bytes} bytes")
+        if blob is not None:
+            self.counted.add(self.name + path, blob)
         return blob
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is a URL, or a Git repository in one of the forms that kustomize clones."""
+    """Whether a path is a URL, or may be a Git repository in one of the forms that kustomize clones."""
     folded = path.lower()
     scheme, slashes, _ = folded.partition("://")
     if slashes and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum():
@@ -58,6 +91,20 @@ def is_remote(path: str) -> bool:
         host, colon, _ = rest.partition(":")
         return (bool(colon) and "/" not in host) or rest.startswith("github.com/")
     return folded.startswith(_REMOTE_PREFIXES)
+
+
+def is_remote_file(path: str) -> bool:
+    """Whether kustomize reads a path in any field over HTTP."""
+    return path.lower().startswith(_URL_SCHEMES)
+
+
+def without_login(path: str) -> str:
+    """A path or URL for people: a login becomes ``***``, a query (it may hold a token) ``?…`` unless it names a ref."""
+    if "://" not in path:
+        return path
+    place, mark, query = _LOGIN.sub("***@", path, count=1).partition("?")
+    kept = [pair for pair in query.split("&") if pair.startswith(("ref=", "version="))]
+    return place + (mark + ("&".join(kept) or "…") if query else "")
 
 
 def join(root: str, path: str) -> str | None:
@@ -78,43 +125,54 @@ def within(path: str, root: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loader:
-    """Reads for the kustomization in the directory ``root``; ``parents`` are the roots that led here."""
+    """Reads for the kustomization in the directory ``root``.
+
+    ``parents``: the roots in this very tree that led here; ``urls``: of the remote bases that led here, as written,
+    the last one first; ``depth``: how many bases led here.
+    """
 
     source: Source
     root: str
     parents: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+    depth: int = 0
 
     def load(self, path: str) -> tuple[str, Blob]:
-        """The file that a kustomization names: its path in the tree, and its content.
+        """The file that a kustomization names: its path, for messages, and its content.
 
-        Raises BuildFailed (absent) or Refused (not to be read, and why).
+        Raises BuildFailed (absent) or Refused (not to be read, and why); for a URL what Remotes raises.
         """
-        if is_remote(path):
-            raise Refused(f"{self._named(path)}: remote files are not read; commit a copy and name that")
+        if is_remote_file(path):
+            return self._downloaded(path)
         if path.startswith(("/", "~")):
-            raise Refused(f"{self._named(path)}: absolute paths are not read; use a path relative to {self._shown}")
+            raise Refused(f"{self._named(path)}: absolute paths are not read; use a path relative to {self.shown}")
         found = join(self.root, path)
         real = self.source.real(found) if found is not None else None
         if found is None or real is None:
             self._fail_outside(path, found)
-        if self.source.options.load_restrictions == "rootOnly" and not within(real, self.root):
+        if self.source.restricted and not within(real, self.root):
             raise Refused(
-                f"{self._named(path)}: security; file '{real}' is not in or below '{self._shown}'; "
-                "move it there, or build with --load-restrictor LoadRestrictionsNone"
+                f"{self._named(path)}: security; file '{real}' is not in or below '{self.shown}'; "
+                + ("a remote base may read no other" if self.source.name else _MOVE)
             )
         blob = self.source.read(real)
         if blob is None:
             if self.source.tree.is_dir(real):
                 raise BuildFailed(f"{self._named(path)}: must resolve to a file, and is a directory")
             raise BuildFailed(f"{self._named(path)}: no such file")
-        return real, blob
+        return self.source.name + real, blob
 
     def below(self, path: str) -> "Loader":
-        """The loader of a base or component that a kustomization names. Raises BuildFailed or Refused."""
+        """The loader of a base or component that a kustomization names.
+
+        Raises BuildFailed or Refused; for a remote one what Remotes raises.
+        """
         if path == "":
-            raise BuildFailed(f"{self._shown}: a path is empty; remove it or name a directory")
+            raise BuildFailed(f"{self.shown}: a path is empty; remove it or name a directory")
+        if self.depth >= self.source.options.bounds.depth:
+            raise Refused(f"{self._named(path)}: more than {self.source.options.bounds.depth} bases deep")
         if is_remote(path):
-            raise Refused(f"{self._named(path)}: remote bases are not fetched; commit a copy, or allow remote bases")
+            return self._remote(path)
         if path.startswith(("/", "~")):
             raise Refused(f"{self._named(path)}: new root '{path}' cannot be absolute")
         odd = next((part for part in path.split("/") if ".." in part and part != ".."), None)
@@ -126,24 +184,52 @@ class Loader:
             self._fail_outside(path, found)
         if not self.source.tree.is_dir(real):
             raise BuildFailed(f"{self._named(path)}: not a valid directory, and not a file either")
-        if len(self.parents) >= self.source.options.bounds.depth:
-            raise Refused(f"{self._named(path)}: more than {self.source.options.bounds.depth} bases deep")
         for visited in (self.root, *self.parents):
             if within(visited, real):
                 raise BuildFailed(
                     f"{self._named(path)}: cycle detected: candidate root '{real or '.'}' contains visited root "
                     f"'{visited or '.'}'"
                 )
-        return Loader(source=self.source, root=real, parents=(self.root, *self.parents))
+        return replace(self, root=real, parents=(self.root, *self.parents), depth=self.depth + 1)
+
+    def _remote(self, path: str) -> "Loader":
+        from penstock.core.kustomize.repository_url import parse_repository_url  # noqa: PLC0415 - seldom needed
+
+        if path.lower().startswith("oci://"):
+            text = "OCI artifacts are not read as bases: name a Git repository, or commit a copy"
+            raise Refused(f"{self._named(path)}: {text}", reason="BuildFailed")
+        try:
+            url = parse_repository_url(path)
+        except BuildFailed as error:
+            raise BuildFailed(f"{self._named(path)}: no URL of a Git repository: {error}") from error
+        for visited in self.urls:
+            if visited.startswith(url.raw):
+                raise BuildFailed(
+                    f"{self._named(path)}: cycle detected: URI '{path}' referenced by previous URI '{visited}'"
+                )
+        checkout, recorded = self.source.remotes.checkout(url, self._named(path))
+        source = replace(self.source, tree=recorded, links=None, name=f"{without_login(url.clone_url)}//")
+        below = replace(self, source=source, root=url.root, parents=(), urls=(path, *self.urls), depth=self.depth + 1)
+        if not checkout.tree.is_dir(url.root):
+            text = f"{self._named(path)}: the repository has no directory '{url.root}' at {checkout.commit}"
+            raise NotFound(text, reason="BuildFailed")
+        return below
+
+    def _downloaded(self, url: str) -> tuple[str, Blob]:
+        blob = self.source.remotes.file(url, self._named(url))
+        name = without_login(url)
+        self.source.counted.add(name, blob)
+        return name, blob
 
     @property
-    def _shown(self) -> str:
-        return self.root or "."
+    def shown(self) -> str:
+        """The directory, for people."""
+        return self.source.name + self.root or "."
 
     def _named(self, path: str) -> str:
-        return f"{path} (named in {self._shown})"
+        return f"{without_login(path)} (named in {self.shown})"
 
     def _fail_outside(self, path: str, found: str | None) -> NoReturn:
         if found is None:
-            raise Refused(f"{self._named(path)}: leads out of the source")
+            raise Refused(f"{self._named(path)}: leads out of the {'repository' if self.source.name else 'source'}")
         raise BuildFailed(f"{self._named(path)}: no such file or directory within the source")

@@ -8,6 +8,7 @@ from penstock.core.kustomize.yaml_nodes import DEFAULT_LIMITS, YamlLimits
 
 if TYPE_CHECKING:
     from penstock.core.helm.chart import Inflater  # a build without charts needs none of it
+    from penstock.core.kustomize.remotes import Remotes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,13 +16,15 @@ class Bounds:
     """How much one build may read and make; exceeding one is an error that names it.
 
     ``depth``: bases below bases. ``files``, ``bytes``: read, each file once. ``documents``: objects in all files.
-    ``yaml``: one document's nesting and size with its aliases written out.
+    ``remotes``: repositories and files from elsewhere. ``yaml``: one document's nesting and size with its aliases
+    written out.
     """
 
     depth: int = 64
     files: int = 50_000
     bytes: int = 512 * 1024 * 1024
     documents: int = 200_000
+    remotes: int = 32
     yaml: YamlLimits = DEFAULT_LIMITS
 
 
@@ -38,6 +41,7 @@ class BuildOptions:
     ``lenient``: ignore unknown fields of that file, as Flux does. ``ignore_missing_components``: of ``overlay``.
     ``policies_in_namespaces``: ValidatingAdmissionPolicies and their bindings get the ``namespace`` too, as up to
     kustomize 5.8.1, though they live in none.
+    ``remotes``: who fetches remote bases and files; None refuses them.
     ``openapi_adds``: a schema in ``openapi.path`` adds to the built-in kinds, instead of replacing them.
     ``enable_helm``: inflate charts, with ``helm``. ``helm_api_versions``, ``helm_kube_version``, ``helm_debug``: for
     the charts that do not say it themselves.
@@ -58,6 +62,7 @@ class BuildOptions:
     helm_api_versions: tuple[str, ...] = ()
     helm_kube_version: str = ""
     helm_debug: bool = False
+    remotes: "Remotes | None" = None
     bounds: Bounds = Bounds()
 
     @classmethod

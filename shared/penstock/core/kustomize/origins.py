@@ -4,6 +4,7 @@ import posixpath
 from dataclasses import replace
 from typing import Any
 
+from penstock.core.kustomize.load import is_remote, without_login
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin, Resource, set_metadata
 from penstock.core.kustomize.yaml_out import dump_ordered
@@ -13,7 +14,17 @@ TRANSFORMATIONS = "alpha.config.kubernetes.io/transformations"
 
 
 def below(origin: Origin, path: str) -> Origin:
-    """The origin of what stands at ``path``, relative to where ``origin`` stands."""
+    """The origin of what stands at ``path``, relative to where ``origin`` stands, or in a remote repository."""
+    if is_remote(path):
+        from penstock.core.kustomize.repository_url import NotARepository, parse_repository_url  # noqa: PLC0415 - rare
+
+        try:
+            url = parse_repository_url(path)
+        except NotARepository:
+            pass
+        else:
+            # kustomize says so for the root of a repository: the name of a directory that never was
+            return Origin(path=url.root or "notCloned", repo=without_login(url.clone_url), ref=url.ref)
     return replace(origin, path=posixpath.normpath(posixpath.join(origin.path, path)))
 
 

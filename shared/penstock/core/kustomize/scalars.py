@@ -16,6 +16,8 @@ NO_KEY = "\0"
 """How a key starts that stands for one that JSON cannot have; the rest is the message for who writes it."""
 
 _NOT_A_HINT = object()
+_MOST_DIGITS = 20
+"""More make no 64-bit integer, and Python takes no more than some thousands."""
 _LONG = 64  # longer texts are seldom met twice: not worth keeping
 _CONSTANTS: dict[str, Scalar] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -75,10 +77,18 @@ def _number(text: str) -> int | float | None:
             value = sign * int(digits, 0)
         else:
             octal = len(digits) > 1 and digits[0] == "0"
+            if not octal and len(digits) > _MOST_DIGITS:
+                return _float(plain)
             value = sign * int(digits, 8 if octal else 10)
         if -(2**63) <= value < (2**63 if plain[0] in "+-" else 2**64):
             return value
-    return float(plain) if _FLOAT.match(plain) else None
+    return _float(plain) if _FLOAT.match(plain) else None
+
+
+def _float(text: str) -> float | None:
+    """None, so text, for what is larger than any float: Go's ParseFloat refuses it."""
+    value = float(text)
+    return None if math.isinf(value) else value
 
 
 def resolve(text: str) -> Scalar:

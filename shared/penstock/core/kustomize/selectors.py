@@ -244,7 +244,7 @@ class _Parser:
 
     def _comparison(self, key: str, operator: str) -> Requirement:
         value = self._value()
-        if not value.isdecimal():
+        if not re.fullmatch(r"[0-9]{1,19}", value):
             raise self._error(f"{key}{operator}{value}: the value must be an integer")
         bound = int(value)
 

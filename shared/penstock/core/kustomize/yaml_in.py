@@ -187,10 +187,11 @@ def split_documents(text: str, where: str) -> list[str]:
 
 
 def _decode(data: bytes, where: str) -> str:
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
-        return data.decode("utf-8-sig")
+        return data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise MalformedYaml(f"{where}: byte {error.start} is not UTF-8") from error
+        raise MalformedYaml(f"{where}: byte {error.start} is not {encoding[:6].upper()}") from error
 
 
 def _raw_annotations(node: Node, value: dict[str, Any], *, keep_null: bool) -> dict[str, Any]:

@@ -61,16 +61,21 @@ def compose(text: str, where: str, limits: YamlLimits) -> Node | None:
     try:
         if text.count("[") + text.count("{") > 1000 or any(deep in text for deep in _DEEP):
             _check_depth(text, where, limits)
-        composer = _Composer(text)
-        return composer.get_node() if composer.check_node() else None
-    except ComposerError as error:
-        if "second occurrence" not in str(error):
-            raise MalformedYaml(f"{where}: MalformedYAMLError: {_one_line(error)}") from error
-        return _compose_with_repeated_anchors(text, where, limits)
+        return _composed(text, where, limits)
     except YAMLError as error:
         raise MalformedYaml(f"{where}: MalformedYAMLError: {_one_line(error)}") from error
     except ValueError as error:  # NUL and the like in PyYAML's own checks
         raise MalformedYaml(f"{where}: MalformedYAMLError: {error}") from error
+
+
+def _composed(text: str, where: str, limits: YamlLimits) -> Node | None:
+    composer = _Composer(text)
+    try:
+        return composer.get_node() if composer.check_node() else None
+    except ComposerError as error:
+        if "second occurrence" not in str(error):
+            raise
+    return _compose_with_repeated_anchors(text, where, limits)
 
 
 def _compose_with_repeated_anchors(text: str, where: str, limits: YamlLimits) -> Node | None:

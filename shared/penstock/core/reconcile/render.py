@@ -17,6 +17,7 @@ from penstock.core.flux.substitute import substitute
 from penstock.core.kustomize.build import build
 from penstock.core.kustomize.objects import ParseCache
 from penstock.core.kustomize.options import BuildOptions
+from penstock.core.kustomize.remotes import Pin, Remotes
 from penstock.core.reconcile.masked import Mask
 from penstock.core.reconcile.normalise import normalise
 from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
@@ -33,7 +34,8 @@ class Context:
     ``cache``: parsed files. ``variables``: of postBuild; None where it has none at all. ``sources`` gives the tree
     with generator inputs opened for a directory's build; ``decrypt`` opens encrypted objects; ``verify`` is called
     with the tree and what was read of it, and raises where the MAC of an encrypted file does not hold;
-    ``warnings``: what these had to say meanwhile; ``secret_values``: of those variables that came from Secrets.
+    ``warnings``: what these had to say meanwhile; ``secret_values``: of those variables that came from Secrets;
+    ``remotes``: who fetches remote bases, None where they are refused.
     """
 
     cache: ParseCache
@@ -43,6 +45,7 @@ class Context:
     verify: Callable[[Tree, Inputs], None]
     variables: Mapping[str, str] | None = None
     secret_values: frozenset[str] = field(default=frozenset(), repr=False)
+    remotes: Remotes | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +53,8 @@ class Rendered:
     """``apply``: normalised objects in render order; ``parts``: the whole render, divided; ``digest``: of all of it.
 
     ``inputs``: what was read of the tree, ``inputs_digest``: its digest there; ``decrypted``: objects that are
-    ciphertext in the source; ``secret_values``: texts from Secrets that substitution may have put anywhere.
+    ciphertext in the source; ``secret_values``: texts from Secrets that substitution may have put anywhere;
+    ``remotes``: what was read elsewhere.
     """
 
     apply: tuple[Manifest, ...]
@@ -59,6 +63,7 @@ class Rendered:
     inputs_digest: str
     digest: str
     warnings: tuple[str, ...] = ()
+    remotes: tuple[Pin, ...] = ()
     decrypted: frozenset[ObjectRef] = frozenset()
     secret_values: frozenset[str] = field(default=frozenset(), repr=False)
 
@@ -76,19 +81,21 @@ class Rendered:
             "applied": len(self.apply),
             "flags": {
                 "noCrossNamespaceRefs": self.parts.flags.no_cross_namespace_refs,
+                "noRemoteBases": self.parts.flags.no_remote_bases,
                 "defaultServiceAccount": self.parts.flags.default_service_account,
                 "defaultKubeConfigServiceAccount": self.parts.flags.default_kube_config_service_account,
             },
             "interpreted": [str(ref_of(m)) for m in self.parts.interpreted],
             "leftOut": [[str(ref), reason] for ref, reason in self.parts.left_out],
             "unsupported": [[str(ref_of(m)), reason] for m, reason in self.parts.unsupported],
+            "remotes": [[pin.url, pin.ref, pin.commit or pin.digest] for pin in self.remotes],
         }
 
 
 def render(kustomization: Kustomization, tree: Tree, context: Context) -> Rendered:
     """What a Kustomization stands for. Raises Terminal (reasons ``BuildFailed``, ``ArtifactFailed``), or Transient.
 
-    Transient: a key service that a SOPS file needs cannot be asked now.
+    Transient: a key service that a SOPS file needs, or a remote base, cannot be had now.
     """
     recorded = RecordingTree(tree)
     directory = kustomization.directory
@@ -100,15 +107,17 @@ def render(kustomization: Kustomization, tree: Tree, context: Context) -> Render
         openapi_adds=True,
         overlay=kustomization.overlay(recorded.is_dir),
         generate_missing=True,
+        remotes=context.remotes,
     )
     try:
         built = build(context.sources(recorded, directory), directory, options, context.cache)
     except Transient:
-        raise  # a key service of SOPS that cannot be asked now
+        raise  # a key service of SOPS or a remote base that cannot be had now
     except PenstockError as error:
         raise BuildFailed(f"kustomize build failed: {error}", reason="BuildFailed") from error
     inputs = recorded.inputs().union(built.inputs)
-    context.verify(tree, inputs)
+    for read, read_inputs in ((tree, inputs), *built.remote_reads):
+        context.verify(read, read_inputs)
     decrypted: set[ObjectRef] = set()
     manifests = [_finish(r.manifest, kustomization, context, decrypted) for r in built.resources]
     parts = classify([m for m in manifests if not _is_kustomize_config(m)])
@@ -121,6 +130,7 @@ def render(kustomization: Kustomization, tree: Tree, context: Context) -> Render
         warnings=(*kustomization.warnings, *built.warnings, *context.warnings()),
         decrypted=frozenset(decrypted),
         secret_values=context.secret_values,
+        remotes=built.remotes,
     )
 
 

@@ -92,6 +92,7 @@ class Attempt:
         return replace(
             policy,
             no_cross_namespace_refs=policy.no_cross_namespace_refs or bool(flags.get("noCrossNamespaceRefs")),
+            no_remote_bases=policy.no_remote_bases or bool(flags.get("noRemoteBases")),
             default_service_account=policy.default_service_account or str(flags.get("defaultServiceAccount") or ""),
             default_kube_config_service_account=policy.default_kube_config_service_account
             or str(flags.get("defaultKubeConfigServiceAccount") or ""),

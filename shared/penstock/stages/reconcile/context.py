@@ -15,21 +15,24 @@ from penstock.core.secrets.credentials import credentials
 from penstock.core.secrets.key_ring import key_ring
 from penstock.core.secrets.objects import Decryptor
 from penstock.ports.cluster import Cluster
+from penstock.ports.deps import Deps
 from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.keys import unwrapper
+from penstock.stages.reconcile.remotes import AnonymousRemotes, Checkouts
 
 CONFIG_MAP, SECRET = Gvk(version="v1", kind="ConfigMap"), Gvk(version="v1", kind="Secret")
 _local = threading.local()
+_checkouts = Checkouts()
 
 
 def gather(attempt: Attempt) -> Context:
     """Everything that the render uses. Raises NotFound or Refused where a ConfigMap or Secret cannot be read."""
-    kustomization = attempt.kustomization
+    kustomization, policy = attempt.kustomization, attempt.policy
     secret = _decryption_keys(attempt)
     decryptor = Decryptor(
         key_ring(secret, unwrapper(attempt, credentials(secret))),
         configured=kustomization.decryption is not None,
-        verify_mac=attempt.policy.sops_mac == "enforce",
+        verify_mac=policy.sops_mac == "enforce",
     )
     values, from_secrets = _variables(attempt)
     return Context(
@@ -40,7 +43,13 @@ def gather(attempt: Attempt) -> Context:
         warnings=lambda: decryptor.warnings,
         variables=values,
         secret_values=from_secrets,
+        remotes=None if policy.no_remote_bases else remotes_of(attempt.deps, policy.allowed_hosts),
     )
+
+
+def remotes_of(deps: Deps, allowed_hosts: tuple[str, ...] | None) -> AnonymousRemotes:
+    """Who fetches the remote bases of one build (see AnonymousRemotes)."""
+    return AnonymousRemotes((deps.git, deps.downloads, deps.clock), _checkouts, allowed_hosts)
 
 
 def _parse_cache() -> ParseCache:

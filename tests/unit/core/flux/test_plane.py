@@ -129,7 +129,7 @@ INVALID = [
         document(clusters=[cluster(kubeConfig={"path": "a", "secretRef": {"name": "b"}})]),
         "spec.clusters[0].kubeConfig: has a path and a secretRef",
     ),
-    (document(policy={"noRemoteBases": False}), "spec.policy.noRemoteBases: false is not served yet"),
+    (document(policy={"noRemoteBases": "no"}), "spec.policy.noRemoteBases: must be true or false"),
     (document(policy={"sopsMac": "off"}), "spec.policy.sopsMac: is 'off', must be one of enforce, warn"),
     (document(policy={"allowedHosts": ["a b"]}), "spec.policy.allowedHosts[0]: is 'a b', must be a host"),
     (document(policy={"prune": {"percent": 101}}), "spec.policy.prune.percent: is 101, must be between 0 and 100"),
