@@ -192,7 +192,7 @@ def test_without_a_releasename_a_warning_says_what_that_means():
         ("helmCharts: [{name: show/a}]", InvalidDocument, "helmCharts[0].name: should be the name of a directory"),
         ("helmCharts: [{name: show, valuesMerge: both}]", InvalidDocument, "valuesMerge must be one of merge, override"),
         ("helmCharts: [{name: show, valuesFile: none.yaml}]", BuildFailed, "helmCharts[0]: none.yaml (named in .): no"),
-        ("helmCharts: [{name: show, valuesFile: 'https://x.example.com/v'}]", Refused, "remote files are not read"),
+        ("helmCharts: [{name: show, valuesFile: 'https://x.example.com/v'}]", Refused, "remote bases and files are not read"),
         ("helmCharts: [{name: show, additionalValuesFiles: [../v.yaml]}]", Refused, "leads out of the source"),
         ("helmGlobals: {chartHome: /srv}\nhelmCharts: [{name: show}]", InvalidDocument, "helmCharts[0].chartHome: absol"),
         ("helmGlobals: {chartHome: ../..}\nhelmCharts: [{name: show}]", Refused, "leads out of the source"),
