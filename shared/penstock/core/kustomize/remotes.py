@@ -6,12 +6,14 @@ file is asked for once in a build, so all that a build reads of one is one commi
 
 import hashlib
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from penstock.core.errors import Refused
 from penstock.core.kustomize.load import without_login
-from penstock.core.kustomize.repository_url import RepositoryUrl, holds_password
 from penstock.core.tree import Blob, Inputs, MemoryTree, RecordingTree, Tree, blob
+
+if TYPE_CHECKING:  # few builds read from elsewhere: the others start without
+    from penstock.core.kustomize.repository_url import RepositoryUrl
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +32,7 @@ class Remotes(Protocol):
     limit, a protocol that is not spoken), Transient (unreachable, timeout).
     """
 
-    def checkout(self, url: RepositoryUrl) -> Checkout:
+    def checkout(self, url: "RepositoryUrl") -> Checkout:
         """The tree of a repository where the URL's ref points now."""
 
     def download(self, url: str) -> bytes:
@@ -78,7 +80,7 @@ class RemoteReads:
             found.append((MemoryTree(files), Inputs(files=tuple(sorted(files)))))
         return tuple(found)
 
-    def checkout(self, url: RepositoryUrl, named: str) -> tuple[Checkout, RecordingTree]:
+    def checkout(self, url: "RepositoryUrl", named: str) -> tuple[Checkout, RecordingTree]:
         """The repository at the URL's ref, the same for all of the build.
 
         ``named``: the URL and who names it, for messages.
@@ -118,6 +120,8 @@ class RemoteReads:
                 "(`penstock build --enable-remote-bases`; in a Plane, policy.noRemoteBases: false)",
                 reason="BuildFailed",
             )
+        from penstock.core.kustomize.repository_url import holds_password  # noqa: PLC0415 - see above
+
         if holds_password(url):
             raise Refused(f"{named}: the URL holds a password: remote bases are read without a login")
         if len(self._pins) >= self._most:
