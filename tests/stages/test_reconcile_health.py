@@ -1,6 +1,7 @@
 """The health check of a run: what it costs the API server, and what it does where watching is refused."""
 
 import pytest
+import yaml
 from tests.chaos.test_unhealthy_among_many import AVAILABLE, deployment
 from tests.memory_plane import MemoryPlane, kustomization, namespace
 
@@ -69,3 +70,51 @@ def test_a_parent_does_not_wait_for_its_children_in_its_own_run():
     available(plane, "web", "api")
     plane.settle(seconds=30)
     assert plane.ready("parent").startswith("True"), plane.ready("parent")
+
+
+def operators_secret(group, kind, plural, spec):
+    """Its definition and one object of it, as YAML."""
+    versions = [{"name": "v1", "served": True, "storage": True}]
+    names = {"kind": kind, "plural": plural}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": versions},
+    }
+    metadata = {"name": "login", "namespace": "apps"}
+    made = {"apiVersion": f"{group}/v1", "kind": kind, "metadata": metadata, "spec": spec}
+    return yaml.safe_dump(definition), yaml.safe_dump(made)
+
+
+@pytest.mark.parametrize(
+    ("group", "kind", "plural", "condition", "spec"),
+    [
+        (
+            "bitnami.com",
+            "SealedSecret",
+            "sealedsecrets",
+            "Synced",
+            {"encryptedData": {"password": "AgBy3i4OJSWK+PiTy"}},
+        ),
+        ("external-secrets.io", "ExternalSecret", "externalsecrets", "Ready", {"data": [{"secretKey": "password"}]}),
+    ],
+)
+def test_a_secret_that_an_operator_brings_is_applied_and_waited_for(group, kind, plural, condition, spec):
+    definition, made = operators_secret(group, kind, plural, spec)
+    plane = MemoryPlane()
+    plane.push(
+        {
+            "clusters/prod/ns.yaml": namespace("apps"),
+            "clusters/prod/web.yaml": kustomization("web", "web", wait=True, timeout="5m"),
+            "web/definition.yaml": definition,
+            "web/login.yaml": made,
+        }
+    )
+    plane.settle(seconds=10)
+    assert plane.live(f"{group}/v1", kind, "apps", "login")["spec"] == spec
+    assert plane.ready("web").startswith("Unknown Progressing"), plane.ready("web")
+    ref = ObjectRef(group=group, kind=kind, namespace="apps", name="login")
+    plane.cluster.set_status(ref, {"conditions": [{"type": condition, "status": "True"}]})
+    plane.settle(seconds=30)
+    assert plane.ready("web").startswith("True"), plane.ready("web")
