@@ -4,7 +4,8 @@
 
 locals {
   _verbs = {
-    # records: webhook's are read only but for its delivery records. due: the index of what is due. scan: lists over all clusters.
+    # records: webhook reads its index of Receivers and their objects, and writes what came of deliveries. due: the index
+    # of what is due. scan: lists over all clusters.
     state = {
       webhook   = ["read-hooks", "write-deliveries"]
       api       = ["read", "write", "scan"]
@@ -13,9 +14,10 @@ locals {
       reconcile = ["read", "write"]
       notify    = ["read", "write"]
     }
-    # artifacts: fetch makes them, reconcile renders them, tick collects what nobody names any more.
+    # artifacts: fetch makes them, reconcile renders them, tick collects what nobody names any more. api has the port and
+    # uses it for nothing yet, as it has the clusters'.
     storage = {
-      api       = ["read"]
+      api       = []
       tick      = ["list", "delete"]
       fetch     = ["read", "write"]
       reconcile = ["read"]
@@ -29,7 +31,7 @@ locals {
       notify    = ["read"]
     }
     # clusters are reached, and data keys unwrapped, by the function's own identity
-    clusters = { api = ["reach"], reconcile = ["reach"] }
+    clusters = { api = [], reconcile = ["reach"] }
     keys     = { reconcile = ["decrypt"] }
   }
 
