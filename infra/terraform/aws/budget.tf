@@ -12,7 +12,7 @@ resource "aws_budgets_budget" "plane" {
 
   cost_filter {
     name   = "TagKeyValue"
-    values = ["user:penstock$${"$"}${var.prefix}"]
+    values = [format("user:penstock$%s", var.prefix)]
   }
 
   dynamic "notification" {
