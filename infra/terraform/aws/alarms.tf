@@ -4,7 +4,7 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   for_each = local._model.queues
 
   alarm_name          = "${local._model.names.dead_queues[each.key]}-letters"
-  alarm_description   = "${each.key} gave messages up: `penstock dead-letters` tells why; then retry or drop them."
+  alarm_description   = "${each.key} gave messages up: the attribute error of each in the queue says why (docs/aws.md, Dead letters)."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"
   dimensions          = { QueueName = aws_sqs_queue.dead[each.key].name }
