@@ -29,7 +29,8 @@ def outputs(module, tmp_path, **variables):
     folder = tmp_path / "caller"
     folder.mkdir()
     given = "".join(f"  {name} = {json.dumps(value)}\n" for name, value in variables.items())
-    text = f'module "it" {{\n  source = "{INFRA / module}"\n{given}}}\noutput "all" {{\n  value = module.it\n}}\n'
+    source = os.path.relpath((INFRA / module).resolve(), folder.resolve())  # absolute would be a package of its own
+    text = f'module "it" {{\n  source = "{source}"\n{given}}}\noutput "all" {{\n  value = module.it\n}}\n'
     (folder / "main.tf").write_text(text)
     for arguments in (("init", "-input=false"), ("apply", "-auto-approve", "-input=false")):
         done = run(*arguments, folder=folder, data=tmp_path / "data")

@@ -2,16 +2,23 @@
 
 import contextlib
 import functools
+import hashlib
+import hmac
 
 import pytest
+from tests.aws import events
 from tests.aws.plane import NAMES, in_process, make_bucket, make_queues, make_table
 from tests.aws.test_flow import AwsPlane, story
 from tests.infra import iam, terraform
 from tests.infra.test_topology import ACCOUNT
+from tests.memory_plane import kustomization
 
 from penstock.adapters.aws.clients import Clients
 from penstock.adapters.aws.errors import action
 from penstock.adapters.clock.memory import SimulatedClock
+from penstock.core.flux.receiver import webhook_digest
+from penstock.core.records import ReceiverRecord, receiver_key
+from penstock.core.secrets.names import API_TOKEN, secret_name
 from penstock.wiring import Runtime, lambda_functions, load_pipeline
 from penstock.wiring.lazy import Once
 
@@ -149,12 +156,51 @@ def refused(calls, policies):
     )
 
 
+def post(plane, stage, *, signed):
+    """A push to the plane's Receiver."""
+    digest, name = webhook_digest(b"token", "fleet", "flux-system"), secret_name("prod", "flux-system", "hook")
+    resource = {"kind": "GitRepository", "namespace": "flux-system", "name": "flux-system"}
+    record = ReceiverRecord(
+        cluster="prod",
+        namespace="flux-system",
+        name="fleet",
+        type="github",
+        digest=digest,
+        secret=name,
+        events=("push",),
+        resources=(resource,),
+    )
+    plane.state.put(receiver_key(digest, "prod", "flux-system", "fleet"), record.to_value(), expected=None)
+    plane.secrets.put(name, {"token": b"token"}, owner="uid")
+    key = b"token" if signed else b"another"
+    headers = {
+        "content-type": "application/json",
+        "x-github-event": "push",
+        "x-hub-signature-256": "sha256=" + hmac.new(key, b"{}", hashlib.sha256).hexdigest(),
+    }
+    event = events.function_url(path=f"/hook/{digest}", headers=headers, body=b"{}")
+    return lambda_functions.http_handler(stage)(event, events.Context())
+
+
+def ask(plane, path):
+    """The status of the api's answer."""
+    plane.secrets.put(API_TOKEN, {"token": b"t" * 32}, owner="uid")
+    event = events.function_url("GET", path, headers={"authorization": f"Bearer {'t' * 32}"})
+    return lambda_functions.http_handler("api")(event, events.Context())["statusCode"]
+
+
 def test_every_call_of_a_story_is_allowed_to_its_stage(plane, calls, policies):
     story(plane)
+    plane.push({"clusters/prod/broken.yaml": kustomization("broken", "./nowhere"), "clusters/prod/web.yaml": None})
+    plane.settle(seconds=1800)
     plane.clock.advance(7200)
     plane.tick()
     plane.settle()
-    assert {stage for stage, *_ in calls.made} >= {"fetch", "reconcile", "notify", "tick"}
+    assert post(plane, "webhook", signed=True)["statusCode"] == 202
+    assert post(plane, "webhook", signed=False)["statusCode"] == 401
+    assert ask(plane, "/v1/kustomizations") == 200
+    plane.settle()
+    assert {stage for stage, *_ in calls.made} == set(load_pipeline().stages)
     assert {act for _, act, *_ in calls.made} >= {"s3:PutObject", "dynamodb:Query", "sns:Publish", "sqs:SendMessage"}
     assert refused(calls, policies) == []
 

@@ -1,7 +1,9 @@
 """The modules without a provider, run by the real terraform, say what core/pipeline.py and the AWS adapters say."""
 
+import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,8 +96,6 @@ def test_secrets_are_called_as_the_plane_calls_them(model):
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
 def test_partitions_are_those_that_the_adapters_use(tmp_path, region):
-    from dataclasses import replace
-
     said = terraform.outputs("aws/model", tmp_path, **{**ACCOUNT, "region": region})
     assert said["arns"]["topics"]["event"] == replace(NAMES, region=region).topic_arn("event")
 
@@ -124,7 +124,7 @@ def test_a_stage_that_nobody_knows_stops_the_plan(tmp_path):
     value += '"timeout": 60, "attempts": 1, "memory": 256, "ports": ["secrets"]}}}'
     path = tmp_path / "pipeline.json"
     path.write_text(value)
-    Pipeline.from_value(__import__("json").loads(value))
+    Pipeline.from_value(json.loads(value))
     with pytest.raises(AssertionError, match=r"automate\.secrets"):
         terraform.outputs("topology", tmp_path, pipeline_file=str(path))
 

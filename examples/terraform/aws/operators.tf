@@ -18,12 +18,7 @@ resource "aws_kms_key" "operators" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
-      {
-        Effect    = "Allow"
-        Action    = "kms:*"
-        Principal = { AWS = "arn:aws:iam::${data.aws_caller_identity.here.account_id}:root" }
-        Resource  = "*"
-      },
+      local.administrators,
       {
         Effect    = "Allow"
         Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
