@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import hmac
+import json
 
 import pytest
 from tests.aws import events
@@ -182,10 +183,11 @@ def post(plane, stage, *, signed):
     return lambda_functions.http_handler(stage)(event, events.Context())
 
 
-def ask(plane, path):
+def ask(plane, method, path, body=b""):
     """The status of the api's answer."""
     plane.secrets.put(API_TOKEN, {"token": b"t" * 32}, owner="uid")
-    event = events.function_url("GET", path, headers={"authorization": f"Bearer {'t' * 32}"})
+    headers = {"authorization": f"Bearer {'t' * 32}", "content-type": "application/json"}
+    event = events.function_url(method, path, headers=headers, body=body)
     return lambda_functions.http_handler("api")(event, events.Context())["statusCode"]
 
 
@@ -198,7 +200,10 @@ def test_every_call_of_a_story_is_allowed_to_its_stage(plane, calls, policies):
     plane.settle()
     assert post(plane, "webhook", signed=True)["statusCode"] == 202
     assert post(plane, "webhook", signed=False)["statusCode"] == 401
-    assert ask(plane, "/v1/kustomizations") == 200
+    assert ask(plane, "GET", "/status") == 200
+    body = {"cluster": "prod", "namespace": "flux-system", "name": "base"}
+    assert ask(plane, "POST", "/reconcile", json.dumps({**body, "kind": "Kustomization"}).encode()) == 202
+    assert ask(plane, "POST", "/suspend", json.dumps({**body, "who": "ada", "why": "a test"}).encode()) == 200
     plane.settle()
     assert {stage for stage, *_ in calls.made} == set(load_pipeline().stages)
     assert {act for _, act, *_ in calls.made} >= {"s3:PutObject", "dynamodb:Query", "sns:Publish", "sqs:SendMessage"}
