@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import hcl2
-
 from tests.infra.provider import Argument, Schemas, Type
 
 META = frozenset({"count", "depends_on", "for_each", "lifecycle", "provider", "provisioner", "connection"})

@@ -18,8 +18,10 @@ from penstock.adapters.aws.clients import Clients
 from penstock.adapters.aws.errors import action
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.core.flux.receiver import webhook_digest
+from penstock.core.messages import Envelope, ReconcileDue, SourceChanged
 from penstock.core.records import ReceiverRecord, receiver_key
 from penstock.core.secrets.names import API_TOKEN, secret_name
+from penstock.ports.bus import Dispatch
 from penstock.wiring import Runtime, lambda_functions, load_pipeline
 from penstock.wiring.lazy import Once
 
@@ -206,7 +208,34 @@ def test_every_call_of_a_story_is_allowed_to_its_stage(plane, calls, policies):
     assert ask(plane, "POST", "/suspend", json.dumps({**body, "who": "ada", "why": "a test"}).encode()) == 200
     plane.settle()
     assert {stage for stage, *_ in calls.made} == set(load_pipeline().stages)
-    assert {act for _, act, *_ in calls.made} >= {"s3:PutObject", "dynamodb:Query", "sns:Publish", "sqs:SendMessage"}
+    assert {act for _, act, *_ in calls.made} >= {"s3:PutObject", "dynamodb:Query", "sns:Publish", "dynamodb:Scan"}
+    assert refused(calls, policies) == []
+
+
+def test_what_a_story_does_not_come_to_is_allowed_too(plane, calls, policies):
+    """Delays of each length by who delays, a dead letter, a copied Secret that changes and goes."""
+    for stage in ("fetch", "reconcile"):
+        for topic_message in (SourceChanged, ReconcileDue):
+            envelope = Envelope(
+                message=topic_message(cluster="prod", namespace="flux-system", name="x"),
+                id=f"{stage}-{topic_message.__name__}",
+                traceparent=f"00-{'ab' * 16}-{'c' * 16}-01",
+            )
+            with calls.of(stage):
+                plane.bus.publish([Dispatch(envelope=envelope, delay=delay) for delay in (0.0, 60.0, 3600.0)])
+    for name in ("fetch", "reconcile"):
+        with calls.of(name):
+            delivery = plane.bus.receive(name, wait=0)
+            plane.bus.bury(name, delivery.receipt, "{}", "poison")
+    with calls.of("reconcile"):
+        for data in ({"a": b"1"}, {"a": b"2"}):
+            plane.secrets.put("penstock_prod_a_b", data, owner="uid")
+        plane.secrets.delete("penstock_prod_a_b", owner="uid")
+    with calls.of("tick"):
+        list(plane.bus.lost())
+    acts = {act for _, act, *_ in calls.made}
+    assert acts >= {"sqs:SendMessage", "scheduler:CreateSchedule", "sqs:ReceiveMessage", "sqs:DeleteMessage"}
+    assert acts >= {f"secretsmanager:{name}Secret" for name in ("Create", "Delete", "Describe")}
     assert refused(calls, policies) == []
 
 

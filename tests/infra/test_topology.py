@@ -131,5 +131,6 @@ def test_a_stage_that_nobody_knows_stops_the_plan(tmp_path):
 
 def test_the_repository_stays_clean():
     """State, locks and plugins of these runs stand elsewhere."""
-    done = subprocess.run(["git", "status", "--short", "--ignored", "infra"], cwd=ROOT, capture_output=True, text=True)
+    command = ["git", "status", "--short", "--ignored", "infra"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert not re.findall(r".*(?:\.terraform|tfstate).*", done.stdout)
