@@ -57,6 +57,7 @@ def test_a_mistake_is_found(aws, tmp_path, planted):
 
 
 def test_the_schema_is_of_a_version_that_the_module_takes(aws):
-    assert 'version = ">= 6.29, < 7.0"' in (ROOT / "infra/terraform/aws/versions.tf").read_text()
-    assert AWS.provider.startswith("6.")
+    least = AWS.provider.rpartition(".")[0]
+    for folder in ("infra/terraform/aws", "examples/terraform/aws"):
+        assert f'">= {least}, < {int(least.partition(".")[0]) + 1}.0"' in (ROOT / folder / "versions.tf").read_text()
     assert aws.type("resource", "aws_lambda_permission").arguments["invoked_via_function_url"].required is False

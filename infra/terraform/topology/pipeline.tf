@@ -7,7 +7,7 @@ locals {
   # Runs at once where nobody says otherwise. A schedule never overlaps itself.
   concurrency = { http = 10, schedule = 1, topic = 20 }
 
-  # What SQS and Pub/Sub take at most: SQS hides a message for 12 hours, Pub/Sub's deadline is capped by its module.
+  # Seconds: SQS hides a message for twelve hours at most.
   longest_visibility = 43200
 
   stages = {

@@ -3,7 +3,8 @@
 locals {
   functions = {
     for name, stage in module.topology.stages : name => {
-      concurrency = stage.concurrency
+      # Not below what its queue's mapping may start at once, which is at least 2.
+      concurrency = max(stage.concurrency, try(module.topology.queues[name].concurrency, 1))
       environment = merge(
         {
           PENSTOCK_AWS_ACCOUNT = var.account

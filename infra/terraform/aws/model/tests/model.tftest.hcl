@@ -74,6 +74,24 @@ run "least_privilege" {
   }
 }
 
+run "a_function_runs_as_often_as_its_queue_starts_it" {
+  command = plan
+
+  variables {
+    sizes = { fetch = { concurrency = 1 }, webhook = { concurrency = 1 } }
+  }
+
+  assert {
+    condition     = output.functions["fetch"].concurrency == 2 && output.queues["fetch"].concurrency == 2
+    error_message = "a mapping takes at least 2: a function with fewer would throttle, and use up attempts"
+  }
+
+  assert {
+    condition     = output.functions["webhook"].concurrency == 1
+    error_message = "what has no queue may run alone"
+  }
+}
+
 run "china_and_govcloud_are_other_partitions" {
   command = plan
 
