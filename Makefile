@@ -44,8 +44,9 @@ lint: $(READY) ## style, types, layers
 
 infra: $(READY) ## Terraform: format, modules, provider schemas, rights; tflint and checkov where they are installed
 	@$(BIN)/python -m pytest -q tests/infra
-	@command -v tflint >/dev/null && (cd infra/terraform && tflint --recursive) || { command -v tflint >/dev/null && exit 1 || echo "not run: tflint (not installed)"; }
-	@command -v checkov >/dev/null && checkov --config-file infra/terraform/.checkov.yaml --directory infra/terraform || { command -v checkov >/dev/null && exit 1 || echo "not run: checkov (not installed: pipx install checkov)"; }
+	@if command -v tflint >/dev/null; then cd infra/terraform && tflint --recursive; else echo "not run: tflint (go install github.com/terraform-linters/tflint@latest)"; fi
+	@if command -v checkov >/dev/null; then checkov --config-file infra/terraform/.checkov.yaml --directory infra/terraform && \
+	checkov --config-file infra/terraform/.checkov.yaml --directory examples/terraform; else echo "not run: checkov (pipx install checkov)"; fi
 
 bench: $(READY) ## measure; one JSON object a line (case, value, unit, goal, ok)
 	@for bench in build cold_start push; do $(BIN)/python tests/bench/bench_$$bench.py; done

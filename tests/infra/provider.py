@@ -33,7 +33,6 @@ class Package:
 
 
 AWS = Package(name="@cdktn/provider-aws", version="25.7.0", prefix="aws_", provider="6.66.0")
-GOOGLE = Package(name="@cdktf/provider-google", version="16.12.1", prefix="google_", provider="7.12.0")
 
 
 @dataclass(frozen=True, kw_only=True)
