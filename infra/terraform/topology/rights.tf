@@ -9,7 +9,7 @@ locals {
     state = {
       webhook   = ["read-hooks", "write-deliveries"]
       api       = ["read", "write", "scan"]
-      tick      = ["read", "write", "due"]
+      tick      = ["read", "write", "due", "scan"]
       fetch     = ["read", "write"]
       reconcile = ["read", "write"]
       notify    = ["read", "write"]
