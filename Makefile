@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: help demo test test-full tools lint bench bench-cluster bench-full serve lock
+.PHONY: help demo test test-full tools lint infra bench bench-cluster bench-full serve lock
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -41,6 +41,12 @@ lint: $(READY) ## style, types, layers
 	@$(BIN)/mypy
 	@for main in functions/*/main.py functions/*/lambda_handler.py; do $(BIN)/mypy --no-error-summary $$main || exit 1; done
 	@$(BIN)/lint-imports --no-cache | tail -n 8
+
+infra: $(READY) ## Terraform: format, modules, provider schemas, rights; tflint and checkov where they are installed
+	@$(BIN)/python -m pytest -q tests/infra
+	@if command -v tflint >/dev/null; then cd infra/terraform && tflint --recursive; else echo "not run: tflint (go install github.com/terraform-linters/tflint@latest)"; fi
+	@if command -v checkov >/dev/null; then checkov --config-file infra/terraform/.checkov.yaml --directory infra/terraform && \
+	checkov --config-file infra/terraform/.checkov.yaml --directory examples/terraform; else echo "not run: checkov (pipx install checkov)"; fi
 
 bench: $(READY) ## measure; one JSON object a line (case, value, unit, goal, ok)
 	@for bench in build cold_start push; do $(BIN)/python tests/bench/bench_$$bench.py; done

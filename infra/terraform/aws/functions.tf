@@ -1,0 +1,56 @@
+# By stage: the function, its log, and a role of its own with the rights of docs/aws.md and no others.
+
+resource "aws_cloudwatch_log_group" "stages" {
+  for_each = local._model.functions
+
+  name              = local._model.names.log_groups[each.key]
+  retention_in_days = var.log_retention_days
+  tags              = local._tags
+}
+
+resource "aws_iam_role" "stages" {
+  for_each = local._model.functions
+
+  name                 = local._model.names.roles[each.key]
+  assume_role_policy   = jsonencode(local._model.trust.functions)
+  permissions_boundary = var.permissions_boundary
+  tags                 = local._tags
+}
+
+resource "aws_iam_role_policy" "stages" {
+  for_each = local._model.policies
+
+  name   = "stage"
+  role   = aws_iam_role.stages[each.key].name
+  policy = jsonencode(each.value)
+}
+
+resource "aws_lambda_function" "stages" {
+  for_each = local._model.functions
+
+  function_name                  = each.value.name
+  role                           = aws_iam_role.stages[each.key].arn
+  architectures                  = [var.architecture]
+  handler                        = each.value.handler
+  memory_size                    = each.value.memory
+  reserved_concurrent_executions = var.reserve_concurrency ? each.value.concurrency : -1
+  runtime                        = var.runtime
+  s3_bucket                      = aws_s3_object.bundle.bucket
+  s3_key                         = aws_s3_object.bundle.key
+  source_code_hash               = filebase64sha256(var.bundle)
+  timeout                        = each.value.timeout
+  tags                           = local._tags
+
+  environment {
+    variables = each.value.environment
+  }
+
+  logging_config {
+    log_format = "JSON"
+    log_group  = aws_cloudwatch_log_group.stages[each.key].name
+  }
+
+  tracing_config {
+    mode = "PassThrough"
+  }
+}

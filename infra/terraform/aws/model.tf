@@ -1,0 +1,23 @@
+data "aws_caller_identity" "here" {}
+
+data "aws_region" "here" {}
+
+# Names, rights, sizes and environment: all that can be computed, and tested, without a provider.
+module "model" {
+  source = "./model"
+
+  account      = data.aws_caller_identity.here.account_id
+  bucket       = var.bucket
+  eks_clusters = var.eks_clusters
+  environment  = var.environment
+  prefix       = var.prefix
+  region       = data.aws_region.here.region
+  secrets      = var.secrets
+  sizes        = var.sizes
+  sops_keys    = var.sops_keys
+}
+
+locals {
+  _model = module.model
+  _tags  = merge(var.tags, { penstock = var.prefix })
+}

@@ -1,0 +1,41 @@
+# How everything is called: the same rules as shared/penstock/adapters/aws/names.py and core/secrets/names.py.
+
+locals {
+  partition = startswith(var.region, "cn-") ? "aws-cn" : startswith(var.region, "us-gov-") ? "aws-us-gov" : "aws"
+
+  _here = "${var.region}:${var.account}"
+
+  names = {
+    bucket         = coalesce(var.bucket, "${var.prefix}-${var.account}-${var.region}")
+    dead_queues    = { for stage in keys(module.topology.queues) : stage => "${var.prefix}-${stage}-dead" }
+    functions      = { for stage in keys(module.topology.stages) : stage => "${var.prefix}-${stage}" }
+    log_groups     = { for stage in keys(module.topology.stages) : stage => "/aws/lambda/${var.prefix}-${stage}" }
+    queues         = { for stage in keys(module.topology.queues) : stage => "${var.prefix}-${stage}" }
+    roles          = { for stage in keys(module.topology.stages) : stage => "${var.prefix}-${stage}-${var.region}" }
+    schedule_group = var.prefix
+    scheduler_role = "${var.prefix}-scheduler-${var.region}"
+    secrets = {
+      for key, secret in var.secrets : key => "${var.prefix}/${join("_", concat(["penstock"], [
+        for part in [secret.cluster, secret.namespace, secret.name] : replace(replace(part, "-", "--"), ".", "-d")
+      ]))}"
+    }
+    table  = "${var.prefix}-state"
+    topics = { for topic in module.topology.topics : topic => "${var.prefix}-${topic}" }
+  }
+
+  arns = {
+    artifacts      = "arn:${local.partition}:s3:::${local.names.bucket}/artifacts/sha256/*"
+    bucket         = "arn:${local.partition}:s3:::${local.names.bucket}"
+    dead_queues    = { for stage, name in local.names.dead_queues : stage => "arn:${local.partition}:sqs:${local._here}:${name}" }
+    functions      = { for stage, name in local.names.functions : stage => "arn:${local.partition}:lambda:${local._here}:function:${name}" }
+    index          = "arn:${local.partition}:dynamodb:${local._here}:table/${local.names.table}/index/due"
+    log_groups     = { for stage, name in local.names.log_groups : stage => "arn:${local.partition}:logs:${local._here}:log-group:${name}" }
+    queues         = { for stage, name in local.names.queues : stage => "arn:${local.partition}:sqs:${local._here}:${name}" }
+    schedule_group = "arn:${local.partition}:scheduler:${local._here}:schedule-group/${local.names.schedule_group}"
+    scheduler_role = "arn:${local.partition}:iam::${var.account}:role/${local.names.scheduler_role}"
+    schedules      = "arn:${local.partition}:scheduler:${local._here}:schedule/${local.names.schedule_group}/*"
+    secrets        = "arn:${local.partition}:secretsmanager:${local._here}:secret:${var.prefix}/*"
+    table          = "arn:${local.partition}:dynamodb:${local._here}:table/${local.names.table}"
+    topics         = { for topic, name in local.names.topics : topic => "arn:${local.partition}:sns:${local._here}:${name}" }
+  }
+}

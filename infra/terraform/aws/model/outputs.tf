@@ -1,0 +1,64 @@
+output "arns" {
+  description = "ARNs of everything, made of names: what policies need before the resources exist."
+  value       = local.arns
+}
+
+output "bucket_policy" {
+  description = "Policy of the bucket."
+  value       = local.bucket_policy
+}
+
+output "dashboard" {
+  description = "Body of the dashboard."
+  value       = local.dashboard
+}
+
+output "functions" {
+  description = "By stage: name, handler in the bundle, environment, seconds, MiB, runs at once, trigger."
+  value       = local.functions
+
+  precondition {
+    condition     = length(setsubtract(keys(var.environment), keys(module.topology.stages))) == 0
+    error_message = "environment names stages that pipeline.json does not have: ${join(", ", setsubtract(keys(var.environment), keys(module.topology.stages)))}."
+  }
+}
+
+output "names" {
+  description = "Names of everything."
+  value       = local.names
+
+  precondition {
+    condition     = can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", local.names.bucket))
+    error_message = "prefix ${var.prefix} makes no name of a bucket (lower-case letters, digits and hyphens): give the bucket a name."
+  }
+}
+
+output "policies" {
+  description = "By stage: the policy of its role, the whole of its rights."
+  value       = local.policies
+}
+
+output "queue_policies" {
+  description = "By stage: the policy of its queue."
+  value       = local.queue_policies
+}
+
+output "queues" {
+  description = "See topology."
+  value       = module.topology.queues
+}
+
+output "scheduler_policy" {
+  description = "Policy of the role with which EventBridge Scheduler publishes."
+  value       = local.scheduler_policy
+}
+
+output "subscriptions" {
+  description = "See topology."
+  value       = module.topology.subscriptions
+}
+
+output "trust" {
+  description = "Who may become the functions' roles and the scheduler's."
+  value       = local.trust
+}

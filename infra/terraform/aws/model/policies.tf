@@ -1,0 +1,246 @@
+# topology's verbs as IAM statements. A statement without a resource falls away, so each line says for whom it is.
+
+locals {
+  # Marks copies that the plane made (docs/aws.md, Secrets): what has none cannot be overwritten or removed.
+  _owner = "penstock.dev/owner"
+
+  statements = {
+    for stage, right in module.topology.rights : stage => [
+      for statement in [
+        {
+          Sid      = "Log"
+          Effect   = "Allow"
+          Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+          Resource = ["${local.arns.log_groups[stage]}:*"]
+        },
+        {
+          Sid      = "ReadRecords"
+          Effect   = "Allow"
+          Action   = ["dynamodb:GetItem", "dynamodb:Query"]
+          Resource = contains(right.verbs.state, "read") ? [local.arns.table] : []
+        },
+        {
+          Sid      = "WriteRecords"
+          Effect   = "Allow"
+          Action   = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
+          Resource = contains(right.verbs.state, "write") ? [local.arns.table] : []
+        },
+        {
+          Sid      = "ReadHooks"
+          Effect   = "Allow"
+          Action   = ["dynamodb:GetItem", "dynamodb:Query"]
+          Resource = contains(right.verbs.state, "read-hooks") ? [local.arns.table] : []
+          Condition = {
+            "ForAllValues:StringLike" = {
+              "dynamodb:LeadingKeys" = ["delivery", "object/*", "receiver", "+delivery/*", "+object/*", "+receiver/*"]
+            }
+            Null = { "dynamodb:LeadingKeys" = "false" }
+          }
+        },
+        {
+          Sid      = "WriteDeliveries"
+          Effect   = "Allow"
+          Action   = ["dynamodb:PutItem"]
+          Resource = contains(right.verbs.state, "write-deliveries") ? [local.arns.table] : []
+          Condition = {
+            "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["delivery"] }
+            Null                      = { "dynamodb:LeadingKeys" = "false" }
+          }
+        },
+        {
+          Sid      = "ListAllRecords"
+          Effect   = "Allow"
+          Action   = ["dynamodb:Scan"]
+          Resource = contains(right.verbs.state, "scan") ? [local.arns.table] : []
+        },
+        {
+          Sid      = "FindWhatIsDue"
+          Effect   = "Allow"
+          Action   = ["dynamodb:Query"]
+          Resource = contains(right.verbs.state, "due") ? [local.arns.index] : []
+        },
+        {
+          Sid      = "ReadWhatIsDue"
+          Effect   = "Allow"
+          Action   = ["dynamodb:BatchGetItem"]
+          Resource = contains(right.verbs.state, "due") ? [local.arns.table] : []
+        },
+        {
+          Sid      = "ReadArtifacts"
+          Effect   = "Allow"
+          Action   = ["s3:GetObject"]
+          Resource = contains(right.verbs.storage, "read") ? [local.arns.artifacts] : []
+        },
+        {
+          # Also for those that read: without it a missing artifact reads as 403.
+          Sid      = "ListArtifacts"
+          Effect   = "Allow"
+          Action   = ["s3:ListBucket"]
+          Resource = length(setintersection(right.verbs.storage, ["read", "list"])) > 0 ? [local.arns.bucket] : []
+        },
+        {
+          Sid      = "WriteArtifacts"
+          Effect   = "Allow"
+          Action   = ["s3:PutObject"]
+          Resource = contains(right.verbs.storage, "write") ? [local.arns.artifacts] : []
+        },
+        {
+          Sid      = "CollectArtifacts"
+          Effect   = "Allow"
+          Action   = ["s3:DeleteObject"]
+          Resource = contains(right.verbs.storage, "delete") ? [local.arns.artifacts] : []
+        },
+        {
+          Sid      = "ReadSecrets"
+          Effect   = "Allow"
+          Action   = ["secretsmanager:GetSecretValue"]
+          Resource = contains(right.verbs.secrets, "read") ? [local.arns.secrets] : []
+        },
+        {
+          Sid      = "LookAtSecrets"
+          Effect   = "Allow"
+          Action   = ["secretsmanager:DescribeSecret"]
+          Resource = contains(right.verbs.secrets, "write") ? [local.arns.secrets] : []
+        },
+        {
+          Sid       = "MakeMarkedSecrets"
+          Effect    = "Allow"
+          Action    = ["secretsmanager:CreateSecret", "secretsmanager:TagResource"]
+          Resource  = contains(right.verbs.secrets, "write") ? [local.arns.secrets] : []
+          Condition = { Null = { "aws:RequestTag/${local._owner}" = "false" } }
+        },
+        {
+          Sid       = "ChangeMarkedSecrets"
+          Effect    = "Allow"
+          Action    = ["secretsmanager:DeleteSecret", "secretsmanager:PutSecretValue"]
+          Resource  = contains(right.verbs.secrets, "write") ? [local.arns.secrets] : []
+          Condition = { Null = { "aws:ResourceTag/${local._owner}" = "false" } }
+        },
+        {
+          Sid      = "Publish"
+          Effect   = "Allow"
+          Action   = ["sns:Publish"]
+          Resource = [for topic in right.publishes : local.arns.topics[topic]]
+        },
+        {
+          Sid      = "PutOff"
+          Effect   = "Allow"
+          Action   = ["sqs:SendMessage"]
+          Resource = [for other in right.delays_to : local.arns.queues[other]]
+        },
+        {
+          Sid      = "PutOffForLong"
+          Effect   = "Allow"
+          Action   = ["scheduler:CreateSchedule"]
+          Resource = length(right.delays) > 0 ? [local.arns.schedules] : []
+        },
+        {
+          Sid       = "LetTheSchedulerPublish"
+          Effect    = "Allow"
+          Action    = ["iam:PassRole"]
+          Resource  = length(right.delays) > 0 ? [local.arns.scheduler_role] : []
+          Condition = { StringEquals = { "iam:PassedToService" = "scheduler.amazonaws.com" } }
+        },
+        {
+          Sid      = "Consume"
+          Effect   = "Allow"
+          Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
+          Resource = right.consumes ? [local.arns.queues[stage]] : []
+        },
+        {
+          Sid      = "GiveUp"
+          Effect   = "Allow"
+          Action   = ["sqs:SendMessage"]
+          Resource = right.consumes ? [local.arns.dead_queues[stage]] : []
+        },
+        {
+          Sid      = "FindLostMessages"
+          Effect   = "Allow"
+          Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage", "sqs:SendMessage"]
+          Resource = [for other in right.dead_letters_of : local.arns.dead_queues[other]]
+        },
+        {
+          Sid      = "FindClusters"
+          Effect   = "Allow"
+          Action   = ["eks:DescribeCluster"]
+          Resource = contains(right.verbs.clusters, "reach") ? sort(var.eks_clusters) : []
+        },
+        {
+          Sid      = "Decrypt"
+          Effect   = "Allow"
+          Action   = ["kms:Decrypt"]
+          Resource = contains(right.verbs.keys, "decrypt") ? sort(var.sops_keys) : []
+        },
+      ] : statement if length(statement.Resource) > 0
+    ]
+  }
+
+  policies = { for stage, statements in local.statements : stage => { Version = "2012-10-17", Statement = statements } }
+
+  # A queue takes messages of its stage's topics; what functions send is in their own policies.
+  queue_policies = {
+    for stage, queue in module.topology.queues : stage => {
+      Version = "2012-10-17"
+      Statement = [
+        {
+          Sid       = "Topics"
+          Effect    = "Allow"
+          Action    = "sqs:SendMessage"
+          Principal = { Service = "sns.amazonaws.com" }
+          Resource  = local.arns.queues[stage]
+          Condition = { ArnEquals = { "aws:SourceArn" = [for topic in queue.topics : local.arns.topics[topic]] } }
+        },
+        {
+          Sid       = "OnlyTls"
+          Effect    = "Deny"
+          Action    = "sqs:*"
+          Principal = "*"
+          Resource  = local.arns.queues[stage]
+          Condition = { Bool = { "aws:SecureTransport" = "false" } }
+        },
+      ]
+    }
+  }
+
+  bucket_policy = {
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "OnlyTls"
+      Effect    = "Deny"
+      Action    = "s3:*"
+      Principal = "*"
+      Resource  = [local.arns.bucket, "${local.arns.bucket}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  }
+
+  # EventBridge Scheduler publishes what was put off for long: to topics, nothing else.
+  scheduler_policy = {
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "Publish"
+      Effect   = "Allow"
+      Action   = ["sns:Publish"]
+      Resource = sort([for topic in distinct(flatten([for right in module.topology.rights : right.delays])) : local.arns.topics[topic]])
+    }]
+  }
+
+  # Who may become a role: one service, and the scheduler only for schedules of this plane's group.
+  trust = {
+    functions = {
+      Version   = "2012-10-17"
+      Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "lambda.amazonaws.com" } }]
+    }
+    scheduler = {
+      Version = "2012-10-17"
+      Statement = [{
+        Effect    = "Allow"
+        Action    = "sts:AssumeRole"
+        Principal = { Service = "scheduler.amazonaws.com" }
+        Condition = {
+          StringEquals = { "aws:SourceAccount" = var.account, "aws:SourceArn" = local.arns.schedule_group }
+        }
+      }]
+    }
+  }
+}

@@ -1,0 +1,124 @@
+variable "account" {
+  description = "AWS account, 12 digits."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[0-9]{12}$", var.account))
+    error_message = "account is 12 digits."
+  }
+}
+
+variable "bucket" {
+  description = "Name of the bucket of artifacts. Null: <prefix>-<account>-<region>."
+  type        = string
+  default     = null
+  nullable    = true
+
+  validation {
+    condition     = var.bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.bucket))
+    error_message = "bucket is 3 to 63 lower-case letters, digits, dots and hyphens."
+  }
+}
+
+variable "eks_clusters" {
+  description = "ARNs of the EKS clusters that are reached by identity and give no address of their own."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.eks_clusters : can(regex("^arn:[a-z-]+:eks:[a-z0-9-]+:[0-9]{12}:cluster/[A-Za-z0-9_-]+$", arn))])
+    error_message = "eks_clusters are ARNs of EKS clusters: arn:aws:eks:<region>:<account>:cluster/<name>."
+  }
+}
+
+variable "environment" {
+  description = "By stage, further environment variables, such as PENSTOCK_ALLOWED_HOSTS. Not a place for secrets: whoever may look at a function's configuration reads them."
+  type        = map(map(string))
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for name in flatten([for variables in values(var.environment) : keys(variables)]) :
+      !can(regex("^(AWS_|PENSTOCK_AWS_|PENSTOCK_BACKEND$|PENSTOCK_SECRET_|PENSTOCK_API_TOKEN$|VAULT_TOKEN$)", name))
+    ])
+    error_message = "environment: AWS_… and PENSTOCK_AWS_… are this module's; secrets belong in Secrets Manager, not in PENSTOCK_SECRET_…, PENSTOCK_API_TOKEN or VAULT_TOKEN."
+  }
+}
+
+variable "pipeline_file" {
+  description = "See topology."
+  type        = string
+  default     = null
+  nullable    = true
+}
+
+variable "prefix" {
+  description = "What all names start with. Two planes of one account and region have different ones."
+  type        = string
+  default     = "penstock"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9_-]{1,32}$", var.prefix))
+    error_message = "prefix is 1 to 32 letters, digits, - or _ (names of roles end at 64 characters)."
+  }
+}
+
+variable "region" {
+  description = "AWS region."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]{2,3}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "region is the name of an AWS region, such as eu-central-1."
+  }
+}
+
+variable "secrets" {
+  description = "Secrets that are kept by hand, by any name of yours: the Kubernetes Secret that each stands for. cluster \"-\" is the plane itself. Only the empty secret is made: its value never passes through Terraform."
+  type = map(object({
+    cluster   = optional(string, "-")
+    name      = string
+    namespace = optional(string, "flux-system")
+  }))
+  default = {
+    api-token = { name = "api-token", namespace = "penstock-system" }
+  }
+  nullable = false
+
+  validation {
+    condition = alltrue(flatten([
+      for secret in values(var.secrets) : [
+        for part in [secret.name, secret.namespace, secret.cluster == "-" ? "a" : secret.cluster] :
+        can(regex("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", part))
+      ]
+    ]))
+    error_message = "secrets: cluster, namespace and name are Kubernetes names (or \"-\" for the plane's own)."
+  }
+}
+
+variable "sizes" {
+  description = "See topology."
+  type = map(object({
+    concurrency = optional(number)
+    memory      = optional(number)
+  }))
+  default  = {}
+  nullable = false
+}
+
+variable "sops_keys" {
+  description = "ARNs of the KMS keys that files in Git are encrypted with."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.sops_keys : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
+    error_message = "sops_keys are ARNs of KMS keys (an alias is no resource of a policy): arn:aws:kms:<region>:<account>:key/<id>."
+  }
+}

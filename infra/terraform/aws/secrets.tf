@@ -1,0 +1,11 @@
+# Secrets that are kept by hand: empty ones. Values come by `aws secretsmanager put-secret-value`, so that no state
+# file and no plan ever holds one. Copies that reconcile makes are its own.
+
+resource "aws_secretsmanager_secret" "by_hand" {
+  for_each = local._model.names.secrets
+
+  name                    = each.value
+  description             = "Kubernetes Secret ${var.secrets[each.key].namespace}/${var.secrets[each.key].name} of cluster ${var.secrets[each.key].cluster}"
+  recovery_window_in_days = var.deletion_protection ? 30 : 0
+  tags                    = local._tags
+}

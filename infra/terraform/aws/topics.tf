@@ -1,0 +1,19 @@
+resource "aws_sns_topic" "topics" {
+  for_each = local._model.names.topics
+
+  name              = each.value
+  kms_master_key_id = "alias/aws/sns"
+  tags              = local._tags
+}
+
+# Raw: the queue holds the CloudEvent and nothing around it.
+resource "aws_sns_topic_subscription" "subscriptions" {
+  for_each = local._model.subscriptions
+
+  topic_arn            = aws_sns_topic.topics[each.value.topic].arn
+  protocol             = "sqs"
+  endpoint             = aws_sqs_queue.queues[each.value.stage].arn
+  raw_message_delivery = true
+
+  depends_on = [aws_sqs_queue_policy.queues]
+}

@@ -1,0 +1,28 @@
+# Topics, the queues behind them, and who is subscribed to what.
+
+locals {
+  topics = toset(flatten([for stage in local.stages : concat(stage.publishes, stage.subscribes)]))
+
+  queues = {
+    for name, stage in local.stages : name => {
+      attempts = stage.attempts
+      # One message a run where a run can take minutes: a batch would use up attempts of messages that wait in it.
+      batch       = stage.timeout > 120 ? 1 : 10
+      concurrency = max(2, stage.concurrency)
+      timeout     = stage.timeout
+      topics      = stage.subscribes
+      # Six times the function's timeout, as AWS asks for: retries of a throttled poller fit in.
+      visibility = min(6 * stage.timeout, local.longest_visibility)
+    } if stage.trigger == "topic"
+  }
+
+  subscribers = {
+    for topic in local.topics : topic => [for name, queue in local.queues : name if contains(queue.topics, topic)]
+  }
+
+  subscriptions = merge([
+    for name, queue in local.queues : {
+      for topic in queue.topics : "${topic}/${name}" => { stage = name, topic = topic }
+    }
+  ]...)
+}

@@ -1,0 +1,54 @@
+output "queues" {
+  description = "By stage that topics feed: attempts before a dead letter, messages a run, runs at once, seconds of a run, topics, seconds for which a taken message is hidden."
+  value       = local.queues
+}
+
+output "rights" {
+  description = "By stage: verbs on each port, topics it publishes to, topics it puts messages off on and the stages behind them, whether it consumes a queue, whose dead letters it looks through."
+  value       = local.rights
+
+  precondition {
+    condition     = length(local.missing_verbs) == 0
+    error_message = "pipeline.json gives ports that topology/rights.tf has no verbs for: ${join(", ", local.missing_verbs)}. Add what the stage does with them."
+  }
+}
+
+output "stages" {
+  description = "By stage: pipeline.json with sizes."
+  value       = local.stages
+
+  precondition {
+    condition     = local.pipeline.format == 1
+    error_message = "pipeline.json has format ${local.pipeline.format}; this module reads 1."
+  }
+
+  precondition {
+    condition     = length(setsubtract(keys(var.sizes), keys(local.stages))) == 0
+    error_message = "sizes names stages that pipeline.json does not have: ${join(", ", setsubtract(keys(var.sizes), keys(local.stages)))}."
+  }
+
+  precondition {
+    condition     = alltrue([for queue in values(local.queues) : length(queue.topics) > 0])
+    error_message = "a stage with trigger \"topic\" subscribes to nothing."
+  }
+
+  precondition {
+    condition     = alltrue([for topic, stages in local.subscribers : length(stages) > 0])
+    error_message = "nobody subscribes to: ${join(", ", [for topic, stages in local.subscribers : topic if length(stages) == 0])}."
+  }
+}
+
+output "subscribers" {
+  description = "By topic: the stages that get each of its messages."
+  value       = local.subscribers
+}
+
+output "subscriptions" {
+  description = "One for each topic and stage, by \"<topic>/<stage>\"."
+  value       = local.subscriptions
+}
+
+output "topics" {
+  description = "All topics."
+  value       = local.topics
+}

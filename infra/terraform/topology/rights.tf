@@ -1,0 +1,60 @@
+# What each stage may do, as verbs that each cloud's module turns into permissions. pipeline.json says which ports a
+# stage has; this table says what the stage does with those that have more than one verb. A port without a line here
+# is an error of the plan, never a right.
+
+locals {
+  _verbs = {
+    # records: webhook reads its index of Receivers and their objects, and writes what came of deliveries. due: the index
+    # of what is due. scan: lists over all clusters.
+    state = {
+      webhook   = ["read-hooks", "write-deliveries"]
+      api       = ["read", "write", "scan"]
+      tick      = ["read", "write", "due", "scan"]
+      fetch     = ["read", "write"]
+      reconcile = ["read", "write"]
+      notify    = ["read", "write"]
+    }
+    # artifacts: fetch makes them, reconcile renders them, tick collects what nobody names any more. api has the port and
+    # uses it for nothing yet, as it has the clusters'.
+    storage = {
+      api       = []
+      tick      = ["list", "delete"]
+      fetch     = ["read", "write"]
+      reconcile = ["read"]
+    }
+    # secrets: reconcile alone makes copies of its clusters' Secrets.
+    secrets = {
+      webhook   = ["read"]
+      api       = ["read"]
+      fetch     = ["read"]
+      reconcile = ["read", "write"]
+      notify    = ["read"]
+    }
+    # clusters are reached, and data keys unwrapped, by the function's own identity
+    clusters = { api = [], reconcile = ["reach"] }
+    keys     = { reconcile = ["decrypt"] }
+  }
+
+  missing_verbs = flatten([
+    for name, stage in local.stages : [
+      for port in stage.ports : "${name}.${port}" if contains(keys(local._verbs), port) && !can(local._verbs[port][name])
+    ]
+  ])
+
+  rights = {
+    for name, stage in local.stages : name => {
+      verbs = { for port, verbs in local._verbs : port => contains(stage.ports, port) ? try(verbs[name], []) : [] }
+      # A scheduled stage also tells of dead letters that no function came to an end with.
+      publishes = sort(distinct(concat(stage.publishes, stage.trigger == "schedule" ? ["event"] : [])))
+      # Backoff, continuations and looks at rollouts: only stages that a topic feeds put messages off.
+      delays = stage.trigger == "topic" ? sort(stage.publishes) : []
+      # Stages whose queues a delayed message goes straight into.
+      delays_to = stage.trigger == "topic" ? sort(distinct(flatten([
+        for topic in stage.publishes : local.subscribers[topic]
+      ]))) : []
+      consumes = stage.trigger == "topic"
+      # Stages whose dead letters it looks through.
+      dead_letters_of = stage.trigger == "schedule" ? sort(keys(local.queues)) : []
+    }
+  }
+}

@@ -1,0 +1,153 @@
+"""Provider schemas without a provider: what npm's generated bindings say of each resource and data source.
+
+The package is fetched once, by npm, into ``~/.cache/penstock/schemas/<package>-<version>/`` (or below
+``$PENSTOCK_SCHEMAS``); of it only the type declarations are kept. Their comments carry the names as HCL has them, a
+missing ``?`` says that an argument is required, "<name> block" that it is written as a block.
+"""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+_INTERFACE = re.compile(r"^export interface (\w+) (?:extends [\w.]+ )?\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+_FIELD = re.compile(r"/\*\*(.*?)\*/\s+readonly (\w+)(\??): ([^;{]+|\{[^}]*\})", re.DOTALL)
+_NAME = re.compile(r"\{@link [^ ]*#(\w+) ")
+_TYPE = re.compile(r'static readonly tfResourceType = "(\w+)"')
+_GETTER = re.compile(r"^    get (\w+)\(\)", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """One published version of a provider's bindings. ``prefix``: of its types; ``provider``: the version described."""
+
+    name: str
+    version: str
+    prefix: str
+    provider: str
+
+
+AWS = Package(name="@cdktn/provider-aws", version="25.7.0", prefix="aws_", provider="6.66.0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Argument:
+    """``block``: name of the interface of a nested block or object, "" for a plain value; ``many``: it may repeat."""
+
+    required: bool
+    written_as_block: bool
+    block: str
+    many: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Type:
+    """One resource or data source. ``blocks``: arguments by interface; ``top``: that of the type itself."""
+
+    top: str
+    blocks: dict[str, dict[str, Argument]]
+    readable: frozenset[str]
+
+    @property
+    def arguments(self) -> dict[str, Argument]:
+        """Of the type itself."""
+        return self.blocks[self.top]
+
+    def can_read(self, attribute: str) -> bool:
+        """Whether expressions may read it."""
+        return attribute in self.arguments or _camel(attribute) in self.readable
+
+
+class Schemas:
+    """The types of one package, read as they are asked for."""
+
+    def __init__(self, folder: Path, prefix: str) -> None:
+        self._folder, self._prefix = folder, prefix
+        self._found: dict[tuple[str, str], Type | None] = {}
+
+    def type(self, kind: str, name: str) -> Type | None:
+        """``kind``: resource or data. None where the provider has no such type."""
+        if (kind, name) not in self._found:
+            self._found[kind, name] = self._read(kind, name)
+        return self._found[kind, name]
+
+    def _read(self, kind: str, name: str) -> Type | None:
+        if not name.startswith(self._prefix):
+            return None
+        tail = name.removeprefix(self._prefix).replace("_", "-")
+        folder = self._folder / (f"data-{self._prefix.rstrip('_')}-{tail}" if kind == "data" else tail)
+        if not folder.is_dir():
+            return None
+        text = "\n".join(path.read_text() for path in sorted(folder.rglob("*.d.ts")))
+        if name not in _TYPE.findall(text):
+            return None
+        interfaces = {interface: _arguments(body) for interface, body in _INTERFACE.findall(text)}
+        top = re.search(r"^export interface (\w+) extends cdkt[nf]\.TerraformMetaArguments", text, re.MULTILINE)
+        body = text[text.index("static readonly tfResourceType") :]
+        return Type(top=top.group(1), blocks=interfaces, readable=frozenset(_GETTER.findall(body)))
+
+
+def _arguments(body: str) -> dict[str, Argument]:
+    found = {}
+    for comment, camel, optional, kind in _FIELD.findall(body):
+        named = _NAME.search(comment)
+        name = named.group(1) if named else camel
+        interface = re.match(r"[A-Z]\w+", kind)
+        found[name] = Argument(
+            required=not optional,
+            written_as_block=f"{name} block" in comment,
+            block=interface.group(0) if interface else "",
+            many="[]" in kind,
+        )
+    return found
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.capitalize() for part in tail)
+
+
+def why_missing(package: Package) -> str:
+    """Why a machine has no schemas and cannot fetch them; "" where it has."""
+    if _folder(package).is_dir() or shutil.which("npm"):
+        return ""
+    return f"needs npm, for the provider's schemas: {package.name} {package.version}"
+
+
+@functools.cache
+def schemas(package: Package) -> Schemas:
+    """The package's schemas, fetched at first use. Raises CalledProcessError where npm cannot."""
+    folder = _folder(package)
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+            _fetch(package, Path(made))
+            try:
+                (Path(made) / "lib").rename(folder)
+            except OSError:  # another process was faster
+                if not folder.is_dir():
+                    raise
+    return Schemas(folder, package.prefix)
+
+
+def _folder(package: Package) -> Path:
+    root = os.environ.get("PENSTOCK_SCHEMAS")
+    cache = Path(root) if root else Path.home() / ".cache" / "penstock" / "schemas"
+    return cache / f"{package.name.removeprefix('@').replace('/', '-')}-{package.version}"
+
+
+def _fetch(package: Package, into: Path) -> None:
+    command = ["npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", str(into)]
+    subprocess.run([*command, f"{package.name}@{package.version}"], check=True, capture_output=True, timeout=300)
+    (archive,) = into.glob("*.tgz")
+    with tarfile.open(archive, "r|gz") as packed:
+        for member in packed:
+            if member.isfile() and re.fullmatch(r"package/lib/[\w/-]+\.d\.ts", member.name):
+                target = into / Path(member.name).relative_to("package")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(packed.extractfile(member).read())

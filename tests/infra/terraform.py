@@ -1,0 +1,38 @@
+"""The real terraform, on modules that need no provider. It never asks a network: no provider, module or backend."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+INFRA = Path(__file__).parents[2] / "infra" / "terraform"
+FREE = ("topology", "aws/model")
+"""Modules without a provider: terraform itself plans and tests them."""
+
+
+def run(*arguments, folder, data):
+    """The finished process. ``data``: where terraform keeps what it makes, outside the repository."""
+    terraform = shutil.which("terraform")
+    if terraform is None:
+        pytest.skip("needs terraform, to plan the modules without a provider")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(data), "TF_DATA_DIR": str(data), "CHECKPOINT_DISABLE": "1"}
+    return subprocess.run(
+        [terraform, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def outputs(module, tmp_path, **variables):
+    """What a module without a provider answers to these variables: its real plan's outputs."""
+    folder = tmp_path / "caller"
+    folder.mkdir()
+    given = "".join(f"  {name} = {json.dumps(value)}\n" for name, value in variables.items())
+    source = os.path.relpath((INFRA / module).resolve(), folder.resolve())  # absolute would be a package of its own
+    text = f'module "it" {{\n  source = "{source}"\n{given}}}\noutput "all" {{\n  value = module.it\n}}\n'
+    (folder / "main.tf").write_text(text)
+    for arguments in (("init", "-input=false"), ("apply", "-auto-approve", "-input=false")):
+        done = run(*arguments, folder=folder, data=tmp_path / "data")
+        assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(run("output", "-json", "all", folder=folder, data=tmp_path / "data").stdout)

@@ -1,0 +1,282 @@
+"""Least privilege, tried: whole stories on moto, and each call that a stage makes against that stage's policy."""
+
+import contextlib
+import functools
+import hashlib
+import hmac
+import json
+
+import pytest
+from tests.aws import events
+from tests.aws.plane import NAMES, in_process, make_bucket, make_queues, make_table
+from tests.aws.test_flow import AwsPlane, story
+from tests.infra import iam, terraform
+from tests.infra.test_topology import ACCOUNT
+from tests.memory_plane import kustomization
+
+from penstock.adapters.aws.clients import Clients
+from penstock.adapters.aws.errors import action
+from penstock.adapters.clock.memory import SimulatedClock
+from penstock.core.flux.receiver import webhook_digest
+from penstock.core.messages import Envelope, ReconcileDue, SourceChanged
+from penstock.core.records import ReceiverRecord, receiver_key
+from penstock.core.secrets.names import API_TOKEN, secret_name
+from penstock.ports.bus import Dispatch
+from penstock.wiring import Runtime, lambda_functions, load_pipeline
+from penstock.wiring.lazy import Once
+
+ARN = f"{NAMES.region}:{NAMES.account}"
+
+
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory):
+    return terraform.outputs("aws/model", tmp_path_factory.mktemp("model"), **ACCOUNT)["policies"]
+
+
+class Calls:
+    """Of which stage which calls came: (stage, action, resource, context)."""
+
+    def __init__(self):
+        self.stage, self.made = "", []
+
+    @contextlib.contextmanager
+    def of(self, stage):
+        before, self.stage = self.stage, stage
+        try:
+            yield
+        finally:
+            self.stage = before
+
+    def take(self, service, operation, parameters):
+        for act, resource, context in needs(service, operation, parameters):
+            if self.stage:
+                self.made.append((self.stage, act, resource, context))
+
+
+def needs(service, operation, parameters):
+    """The rights that one call needs, as AWS's service authorization reference lists them."""
+    match (service, operation):
+        case ("dynamodb", "transact_write_items" | "transact_get_items"):
+            names = {"Put": "put_item", "Delete": "delete_item", "Get": "get_item"}
+            for each in parameters["TransactItems"]:
+                ((kind, inner),) = each.items()
+                yield from needs("dynamodb", names[kind], inner)
+        case ("dynamodb", _):
+            table = f"arn:aws:dynamodb:{ARN}:table/{NAMES.table}"
+            index = parameters.get("IndexName")
+            keys = {"dynamodb:LeadingKeys": _leading(parameters)} if operation != "scan" else {}
+            yield action(service, operation), f"{table}/index/{index}" if index else table, keys
+        case ("sns", _):
+            yield "sns:Publish", parameters["TopicArn"], {}
+        case ("sqs", _):
+            name = {"send_message_batch": "sqs:SendMessage"}.get(operation, action(service, operation))
+            yield name, f"arn:aws:sqs:{ARN}:{parameters['QueueUrl'].rpartition('/')[2]}", {}
+        case ("s3", "list_objects_v2"):
+            yield "s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}", {}
+        case ("s3", _):
+            yield action(service, operation), f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}", {}
+        case ("secretsmanager", _):
+            name = parameters.get("Name") or parameters["SecretId"]
+            tags = {f"aws:RequestTag/{tag['Key']}": [tag["Value"]] for tag in parameters.get("Tags", ())}
+            owned = {"aws:ResourceTag/penstock.dev/owner": ["some plane"]}  # the adapter looks first
+            context = tags if operation == "create_secret" else owned
+            yield action(service, operation), f"arn:aws:secretsmanager:{ARN}:secret:{name}-AbCdEf", context
+        case ("scheduler", _):
+            place = f"{parameters['GroupName']}/{parameters['Name']}"
+            yield "scheduler:CreateSchedule", f"arn:aws:scheduler:{ARN}:schedule/{place}", {}
+        case _:
+            raise AssertionError(f"no rights are known for {service} {operation}")
+
+
+def _leading(parameters):
+    keys = [parameters.get("Key") or parameters.get("Item")]
+    if requests := parameters.get("RequestItems"):
+        keys = [key for request in requests.values() for key in request["Keys"]]
+    if values := parameters.get("ExpressionAttributeValues"):
+        found = values.get(":p") or values.get(":s")
+        return [found["S"]] if found else [key["p"]["S"] for key in keys if key]
+    return [key["p"]["S"] for key in keys if key]
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    found = Calls()
+    call = Clients.call
+
+    def spied(self, service, operation, resource, parameters, **more):
+        found.take(service, operation, parameters)
+        return call(self, service, operation, resource, parameters, **more)
+
+    monkeypatch.setattr(Clients, "call", spied)
+    for name in ("run_message", "answer_http", "run_tick"):
+        monkeypatch.setattr(Runtime, name, _as_stage(found, getattr(Runtime, name)))
+    for name in ("topic_handler", "schedule_handler", "http_handler"):
+        monkeypatch.setattr(lambda_functions, name, _handler(found, getattr(lambda_functions, name)))
+    return found
+
+
+def _as_stage(calls, method):
+    @functools.wraps(method)
+    def run(self, stage, *more, **named):
+        with calls.of(stage):
+            return method(self, stage, *more, **named)
+
+    return run
+
+
+def _handler(calls, make):
+    def made(stage):
+        inner = make(stage)
+
+        def handle(event, context):
+            with calls.of(stage):
+                return inner(event, context)
+
+        return handle
+
+    return made
+
+
+@pytest.fixture
+def plane(calls, monkeypatch):
+    clock = SimulatedClock()
+    with in_process(clock) as clients:
+        make_queues(clients, load_pipeline())
+        make_table(clients)
+        make_bucket(clients)
+        plane = AwsPlane(clock)
+        monkeypatch.setattr(lambda_functions, "runtime", Once(lambda: plane.runtime))
+        yield plane
+
+
+def refused(calls, policies):
+    return sorted(
+        {
+            f"{stage}: {act} on {resource} {context}"
+            for stage, act, resource, context in calls.made
+            if not iam.allowed(policies[stage], act, resource, context)
+        }
+    )
+
+
+def post(plane, stage, *, signed):
+    """A push to the plane's Receiver."""
+    digest, name = webhook_digest(b"token", "fleet", "flux-system"), secret_name("prod", "flux-system", "hook")
+    resource = {"kind": "GitRepository", "namespace": "flux-system", "name": "flux-system"}
+    record = ReceiverRecord(
+        cluster="prod",
+        namespace="flux-system",
+        name="fleet",
+        type="github",
+        digest=digest,
+        secret=name,
+        events=("push",),
+        resources=(resource,),
+    )
+    plane.state.put(receiver_key(digest, "prod", "flux-system", "fleet"), record.to_value(), expected=None)
+    plane.secrets.put(name, {"token": b"token"}, owner="uid")
+    key = b"token" if signed else b"another"
+    headers = {
+        "content-type": "application/json",
+        "x-github-event": "push",
+        "x-hub-signature-256": "sha256=" + hmac.new(key, b"{}", hashlib.sha256).hexdigest(),
+    }
+    event = events.function_url(path=f"/hook/{digest}", headers=headers, body=b"{}")
+    return lambda_functions.http_handler(stage)(event, events.Context())
+
+
+def ask(plane, method, path, body=b""):
+    """The status of the api's answer."""
+    plane.secrets.put(API_TOKEN, {"token": b"t" * 32}, owner="uid")
+    headers = {"authorization": f"Bearer {'t' * 32}", "content-type": "application/json"}
+    event = events.function_url(method, path, headers=headers, body=body)
+    return lambda_functions.http_handler("api")(event, events.Context())["statusCode"]
+
+
+def test_every_call_of_a_story_is_allowed_to_its_stage(plane, calls, policies):
+    story(plane)
+    plane.push({"clusters/prod/broken.yaml": kustomization("broken", "./nowhere"), "clusters/prod/web.yaml": None})
+    plane.settle(seconds=1800)
+    for _ in range(3):  # the second sweep collects what the first found unnamed
+        plane.clock.advance(2 * 86_400)
+        plane.tick()
+        plane.settle()
+    assert ("tick", "s3:DeleteObject") in {(stage, act) for stage, act, *_ in calls.made}
+    assert post(plane, "webhook", signed=True)["statusCode"] == 202
+    assert post(plane, "webhook", signed=False)["statusCode"] == 401
+    assert ask(plane, "GET", "/status") == 200
+    body = {"cluster": "prod", "namespace": "flux-system", "name": "base"}
+    assert ask(plane, "POST", "/reconcile", json.dumps({**body, "kind": "Kustomization"}).encode()) == 202
+    assert ask(plane, "POST", "/suspend", json.dumps({**body, "who": "ada", "why": "a test"}).encode()) == 200
+    plane.settle()
+    assert {stage for stage, *_ in calls.made} == set(load_pipeline().stages)
+    assert {act for _, act, *_ in calls.made} >= {"s3:PutObject", "dynamodb:Query", "sns:Publish", "dynamodb:Scan"}
+    assert refused(calls, policies) == []
+
+
+def test_what_a_story_does_not_come_to_is_allowed_too(plane, calls, policies):
+    """Delays of each length by who delays, a dead letter, a copied Secret that changes and goes."""
+    for stage in ("fetch", "reconcile"):
+        for topic_message in (SourceChanged, ReconcileDue):
+            envelope = Envelope(
+                message=topic_message(cluster="prod", namespace="flux-system", name="x"),
+                id=f"{stage}-{topic_message.__name__}",
+                traceparent=f"00-{'ab' * 16}-{'c' * 16}-01",
+            )
+            with calls.of(stage):
+                plane.bus.publish([Dispatch(envelope=envelope, delay=delay) for delay in (0.0, 60.0, 3600.0)])
+    for name in ("fetch", "reconcile"):
+        with calls.of(name):
+            delivery = plane.bus.receive(name, wait=0)
+            plane.bus.bury(name, delivery.receipt, "{}", "poison")
+    with calls.of("reconcile"):
+        for data in ({"a": b"1"}, {"a": b"2"}):
+            plane.secrets.put("penstock_prod_a_b", data, owner="uid")
+        plane.secrets.delete("penstock_prod_a_b", owner="uid")
+    with calls.of("tick"):
+        list(plane.bus.lost())
+    acts = {act for _, act, *_ in calls.made}
+    assert acts >= {"sqs:SendMessage", "scheduler:CreateSchedule", "sqs:ReceiveMessage", "sqs:DeleteMessage"}
+    assert acts >= {f"secretsmanager:{name}Secret" for name in ("Create", "Delete", "Describe")}
+    assert refused(calls, policies) == []
+
+
+def test_a_right_that_is_taken_away_is_missed(plane, calls, policies):
+    story(plane)
+    statements = [each for each in policies["fetch"]["Statement"] if each["Sid"] != "WriteArtifacts"]
+    poorer = {**policies, "fetch": {"Statement": statements}}
+    assert any("fetch: s3:PutObject" in line for line in refused(calls, poorer))
+
+
+@pytest.mark.parametrize(
+    ("stage", "act", "resource", "context"),
+    [
+        ("webhook", "dynamodb:GetItem", f"table/{NAMES.table}", {"dynamodb:LeadingKeys": ["status/prod"]}),
+        ("webhook", "dynamodb:PutItem", f"table/{NAMES.table}", {"dynamodb:LeadingKeys": ["object/prod"]}),
+        ("webhook", "dynamodb:PutItem", f"table/{NAMES.table}", {}),
+    ],
+)
+def test_the_webhook_reaches_its_own_records_only(policies, stage, act, resource, context):
+    arn = f"arn:aws:dynamodb:{ARN}:{resource}"
+    assert not iam.allowed(policies[stage], act, arn, context)
+    assert iam.allowed(policies[stage], act, arn, {"dynamodb:LeadingKeys": ["delivery"]})
+
+
+def test_secrets_without_the_planes_mark_are_safe_from_it(policies):
+    arn = f"arn:aws:secretsmanager:{ARN}:secret:{NAMES.secret_path}fleet-AbCdEf"
+    marked = {"aws:ResourceTag/penstock.dev/owner": ["plane"]}
+    assert iam.allowed(policies["reconcile"], "secretsmanager:DeleteSecret", arn, marked)
+    assert not iam.allowed(policies["reconcile"], "secretsmanager:DeleteSecret", arn)
+    assert not iam.allowed(policies["reconcile"], "secretsmanager:CreateSecret", arn)
+
+
+def test_another_planes_resources_are_out_of_reach(policies):
+    for stage, policy in policies.items():
+        for act, arn in (
+            ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{ARN}:secret:plane-2/x"),
+            ("dynamodb:GetItem", f"arn:aws:dynamodb:{ARN}:table/plane-2-state"),
+            ("s3:GetObject", "arn:aws:s3:::other/artifacts/sha256/ab"),
+            ("sns:Publish", f"arn:aws:sns:{ARN}:plane-2-event"),
+            ("iam:PassRole", "arn:aws:iam::123456789012:role/admin"),
+        ):
+            assert not iam.allowed(policy, act, arn, {"iam:PassedToService": ["scheduler.amazonaws.com"]}), stage
