@@ -1,4 +1,4 @@
-"""A loopback server that answers as Secret Manager's REST API does (shapes recorded from its reference).
+"""A loopback server that answers as Secret Manager's REST API does (written after its reference, never compared with the service).
 
 No emulator of it exists. Only what the plane calls: create, get, list, delete, addVersion, access, destroy.
 """
