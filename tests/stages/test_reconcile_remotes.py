@@ -284,7 +284,6 @@ def test_the_inputs_are_those_of_the_tree_alone(world):
         ("https://git.example.com/a b.git", "no usable URL"),
         ("https:///acme/base.git", "no usable URL"),
         ("https://git.example.com:0x/acme/base.git", "no usable URL"),
-        (f"https://git.example.com/{'a' * 3000}.git", "no usable URL"),
         ("gh:acme/base", "no URL of a Git repository"),
         (f"{BASE}//none", "has no directory 'none'"),
         (f"{BASE}//app?ref=gone", "couldn't find remote ref"),
@@ -308,6 +307,29 @@ def test_a_repository_over_the_limit_is_refused(world):
     world.head(BASE, {**base("1"), "big": blob(b"x" * 1000)})
     with pytest.raises(Refused, match="over the limit"):
         world.build(f"{BASE}//app", remotes=world.remotes(clone=Limits(files=10, bytes=900, file_bytes=900)))
+
+
+def test_all_remotes_of_a_build_share_its_bytes(world):
+    for url in (BASE, OTHER):
+        world.head(url, base("1") | {f"app/{url[-8:]}.bin": blob(b"x" * 600)})
+    both = [f"{url}//app?ref=main" for url in (BASE, OTHER)]
+    for one in both:
+        world.build(one, remotes=world.remotes(bytes=1000))
+    for kept in (world.kept, Checkouts()):  # whether they are fetched or remembered: a build holds them all
+        world.kept = kept
+        with pytest.raises(Refused, match=r"larger than 1000 bytes|limit"):
+            world.build(*both, remotes=world.remotes(bytes=1000))
+    world.downloads.put("https://example.com/a.yaml", config_map("a").encode())
+    with pytest.raises(Refused, match="larger than 10 bytes"):
+        world.build("https://example.com/a.yaml", remotes=world.remotes(bytes=10))
+
+
+@pytest.mark.parametrize("url", ["https://example.com/{}.yaml", "https://example.com/a/b.git//{}"])
+def test_a_url_is_no_longer_than_a_record_can_hold(world, url):
+    with pytest.raises(Refused, match="longer than 2048 characters") as caught:
+        world.build(url.format("x" * 100_000))
+    assert len(str(caught.value)) < 1000
+    assert world.downloads.calls == []
 
 
 def test_all_remotes_of_a_build_share_its_time(world):

@@ -216,7 +216,7 @@ class _Entry:
         directory, found = join(root, self.directory), join(root, path)
         if pulled is None or is_remote(path) or directory is None or found is None or not within(found, directory):
             return self.loader.load(path)[1].data
-        if self.loader.source.options.load_restrictions == "rootOnly" and not within(found, root):
+        if self.loader.source.restricted and not within(found, root):
             raise Refused(f"{path}: security; it is not in or below '{root or '.'}'; name a chartHome that is")
         data = pulled.files.get(found.removeprefix(f"{directory}/"))
         if data is None:

@@ -29,11 +29,17 @@ class LinkedTree(Protocol):
 class Counted:
     """What one build has read so far, of all its trees. Each file counts once."""
 
-    __slots__ = ("_bounds", "_bytes", "_seen")
+    __slots__ = ("_bases", "_bounds", "_bytes", "_seen")
 
     def __init__(self, bounds: Bounds) -> None:
-        self._bounds, self._bytes = bounds, 0
+        self._bounds, self._bytes, self._bases = bounds, 0, 0
         self._seen: set[str] = set()
+
+    def add_base(self, named: str) -> None:
+        """A base is entered, perhaps again: two that name two each are many soon. Raises Refused beyond the bound."""
+        self._bases += 1
+        if self._bases > self._bounds.bases:
+            raise Refused(f"{named}: more than {self._bounds.bases} bases, each counted as often as it is named")
 
     def add(self, name: str, blob: Blob) -> None:
         """A file was read. Raises Refused beyond the bounds."""
@@ -171,6 +177,7 @@ class Loader:
             raise BuildFailed(f"{self.shown}: a path is empty; remove it or name a directory")
         if self.depth >= self.source.options.bounds.depth:
             raise Refused(f"{self._named(path)}: more than {self.source.options.bounds.depth} bases deep")
+        self.source.counted.add_base(self._named(path))
         if is_remote(path):
             return self._remote(path)
         if path.startswith(("/", "~")):

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 class Bounds:
     """How much one build may read and make; exceeding one is an error that names it.
 
-    ``depth``: bases below bases. ``files``, ``bytes``: read, each file once. ``documents``: objects in all files.
+    ``depth``: bases below bases; ``bases``: in all, each time that one is named. ``files``, ``bytes``: read, each file once. ``documents``: objects in all files.
     ``remotes``: repositories and files from elsewhere. ``yaml``: one document's nesting and size with its aliases
     written out.
     """
 
     depth: int = 64
+    bases: int = 20_000
     files: int = 50_000
     bytes: int = 512 * 1024 * 1024
     documents: int = 200_000

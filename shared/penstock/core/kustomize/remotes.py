@@ -15,6 +15,8 @@ from penstock.core.tree import Blob, Inputs, MemoryTree, RecordingTree, Tree, bl
 if TYPE_CHECKING:  # few builds read from elsewhere: the others start without
     from penstock.core.kustomize.repository_url import RepositoryUrl
 
+_LONGEST_URL = 2048  # pins stand in status records
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkout:
@@ -122,6 +124,8 @@ class RemoteReads:
             )
         from penstock.core.kustomize.repository_url import holds_password  # noqa: PLC0415 - see above
 
+        if len(url) > _LONGEST_URL:
+            raise Refused(f"{named[:200]}…: the URL is longer than {_LONGEST_URL} characters", reason="BuildFailed")
         if holds_password(url):
             raise Refused(f"{named}: the URL holds a password: remote bases are read without a login")
         if len(self._pins) >= self._most:

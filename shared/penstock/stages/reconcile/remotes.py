@@ -9,7 +9,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -27,7 +27,6 @@ T = TypeVar("T")
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _USER = re.compile(r"(?<=://)[^/@]*@")
-_LONGEST_URL = 2048
 _CLONE = Limits(files=50_000, bytes=128 * 1024 * 1024, file_bytes=16 * 1024 * 1024)
 
 
@@ -35,13 +34,15 @@ _CLONE = Limits(files=50_000, bytes=128 * 1024 * 1024, file_bytes=16 * 1024 * 10
 class Spending:
     """What all remotes of one build may cost. ``seconds``: together; ``call``: at most for one of them.
 
-    ``clone``: for each repository; ``file_bytes``: for each file over HTTP.
+    ``clone``: for each repository; ``file_bytes``: for each file over HTTP; ``bytes``: for all of them, since a build
+    holds them all at once.
     """
 
     seconds: float = 120.0
     call: float = 60.0
     clone: Limits = _CLONE
     file_bytes: int = 16 * 1024 * 1024
+    bytes: int = 256 * 1024 * 1024
 
 
 class Checkouts:
@@ -90,6 +91,7 @@ class AnonymousRemotes:
         self._git, self._downloads, self._clock = ports
         self._checkouts, self._allowed_hosts, self._spending = checkouts, allowed_hosts, spending or Spending()
         self._until = self._clock.monotonic() + self._spending.seconds
+        self._left = self._spending.bytes
 
     def checkout(self, url: RepositoryUrl) -> Checkout:
         """The tree of a repository where the URL's ref points now."""
@@ -99,8 +101,10 @@ class AnonymousRemotes:
         tree = self._checkouts.get(self._key(place), head.commit)
         if tree is None:
             remote = Remote(url=remote.url, timeout=self._seconds(place, url.timeout))
-            tree = _saying(place, lambda: self._git.checkout(remote, head, self._spending.clone))
+            limits = replace(self._spending.clone, bytes=max(1, min(self._spending.clone.bytes, self._left)))
+            tree = _saying(place, lambda: self._git.checkout(remote, head, limits))
             self._checkouts.put(self._key(place), head.commit, tree)
+        self._spend(place, sum(len(blob.data) for _, blob in tree.items()))
         return Checkout(tree=tree, commit=head.commit, ref=head.ref)
 
     def download(self, url: str) -> bytes:
@@ -109,9 +113,17 @@ class AnonymousRemotes:
         request = Download(
             url=self._guarded(_USER.sub("", url)),
             timeout=self._seconds(place, self._spending.call),
-            most=self._spending.file_bytes,
+            most=max(1, min(self._spending.file_bytes, self._left)),
         )
-        return _saying(place, lambda: self._downloads.get(request))
+        found = _saying(place, lambda: self._downloads.get(request))
+        self._spend(place, len(found))
+        return found
+
+    def _spend(self, place: str, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            text = f"{place}: all that this build reads from elsewhere is larger than {self._spending.bytes} bytes"
+            raise Refused(text, reason="BuildFailed")
 
     def _guarded(self, url: str) -> str:
         return url if self._allowed_hosts is None else GuardedUrl(url, self._allowed_hosts)
@@ -144,7 +156,7 @@ def _https(url: RepositoryUrl) -> str:
         usable = bool(parts.hostname) and (parts.port or 1) > 0 and place.isprintable() and " " not in place
     except ValueError:
         usable = False
-    if not usable or len(place) > _LONGEST_URL:
+    if not usable:
         raise Terminal(f"{shown}: it is no usable URL of a repository", reason="BuildFailed")
     return place
 

@@ -155,6 +155,7 @@ def test_bases_that_include_each_other_are_found_at_once():
     ("bounds", "message"),
     [
         (Bounds(depth=1), "more than 1 bases deep"),
+        (Bounds(bases=1), "more than 1 bases, each counted"),
         (Bounds(files=2), "reads more than 2 files"),
         (Bounds(bytes=30), "reads more than 30 bytes"),
         (Bounds(documents=1), "more than 1 objects"),
@@ -204,3 +205,16 @@ def test_unknown_fields_are_invalid_documents_with_their_place():
     with pytest.raises(InvalidDocument) as caught:
         build(memory_tree({"kustomization.yaml": "labels: [{pairs: {}, includeSelector: true}]\n"}))
     assert (caught.value.file, caught.value.path) == ("kustomization.yaml", "labels[0].includeSelector")
+
+
+def test_bases_that_name_two_each_end_soon():
+    """Thirty levels are a billion visits, without one object that would count."""
+    deep = 30
+    files = {
+        f"{side}{at}/kustomization.yaml": f"namePrefix: {side}\nresources: [../a{at + 1}, ../b{at + 1}]\n"
+        for at in range(deep)
+        for side in "ab"
+    }
+    files |= {f"{side}{deep}/kustomization.yaml": "namePrefix: x\n" for side in "ab"}
+    with pytest.raises(Refused, match="more than 20000 bases"):
+        build(memory_tree(files), "a0")
