@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.memory_plane import MemoryPlane, config_map, kustomization, namespace
+from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization, namespace
 
 from penstock.adapters.cluster.memory import Grant
 from penstock.core.errors import Refused, Transient
+from penstock.core.messages import ReconcileDue
+from penstock.core.records import object_key
 from penstock.core.secrets.encrypt import Fresh, seal
 from penstock.core.secrets.master_keys import AwsKmsKey, AzureKey, GcpKmsKey, ServiceKey, VaultKey
 from penstock.ports.identity import Account
@@ -212,6 +214,39 @@ def test_a_tenants_child_that_names_another_account_does_not_either() -> None:
     assert "may not decrypt as the plane itself" in world.plane.ready("child")
     assert world.asked_as() == []
     assert not world.applied()
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [(False, f"{TENANT} may not decrypt as the plane itself"), (True, "may decrypt as the plane itself is not known")],
+)
+def test_who_made_it_counts_as_it_is_now(gone: bool, said: str) -> None:
+    """Its parent has become a tenant's, or cannot be read, and has not rendered it again yet."""
+    world = World()
+    child = kustomization("child", "child", decryption={"provider": "sops"})
+    world.plane.push(
+        {
+            "clusters/prod/team.yaml": kustomization("team", "team", namespace="team"),
+            "team/child.yaml": child,
+            "child/login.yaml": world.sealed(GCP),
+        }
+    )
+    world.plane.settle(seconds=60)
+    assert world.applied()
+    world.plane.keys.asked.clear()
+    key = object_key(CLUSTER, "Kustomization", "team", "team")
+    found = world.plane.state.get(key)
+    assert found is not None
+    document = {**found.value["document"]}
+    document["spec"] = {**document["spec"], "serviceAccountName": "builder"}
+    if gone:
+        world.plane.state.delete(key, expected=None)
+    else:
+        world.plane.state.put(key, {**found.value, "document": document}, expected=None)
+    world.plane.publish(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name="child", why="request"))
+    world.plane.run_only("child")
+    assert said in world.plane.ready("child")
+    assert world.asked_as() == []
 
 
 FLAG = """
