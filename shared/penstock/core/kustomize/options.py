@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Bounds:
     """How much one build may read and make; exceeding one is an error that names it.
 
-    ``depth``: bases below bases; ``bases``: in all, each time that one is named. ``files``, ``bytes``: read, each file once. ``documents``: objects in all files.
-    ``remotes``: repositories and files from elsewhere. ``yaml``: one document's nesting and size with its aliases
-    written out.
+    ``depth``: bases below bases; ``bases``: in all, each as often as it is named. ``files``, ``bytes``: read, each
+    file once. ``documents``: objects in all files. ``remotes``: repositories and files from elsewhere. ``yaml``: one
+    document's nesting and size with its aliases written out.
     """
 
     depth: int = 64
