@@ -36,13 +36,19 @@ def _credentials(repository: GitRepository, cluster: str, deps: Deps) -> Mapping
     own = {"username": repository.username.encode(), "password": repository.password.encode()}
     if not repository.secret:
         return own if repository.username else {}
-    name = f"{repository.namespace}/{repository.secret}"
-    data = deps.secrets.get(secret_name(cluster, repository.namespace, repository.secret))
-    if data is None:
-        raise Refused(
-            f"failed to get secret '{name}': it is not in the plane's store: put it into the repository or the cluster",
-            reason="AuthenticationFailed",
-        )
+    data = stored_secret(cluster, repository.namespace, repository.secret, deps)
     if repository.username and not {"username", "password", "bearerToken"} & set(data):
         return {**data, **own}
+    return data
+
+
+def stored_secret(cluster: str, namespace: str, name: str, deps: Deps) -> Mapping[str, bytes]:
+    """The plane's copy of a Secret that a source names. Raises Refused where it has none."""
+    data = deps.secrets.get(secret_name(cluster, namespace, name))
+    if data is None:
+        raise Refused(
+            f"failed to get secret '{namespace}/{name}': it is not in the plane's store: "
+            "put it into the repository or the cluster",
+            reason="AuthenticationFailed",
+        )
     return data

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from penstock.core.errors import PenstockError, Refused, Terminal, Transient
+from penstock.core.errors import PenstockError, Terminal, Transient
 from penstock.core.messages import SourceChanged
 from penstock.core.records import ObjectRecord
-from penstock.core.secrets.names import secret_name
 from penstock.core.sources.artifact import encode
 from penstock.core.sources.outcome import Look, Outcome, Words, failed, stored
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
 from penstock.stages.fetch.ledger import Held
+from penstock.stages.fetch.remote import stored_secret
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,13 +70,4 @@ def failure(visit: Visit, error: PenstockError, *, doing: str = "") -> Found:
 
 def secret_of(visit: Visit, namespace: str, name: str) -> Mapping[str, bytes]:
     """The plane's copy of a Secret that a source names; empty for "". Raises Refused where it has none."""
-    if not name:
-        return {}
-    data = visit.deps.secrets.get(secret_name(visit.message.cluster, namespace, name))
-    if data is None:
-        raise Refused(
-            f"failed to get secret '{namespace}/{name}': it is not in the plane's store: "
-            "put it into the repository or the cluster",
-            reason="AuthenticationFailed",
-        )
-    return data
+    return stored_secret(visit.message.cluster, namespace, name, visit.deps) if name else {}
