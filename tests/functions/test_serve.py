@@ -156,7 +156,9 @@ def test_a_wrong_environment_is_one_line(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("PENSTOCK_BACKEND", "abacus")
     assert main(["serve", "--data-dir", str(tmp_path)]) == 1
     err = capsys.readouterr().err
-    assert err == "penstock: environment variable PENSTOCK_BACKEND is 'abacus'; this release has embedded, aws, google\n"
+    assert (
+        err == "penstock: environment variable PENSTOCK_BACKEND is 'abacus'; this release has embedded, aws, google\n"
+    )
 
 
 def test_a_command_that_this_release_lacks_says_so_and_others_go_on(monkeypatch, capsys):
