@@ -1,7 +1,7 @@
 """``kustomize build``: from a file tree and a path in it to resources."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize import origins
@@ -18,9 +18,10 @@ from penstock.core.kustomize.order import legacy_order, sort_by
 from penstock.core.kustomize.remotes import Pin, RemoteReads
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin, Resource, set_metadata
+from penstock.core.kustomize.results import Results
 from penstock.core.kustomize.scalars import resolve
 from penstock.core.kustomize.session import Accumulated, Session
-from penstock.core.kustomize.yaml_out import dump
+from penstock.core.kustomize.yaml_out import dump, dump_one
 from penstock.core.resources import Manifest
 from penstock.core.tree import Inputs, RecordingTree, Tree
 
@@ -48,7 +49,7 @@ class Build:
     """What a build gives: ``resources`` in order, ``inputs`` (all that was read or looked for) and warnings.
 
     ``remotes``: what was read from elsewhere, and where that stood; ``remote_reads``: the trees themselves, each with
-    what was read of it.
+    what was read of it. ``results``: where texts are kept for the next build.
     """
 
     resources: tuple[Resource, ...]
@@ -56,6 +57,7 @@ class Build:
     warnings: tuple[str, ...] = ()
     remotes: tuple[Pin, ...] = ()
     remote_reads: tuple[tuple[Tree, Inputs], ...] = ()
+    results: Results | None = field(default=None, repr=False, compare=False)
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
@@ -64,7 +66,13 @@ class Build:
 
     def to_yaml(self) -> str:
         """The output of ``kustomize build``, byte for byte."""
-        return dump(self.manifests)
+        if self.results is None:
+            return dump(self.manifests)
+        return "---\n".join(self.results.apply("text", self.resources, _text))
+
+
+def _text(resource: Resource) -> str:
+    return dump_one(resource.manifest)
 
 
 def build(tree: Tree, path: str = "", options: BuildOptions | None = None, cache: ParseCache | None = None) -> Build:
@@ -93,11 +101,12 @@ def build(tree: Tree, path: str = "", options: BuildOptions | None = None, cache
     remaining = list(ResMap(_without_local(resources)))  # patches and replacements may have made two of one id
     ordered = _ordered(remaining, kustomization, options, session)
     return Build(
-        resources=tuple(_finished(ordered, kustomization, options)),
+        resources=_finished(ordered, kustomization, options, session.cache.results),
         inputs=recording.inputs(),
         warnings=(*session.warnings, *remotes.warnings),
         remotes=remotes.pins,
         remote_reads=remotes.reads,
+        results=session.cache.results,
     )
 
 
@@ -148,21 +157,22 @@ def _ordered(
     return list(resources) if options.reorder == "none" else legacy_order(resources)
 
 
-def _finished(resources: list[Resource], kustomization: Kustomization, options: BuildOptions) -> Iterable[Resource]:
+def _finished(
+    resources: list[Resource], kustomization: Kustomization, options: BuildOptions, results: Results | None
+) -> tuple[Resource, ...]:
     wanted = kustomization.build_metadata
+    finished = ResMap(results=results)
+    finished.replace_all(resources)
     if options.managed_by_label or "managedByLabel" in wanted:
-        labelled = ResMap()
-        labelled.replace_all(resources)
         label = {"app.kubernetes.io/managed-by": f"kustomize-{options.version}"}
-        add_entries(labelled, label, (METADATA_LABELS,))
-        resources = list(labelled)
-    for resource in resources:
-        clean = resource.with_manifest(_with_text_annotations(resource))
-        yield origins.annotated(
-            clean,
-            origin="originAnnotations" in wanted,
-            transformations="transformerAnnotations" in wanted,
-        )
+        add_entries(finished, label, (METADATA_LABELS,))
+    shown = {"origin": "originAnnotations" in wanted, "transformations": "transformerAnnotations" in wanted}
+
+    def finish(resource: Resource) -> Resource:
+        return origins.annotated(resource.with_manifest(_with_text_annotations(resource)), **shown)
+
+    finished.transform(("finished", *shown.values()), finish)
+    return tuple(finished)
 
 
 def _with_text_annotations(resource: Resource) -> Manifest:

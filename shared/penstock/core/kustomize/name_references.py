@@ -18,6 +18,17 @@ from penstock.core.kustomize.transformer_config import NameReference
 from penstock.core.resources import Gvk, Manifest
 
 _Candidate = tuple[int, Resource]
+_Lookup = tuple[str, str | None, list[Resource]]
+"""A name and namespace that was looked for, and the objects that it may have meant."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Fixed:
+    """What became of a resource, and all that it depends on beside the resource itself."""
+
+    before: Resource
+    after: Resource
+    lookups: tuple[_Lookup, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,29 +42,63 @@ class _Renamed:
 
 def fix_name_references(resources: ResMap, references: tuple[NameReference, ...]) -> None:
     """Write the present names into the fields that hold old ones. Raises BuildFailed for an ambiguous name."""
-    for resource in resources:
-        _account_namespaces(resource)  # a blank one is an error, even where nothing was renamed
-    _check_paths(resources, references)
+    _check(resources, references)
     renamed = _index(resources)
     if not renamed.by_name:
         return
     wanted = [reference for reference in references if any(_selects(reference.gvk, kind) for kind in renamed.kinds)]
     fields: dict[tuple[str, str, str], list[tuple[FieldSpec, Gvk]]] = {}
-    for index, resource in enumerate(resources):
+
+    def change(resource: Resource) -> _Fixed:
         original = resource.original_id[:3]
         if original not in fields:
             fields[original] = [
                 (spec, reference.gvk) for reference in wanted for spec in reference.referrers if spec.selects(*original)
             ]
-        if fields[original]:
-            manifest = _Referrer(resource, renamed).fixed(fields[original])
-            resources.set(index, resource.with_manifest(manifest))
+        return _Referrer(resource, renamed).fixed(fields[original])
+
+    def holds(fixed: _Fixed) -> bool:
+        return not fixed.lookups or _Referrer(fixed.before, renamed).finds(fixed.lookups)
+
+    step = ("names of others", references, frozenset(renamed.kinds))
+    for index, fixed in enumerate(resources.apply(step, change, holds)):
+        resources.set(index, fixed.after)
+
+
+def _check(resources: ResMap, references: tuple[NameReference, ...]) -> None:
+    """Kustomize looks at every reference field of every object, whether anything was renamed or not."""
+    resources.transform("accounts' namespaces", _account_checked)  # a blank one is an error, whatever was renamed
+    trees: dict[tuple[str, str, str], _Paths] = {}
+
+    def checked(resource: Resource) -> Resource:
+        kind = resource.original_id[:3]
+        if kind not in trees:
+            trees[kind] = _Paths.to(spec for one in references for spec in one.referrers if spec.selects(*kind))
+        trees[kind].check(resource.manifest, "", resource)
+        return resource
+
+    resources.transform(("paths to names of others", references), checked)
+
+
+def _account_checked(resource: Resource) -> Resource:
+    _account_namespaces(resource)
+    return resource
 
 
 class _Paths(dict[str, "_Paths"]):
     """The fields of some kind that hold references, as a tree: so each is looked at once."""
 
     __slots__ = ()
+
+    @classmethod
+    def to(cls, specs: Iterable[FieldSpec]) -> "_Paths":
+        """The tree of these fields."""
+        tree = cls()
+        for spec in specs:
+            below = tree
+            for part in spec.parts:
+                below = below.setdefault(part.removesuffix("[]"), _Paths())
+        return tree
 
     def check(self, value: Any, path: str, resource: Resource) -> None:
         """Raise BuildFailed where a plain value stands in place of a mapping or list on the way to a field."""
@@ -70,21 +115,6 @@ class _Paths(dict[str, "_Paths"]):
             raise BuildFailed(
                 f"considering field '{path[1:]}' of object {resource.id}: expected sequence or mapping node"
             )
-
-
-def _check_paths(resources: Iterable[Resource], references: tuple[NameReference, ...]) -> None:
-    """Kustomize looks at every reference field of every object, whether anything was renamed or not."""
-    trees: dict[tuple[str, str, str], _Paths] = {}
-    for resource in resources:
-        kind = resource.original_id[:3]
-        if kind not in trees:
-            trees[kind] = _Paths()
-            specs = (spec for reference in references for spec in reference.referrers if spec.selects(*kind))
-            for spec in specs:
-                below = trees[kind]
-                for part in spec.parts:
-                    below = below.setdefault(part.removesuffix("[]"), _Paths())
-        trees[kind].check(resource.manifest, "", resource)
 
 
 def _index(resources: Iterable[Resource]) -> _Renamed:
@@ -113,20 +143,29 @@ def _without_kind(path: str) -> FieldSpec:
 class _Referrer:
     """One object whose references are followed."""
 
-    __slots__ = ("_namespaces", "_renamed", "_resource")
+    __slots__ = ("_lookups", "_namespaces", "_renamed", "_resource")
 
     def __init__(self, resource: Resource, renamed: _Renamed) -> None:
         self._resource, self._renamed = resource, renamed
+        self._lookups: list[_Lookup] = []
         self._namespaces: set[str] | None = None  # None: a cluster-scoped object can refer to anything
         if not resource.id.cluster_scoped:
             self._namespaces = {CLUSTER_SCOPE, resource.id.effective_namespace, *_account_namespaces(resource)}
 
-    def fixed(self, fields: list[tuple[FieldSpec, Gvk]]) -> Manifest:
-        """The manifest with each of the fields followed, in order."""
+    def fixed(self, fields: list[tuple[FieldSpec, Gvk]]) -> _Fixed:
+        """The resource with each of the fields followed, in order."""
         resource = self._resource
         for spec, target in fields:
             resource = resource.with_manifest(self._followed(resource, spec, target))
-        return resource.manifest
+        return _Fixed(before=self._resource, after=resource, lookups=tuple(self._lookups))
+
+    def finds(self, lookups: Iterable[_Lookup]) -> bool:
+        """Whether each of these lookups finds the very same objects now."""
+        for name, namespace, before in lookups:
+            now = self._candidates(name, namespace)
+            if len(now) != len(before) or any(one is not other for one, other in zip(now, before, strict=True)):
+                return False
+        return True
 
     def _followed(self, resource: Resource, spec: FieldSpec, target: Gvk) -> Manifest:
         def setter(old: Any) -> Any:
@@ -145,7 +184,7 @@ class _Referrer:
         if isinstance(old, list):
             raise Misfit("a name reference is expected to be either a string or a map of string")
         name = text(old)
-        found = self._referral(name, self._candidates(name, None), (spec, target), with_namespace=False)
+        found = self._referral(name, self._looked_up(name, None), (spec, target), with_namespace=False)
         return old if found is None or found.id.name == name else found.id.name
 
     def _set_mapping(self, old: dict[str, Any], spec: FieldSpec, target: Gvk) -> Any:
@@ -153,7 +192,7 @@ class _Referrer:
             raise Misfit("path config error; no 'name' field in node")
         name = text(old["name"])
         namespace = text(old["namespace"]) if "namespace" in old else None
-        candidates = self._candidates(name, namespace)
+        candidates = self._looked_up(name, namespace)
         found = self._referral(name, candidates, (spec, target), with_namespace=True)
         if found is None or (found.id.name == name and not found.id.namespace):
             return old
@@ -161,6 +200,11 @@ class _Referrer:
         if found.id.namespace:
             changed["namespace"] = found.id.namespace
         return old if changed == old else changed
+
+    def _looked_up(self, name: str, namespace: str | None) -> list[Resource]:
+        found = self._candidates(name, namespace)
+        self._lookups.append((name, namespace, found))
+        return found
 
     def _candidates(self, name: str, namespace: str | None) -> list[Resource]:
         """Those that had the name, in order, as far as this object can refer to them."""

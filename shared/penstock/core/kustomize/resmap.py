@@ -1,10 +1,10 @@
 """The resources of one kustomization, in order, found by id without a search."""
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.resource import ResId, Resource
-from penstock.core.kustomize.results import Change, Results
+from penstock.core.kustomize.results import Change, Results, T
 
 _Key = tuple[str, str, str, str, str]
 
@@ -82,6 +82,12 @@ class ResMap:
             for new, old in zip(self._resources, before, strict=True)
         ):
             self._present = self._by_any = None
+
+    def apply(self, step: Hashable, change: Callable[[Resource], T], holds: Callable[[T], bool]) -> list[T]:
+        """What ``change`` makes of each resource, which stay as they are; see Results.apply."""
+        if self._results is None:
+            return [change(resource) for resource in self._resources]
+        return self._results.apply(step, self._resources, change, holds)
 
     def check_unique(self) -> None:
         """Raise BuildFailed where two resources have one id."""

@@ -1,7 +1,10 @@
 """What is kept from one build to the next never shows in the output, and does not grow without bound."""
 
+import random
+
 import pytest
 
+from penstock.core.errors import PenstockError
 from penstock.core.kustomize.objects import ParseCache
 from penstock.core.kustomize.resource import Resource
 from penstock.core.kustomize.results import Results
@@ -99,3 +102,50 @@ def test_a_file_of_the_same_content_elsewhere_is_told_apart_in_errors():
         with pytest.raises(Exception, match=name):
             build(tree, cache=cache)
     assert blob(bad.encode()).id
+
+
+def referrer(name, configmap, namespace=""):
+    place = f", namespace: {namespace}" if namespace else ""
+    return (
+        f"apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}{place}}}\nspec:\n"
+        f"  containers: [{{name: c, envFrom: [{{configMapRef: {{name: {configmap}}}}}]}}]\n"
+    )
+
+
+def referred(name, namespace=""):
+    place = f", namespace: {namespace}" if namespace else ""
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}{place}}}\n"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_references_follow_whatever_changes_elsewhere(seed):
+    chosen = random.Random(seed)
+    names, places = ("one", "two", "three"), ("", "red", "blue")
+
+    def files():
+        objects = {
+            f"base/{kind}-{index}.yaml": make(*parts, chosen.choice(places))
+            for index in range(3)
+            for kind, make, parts in (
+                ("pod", referrer, (f"pod-{index}", chosen.choice(names))),
+                ("map", referred, (chosen.choice(names),)),
+            )
+        }
+        affix = chosen.choice(["namePrefix: p-", "nameSuffix: -s", "namePrefix: q-"])
+        return {
+            **objects,
+            "base/kustomization.yaml": f"resources: [{', '.join(path[5:] for path in objects)}]\n",
+            "over/kustomization.yaml": f"resources: [../base]\n{affix}\n",
+        }
+
+    def outcome(tree, cache=None):
+        try:
+            return build(memory_tree(tree), "over", cache=cache).to_yaml()
+        except PenstockError as error:
+            return str(error)
+
+    cache, kept = ParseCache(), files()
+    for _ in range(30):
+        other = files()
+        kept = {path: chosen.choice([content, other[path]]) for path, content in kept.items()}
+        assert outcome(kept, cache) == outcome(kept)
