@@ -66,16 +66,24 @@ def test_a_run_without_news_sends_nothing():
     assert plane.writes() == []
 
 
-def test_an_event_costs_one_request_and_equal_ones_are_counted():
+def test_an_event_costs_one_request_whether_or_not_its_words_were_said_of_another_revision():
     plane = made()
     for value in ("2", "3"):
+        plane.cluster.calls.clear()
         plane.push({"apps/a.yaml": config_map("a", key=value)})
         plane.settle()
-    assert ("Normal", "Progressing", "ConfigMap/apps/a configured", 2) in told(plane)
-    plane.cluster.calls.clear()
-    plane.push({"apps/b.yaml": config_map("b", key="1")})
-    plane.settle()
-    assert [verb for verb, what in plane.cluster.calls if "Event/" in what] == ["create"]
+        assert [verb for verb, what in plane.cluster.calls if "Event/" in what] == ["create"]
+    same = [e for e in events(plane) if e["message"] == "ConfigMap/apps/a configured"]
+    assert [e["count"] for e in same] == [1, 1]
+    assert len({e["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/revision"] for e in same}) == 2
+
+
+def test_equal_events_of_one_revision_are_counted():
+    plane = made()
+    for _ in range(2):
+        plane.cluster.api.delete(plane.live("v1", "ConfigMap", "apps", "a"))
+        plane.reconcile("apps", why="interval")
+    assert ("Normal", "DriftCorrected", "ConfigMap/apps/a created: it was deleted", 2) in told(plane)
 
 
 def test_a_failure_is_a_warning_and_the_inventory_object_says_so():

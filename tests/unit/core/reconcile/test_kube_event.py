@@ -31,6 +31,9 @@ def test_equal_words_have_one_name_and_a_long_one_is_cut():
     first = made()
     assert first["metadata"]["name"] == made(replaced(id="2", timestamp="later"))["metadata"]["name"]
     assert first["metadata"]["name"] != made(replaced(message="other"))["metadata"]["name"]
+    of_revision = made(replaced(metadata={"revision": "main@sha1:1"}))
+    assert of_revision["metadata"]["name"] != first["metadata"]["name"]
+    assert of_revision["metadata"]["annotations"] == {"kustomize.toolkit.fluxcd.io/revision": "main@sha1:1"}
     assert made(replaced(severity="error"))["type"] == "Warning"
     assert len(made(replaced(message="x" * 5000))["message"]) == LONGEST
     assert len(made(replaced(name="x" * 253))["metadata"]["name"]) <= 253
