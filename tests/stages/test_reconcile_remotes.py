@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from tests.contract.git_remotes import ServedRemote
+from tests.contract.registries import REPOSITORY, RealServer, missing
 from tests.memory_plane import MemoryPlane, config_map, kustomization, namespace
 
 from penstock.adapters.clock.memory import SimulatedClock
@@ -15,6 +16,7 @@ from penstock.adapters.downloads.memory import MemoryDownloads
 from penstock.adapters.git.dulwich import DulwichGit
 from penstock.adapters.git.memory import MemoryGit
 from penstock.adapters.git.server import GitServer
+from penstock.adapters.registry.memory import MemoryRegistry
 from penstock.core.errors import BuildFailed, NotFound, Refused, Terminal, Transient
 from penstock.core.kustomize.repository_url import parse_repository_url
 from penstock.core.sources.addresses import GuardedUrl
@@ -25,6 +27,7 @@ from penstock.stages.reconcile.remotes import AnonymousRemotes, Checkouts, Spend
 
 BASE = "https://git.example.com/acme/base.git"
 OTHER = "https://git.example.com/acme/other.git"
+IMAGE = "registry.example.com/acme/base"
 
 
 def base(value):
@@ -39,12 +42,20 @@ class World:
 
     def __init__(self):
         self.git, self.downloads, self.clock = MemoryGit(), MemoryDownloads(), SimulatedClock()
+        self.registry = MemoryRegistry()
         self.kept = Checkouts()
 
     def remotes(self, allowed_hosts=(), **spending):
         return AnonymousRemotes(
-            (self.git, self.downloads, self.clock), self.kept, allowed_hosts, Spending(**spending) if spending else None
+            (self.git, self.registry, self.downloads, self.clock),
+            self.kept,
+            allowed_hosts,
+            Spending(**spending) if spending else None,
         )
+
+    def push(self, files, tag="v1"):
+        """An artifact; its digest."""
+        return self.registry.push(IMAGE, tag, {path: found.data for path, found in files.items()})
 
     def build(self, *resources, remotes=None, **files):
         tree = memory_tree({"kustomization.yaml": yaml.safe_dump({"resources": list(resources)}), **files})
@@ -279,22 +290,96 @@ def test_the_inputs_are_those_of_the_tree_alone(world):
         ("git@github.com:acme/base", "over https, without a login"),
         ("ssh://git@git.example.com/acme/base", "over https, without a login"),
         ("file:///srv/git/base", "over https, without a login"),
-        ("oci://registry.example.com/acme/base", "OCI artifacts are not read"),
+        (f"oci://{IMAGE}:gone", "not found"),
+        (f"oci://{IMAGE}@sha256:{'0' * 64}", "not found"),
+        (f"oci://{IMAGE}:v1//none", "there is no directory 'none'"),
+        (f"oci://{IMAGE}@sha256:12", "is no digest"),
+        (f"oci://{IMAGE}//../x", "leads out of the artifact"),
+        ("oci://registry.example.com", "write oci://registry/repository:tag//directory"),
+        ("oci://me:canary@registry.example.com/acme/base", "holds a password"),
         ("https://me:canary@git.example.com/acme/base.git", "holds a password"),
         ("https://git.example.com/a b.git", "no usable URL"),
         ("https:///acme/base.git", "no usable URL"),
         ("https://git.example.com:0x/acme/base.git", "no usable URL"),
         ("gh:acme/base", "no URL of a Git repository"),
-        (f"{BASE}//none", "has no directory 'none'"),
+        (f"{BASE}//none", "there is no directory 'none'"),
         (f"{BASE}//app?ref=gone", "couldn't find remote ref"),
         ("https://git.example.com/acme/none.git", "repository not found"),
     ],
 )
 def test_what_is_not_fetched_and_why(world, resource, why):
     world.head(BASE, base("1"))
+    world.push(base("1"))
     with pytest.raises(Terminal, match=why) as caught:
         world.build(resource)
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "tag"),
+    [(":v1//app", "v1"), ("//app?ref=v1", "v1"), ("//app", "latest"), ("@{}//app", ""), ("//app?ref={}", "")],
+)
+def test_a_base_in_an_artifact(world, place, tag):
+    digest = world.push(base("1"), tag or "v1")
+    built = world.build(f"oci://{IMAGE}{place.format(digest)}")
+    assert [each.id.name for each in built.resources] == ["far"]
+    assert [(pin.url, pin.ref, pin.digest) for pin in built.remotes] == [(f"oci://{IMAGE}", tag, digest)]
+    assert ("".join(built.warnings) != "") is bool(tag)
+    assert not tag or f"write oci://{IMAGE}@{digest}" in built.warnings[0]
+
+
+def test_an_artifact_is_pulled_once_and_its_own_root_is_a_base(world):
+    digest = world.push({"kustomization.yaml": blob(b"resources: [app]\n"), **base("1")})
+    for _ in range(3):
+        built = world.build(f"oci://{IMAGE}@{digest}")
+    assert len(built.resources) == 1
+    assert world.registry.requests == 1
+    assert built.warnings == ()
+
+
+def test_an_artifact_says_where_an_object_came_from(world):
+    digest = world.push(base("1"))
+    files = {"kustomization.yaml": f"resources: ['oci://{IMAGE}:v1//app']\nbuildMetadata: [originAnnotations]\n"}
+    built = build(memory_tree(files), "", BuildOptions(remotes=world.remotes()))
+    (origin,) = (each.annotations["config.kubernetes.io/origin"] for each in built.resources)
+    assert yaml.safe_load(origin) == {"path": "app/cm.yaml", "repo": f"oci://{IMAGE}", "ref": "v1"}
+    assert digest == built.remotes[0].digest
+
+
+def test_artifacts_and_repositories_share_limits_and_cycles(world):
+    world.push({"kustomization.yaml": blob(f"resources: ['oci://{IMAGE}:v1']\n".encode())})
+    with pytest.raises(BuildFailed, match="cycle detected: URI"):
+        world.build(f"oci://{IMAGE}:v1")
+    world.push(base("1"), "v2")
+    with pytest.raises(Refused, match=r"larger than 10 bytes|over the limit"):
+        world.build(f"oci://{IMAGE}:v2//app", remotes=world.remotes(bytes=10))
+
+
+def test_an_artifact_of_a_plane_moves_and_needs_the_policy():
+    plane = plane_with(f"oci://{IMAGE}:stable//app", noRemoteBases=False)
+    for value in ("1", "2"):
+        digest = plane.registry.push(IMAGE, "stable", {path: found.data for path, found in base(value).items()})
+        plane.clock.advance(601)
+        plane.tick()
+        plane.settle()
+        assert plane.config_map("far") == {"key": value}, plane.ready("apps")
+    assert plane.status("apps").summary["remotes"] == [[f"oci://{IMAGE}", "stable", digest]]
+    refused = plane_with(f"oci://{IMAGE}:stable//app")
+    refused.settle()
+    assert "policy.noRemoteBases: false" in refused.ready("apps")
+    assert refused.registry.requests == 0
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing() or "the real one")
+@pytest.mark.parametrize(("hosts", "ready"), [([], "False"), (["127.0.0.1"], "True")])
+def test_an_artifact_of_a_real_registry(tmp_path, hosts, ready):
+    with RealServer(tmp_path) as server:
+        server.push("v1", {path: found.data for path, found in base("1").items()})
+        plane = plane_with(f"oci://{server.host}/{REPOSITORY}:v1//app", noRemoteBases=False, allowedHosts=hosts)
+        plane.deps = replace(plane.deps, registry=server.registry)
+        plane.settle()
+    assert plane.ready("apps").startswith(ready), plane.ready("apps")
+    assert ready == "True" or "policy.allowedHosts" in plane.ready("apps")
 
 
 def test_a_user_in_a_url_is_left_out(world):
@@ -361,7 +446,7 @@ def test_urls_of_manifests_are_guarded_and_those_of_an_operator_are_not(world):
     seen = []
     git = SimpleNamespace(resolve=lambda remote, ref: seen.append(remote.url) or (_ for _ in ()).throw(NotFound("no")))
     for hosts in ((), ("10.0.0.0/8",), None):
-        remotes = AnonymousRemotes((git, world.downloads, world.clock), Checkouts(), hosts)
+        remotes = AnonymousRemotes((git, world.registry, world.downloads, world.clock), Checkouts(), hosts)
         with pytest.raises(NotFound):
             remotes.checkout(parse_repository_url(BASE))
     assert [getattr(url, "allowed_hosts", None) for url in seen] == [(), ("10.0.0.0/8",), None]
@@ -422,7 +507,7 @@ def test_a_file_that_is_not_there(world):
 
 
 def test_a_private_address_is_no_place_for_files(world):
-    remotes = AnonymousRemotes((world.git, HttpDownloads(), world.clock), Checkouts(), ())
+    remotes = AnonymousRemotes((world.git, world.registry, HttpDownloads(), world.clock), Checkouts(), ())
     with pytest.raises(Refused, match=r"policy\.allowedHosts"):
         remotes.download("http://169.254.169.254/latest/meta-data/")
 

@@ -158,9 +158,11 @@ def _remotes() -> "Remotes":
     from penstock.adapters.clock.system import SystemClock  # noqa: PLC0415 - heavy, and seldom asked for
     from penstock.adapters.downloads.http import HttpDownloads  # noqa: PLC0415 - see above
     from penstock.adapters.git.dulwich import DulwichGit  # noqa: PLC0415 - see above
+    from penstock.adapters.registry.distribution import DistributionRegistry  # noqa: PLC0415 - see above
     from penstock.stages.reconcile.remotes import AnonymousRemotes, Checkouts  # noqa: PLC0415 - see above
 
-    return AnonymousRemotes((DulwichGit(), HttpDownloads(), SystemClock()), Checkouts(), None)
+    ports = (DulwichGit(), DistributionRegistry(), HttpDownloads(), SystemClock())
+    return AnonymousRemotes(ports, Checkouts(), None)
 
 
 def _write(path: str, text: str) -> None:

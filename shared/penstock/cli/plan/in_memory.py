@@ -8,6 +8,7 @@ from penstock.adapters.git.dulwich import DulwichGit
 from penstock.adapters.git.memory import MemoryGit
 from penstock.adapters.keys.memory import MemoryKeys
 from penstock.adapters.notifier.memory import MemoryNotifier
+from penstock.adapters.registry.distribution import DistributionRegistry
 from penstock.adapters.registry.memory import MemoryRegistry
 from penstock.adapters.secrets.memory import MemorySecrets
 from penstock.adapters.state.memory import MemoryState
@@ -27,7 +28,7 @@ def memory_deps(clusters: Clusters, *, remote_bases: bool = False) -> Deps:
         git=DulwichGit() if remote_bases else MemoryGit(),
         keys=MemoryKeys(),
         notifier=MemoryNotifier(),
-        registry=MemoryRegistry(),
+        registry=DistributionRegistry() if remote_bases else MemoryRegistry(),
         secrets=MemorySecrets(),
         state=MemoryState(),
         storage=MemoryStorage(),

@@ -10,7 +10,9 @@ from penstock.core.kustomize.options import Bounds, BuildOptions
 from penstock.core.tree import Blob, RecordingTree
 
 if TYPE_CHECKING:  # few builds read from elsewhere
-    from penstock.core.kustomize.remotes import RemoteReads
+    from penstock.core.kustomize.remotes import Checkout, RemoteReads
+
+    _Opened = tuple[Checkout, RecordingTree, str, str]  # what was fetched, where from, and the directory in it
 
 _REMOTE_PREFIXES = ("git::", "gh:", "github.com/", "github.com:", "www.github.com/", "www.github.com:")
 _URL_SCHEMES = ("http://", "https://")
@@ -200,27 +202,42 @@ class Loader:
         return replace(self, root=real, parents=(self.root, *self.parents), depth=self.depth + 1)
 
     def _remote(self, path: str) -> "Loader":
+        from penstock.core.kustomize.artifact_url import names_artifact  # noqa: PLC0415 - seldom needed
+
+        self._check_cycle(path)
+        checkout, recorded, place, root = self._artifact(path) if names_artifact(path) else self._repository(path)
+        source = replace(self.source, tree=recorded, links=None, name=f"{place}//")
+        if not checkout.tree.is_dir(root):
+            text = f"{self._named(path)}: there is no directory '{root}' in it at {checkout.commit}"
+            raise NotFound(text, reason="BuildFailed")
+        return replace(self, source=source, root=root, parents=(), urls=(path, *self.urls), depth=self.depth + 1)
+
+    def _check_cycle(self, path: str) -> None:
+        for visited in self.urls:
+            if visited.startswith(path):
+                raise BuildFailed(
+                    f"{self._named(path)}: cycle detected: URI '{path}' referenced by previous URI '{visited}'"
+                )
+
+    def _repository(self, path: str) -> "_Opened":
         from penstock.core.kustomize.repository_url import parse_repository_url  # noqa: PLC0415 - seldom needed
 
-        if path.lower().startswith("oci://"):
-            text = "OCI artifacts are not read as bases: name a Git repository, or commit a copy"
-            raise Refused(f"{self._named(path)}: {text}", reason="BuildFailed")
         try:
             url = parse_repository_url(path)
         except BuildFailed as error:
             raise BuildFailed(f"{self._named(path)}: no URL of a Git repository: {error}") from error
-        for visited in self.urls:
-            if visited.startswith(url.raw):
-                raise BuildFailed(
-                    f"{self._named(path)}: cycle detected: URI '{path}' referenced by previous URI '{visited}'"
-                )
         checkout, recorded = self.source.remotes.checkout(url, self._named(path))
-        source = replace(self.source, tree=recorded, links=None, name=f"{without_login(url.clone_url)}//")
-        below = replace(self, source=source, root=url.root, parents=(), urls=(path, *self.urls), depth=self.depth + 1)
-        if not checkout.tree.is_dir(url.root):
-            text = f"{self._named(path)}: the repository has no directory '{url.root}' at {checkout.commit}"
-            raise NotFound(text, reason="BuildFailed")
-        return below
+        return checkout, recorded, without_login(url.clone_url), url.root
+
+    def _artifact(self, path: str) -> "_Opened":
+        from penstock.core.kustomize.artifact_url import parse_artifact_url  # noqa: PLC0415 - seldom needed
+
+        try:
+            url = parse_artifact_url(path)
+        except BuildFailed as error:
+            raise BuildFailed(f"{self._named(path)}: no URL of an artifact: {error}") from error
+        checkout, recorded = self.source.remotes.artifact(url, self._named(path))
+        return checkout, recorded, url.place, url.root
 
     def _downloaded(self, url: str) -> tuple[str, Blob]:
         blob = self.source.remotes.file(url, self._named(url))

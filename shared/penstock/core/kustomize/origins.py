@@ -16,6 +16,11 @@ TRANSFORMATIONS = "alpha.config.kubernetes.io/transformations"
 def below(origin: Origin, path: str) -> Origin:
     """The origin of what stands at ``path``, relative to where ``origin`` stands, or in a remote repository."""
     if is_remote(path):
+        from penstock.core.kustomize.artifact_url import names_artifact, parse_artifact_url  # noqa: PLC0415 - rare
+
+        if names_artifact(path):
+            artifact = parse_artifact_url(path)
+            return Origin(path=artifact.root or ".", repo=artifact.place, ref=artifact.digest or artifact.tag)
         from penstock.core.kustomize.repository_url import NotARepository, parse_repository_url  # noqa: PLC0415 - rare
 
         try:

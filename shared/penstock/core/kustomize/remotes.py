@@ -1,4 +1,4 @@
-"""What a build reads from elsewhere: directories of Git repositories, and files over HTTP.
+"""What a build reads from elsewhere: directories of Git repositories and OCI artifacts, and files over HTTP.
 
 The core only asks: a ``Remotes`` fetches, within its own limits of time and size. Each repository at a ref and each
 file is asked for once in a build, so all that a build reads of one is one commit.
@@ -13,6 +13,7 @@ from penstock.core.kustomize.load import without_login
 from penstock.core.tree import Blob, Inputs, MemoryTree, RecordingTree, Tree, blob
 
 if TYPE_CHECKING:  # few builds read from elsewhere: the others start without
+    from penstock.core.kustomize.artifact_url import ArtifactUrl
     from penstock.core.kustomize.repository_url import RepositoryUrl
 
 _LONGEST_URL = 2048  # pins stand in status records
@@ -20,7 +21,10 @@ _LONGEST_URL = 2048  # pins stand in status records
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkout:
-    """A repository at a commit (40 hex). ``ref``: the full name of what led there; "" where the commit was named."""
+    """A repository at a commit (40 hex), or an artifact at a digest (``sha256:<hex>``).
+
+    ``ref``: the full name of what led there, or the tag; "" where the commit or digest was named.
+    """
 
     tree: Tree
     commit: str
@@ -30,12 +34,15 @@ class Checkout:
 class Remotes(Protocol):
     """Whoever fetches for a build.
 
-    Errors: NotFound (no such repository, ref or file), Refused (an address or a login that is not ours to use, over a
-    limit, a protocol that is not spoken), Transient (unreachable, timeout).
+    Errors: NotFound (no such repository, ref, artifact or file), Refused (an address or a login that is not ours to
+    use, over a limit, a protocol that is not spoken), Transient (unreachable, timeout).
     """
 
     def checkout(self, url: "RepositoryUrl") -> Checkout:
         """The tree of a repository where the URL's ref points now."""
+
+    def pull(self, url: "ArtifactUrl") -> Checkout:
+        """The files of an artifact where the URL's tag points now."""
 
     def download(self, url: str) -> bytes:
         """A file behind an http or https URL."""
@@ -43,8 +50,9 @@ class Remotes(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pin:
-    """What a build read: a repository (``ref`` as written, ``commit``), or a file (``digest``: ``sha256:<hex>``).
+    """What a build read: a repository (``ref`` as written, ``commit``), an artifact (``ref``: its tag) or a file.
 
+    ``digest``: ``sha256:<hex>`` of the artifact's manifest, or of the file.
     ``url``: for people, without a login and without a query.
     """
 
@@ -99,6 +107,19 @@ class RemoteReads:
                     f"{place}: {said} is not pinned: it is at {found.commit} now; "
                     f"write ?ref={found.commit} to keep it there"
                 )
+        return self._checkouts[key]
+
+    def artifact(self, url: "ArtifactUrl", named: str) -> tuple[Checkout, RecordingTree]:
+        """The artifact at the URL's tag or digest, the same for all of the build; ``named`` as above."""
+        key = url.place, url.digest or url.tag
+        if key not in self._checkouts:
+            found = self._allowed(url.raw, named).pull(url)
+            self._checkouts[key] = found, RecordingTree(found.tree)
+            self._pins.append(Pin(url=url.place, ref=url.tag, digest=found.commit))
+            if url.tag:
+                pinned = f"{url.place}@{found.commit}"
+                said = f"the tag {url.tag} is not pinned: it is at {found.commit} now; write {pinned} to keep it there"
+                self.warnings.append(f"{url.place}: {said}")
         return self._checkouts[key]
 
     def file(self, url: str, named: str) -> Blob:

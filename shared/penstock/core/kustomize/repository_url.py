@@ -64,7 +64,7 @@ def parse_repository_url(text: str) -> RepositoryUrl:
     if text.startswith("/"):
         raise NotARepository(f"uri looks like abs path: {text}")
     place, _, query = text.partition("?")
-    ref, timeout, submodules = _query(query)
+    ref, timeout, submodules = parse_query(query)
     host, rest = _host(place)
     path, directory = _paths(rest, everything=host.startswith("file://"))
     return RepositoryUrl(
@@ -144,8 +144,11 @@ def _marked(text: str) -> tuple[str, str] | None:
     return None
 
 
-def _query(query: str) -> tuple[str, float, bool]:
-    """ref, timeout in seconds, submodules; the defaults where the query is no query to Go."""
+def parse_query(query: str) -> tuple[str, float, bool]:
+    """What follows the question mark: ref, timeout in seconds, submodules.
+
+    The defaults where it is no query to Go.
+    """
     if _BAD_ESCAPE.search(query) or ";" in query:
         return "", DEFAULT_TIMEOUT, True
     values: dict[str, str] = {}

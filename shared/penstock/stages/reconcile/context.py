@@ -49,7 +49,7 @@ def gather(attempt: Attempt) -> Context:
 
 def remotes_of(deps: Deps, allowed_hosts: tuple[str, ...] | None) -> AnonymousRemotes:
     """Who fetches the remote bases of one build (see AnonymousRemotes)."""
-    return AnonymousRemotes((deps.git, deps.downloads, deps.clock), _checkouts, allowed_hosts)
+    return AnonymousRemotes((deps.git, deps.registry, deps.downloads, deps.clock), _checkouts, allowed_hosts)
 
 
 def _parse_cache() -> ParseCache:

@@ -1,4 +1,4 @@
-"""Remote bases and files of a build, fetched through the git and downloads ports.
+"""Remote bases and files of a build, fetched through the git, registry and downloads ports.
 
 Without a login, whatever the URL and the plane's secrets say: ``reconcile`` holds the clusters' credentials, and a
 manifest's URL is no place to take any to. One commit of a repository stays in memory from run to run, so that an
@@ -14,6 +14,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from penstock.core.errors import NotFound, PenstockError, Refused, Terminal, Transient
+from penstock.core.kustomize.artifact_url import ArtifactUrl
 from penstock.core.kustomize.load import without_login
 from penstock.core.kustomize.remotes import Checkout
 from penstock.core.kustomize.repository_url import RepositoryUrl
@@ -22,11 +23,14 @@ from penstock.core.tree import MemoryTree
 from penstock.ports.clock import Clock
 from penstock.ports.downloads import Download, Downloads
 from penstock.ports.git import Git, GitRef, Head, Limits, Remote
+from penstock.ports.registry import PullLimits, Registry, RemoteImage
 
 T = TypeVar("T")
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _USER = re.compile(r"(?<=://)[^/@]*@")
+_LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\])(?::[0-9]+)?")
+_ANYWHERE = ("0.0.0.0/0", "::/0")
 _CLONE = Limits(files=50_000, bytes=128 * 1024 * 1024, file_bytes=16 * 1024 * 1024)
 
 
@@ -83,12 +87,12 @@ class AnonymousRemotes:
 
     def __init__(
         self,
-        ports: tuple[Git, Downloads, Clock],
+        ports: tuple[Git, Registry, Downloads, Clock],
         checkouts: Checkouts,
         allowed_hosts: tuple[str, ...] | None,
         spending: Spending | None = None,
     ) -> None:
-        self._git, self._downloads, self._clock = ports
+        self._git, self._registry, self._downloads, self._clock = ports
         self._checkouts, self._allowed_hosts, self._spending = checkouts, allowed_hosts, spending or Spending()
         self._until = self._clock.monotonic() + self._spending.seconds
         self._left = self._spending.bytes
@@ -106,6 +110,26 @@ class AnonymousRemotes:
             self._checkouts.put(self._key(place), head.commit, tree)
         self._spend(place, sum(len(blob.data) for _, blob in tree.items()))
         return Checkout(tree=tree, commit=head.commit, ref=head.ref)
+
+    def pull(self, url: ArtifactUrl) -> Checkout:
+        """The files of an artifact's first layer, as ``flux push artifact`` and ``oras push`` of a tarball make it."""
+        place = url.place
+        image = RemoteImage(
+            name=url.image,
+            insecure=_LOOPBACK.fullmatch(url.image.registry) is not None,  # as every client of registries has it
+            allowed_hosts=_ANYWHERE if self._allowed_hosts is None else self._allowed_hosts,
+            timeout=self._seconds(place, url.timeout),
+        )
+        digest = url.digest or _saying(place, lambda: self._registry.digest(image, url.tag))
+        tree = self._checkouts.get(self._key(place), digest)
+        if tree is None:
+            image = replace(image, timeout=self._seconds(place, url.timeout))
+            most, clone = max(1, min(self._spending.clone.bytes, self._left)), self._spending.clone
+            limits = PullLimits(files=clone.files, bytes=most, packed_bytes=most)
+            tree = _saying(place, lambda: self._registry.pull(image, digest, media_type="", limits=limits)).tree
+            self._checkouts.put(self._key(place), digest, tree)
+        self._spend(place, sum(len(blob.data) for _, blob in tree.items()))
+        return Checkout(tree=tree, commit=digest, ref=url.tag)
 
     def download(self, url: str) -> bytes:
         """A file behind an http or https URL."""
