@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from penstock.adapters.git.guard import pool_classes
-from penstock.adapters.git.http import tls_context, unreachable
+from penstock.adapters.git.http import tls_context
+from penstock.adapters.http.connection import pool_classes
+from penstock.adapters.http.deadline import Deadline
+from penstock.adapters.http.errors import unreachable
 from penstock.core.errors import PenstockError, Refused, Terminal, Transient
 from penstock.core.sources.addresses import GuardedUrl
 from penstock.core.sources.bucket import BucketObject
 from penstock.ports.buckets import FAILED, RemoteBucket
 from penstock.version import __version__
 
-_CONNECT_SECONDS = 10.0
 Sign = Callable[[str], Mapping[str, str]]
 """The headers that a GET of this URL needs."""
 
@@ -39,14 +40,13 @@ class BucketHttp:
 
         Raises Refused (401, 403; beyond ``most`` bytes), Transient, Terminal.
         """
-        left = self._until - time.monotonic()
-        if left <= 0:
+        deadline = Deadline(self._until - time.monotonic())
+        if deadline.left <= 0:
             raise Transient(f"bucket '{self._bucket.name}': timed out", reason=FAILED)
-        timeout = urllib3.Timeout(connect=min(left, _CONNECT_SECONDS), read=left)
         headers = {"User-Agent": f"penstock/{__version__}", "Accept-Encoding": "identity", **self._sign(url)}
         try:
             answer = self._manager.request(
-                "GET", url, headers=headers, timeout=timeout, preload_content=False, redirect=False
+                "GET", url, headers=headers, timeout=deadline, preload_content=False, redirect=False
             )
             try:
                 return answer.status, self._body(answer, most), answer.headers

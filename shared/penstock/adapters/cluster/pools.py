@@ -7,12 +7,10 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from penstock.adapters.cluster.credentials import Login
 from penstock.adapters.cluster.kubeconfig import Connection
 from penstock.core.errors import Terminal
-from penstock.core.sources.addresses import GuardedUrl
 
 if TYPE_CHECKING:
     import urllib3
@@ -51,6 +49,8 @@ class Pools:
     def _make(self, login: Login) -> "urllib3.HTTPConnectionPool":
         import urllib3  # noqa: PLC0415 - loaded where a connection is made
 
+        from penstock.adapters.http.connection import Guard, guarded_pools  # noqa: PLC0415 - see above
+
         options: dict[str, Any] = {"maxsize": POOL, "block": False}
         if self._connection.server.startswith("https:"):
             options["ssl_context"] = tls_context(self._connection, login.certificate)
@@ -59,22 +59,15 @@ class Pools:
             if self._connection.tls_server_name:
                 options["server_hostname"] = self._connection.tls_server_name
         try:
-            if self._connection.allowed_hosts is not None:
-                return self._guarded(self._connection.allowed_hosts, options)
-            if not self._connection.proxy:
-                return urllib3.connection_from_url(self._connection.server, **options)
-            proxy = urllib3.ProxyManager(self._connection.proxy, **options)
-            return proxy.connection_from_url(self._connection.server)
+            pools = guarded_pools(Guard(allowed_hosts=self._connection.allowed_hosts))
+            if self._connection.proxy and self._connection.allowed_hosts is None:  # a proxy could not ask the guard
+                proxy = urllib3.ProxyManager(self._connection.proxy, **options)
+                proxy.pool_classes_by_scheme = pools
+                return proxy.connection_from_url(self._connection.server)
+            parts = urllib3.util.parse_url(self._connection.server)
+            return pools[str(parts.scheme)](str(parts.host), port=parts.port, **options)
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             raise Terminal(f"{self._connection.server}: not a server to connect to: {error}") from error
-
-    def _guarded(self, allowed_hosts: tuple[str, ...], options: dict[str, Any]) -> "urllib3.HTTPConnectionPool":
-        """A pool whose connections check the address that they are made to; never through a proxy, which could not."""
-        from penstock.adapters.git.guard import pool_classes  # noqa: PLC0415 - loads urllib3
-
-        parts = urlsplit(self._connection.server)
-        made = pool_classes(GuardedUrl(self._connection.server, allowed_hosts))[parts.scheme]
-        return made(str(parts.hostname), port=parts.port, **options)
 
 
 def tls_context(connection: Connection, certificate: bytes) -> ssl.SSLContext:

@@ -140,7 +140,7 @@ class Transport:
 
     @contextlib.contextmanager
     def stream(self, request: Request, call: Call, *, timeout: float) -> Iterator[Iterator[bytes]]:
-        """The lines of an answer as they come, until it ends or nothing comes for ``timeout`` seconds.
+        """The lines of an answer as they come, until it ends, for at most ``timeout`` seconds.
 
         Yields an iterator of lines; raises the port's error where the answer is a refusal.
         """
@@ -188,6 +188,8 @@ class Transport:
     def _open(self, request: Request, login: Login, *, timeout: float, gzip: bool) -> "urllib3.BaseHTTPResponse":
         import urllib3  # noqa: PLC0415 - loaded where a connection is made
 
+        from penstock.adapters.http.deadline import Deadline  # noqa: PLC0415 - see above
+
         headers = urllib3.HTTPHeaderDict(request.headers)
         headers.setdefault("Accept", "application/json")
         headers["User-Agent"] = f"penstock/{__version__}"
@@ -199,13 +201,12 @@ class Transport:
             headers.add(name, value)
         with self._lock:
             self._requests += 1
-        limits = urllib3.Timeout(connect=min(self._patience.connect, timeout), read=timeout)
         return self._pools.of(login).urlopen(
             request.method,
             self._pools.prefix + request.target,
             body=request.body,
             headers=headers,
-            timeout=limits,
+            timeout=Deadline(timeout, connect=self._patience.connect),
             retries=False,
             redirect=False,
             preload_content=False,

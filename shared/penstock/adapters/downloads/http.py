@@ -1,19 +1,19 @@
 """Files over HTTP(S): a deadline, a bound, checked addresses. urllib3 is shared with Git's transport."""
 
-import time
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from penstock.adapters.git.guard import pool_classes
-from penstock.adapters.git.http import tls_context, unreachable
+from penstock.adapters.git.http import tls_context
+from penstock.adapters.http.connection import pool_classes
+from penstock.adapters.http.deadline import Deadline
+from penstock.adapters.http.errors import broken, unreachable
 from penstock.core.errors import NotFound, PenstockError, Refused, Terminal, Transient
 from penstock.ports.downloads import Download
 from penstock.version import __version__
 
 _FAILED = "DownloadFailed"
-_CONNECT_SECONDS = 10.0
 _MOST_REDIRECTS = 3
 _CHUNK = 65536
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -25,26 +25,24 @@ class HttpDownloads:
 
     def get(self, download: Download) -> bytes:
         """The bytes of the file."""
-        until = time.monotonic() + download.timeout
+        deadline = Deadline(download.timeout)
         manager = urllib3.PoolManager(num_pools=2, retries=False, ssl_context=tls_context({}))
         manager.pool_classes_by_scheme = pool_classes(download.url)
         try:
-            return _read(_opened(manager, str(download.url), until), until, download.most)
+            return _read(_opened(manager, str(download.url), deadline), deadline, download.most)
         finally:
             manager.clear()
 
 
-def _opened(manager: urllib3.PoolManager, url: str, until: float) -> urllib3.BaseHTTPResponse:
+def _opened(manager: urllib3.PoolManager, url: str, deadline: Deadline) -> urllib3.BaseHTTPResponse:
     """The answer at the end of the redirects. Raises what its status says."""
     for _ in range(_MOST_REDIRECTS + 1):
         _check_url(url)
-        left = until - time.monotonic()
-        if left <= 0:
+        if deadline.left <= 0:
             raise Transient("timed out", reason=_FAILED)
-        timeout = urllib3.Timeout(connect=min(left, _CONNECT_SECONDS), read=left)
         try:
             answer = manager.request(
-                "GET", url, headers=_HEADERS, timeout=timeout, redirect=False, preload_content=False
+                "GET", url, headers=_HEADERS, timeout=deadline, redirect=False, preload_content=False
             )
         except HTTPError as error:
             raise Transient(unreachable(error), reason=_FAILED) from error
@@ -72,18 +70,18 @@ def _check_url(url: str) -> None:
         raise Terminal("it is no usable http or https URL", reason=_FAILED)
 
 
-def _read(answer: urllib3.BaseHTTPResponse, until: float, most: int) -> bytes:
+def _read(answer: urllib3.BaseHTTPResponse, deadline: Deadline, most: int) -> bytes:
     parts, left = [], most
     try:
         while part := answer.read1(_CHUNK, decode_content=False):
             left -= len(part)
             if left < 0:
                 raise Refused(f"the file is larger than {most} bytes", reason=_FAILED)
-            if time.monotonic() > until:
+            if deadline.left <= 0:
                 raise Transient("timed out", reason=_FAILED)
             parts.append(part)
     except HTTPError as error:
-        raise Transient(f"the connection broke: {type(error).__name__}", reason=_FAILED) from error
+        raise Transient(broken(error), reason=_FAILED) from error
     finally:
         answer.close()
     return b"".join(parts)

@@ -7,21 +7,22 @@ that no library's error and no password leaves the adapter.
 import ssl
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
+from urllib3.exceptions import HTTPError
 
-from penstock.adapters.git.guard import pool_classes
+from penstock.adapters.http.connection import pool_classes
+from penstock.adapters.http.deadline import Deadline
+from penstock.adapters.http.errors import broken, unreachable
 from penstock.core.errors import NotFound, PenstockError, Refused, Terminal, Transient
 from penstock.ports.git import Remote
 from penstock.version import __version__
 
 FAILED, DENIED = "GitOperationFailed", "AuthenticationFailed"
-_CONNECT_SECONDS = 10.0
 _MOST_REDIRECTS = 3
 _PORTS = {"http": 80, "https": 443}
 
@@ -48,7 +49,7 @@ class Response:
             try:
                 part = self._raw.read1(size)
             except HTTPError as error:
-                raise Transient(f"the connection broke: {type(error).__name__}", reason=FAILED) from error
+                raise Transient(broken(error), reason=FAILED) from error
             if not part:
                 break
             size, self._left = size - len(part), self._left - len(part)
@@ -70,11 +71,11 @@ class Response:
 class Pool:
     """What dulwich needs of a urllib3 pool, for one call to one remote."""
 
-    def __init__(self, remote: Remote, *, most: int) -> None:
-        """``most``: bytes of one answer. Raises Terminal where the credentials are no usable ones."""
+    def __init__(self, remote: Remote, *, most: int, until: float) -> None:
+        """``most``: bytes of one answer; ``until``: monotonic seconds. Raises Terminal for unusable credentials."""
         self.headers: dict[str, str] = {"User-Agent": f"git/2.0 (penstock/{__version__})"}
         self._remote, self._most = remote, most
-        self._until = time.monotonic() + remote.timeout
+        self._until = until
         self._authorization = authorization(remote.credentials)
         self._manager = urllib3.PoolManager(
             num_pools=2,
@@ -83,9 +84,9 @@ class Pool:
         )
         self._manager.pool_classes_by_scheme = pool_classes(remote.url)
 
-    def renew(self, remote: Remote, *, most: int) -> None:
+    def renew(self, *, most: int, until: float) -> None:
         """Another call to the same remote, over the same connections."""
-        self._most, self._until = most, time.monotonic() + remote.timeout
+        self._most, self._until = most, until
 
     def close(self) -> None:
         """Close all connections."""
@@ -93,15 +94,14 @@ class Pool:
 
     def request(self, method: str, url: str, *, headers: Mapping[str, str], **options: Any) -> Response:
         """One request. Raises Refused (401, 403), NotFound (404), Transient (429, 5xx, unreachable), else Terminal."""
-        left = self._until - time.monotonic()
-        if left <= 0:
+        deadline = Deadline(self._until - time.monotonic())
+        if deadline.left <= 0:
             raise Transient("timed out", reason=FAILED)
         sent = dict(headers)
         if self._authorization and _origin(urlsplit(url)) == _origin(urlsplit(self._remote.url)):
             sent["Authorization"] = self._authorization
-        timeout = urllib3.Timeout(connect=min(left, _CONNECT_SECONDS), read=left)
         try:
-            raw = self._manager.request(method, url, headers=sent, timeout=timeout, **options)
+            raw = self._manager.request(method, url, headers=sent, timeout=deadline, **options)
         except HTTPError as error:
             raise Transient(unreachable(error), reason=FAILED) from error
         _check(raw)
@@ -180,27 +180,3 @@ def status_error(status: int, retry_after: str | None) -> PenstockError | None:
         seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
         return Transient(f"the server answers {status}", reason=FAILED, retry_after=seconds)
     return Terminal(f"the server answers {status}", reason=FAILED)
-
-
-def unreachable(error: HTTPError) -> str:
-    """What happened, from the innermost reason: urllib3's own texts repeat the URL."""
-    causes = [error, *_causes(error)]
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return "the server's certificate is not trusted"
-    if any(
-        isinstance(cause, TimeoutError) or type(cause) in (ConnectTimeoutError, ReadTimeoutError) for cause in causes
-    ):
-        return "timed out"
-    inner = causes[-1]
-    return f"unreachable: {getattr(inner, 'strerror', None) or type(inner).__name__}"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """What an error came from, step by step: urllib3 keeps it as ``reason``, as cause, or as an argument."""
-    for _ in range(10):
-        candidates = (getattr(error, "reason", None), error.__cause__, *error.args)
-        inner = next((each for each in candidates if isinstance(each, BaseException)), None)
-        if inner is None:
-            return
-        yield inner
-        error = inner

@@ -11,15 +11,16 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from penstock.adapters.git.guard import pool_classes
-from penstock.adapters.git.http import tls_context, unreachable
+from penstock.adapters.git.http import tls_context
+from penstock.adapters.http.connection import pool_classes
+from penstock.adapters.http.deadline import Deadline
+from penstock.adapters.http.errors import broken, unreachable
 from penstock.core.errors import NotFound, PenstockError, Refused, Terminal, Transient
 from penstock.core.sources.addresses import GuardedUrl
 from penstock.core.sources.registry_auth import Challenge, Login, challenge, login_for
 from penstock.ports.registry import FAILED_PULL, RemoteImage
 from penstock.version import __version__
 
-_CONNECT_SECONDS = 10.0
 _MOST_REDIRECTS = 5
 _MOST_TOKEN_BYTES = 1024 * 1024
 _DENIED = "AuthenticationFailed"
@@ -120,14 +121,13 @@ class RegistryHttp:
     def _send(
         self, method: str, url: str, headers: Mapping[str, str], *, body: bytes | None = None
     ) -> urllib3.BaseHTTPResponse:
-        left = self._until - time.monotonic()
-        if left <= 0:
+        deadline = Deadline(self._until - time.monotonic())
+        if deadline.left <= 0:
             raise Transient(f"{self._image.name}: timed out", reason=FAILED_PULL)
-        timeout = urllib3.Timeout(connect=min(left, _CONNECT_SECONDS), read=left)
         sent = {"User-Agent": f"penstock/{__version__}", **headers}
         try:
             return self._manager.request(
-                method, url, headers=sent, body=body, timeout=timeout, preload_content=False, decode_content=False
+                method, url, headers=sent, body=body, timeout=deadline, preload_content=False, decode_content=False
             )
         except HTTPError as error:
             raise Transient(f"{self._image.name}: {unreachable(error)}", reason=FAILED_PULL) from error
@@ -146,7 +146,7 @@ class RegistryHttp:
                     raise Transient(f"{self._image.name}: timed out", reason=FAILED_PULL)
                 parts.append(part)
         except HTTPError as error:
-            raise Transient(f"{self._image.name}: the connection broke", reason=FAILED_PULL) from error
+            raise Transient(f"{self._image.name}: {broken(error)}", reason=FAILED_PULL) from error
         return b"".join(parts)
 
 

@@ -1,0 +1,1 @@
+"""HTTP(S) as all adapters speak it: checked addresses, one deadline for a whole exchange, bounds on what comes back."""
