@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.controlplane.process import NODE as MANAGED
 from tests.memory_plane import kustomization
 from tests.real_plane import REAL, RealPlane, eventually, text, tidy
 
@@ -47,7 +48,8 @@ def workload(kind: str, space: str, image: str = "registry.example/web:1", **pod
 
 @pytest.fixture
 def plane(control_plane):
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE}}}
+    labels = {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}
+    node = {**MANAGED, "metadata": {"name": NODE, "labels": labels}}
     control_plane.call("POST", "/api/v1/nodes", node)
     made = RealPlane(control_plane)
     yield made
@@ -64,7 +66,8 @@ def start(plane: RealPlane, *manifests: dict[str, Any], **spec: Any) -> None:
 def pods(plane: RealPlane, space: str, image: str = "") -> list[dict[str, Any]]:
     found = plane.found(f"/api/v1/namespaces/{space}/pods")
     listed = [] if found is None else found["items"]
-    return [each for each in listed if not image or each["spec"]["containers"][0]["image"] == image]
+    mine = [each for each in listed if each["spec"].get("nodeName") == NODE]
+    return [each for each in mine if not image or each["spec"]["containers"][0]["image"] == image]
 
 
 def say(
