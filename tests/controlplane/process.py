@@ -125,7 +125,8 @@ class ControlPlane:
         running = self.processes.get("kwok")
         if self.kwok is None or (running is not None and running.poll() is None):
             return
-        flags = ("--kubeconfig", "kubeconfig", "--manage-all-nodes=true", "--cidr", "10.1.0.1/16")
+        managed = "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake"  # a test's own node has no kubelet
+        flags = ("--kubeconfig", "kubeconfig", "--manage-all-nodes=false", managed, "--cidr", "10.1.0.1/16")
         self._run("kwok", [str(self.kwok), *flags, "--server-address", f"127.0.0.1:{self.kwok_port}"])
 
     def _run(self, name: str, command: list[str]) -> None:

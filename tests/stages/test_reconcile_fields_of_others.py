@@ -69,3 +69,36 @@ def test_merge_leaves_fields_of_others(plane):
     edited_by(plane, "kubectl-edit", extra="x", key="edited")
     plane.reconcile("apps", why="interval")
     assert plane.config_map("a") == {"key": "1", "extra": "x"}
+
+
+def test_a_field_of_a_manager_that_the_operator_overrides_goes(plane):
+    """Flux's --override-manager; also where the object was found equal before the switch was turned on."""
+    edited_by(plane, "some-controller", extra="x")
+    plane.reconcile("apps", why="interval")
+    assert plane.config_map("a") == {"key": "1", "extra": "x"}
+    plane.apply_plane(policy={"overrideManagers": ["some-"]})
+    plane.reconcile("apps", why="interval")
+    assert plane.config_map("a") == {"key": "1"}
+    plane.cluster.calls.clear()
+    plane.reconcile("apps", why="interval")
+    assert plane.writes() == [], "once is enough"
+
+
+def test_flags_of_the_repositorys_own_flux_hold_and_what_is_not_served_of_them_is_said(plane):
+    flags = ["--override-manager=some-", "--sops-age-secret=keys"]
+    metadata = {"name": "kustomize-controller", "namespace": "flux-system"}
+    labels = {"app.kubernetes.io/part-of": "flux", "app.kubernetes.io/component": "kustomize-controller"}
+    container = {"name": "manager", "args": flags}
+    controller = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {**metadata, "labels": labels},
+        "spec": {"template": {"spec": {"containers": [container]}}},
+    }
+    edited_by(plane, "some-controller", extra="x")
+    plane.push({"clusters/prod/gotk.yaml": yaml.safe_dump(controller)})
+    plane.settle()
+    plane.reconcile("apps", why="interval")
+    assert plane.config_map("a") == {"key": "1"}
+    assert "Flux's flags sops-age-secret of this repository are not served" in plane.ready("flux-system")
+    assert plane.ready("flux-system").startswith("True")

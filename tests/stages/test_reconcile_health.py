@@ -118,3 +118,29 @@ def test_a_secret_that_an_operator_brings_is_applied_and_waited_for(group, kind,
     plane.cluster.set_status(ref, {"conditions": [{"type": condition, "status": "True"}]})
     plane.settle(seconds=30)
     assert plane.ready("web").startswith("True"), plane.ready("web")
+
+
+def pass_by(plane, *, minutes):
+    for _ in range(minutes):
+        plane.clock.advance(60)
+        plane.tick()
+        plane.settle(seconds=60)
+
+
+def test_a_rollout_that_hangs_is_told_once_however_often_it_is_tried_again():
+    """Each try lasts a little longer or shorter, and its pods have other names: that is no news."""
+    plane = MemoryPlane()
+    plane.push({**FILES, "clusters/prod/web.yaml": kustomization("web", "web", wait=True, timeout="1m")})
+    pass_by(plane, minutes=12)
+    assert plane.status("web").history[0]["totalReconciliations"] >= 3, "it was tried again"
+    told = [e for e in plane.events if e.name == "web" and e.severity == "error"]
+    assert len(told) == 1, [e.message for e in told]
+    available(plane, "web")
+    pass_by(plane, minutes=6)
+    told = [e.message for e in plane.events if e.name == "web" and e.severity == "error"]
+    assert len(told) == 2, told
+    assert "Deployment/apps/web" not in told[1], "another set of objects is news"
+    available(plane, "web", "api")
+    pass_by(plane, minutes=6)
+    assert plane.ready("web").startswith("True")
+    assert [e.severity for e in plane.events if e.name == "web"][-1] == "info"

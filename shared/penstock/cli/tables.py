@@ -12,6 +12,7 @@ from penstock.core.flux.provider import parse_provider, unserved
 from penstock.core.flux.receiver import parse_receiver, problems
 from penstock.core.messages import PLANE
 from penstock.core.notify.match import forbids_cross_namespace
+from penstock.core.printable import printable
 from penstock.core.records import (
     PLANE_KEY,
     DeliveryRecord,
@@ -104,7 +105,7 @@ def shorten(text: str) -> str:
 
 def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns padded to their widest cell and separated by tabs. ``header`` may be empty."""
-    lines = [line for line in (list(header), *(list(row) for row in rows)) if line]
+    lines = [[printable(cell) for cell in line] for line in (header, *rows) if line]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "\t".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines

@@ -10,8 +10,10 @@ PenstockError
     └── NotFound             what was named does not exist
 
 Every error carries ``reason``, the Flux condition reason that a user sees. Libraries' errors never leave an
-adapter: they are raised again as one of these. Messages hold no secret values.
+adapter: they are raised again as one of these. Messages hold no secret values, and no control characters.
 """
+
+from penstock.core.printable import printable
 
 
 class PenstockError(Exception):
@@ -20,7 +22,7 @@ class PenstockError(Exception):
     reason: str = "ReconciliationFailed"
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         if reason is not None:
             self.reason = reason
 

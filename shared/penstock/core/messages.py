@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from penstock.core.errors import Terminal
+from penstock.core.printable import printable
 
 MAX_BYTES = 200_000
 """SNS and SQS carry 256 KiB; this leaves room for their envelope."""
@@ -91,6 +92,11 @@ class Event:
     message: str
     timestamp: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Its words go to people: see core.printable."""
+        object.__setattr__(self, "message", printable(self.message))
+        object.__setattr__(self, "metadata", {key: printable(value) for key, value in self.metadata.items()})
 
     @property
     def key(self) -> str:

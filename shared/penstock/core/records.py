@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self, cast
 
 from penstock.core.errors import Terminal
+from penstock.core.printable import printable
 from penstock.core.resources import Manifest
 from penstock.core.tree import Inputs
 
@@ -146,6 +147,10 @@ class Condition:
     message: str
     since: str = ""
     observed_generation: int = 0
+
+    def __post_init__(self) -> None:
+        """Its words go to people: see core.printable."""
+        object.__setattr__(self, "message", printable(self.message))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

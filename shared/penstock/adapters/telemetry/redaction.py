@@ -1,10 +1,12 @@
-"""The last guard before a record leaves: nothing named like a secret, no userinfo in URLs, nothing endless.
+"""The last guard before a record leaves: nothing named like a secret, no userinfo, no control characters, no end.
 
 Stages must not hand secrets to telemetry at all; this is for the day that one does.
 """
 
 import re
 from collections.abc import Mapping
+
+from penstock.core.printable import printable
 
 Field = str | float | bool | None
 
@@ -27,5 +29,5 @@ def redact(fields: Mapping[str, Field]) -> dict[str, Field]:
 def _clean(value: Field) -> Field:
     if not isinstance(value, str):
         return value
-    text = _USERINFO.sub(f"{REDACTED}@", value)
+    text = printable(_USERINFO.sub(f"{REDACTED}@", value))
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({len(text)} characters)"

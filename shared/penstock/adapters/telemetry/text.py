@@ -39,4 +39,4 @@ def _line(name: str, fields: dict[str, Field]) -> str:
         "" if name == "stage finished" else name,
         str(fields.get("error", "")),
     )
-    return " ".join(part for part in parts if part)
+    return " ".join(" ".join(part.split("\n")) for part in parts if part)

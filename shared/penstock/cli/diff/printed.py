@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from penstock.cli.diff.outcome import Entry, Outcome
 from penstock.core.drift.owners import told
+from penstock.core.printable import printable
 from penstock.core.reconcile.plan import Action
 from penstock.stages.reconcile.shown_plan import WRITES, counts, difference
 
@@ -15,7 +16,7 @@ def lines(found: Outcome, *, colour: bool) -> Iterator[str]:
     """All of it."""
     for entry in found.entries:
         yield from _entry(entry, found, colour=colour)
-    yield from (f"note: {note}" for note in found.notes)
+    yield from (printable(f"note: {note}") for note in found.notes)
     yield summary(found)
 
 
@@ -36,16 +37,17 @@ def _entry(entry: Entry, found: Outcome, *, colour: bool) -> Iterator[str]:
     if entry.error:
         yield _coloured(f"  refused: {entry.error}", _RED if colour else "")
     if entry.drift:
-        yield f"  drift: {told(entry.drift)}"
+        yield printable(f"  drift: {told(entry.drift)}")
     if change.action not in WRITES:
         return
     shown = difference(change, found.mask)
     if not shown and change.paths:
-        yield f"  the same, but not owned by penstock: {', '.join(change.paths[:5])}"
+        yield printable(f"  the same, but not owned by penstock: {', '.join(change.paths[:5])}")
     for line in shown:
         colours = (code for start, code in _COLOURS.items() if line.startswith(start))
         yield _coloured(line, next(colours, "") if colour else "")
 
 
 def _coloured(text: str, code: str) -> str:
+    text = printable(text)
     return f"{code}{text}{_PLAIN}" if code else text

@@ -8,6 +8,7 @@ import yaml
 from penstock.cli.plan.fields import ABSENT, FieldChange
 from penstock.cli.plan.report import Report, totals
 from penstock.cli.plan.shown import Planned, Shown
+from penstock.core.printable import printable
 from penstock.core.reconcile.inventory import short_revision
 from penstock.core.resources import ref_of
 
@@ -18,6 +19,10 @@ _MOST_FIELDS = 12
 
 def lines(report: Report, *, details: bool) -> Iterator[str]:
     """The whole plan. ``details``: every document by name, every field, whole values."""
+    yield from map(printable, _lines(report, details=details))
+
+
+def _lines(report: Report, *, details: bool) -> Iterator[str]:
     width = max((len(p.section.ref) for p in report.planned), default=0)
     yield f"source   {report.source.where} at {short_revision(report.source.revision)}"
     yield from (f"         {note}" for note in report.source.notes)

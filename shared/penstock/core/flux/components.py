@@ -27,10 +27,8 @@ _POLICY_FLAGS = (
 )
 _UNSERVED_FLAGS = frozenset(
     {
-        "custom-apply-stage-kinds",
         "insecure-kubeconfig-exec",
         "insecure-kubeconfig-tls",
-        "override-manager",
         "sops-age-secret",
         "sops-vault-configmap",
         "watch-label-selector",
@@ -52,8 +50,8 @@ _GATES_ON_BY_DEFAULT = frozenset({"StrictPostBuildSubstitutions"})
 class ControllerFlags:
     """What the kustomize-controller's arguments in a repository ask for.
 
-    ``unserved``: flags and feature gates (``feature-gates=Name``) that change what Flux does and that penstock has
-    no switch for; sorted.
+    ``stage_kinds``: ``group/Kind`` each; ``unserved``: flags and feature gates (``feature-gates=Name``) that change
+    what Flux does and that penstock has no switch for; sorted.
     """
 
     no_cross_namespace_refs: bool = False
@@ -61,6 +59,8 @@ class ControllerFlags:
     default_service_account: str = ""
     default_kube_config_service_account: str = ""
     default_decryption_service_account: str = ""
+    override_managers: tuple[str, ...] = ()
+    stage_kinds: tuple[str, ...] = ()
     unserved: tuple[str, ...] = ()
 
 
@@ -83,10 +83,8 @@ def component_reason(manifest: Manifest) -> str:
 
 def controller_flags(manifests: Iterable[Manifest]) -> ControllerFlags:
     """The flags of the kustomize-controller among these objects (defaults where it is not among them)."""
-    flags: dict[str, str] = {}
-    for manifest in manifests:
-        if _is_kustomize_controller(manifest):
-            flags.update(_arguments(manifest))
+    given = [argument for each in manifests if _is_kustomize_controller(each) for argument in _arguments(each)]
+    flags = dict(given)
     unserved = {name for name, value in flags.items() if name in _UNSERVED_FLAGS and value not in ("", "false")}
     unserved |= {f"feature-gates={gate}" for gate in _changed_gates(flags.get("feature-gates", ""))}
     cross, bases, account, kube_config_account, decryption_account = (flags.get(name, "") for name in _POLICY_FLAGS)
@@ -96,6 +94,8 @@ def controller_flags(manifests: Iterable[Manifest]) -> ControllerFlags:
         default_service_account=account,
         default_kube_config_service_account=kube_config_account,
         default_decryption_service_account=decryption_account,
+        override_managers=tuple(value for name, value in given if name == "override-manager" and value),
+        stage_kinds=tuple(filter(None, map(str.strip, flags.get("custom-apply-stage-kinds", "").split(",")))),
         unserved=tuple(sorted(unserved)),
     )
 

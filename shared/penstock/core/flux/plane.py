@@ -36,6 +36,8 @@ _RESOURCE = re.compile(r"(?:arn:aws|/subscriptions/|projects/)[^\s*]*\*?")
 _REF = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _REFERENCE_FIELDS = ("branch", "tag", "semver", "name", "commit")
 _GROUP_KIND = re.compile(r"[a-z0-9.-]{0,253}/[A-Z][A-Za-z0-9]{0,62}")
+_LONGEST_MANAGER = 128
+"""As the API server has it (apimachinery, FieldManagerMaxLength)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +71,8 @@ class Policy:
     though they are applied as somebody else; ``prune_objects``, ``prune_percent``: more deletions than both need an
     approval; ``sops_mac``: enforce | warn; ``field_validation``: Strict | Warn; ``sops_vaults``: the only Vaults that
     SOPS files may name; ``kubernetes_events``: what is news is an Event in the target cluster, too; ``stage_kinds``:
-    (group, kind) of what is applied after definitions and classes, and before the rest.
+    (group, kind) of what is applied after definitions and classes, and before the rest; ``override_managers``: field
+    managers (by prefix) whose fields are taken over, beside kubectl's and Flux's.
     """
 
     no_cross_namespace_refs: bool = False
@@ -87,6 +90,7 @@ class Policy:
     sops_vaults: tuple[SopsVault, ...] = ()
     kubernetes_events: bool = True
     stage_kinds: tuple[tuple[str, str], ...] = ()
+    override_managers: tuple[str, ...] = ()
 
     @property
     def drops_undeclared(self) -> bool:
@@ -254,6 +258,7 @@ def _policy(fields: Fields, base: Policy) -> Policy:
         sops_vaults=fields.each("sopsVaults", _vault) if fields.raw("sopsVaults") is not None else base.sops_vaults,
         kubernetes_events=fields.boolean("kubernetesEvents", default=base.kubernetes_events),
         stage_kinds=_stage_kinds(fields, base),
+        override_managers=_managers(fields, base),
     )
 
 
@@ -267,6 +272,18 @@ def _stage_kinds(fields: Fields, base: Policy) -> tuple[tuple[str, str], ...]:
             problem = f"is {each!r}, must be group/Kind, such as redpanda.vectorized.io/Cluster"
             raise fields.error(f"customApplyStageKinds[{index}]", problem)
     return tuple((each.partition("/")[0], each.partition("/")[2]) for each in named)
+
+
+def _managers(fields: Fields, base: Policy) -> tuple[str, ...]:
+    """As the flag ``--override-manager`` of Flux's kustomize-controller, given once for each."""
+    if fields.raw("overrideManagers") is None:
+        return base.override_managers
+    named = fields.strings("overrideManagers")
+    for index, each in enumerate(named):
+        if not 0 < len(each) <= _LONGEST_MANAGER:
+            problem = f"is {each!r}, must be the name of a field manager, or how such names begin (helm)"
+            raise fields.error(f"overrideManagers[{index}]", problem)
+    return named
 
 
 def _limits(fields: Fields, base: Policy) -> tuple[int, int]:

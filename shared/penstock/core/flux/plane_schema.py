@@ -173,6 +173,7 @@ def _policy() -> Schema:
             "sopsVaults": {"type": "array", "items": vaults},
             "kubernetesEvents": {"type": "boolean", "default": True},
             "customApplyStageKinds": {"type": "array", "items": stage_kind},
+            "overrideManagers": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 128}},
         }
     )
 

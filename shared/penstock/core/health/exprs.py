@@ -31,13 +31,11 @@ class HealthRules:
 
     evaluators: Mapping[tuple[str, str], Sequence[tuple[Status, Expression]]] = field(default_factory=dict)
 
-    def assess(
-        self, manifest: Manifest | None, *, pods: Sequence[Manifest] = (), now: datetime | None = None
-    ) -> Health:
+    def assess(self, manifest: Manifest | None, *, now: datetime | None = None) -> Health:
         """The health of a live object as the API server returned it; the parameters are those of status.assess."""
         expressions = None if manifest is None else self._of(manifest)
         if manifest is None or expressions is None:
-            return assess(manifest, pods=pods, now=now)
+            return assess(manifest, now=now)
         return _evaluate(expressions, manifest)
 
     def covers(self, group: str, kind: str) -> bool:

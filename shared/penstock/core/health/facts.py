@@ -27,12 +27,13 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectCondition:
-    """One entry of ``status.conditions``."""
+    """One entry of ``status.conditions``. ``since``: its ``lastTransitionTime``, or ""."""
 
     type: str
     status: str
     reason: str
     message: str
+    since: str = ""
 
 
 def current(message: str) -> Health:
@@ -77,9 +78,9 @@ def conditions(manifest: Mapping[str, Any]) -> Iterator[ObjectCondition]:
     found = field(manifest, "status", "conditions")
     for entry in found if isinstance(found, list) else ():
         if isinstance(entry, Mapping):
-            names = ("type", "status", "reason", "message")
-            kind, status, reason, message = (string(entry, name) for name in names)
-            yield ObjectCondition(type=kind, status=status, reason=reason, message=message)
+            names = ("type", "status", "reason", "message", "lastTransitionTime")
+            kind, status, reason, message, since = (string(entry, name) for name in names)
+            yield ObjectCondition(type=kind, status=status, reason=reason, message=message, since=since)
 
 
 def condition(manifest: Mapping[str, Any], kind: str) -> ObjectCondition | None:

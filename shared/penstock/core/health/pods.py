@@ -1,6 +1,6 @@
-"""kstatus's rules for Pods, and what failing Pods mean for the object that owns them."""
+"""kstatus's rules for Pods."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,15 +32,6 @@ def pod(manifest: Mapping[str, Any], now: datetime | None) -> Health:
     if phase:
         return Health(status=Status.UNKNOWN, message=f"unknown phase {phase}")
     return in_progress("Pod phase not available")
-
-
-def failing(pods: Iterable[Mapping[str, Any]], now: datetime | None) -> int:
-    """How many of these pods have failed for good: not the ones being deleted or waiting for room on a node."""
-    return sum(
-        pod(each, now).status == Status.FAILED
-        for each in pods
-        if not _unschedulable(each) and not field(each, "metadata", "deletionTimestamp")
-    )
 
 
 def _running(manifest: Mapping[str, Any]) -> Health:

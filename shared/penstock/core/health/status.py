@@ -4,13 +4,14 @@ The order: being deleted, generation not observed, the conditions ``Reconciling`
 rule, else its ``Ready`` condition. A generic ``Ready=False`` is InProgress and never Failed: it may still become true.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from penstock.core.health.facts import (
     Health,
     Status,
+    condition,
     conditions,
     current,
     failed,
@@ -18,20 +19,18 @@ from penstock.core.health.facts import (
     in_progress,
     string,
 )
-from penstock.core.health.pods import failing, pod
+from penstock.core.health.pods import pod
 from penstock.core.health.workloads import daemon_set, deployment, job, replica_set, stateful_set
 from penstock.core.resources import Manifest, gvk_of
 
 __all__ = ["Health", "Status", "assess"]
 
-_OWNERS_OF_PODS = frozenset({"StatefulSet", "ReplicaSet"})
 
-
-def assess(manifest: Manifest | None, *, pods: Sequence[Manifest] = (), now: datetime | None = None) -> Health:
+def assess(manifest: Manifest | None, *, now: datetime | None = None) -> Health:
     """The health of a live object as the API server returned it; None means that it is not there.
 
-    ``pods``: the Pods that a StatefulSet or ReplicaSet selects (optional; a crash-looping one fails it at once).
-    ``now``: aware time, for Pods that nothing has scheduled (None: these never fail).
+    ``now``: aware time, for Pods that nothing has scheduled (None: these never fail). What a workload's pods say of it:
+    core.health.stuck.
     """
     if manifest is None:
         return Health(status=Status.NOT_FOUND, message="Resource not found")
@@ -41,11 +40,7 @@ def assess(manifest: Manifest | None, *, pods: Sequence[Manifest] = (), now: dat
     gvk = gvk_of(manifest)
     if (gvk.group, gvk.kind) == ("", "Pod"):
         return pod(manifest, now)
-    rule = _RULES.get((gvk.group, gvk.kind), _by_ready_condition)
-    found = rule(manifest)
-    if found.status == Status.IN_PROGRESS and gvk.kind in _OWNERS_OF_PODS and (count := failing(pods, now)):
-        return failed(f"{count} pods have failed")
-    return found
+    return _RULES.get((gvk.group, gvk.kind), _by_ready_condition)(manifest)
 
 
 def _generic(manifest: Mapping[str, Any]) -> Health | None:
@@ -83,8 +78,20 @@ def _service(manifest: Mapping[str, Any]) -> Health:
 
 
 def _persistent_volume_claim(manifest: Mapping[str, Any]) -> Health:
+    """One that has lost its volume stays so (kstatus waits for it)."""
     phase = string(manifest, "status", "phase", default="unknown")
-    return current("PVC is Bound") if phase == "Bound" else in_progress(f"PVC is not Bound. phase: {phase}")
+    if phase == "Bound":
+        return current("PVC is Bound")
+    told = f"PVC is not Bound. phase: {phase}"
+    return failed(told) if phase == "Lost" else in_progress(told)
+
+
+def _api_service(manifest: Mapping[str, Any]) -> Health:
+    """Kstatus has no rule: a group whose server does not answer would be Current."""
+    available = condition(manifest, "Available")
+    if available is None:
+        return in_progress("APIService is not checked yet")
+    return current("APIService is available") if available.status == "True" else in_progress(available.message)
 
 
 def _custom_resource_definition(manifest: Mapping[str, Any]) -> Health:
@@ -117,9 +124,11 @@ def _external_secret(manifest: Mapping[str, Any]) -> Health:
 _RULES: dict[tuple[str, str], Callable[[Mapping[str, Any]], Health]] = {
     ("", "ConfigMap"): _always("Resource is always ready"),
     ("", "PersistentVolumeClaim"): _persistent_volume_claim,
+    ("", "ReplicationController"): replica_set,
     ("", "Secret"): _always("Resource is always ready"),
     ("", "Service"): _service,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _custom_resource_definition,
+    ("apiregistration.k8s.io", "APIService"): _api_service,
     ("apps", "DaemonSet"): daemon_set,
     ("apps", "Deployment"): deployment,
     ("apps", "ReplicaSet"): replica_set,

@@ -28,14 +28,24 @@ _LONGEST = 300
 
 
 def pod_selector(workload: Manifest) -> str:
-    """The label selector of a workload's pods; "" for kinds that have none, or one that is more than labels."""
+    """The label selector of a workload's pods, as the API server's ``labelSelector``; "" for kinds that have none."""
     gvk = gvk_of(workload)
     if (gvk.group, gvk.kind) == ("batch", "Job"):
         return f"batch.kubernetes.io/job-name={workload['metadata']['name']}"
-    labels = field(workload, "spec", "selector", "matchLabels")
-    if (gvk.group, gvk.kind) not in _SELECTING or not isinstance(labels, Mapping):
+    selector = field(workload, "spec", "selector")
+    if (gvk.group, gvk.kind) == ("", "ReplicationController"):
+        selector = {"matchLabels": selector}
+    elif (gvk.group, gvk.kind) not in _SELECTING:
         return ""
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    labels, expressions = field(selector or {}, "matchLabels"), field(selector or {}, "matchExpressions")
+    equal = [f"{key}={value}" for key, value in sorted(labels.items())] if isinstance(labels, Mapping) else []
+    return ",".join((*equal, *map(_requirement, expressions or ())))
+
+
+def _requirement(expression: Mapping[str, Any]) -> str:
+    key, values = expression["key"], ",".join(expression.get("values") or ())
+    forms = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key, "DoesNotExist": f"!{key}"}
+    return forms[expression["operator"]]
 
 
 def pod_trouble(pods: Iterable[Manifest]) -> str:

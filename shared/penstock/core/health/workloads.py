@@ -32,7 +32,7 @@ def deployment(manifest: Mapping[str, Any]) -> Health:
 
 
 def replica_set(manifest: Mapping[str, Any]) -> Health:
-    """apps/ReplicaSet: every replica labelled, available and ready."""
+    """apps/ReplicaSet and v1/ReplicationController: every replica labelled, available and ready."""
     failure = condition(manifest, "ReplicaFailure")
     wanted = integer(manifest, "spec", "replicas", default=1)
     total, labelled, up, ready = (
@@ -46,7 +46,7 @@ def replica_set(manifest: Mapping[str, Any]) -> Health:
         (wanted > ready, f"Ready: {ready}/{wanted}"),
         (total > wanted, f"Pending termination: {total - wanted}"),
     )
-    return _first_unmet(steps) or current(f"ReplicaSet is available. Replicas: {total}")
+    return _first_unmet(steps) or current(f"{manifest['kind']} is available. Replicas: {total}")
 
 
 def stateful_set(manifest: Mapping[str, Any]) -> Health:

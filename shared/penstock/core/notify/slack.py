@@ -18,7 +18,7 @@ def requests(notification: Notification, target: Target) -> tuple[HttpRequest, .
         "fallback": f"{notification.label}: {event.message.partition(chr(10))[0]}",
         "color": "danger" if event.severity == "error" else "good",
         "author_name": notification.label,
-        "text": event.message,
+        "text": _escaped(event.message),
         "mrkdwn_in": ["text"],
         "fields": [{"title": key, "value": value, "short": False} for key, value in notification.metadata.items()],
     }
@@ -31,6 +31,11 @@ def requests(notification: Notification, target: Target) -> tuple[HttpRequest, .
     }
     headers = {"authorization": f"Bearer {target.bearer}"} if target.bearer else {}
     return (post(target.address, payload, headers={**target.login, **headers}),)
+
+
+def _escaped(text: str) -> str:
+    """As Slack asks for (https://docs.slack.dev/messaging/formatting-message-text): no word calls a whole channel."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def check_answer(request: HttpRequest, answer: HttpResponse) -> None:

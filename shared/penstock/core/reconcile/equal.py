@@ -10,6 +10,8 @@ import json
 from penstock.core.drift.ignore import IgnoreRule
 from penstock.core.resources import Manifest
 
+Rules = tuple[tuple[IgnoreRule, ...], tuple[str, ...]]
+"""Of a comparison: fields that others decide, managers that are overridden."""
 KEPT = 50_000
 """Objects remembered, of some 300 bytes each; when there are more, all are forgotten."""
 
@@ -21,19 +23,19 @@ class KnownEqual:
         self._kept = kept
         self._found: dict[str, tuple[str, bytes]] = {}
 
-    def holds(self, desired: Manifest, live: Manifest, ignore: tuple[IgnoreRule, ...]) -> bool:
-        """Whether the two were found equal before."""
+    def holds(self, desired: Manifest, live: Manifest, rules: Rules) -> bool:
+        """Whether the two were found equal before, by the same rules."""
         uid, version = _named(live)
         before = self._found.get(uid)
-        return before is not None and before[0] == version and before[1] == _digest(desired, ignore)
+        return before is not None and before[0] == version and before[1] == _digest(desired, rules)
 
-    def remember(self, desired: Manifest, live: Manifest, ignore: tuple[IgnoreRule, ...]) -> None:
+    def remember(self, desired: Manifest, live: Manifest, rules: Rules) -> None:
         """They are equal. Of each live object one version is kept."""
         uid, version = _named(live)
         if uid and version:
             if len(self._found) >= self._kept:
                 self._found = {}
-            self._found[uid] = (version, _digest(desired, ignore))
+            self._found[uid] = (version, _digest(desired, rules))
 
 
 def _named(live: Manifest) -> tuple[str, str]:
@@ -41,7 +43,7 @@ def _named(live: Manifest) -> tuple[str, str]:
     return str(metadata.get("uid") or ""), str(metadata.get("resourceVersion") or "")
 
 
-def _digest(desired: Manifest, ignore: tuple[IgnoreRule, ...]) -> bytes:
+def _digest(desired: Manifest, rules: Rules) -> bytes:
     """Of everything that the comparison reads but for the live object."""
-    told = json.dumps([desired, repr(ignore) if ignore else ""], separators=(",", ":"), default=str)
+    told = json.dumps([desired, repr(rules)], separators=(",", ":"), default=str)
     return hashlib.sha256(told.encode()).digest()

@@ -22,9 +22,12 @@ _TAKEN: tuple[tuple[str, frozenset[str]], ...] = (
 """Prefix of a manager's name -> operations, as Flux matches them."""
 
 
-def taken_over(live: Manifest, manager: str) -> list[dict[str, Any]] | None:
-    """The managedFields with ``manager`` as the applier of all that kubectl and Flux set; None where that is none."""
-    return _moved(live, _is_taken, manager)
+def taken_over(live: Manifest, manager: str, overridden: Sequence[str] = ()) -> list[dict[str, Any]] | None:
+    """The managedFields with ``manager`` as the applier of all that kubectl and Flux set; None where that is none.
+
+    ``overridden``: prefixes of more managers whose fields are taken (Flux's ``--override-manager``).
+    """
+    return _moved(live, lambda entry: _is_taken(entry, manager, overridden), manager)
 
 
 def handed_over(live: Manifest, *, giver: str, taker: str) -> list[dict[str, Any]] | None:
@@ -51,22 +54,25 @@ def _moved(live: Manifest, is_given: Callable[[Mapping[str, Any]], bool], manage
     return [merged, *rest]
 
 
-def as_taken_over(live: Manifest, manager: str) -> Manifest:
+def as_taken_over(live: Manifest, manager: str, overridden: Sequence[str] = ()) -> Manifest:
     """The live object as it would be after taking over: for comparing, without any write."""
-    entries = taken_over(live, manager)
+    entries = taken_over(live, manager, overridden)
     return live if entries is None else with_managed_fields(live, entries)
 
 
-def after_takeover(after: Manifest, desired: Manifest, live: Manifest) -> Manifest:
+def after_takeover(
+    after: Manifest, desired: Manifest, live: Manifest, *, manager: str, overridden: Sequence[str] = ()
+) -> Manifest:
     """What a dry-run made of ``live``, without what leaves it once the fields of kubectl and Flux are ours.
 
-    A dry-run cannot take over first, so it still holds what they set and ``desired`` does not have.
+    ``manager``, ``overridden``: as for taken_over. A dry-run cannot take over first, so it still holds what they set
+    and ``desired`` does not have.
     """
     entries: Sequence[Mapping[str, Any]] = live["metadata"].get("managedFields") or ()
     theirs: Mapping[str, Any] = {}
     others: Mapping[str, Any] = {}
     for entry in entries:
-        if _is_taken(entry):
+        if _is_taken(entry, manager, overridden):
             theirs = _union(theirs, entry.get("fieldsV1") or {})
         else:
             others = _union(others, entry.get("fieldsV1") or {})
@@ -119,9 +125,12 @@ def with_managed_fields(live: Manifest, entries: Sequence[Mapping[str, Any]]) ->
     return {**live, "metadata": {**live["metadata"], "managedFields": [dict(entry) for entry in entries]}}
 
 
-def _is_taken(entry: Mapping[str, Any]) -> bool:
+def _is_taken(entry: Mapping[str, Any], manager: str, overridden: Sequence[str]) -> bool:
+    """A prefix that fits our own name takes nothing: what is ours stays so."""
     name, operation = str(entry.get("manager") or ""), entry.get("operation")
-    return not entry.get("subresource") and any(name.startswith(p) and operation in ops for p, ops in _TAKEN)
+    if entry.get("subresource") or name == manager:
+        return False
+    return any(name.startswith(p) and operation in ops for p, ops in (*_TAKEN, *((p, _BOTH) for p in overridden)))
 
 
 def _is_applier(entry: Mapping[str, Any], manager: str) -> bool:

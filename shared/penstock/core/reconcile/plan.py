@@ -11,7 +11,7 @@ from enum import Enum
 
 from penstock.core.drift.compare import OWNERSHIP, Verdict
 from penstock.core.drift.ignore import IgnoreRule, compare_ignoring
-from penstock.core.reconcile.equal import KnownEqual
+from penstock.core.reconcile.equal import KnownEqual, Rules
 from penstock.core.reconcile.managers import as_taken_over, taken_over
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
 from penstock.core.reconcile.order import deletion_order, rank
@@ -110,7 +110,8 @@ class Ownership:
 
     ``claimed``: objects that other Kustomizations of the same cluster rendered last -> ``namespace/name`` of theirs;
     ``taken``: those that are safe in the inventory of another one that is ready; ``ignore``: fields left to others;
-    ``equal``: pairs that need not be compared again.
+    ``overridden``: managers whose fields become ours, beside kubectl and Flux; ``equal``: pairs that need not be
+    compared again.
     """
 
     namespace: str
@@ -119,7 +120,13 @@ class Ownership:
     claimed: Mapping[ObjectRef, str]
     taken: frozenset[ObjectRef] = frozenset()
     ignore: tuple[IgnoreRule, ...] = ()
+    overridden: tuple[str, ...] = ()
     equal: KnownEqual = field(default_factory=KnownEqual)
+
+    @property
+    def rules(self) -> Rules:
+        """What a comparison goes by, beside the two objects."""
+        return self.ignore, self.overridden
 
 
 def plan(
@@ -190,12 +197,12 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
     if live is None:
         return Change(ref=ref, version=version, action=Action.CREATED, desired=manifest, ignore=ownership.ignore)
     unchanged = Change(ref=ref, version=version, action=Action.UNCHANGED, desired=manifest, live=live)
-    if ownership.equal.holds(manifest, live, ownership.ignore):
+    if ownership.equal.holds(manifest, live, ownership.rules):
         return unchanged
-    found = compare_ignoring(
-        manifest, compared(manifest, live, ownership.manager), ownership.ignore, manager=ownership.manager
-    )
-    if found.verdict is Verdict.EQUAL and not merges(manifest, live) and taken_over(live, ownership.manager):
+    ours = compared(manifest, live, ownership.manager, ownership.overridden)
+    found = compare_ignoring(manifest, ours, ownership.ignore, manager=ownership.manager)
+    taking = not merges(manifest, live) and taken_over(live, ownership.manager, ownership.overridden)
+    if found.verdict is Verdict.EQUAL and taking:
         return Change(
             ref=ref,
             version=version,
@@ -207,7 +214,7 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
             ignore=ownership.ignore,
         )
     if found.verdict is Verdict.EQUAL:
-        ownership.equal.remember(manifest, live, ownership.ignore)
+        ownership.equal.remember(manifest, live, ownership.rules)
         return unchanged
     return Change(
         ref=ref,
@@ -221,12 +228,12 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
     )
 
 
-def compared(desired: Manifest, live: Manifest, manager: str) -> Manifest:
+def compared(desired: Manifest, live: Manifest, manager: str, overridden: Sequence[str] = ()) -> Manifest:
     """The live object as ours after the takeover from kubectl and Flux; one that we never applied is applied once."""
     entries = live["metadata"].get("managedFields") or ()
     if merges(desired, live) or not any(entry.get("manager") == manager for entry in entries):
         return live
-    return as_taken_over(live, manager)
+    return as_taken_over(live, manager, overridden)
 
 
 def merges(desired: Manifest | None, live: Manifest | None) -> bool:

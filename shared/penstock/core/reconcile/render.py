@@ -90,6 +90,8 @@ class Rendered:
                 "defaultServiceAccount": self.parts.flags.default_service_account,
                 "defaultKubeConfigServiceAccount": self.parts.flags.default_kube_config_service_account,
                 "defaultDecryptionServiceAccount": self.parts.flags.default_decryption_service_account,
+                "overrideManagers": list(self.parts.flags.override_managers),
+                "customApplyStageKinds": list(self.parts.flags.stage_kinds),
             },
             "interpreted": [str(ref_of(m)) for m in self.parts.interpreted],
             "leftOut": [[str(ref), reason] for ref, reason in self.parts.left_out],

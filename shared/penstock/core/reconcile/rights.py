@@ -5,7 +5,7 @@ is a ``patch``, and a ``create`` too where the object is new; handing fields ove
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.core.reconcile.managers import taken_over
@@ -26,7 +26,7 @@ class Need:
     names: tuple[str, ...] = ()
 
 
-def needed(changes: ChangeSet, manager: str, *, everything: bool) -> tuple[Need, ...]:
+def needed(changes: ChangeSet, manager: str, *, everything: bool, overridden: Sequence[str] = ()) -> tuple[Need, ...]:
     """What the writes of a plan need, most of which is known already and left out unless ``everything`` is asked for.
 
     Known: where an object of the same kind and namespace was applied by us, another one can be. Not judged: what the
@@ -39,7 +39,7 @@ def needed(changes: ChangeSet, manager: str, *, everything: bool) -> tuple[Need,
     for change in changes.writes:
         if change.ref.namespace in unjudged:
             continue
-        for verb in _verbs(change, manager):
+        for verb in _verbs(change, manager, overridden):
             gvk = Gvk(group=change.ref.group, version=change.version, kind=change.ref.kind)
             if verb in {"delete", "update"} or (gvk.group, gvk.kind, change.ref.namespace) not in known:
                 names[verb, gvk, change.ref.namespace].append(change.ref.name)
@@ -61,14 +61,14 @@ def told(missing: Iterable[Need], plurals: Mapping[Gvk, str], identity: str) -> 
     return f"{identity} may not {'; '.join(parts[:_MOST_TOLD])}{more}"
 
 
-def _verbs(change: Change, manager: str) -> Iterator[str]:
+def _verbs(change: Change, manager: str, overridden: Sequence[str]) -> Iterator[str]:
     if change.action is Action.DELETED:
         yield "delete"
         return
     yield "patch"
     if change.live is None:
         yield "create"
-    elif taken_over(change.live, manager) is not None:
+    elif taken_over(change.live, manager, overridden) is not None:
         yield "update"
 
 

@@ -1,15 +1,22 @@
 """What a run tells people: each change, failure and recovery once."""
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from penstock.core.health.gate import success_message
 from penstock.core.messages import Outgoing
 from penstock.core.reconcile.plan import Action, Change
+from penstock.core.records import KustomizationStatus
+from penstock.core.resources import ObjectRef
 from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.execute import Done
 from penstock.stages.reconcile.health import Checked
 from penstock.stages.reconcile.outcome import Said, change_lines, event
 from penstock.stages.reconcile.undeclared import REASON
+
+TOLD = "told"
+"""In a status's summary: the failure that was told last, until there is a success."""
 
 
 def change_events(attempt: Attempt, changes: Sequence[Change], *, corrected: Sequence[str] = ()) -> list[Outgoing]:
@@ -25,15 +32,29 @@ def change_events(attempt: Attempt, changes: Sequence[Change], *, corrected: Seq
     return [event(attempt, "info", "DriftCorrected" if corrected else "Progressing", lines, once=once)]
 
 
-def failure_event(attempt: Attempt, said: Said) -> list[Outgoing]:
-    """One event a failure: again only when its words or the revision change."""
+def failure_event(
+    attempt: Attempt, status: KustomizationStatus, said: Said, *, about: Sequence[ObjectRef] = ()
+) -> tuple[KustomizationStatus, list[Outgoing]]:
+    """One event a failure: again only when its words or the revision change. The status that remembers it, and it.
+
+    ``about``: the objects that it is about, where its words tell times and names of pods that are no news.
+    """
+    words = "\n".join(sorted(map(str, about))) or said.message
+    told = {
+        "revision": attempt.status.last_attempted_revision,
+        "reason": said.reason,
+        "words": hashlib.sha256(words.encode()).hexdigest()[:32],
+    }
+    status = replace(status, summary={**status.summary, TOLD: told})
+    if attempt.found.summary.get(TOLD) == told:
+        return status, []
     before = attempt.found.condition("Ready")
-    words = ("False", said.reason, said.message)
-    known = before is not None and (before.status, before.reason, before.message) == words
-    if known and _last_failed_revision(attempt) == attempt.status.last_attempted_revision:
-        return []
-    since = before.since if before else ""
-    return [event(attempt, "error", said.reason, said.message, once=since)]
+    return status, [event(attempt, "error", said.reason, said.message, once=before.since if before else "")]
+
+
+def untold(status: KustomizationStatus) -> KustomizationStatus:
+    """The status after a success: the next failure is news, whatever its words."""
+    return replace(status, summary={**status.summary, TOLD: None})
 
 
 def dropped_event(attempt: Attempt, dropped: str) -> list[Outgoing]:
@@ -42,11 +63,6 @@ def dropped_event(attempt: Attempt, dropped: str) -> list[Outgoing]:
     if not dropped or (before is not None and before.message.endswith(dropped)):
         return []
     return [event(attempt, "info", REASON, dropped)]
-
-
-def _last_failed_revision(attempt: Attempt) -> str:
-    newest = attempt.found.history[0] if attempt.found.history else {}
-    return str((newest.get("metadata") or {}).get("revision", ""))
 
 
 def recovery_event(attempt: Attempt, checked: Checked, done: Done, revision: str) -> list[Outgoing]:

@@ -98,6 +98,8 @@ class Attempt:
             or str(flags.get("defaultKubeConfigServiceAccount") or ""),
             default_decryption_service_account=policy.default_decryption_service_account
             or str(flags.get("defaultDecryptionServiceAccount") or ""),
+            override_managers=(*policy.override_managers, *(flags.get("overrideManagers") or ())),
+            stage_kinds=(*policy.stage_kinds, *map(_group_kind, flags.get("customApplyStageKinds") or ())),
         )
 
     @property
@@ -124,6 +126,11 @@ class Attempt:
     def now(self) -> datetime:
         """UTC."""
         return self.deps.clock.now()
+
+
+def _group_kind(text: str) -> tuple[str, str]:
+    group, _, kind = text.rpartition("/")
+    return group, kind
 
 
 def stands_for_flux(namespace: str, account: str) -> bool:

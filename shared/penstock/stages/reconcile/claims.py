@@ -82,6 +82,7 @@ def ownership(
         manager=FIELD_MANAGER,
         claimed=claimed,
         taken=frozenset(taken),
+        overridden=attempt.policy.override_managers,
         equal=_EQUAL,
     )
 

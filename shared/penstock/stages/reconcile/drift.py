@@ -34,7 +34,7 @@ def leave_reported(attempt: Attempt, planned: Planned, target: Target) -> Planne
     known = set(attempt.status.drift.get(APPLIED) or ()) & set(marks.values())
     if not known:
         return planned
-    writer = Writer(cluster=target.cluster, clock=attempt.deps.clock)
+    writer = Writer(cluster=target.cluster, clock=attempt.deps.clock, overridden=attempt.policy.override_managers)
     changes = [
         _left(writer, change) if marks.get(str(change.ref)) in known else change for change in planned.changes.changes
     ]

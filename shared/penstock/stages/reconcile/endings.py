@@ -15,7 +15,7 @@ from penstock.core.reconcile.plan import Action, Change
 from penstock.core.records import KustomizationStatus, discovered_key
 from penstock.ports.cluster import NOT_SERVED
 from penstock.stages.reconcile import health
-from penstock.stages.reconcile.alerts import change_events, dropped_event, failure_event, recovery_event
+from penstock.stages.reconcile.alerts import change_events, dropped_event, failure_event, recovery_event, untold
 from penstock.stages.reconcile.attempt import (
     KIND,
     Attempt,
@@ -79,8 +79,8 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
         outcome = "Progressing"
     elif not verdict.passed:
         said = Said(ready="False", reason=checked.reason, message=health.failure(checked), healthy="False")
-        status, outcome = with_conditions(status, said, now), said.reason
-        messages += failure_event(attempt, said)
+        status, told = failure_event(attempt, with_conditions(status, said, now), said, about=verdict.waiting)
+        messages, outcome = messages + told, said.reason
     elif told_terminating(planned.changes):
         said = Said(ready="Unknown", reason="Progressing", message=planned.why_held, healthy=healthy)
         status = with_conditions(status, said, now)
@@ -88,12 +88,12 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
         outcome = said.reason
     elif planned.stop is not None:
         said = Said(ready="False", reason="PruneStopped", message=planned.why_held, healthy=healthy)
-        status, outcome = with_conditions(status, said, now), said.reason
-        messages += failure_event(attempt, said)
+        status, told = failure_event(attempt, with_conditions(status, said, now), said)
+        messages, outcome = messages + told, said.reason
     else:
         message = "; ".join(filter(None, (f"Applied revision: {source.revision}", planned.why_held, dropped)))
         said = Said(ready="True", reason=outcome, message=message, healthy=healthy)
-        status = with_conditions(replace(status, last_applied_revision=source.revision), said, now)
+        status = with_conditions(replace(untold(status), last_applied_revision=source.revision), said, now)
         due = now.timestamp() + (BACKSTOP if planned.held or planned.held_for else _jittered(attempt))
         messages += recovery_event(attempt, checked, done, source.revision)
     if verdict.done:
@@ -160,7 +160,8 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
     retry = attempt.kustomization.effective_retry_interval.total_seconds()
     messages = change_events(attempt, done)
     if not _only_waits_for_artifact(cause):
-        messages += failure_event(attempt, said)
+        status, told = failure_event(attempt, status, said)
+        messages += told
     try:
         save_status(attempt, status, due=attempt.now().timestamp() + retry)
     except Conflict:
@@ -241,6 +242,7 @@ def _still_waiting(
         "revision": source.revision,
         "started": checked.deadline - attempt.kustomization.effective_timeout.total_seconds(),
         "deadline": checked.deadline,
+        "looks": checked.looks,
     }
     status = with_conditions(replace(status, pending=pending), said, now)
     delay = health.continuation_delay(status, now.timestamp())

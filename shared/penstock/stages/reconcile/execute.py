@@ -84,6 +84,7 @@ def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Plan
         force=attempt.kustomization.force,
         drop=attempt.policy.drops_undeclared,
         stage_kinds=attempt.policy.stage_kinds,
+        overridden=attempt.policy.override_managers,
     )
     ledger = _store_union(attempt, source, target, planned)
     if attempt.adopting:

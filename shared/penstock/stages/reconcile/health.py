@@ -5,11 +5,9 @@ Kustomization's timeout. The continuation looks at the newest state, so a new re
 Kustomizations are not waited for at all: the end of their runs wakes this one.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from penstock.core.errors import PenstockError
 from penstock.core.health.exprs import health_rules
 from penstock.core.health.facts import Health
 from penstock.core.health.gate import (
@@ -20,24 +18,23 @@ from penstock.core.health.gate import (
     to_wait_for,
     unsupported_among,
 )
-from penstock.core.health.trouble import pod_selector, pod_trouble
 from penstock.core.records import KustomizationStatus
-from penstock.core.resources import Gvk, ObjectRef, ref_of
+from penstock.core.resources import ObjectRef, ref_of
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.attempt import Attempt
+from penstock.stages.reconcile.pods import look_at_pods
 from penstock.stages.reconcile.watching import HealthFacts, Watched, own_status
 
 SLICE = 4.0
 LONGEST_PAUSE = 15.0
-MOST_ASKED = 3
-POD = Gvk(version="v1", kind="Pod")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
     """``verdict``: how it stands; ``checked``: how many objects; ``elapsed``: since the check began.
 
-    ``unsupported``: objects waited for that this release can't judge; ``trouble``: what pods of them say, or "".
+    ``unsupported``: objects waited for that this release can't judge; ``trouble``: what pods of them say, or "";
+    ``looks``: how many slices this check has taken so far.
     """
 
     verdict: Verdict
@@ -46,6 +43,7 @@ class Checked:
     deadline: float
     unsupported: tuple[ObjectRef, ...] = ()
     trouble: str = ""
+    looks: int = 0
 
     @property
     def reason(self) -> str:
@@ -77,8 +75,8 @@ def check_health(attempt: Attempt, cluster: Cluster, facts: HealthFacts) -> Chec
         left = min(end - clock.monotonic(), deadline - now)
         if verdict.done or left <= 0 or all(map(_is_flux, verdict.waiting)):
             elapsed = timedelta(seconds=max(0.0, attempt.now().timestamp() - started))
-            trouble = "" if verdict.passed else _trouble(cluster, facts, verdict.waiting)
-            return Checked(verdict=verdict, checked=len(wanted), elapsed=elapsed, deadline=deadline, trouble=trouble)
+            checked = Checked(verdict=verdict, checked=len(wanted), elapsed=elapsed, deadline=deadline)
+            return checked if verdict.passed else _asked(attempt, watched, checked)
         with clock.idle():
             watched.look(verdict.waiting, left)
 
@@ -95,19 +93,12 @@ def with_trouble(message: str, checked: Checked) -> str:
     return f"{message}; {checked.trouble}" if checked.trouble else message
 
 
-def _trouble(cluster: Cluster, facts: HealthFacts, waiting: Sequence[ObjectRef]) -> str:
-    """What pods of the first few workloads say: one LIST for each. Nothing where they cannot be read."""
-    said = []
-    workloads = {ref_of(m): m for m in facts.rendered.apply if ref_of(m) in waiting}
-    for ref, workload in list(workloads.items())[:MOST_ASKED]:
-        selector = pod_selector(workload)
-        if not selector:
-            continue
-        try:
-            said.append(pod_trouble(cluster.list(POD, namespace=ref.namespace, label_selector=selector).items))
-        except PenstockError:
-            return ""  # it is a help, no more
-    return "; ".join(text for text in said if text)
+def _asked(attempt: Attempt, watched: Watched, checked: Checked) -> Checked:
+    """With what pods say: what they will not get out of by themselves ends the check before its timeout."""
+    looks = int(attempt.status.pending.get("looks", 0)) if _goes_on(attempt) else 0
+    found = look_at_pods(watched, checked.verdict.waiting, turn=looks)
+    verdict = checked.verdict if checked.verdict.done else judge({**watched.known, **found.failed}, expired=False)
+    return replace(checked, verdict=verdict, trouble=found.trouble, looks=looks + 1)
 
 
 def continuation_delay(status: KustomizationStatus, now: float) -> float:
@@ -120,9 +111,14 @@ def _times(attempt: Attempt) -> tuple[float, float]:
     """When this check began and must end (POSIX seconds): kept over continuations of the same revision."""
     pending = attempt.status.pending
     now = attempt.started.timestamp()
-    if pending and pending.get("revision") == attempt.status.last_attempted_revision:
+    if _goes_on(attempt):
         return float(pending["started"]), float(pending["deadline"])
     return now, now + attempt.kustomization.effective_timeout.total_seconds()
+
+
+def _goes_on(attempt: Attempt) -> bool:
+    """Whether this continues a check of the same revision."""
+    return attempt.status.pending.get("revision") == attempt.status.last_attempted_revision
 
 
 def _is_flux(ref: ObjectRef) -> bool:

@@ -110,7 +110,9 @@ def handed_over(changes: ChangeSet) -> tuple[tuple[str, ...], str]:
 
 def _told(planned: Planned) -> Planned:
     """With what people should know of objects that this run can do nothing about."""
-    parts = (planned.why_held, told_unserved(planned.changes), told_terminating(planned.changes))
+    flags = planned.rendered.parts.flags.unserved
+    unserved = f"Flux's flags {', '.join(flags)} of this repository are not served" if flags else ""
+    parts = (planned.why_held, told_unserved(planned.changes), told_terminating(planned.changes), unserved)
     return replace(planned, why_held="; ".join(part for part in parts if part))
 
 

@@ -54,7 +54,12 @@ def preview(attempt: Attempt) -> Preview:
 def against(attempt: Attempt, source: Source, rendered: Rendered, target: Target) -> Preview:
     """The plan of a render against a cluster, each changed object dry-run on its own."""
     planned = leave_reported(attempt, make_plan(attempt, source, rendered, target), target)
-    writer = Writer(cluster=target.cluster, clock=attempt.deps.clock, drop=attempt.policy.drops_undeclared)
+    writer = Writer(
+        cluster=target.cluster,
+        clock=attempt.deps.clock,
+        drop=attempt.policy.drops_undeclared,
+        overridden=attempt.policy.override_managers,
+    )
     changes, refused, unasked = [], {}, set()
     forbidden: set[tuple[str, str, str]] = set()
     for change in planned.changes.changes:

@@ -34,7 +34,7 @@ def check_rights(attempt: Attempt, target: Target, changes: ChangeSet, *, first:
     """
     before = attempt.found.condition("Ready")
     refused = before is not None and before.reason == Refused.reason
-    wanted = needed(changes, FIELD_MANAGER, everything=refused)
+    wanted = needed(changes, FIELD_MANAGER, everything=refused, overridden=attempt.policy.override_managers)
     missing = [_missing(target.cluster, wanted)]
     if first or refused:
         missing.append(_missing(target.keeper, _own(attempt)))

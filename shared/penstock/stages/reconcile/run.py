@@ -11,6 +11,7 @@ from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile import adoption, endings, lease
+from penstock.stages.reconcile.alerts import TOLD
 from penstock.stages.reconcile.attempt import Attempt, applied_mark, forget_status, open_attempt, save_status
 from penstock.stages.reconcile.children import check_children, store_children
 from penstock.stages.reconcile.claims import CHILDREN_DUE, Awaits
@@ -151,7 +152,11 @@ def record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attem
         inputs=rendered.inputs,
         inputs_digest=rendered.inputs_digest,
         observed_generation=attempt.record.generation,
-        summary=rendered.summary() | {CHILDREN_DUE: children_due(attempt, rendered.parts.interpreted)},
+        summary={
+            **rendered.summary(),
+            CHILDREN_DUE: children_due(attempt, rendered.parts.interpreted),
+            TOLD: attempt.found.summary.get(TOLD),
+        },
     )
     if status.applied != applied_mark(attempt, rendered):
         status = replace(status, applied="")  # what this run may half apply is no drift for the next one

@@ -51,12 +51,16 @@ class _Group:
 
 
 class Watched:
-    """The objects that a check waits for. ``known``: their health, kept up to date by each ``look``."""
+    """The objects that a check waits for.
+
+    ``known``: their health, kept up to date by each ``look``; ``live``: the API server's last word on each.
+    """
 
     def __init__(
         self, *, attempt: Attempt, cluster: Cluster, facts: HealthFacts, known: dict[ObjectRef, Health | None]
     ) -> None:
-        self._attempt, self._cluster, self._facts, self._known = attempt, cluster, facts, known
+        self.attempt, self.cluster, self.facts, self.known = attempt, cluster, facts, known
+        self.live: dict[ObjectRef, Manifest] = {ref: facts.last[ref] for ref in known if ref in facts.last}
         self._versions = {ref_of(m): gvk_of(m).version for m in facts.rendered.apply}
         self._pause, self._watches = FIRST_LOOK, 0
 
@@ -65,7 +69,7 @@ class Watched:
 
         Returns after ``seconds`` at the latest, sooner when that kind has come to an end.
         """
-        clock = self._attempt.deps.clock
+        clock = self.attempt.deps.clock
         end = clock.monotonic() + seconds
         clock.sleep(min(self._pause, seconds))
         self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
@@ -80,9 +84,9 @@ class Watched:
         found: dict[Gvk, list[ObjectRef]] = defaultdict(list)
         for ref in waiting:
             if ref.group.endswith(".fluxcd.io"):
-                self._known[ref] = own_status(self._attempt, ref, self._facts.rules)
+                self.known[ref] = own_status(self.attempt, ref, self.facts.rules)
                 continue
-            served = self._cluster.resource_type(ref.group, ref.kind, self._versions.get(ref, ""))
+            served = self.cluster.resource_type(ref.group, ref.kind, self._versions.get(ref, ""))
             if served is not None:
                 found[served.gvk].append(ref)
         return [
@@ -95,35 +99,41 @@ class Watched:
         version = ""
         if group.ours or len(group.refs) > 1:
             try:
-                page = self._cluster.list(group.gvk, namespace=group.namespace, label_selector=self._facts.selector)
+                page = self.cluster.list(group.gvk, namespace=group.namespace, label_selector=self.facts.selector)
                 found, version = indexed(group.gvk, page.items), page.resource_version
             except (Refused, NotFound):
                 found = {}
         for ref in group.refs:
-            live = found[ref] if ref in found else self._cluster.get(group.gvk, ref.namespace, ref.name)
-            self._known[ref] = self._facts.rules.assess(live)
+            live = found[ref] if ref in found else self.cluster.get(group.gvk, ref.namespace, ref.name)
+            self._take(ref, live)
         return _Group(gvk=group.gvk, refs=group.refs, ours=group.ours, version=version if group.ours else "")
 
+    def _take(self, ref: ObjectRef, live: Manifest | None) -> None:
+        self.known[ref] = self.facts.rules.assess(live, now=self.cluster.server_time)
+        self.live.pop(ref, None)
+        if live is not None:
+            self.live[ref] = live
+
     def _left(self, group: _Group) -> bool:
-        return any(health is None or health.status not in _OVER for health in map(self._known.get, group.refs))
+        return any(health is None or health.status not in _OVER for health in map(self.known.get, group.refs))
 
     def _watch(self, group: _Group, seconds: float) -> None:
         """Take in what happens, until all of the group have come to an end. A watch that fails is no harm."""
-        clock = self._attempt.deps.clock
+        clock = self.attempt.deps.clock
         end = clock.monotonic() + seconds
         try:
-            events = self._cluster.watch(
+            events = self.cluster.watch(
                 group.gvk,
                 namespace=group.namespace,
                 resource_version=group.version,
                 timeout=seconds,
-                label_selector=self._facts.selector,
+                label_selector=self.facts.selector,
             )
             for event in events:
                 if event.type != "BOOKMARK":
                     (ref, live), *_ = indexed(group.gvk, [event.object]).items()
                     if ref in group.refs:
-                        self._known[ref] = self._facts.rules.assess(None if event.type == "DELETED" else live)
+                        self._take(ref, None if event.type == "DELETED" else live)
                 if not self._left(group) or clock.monotonic() > end:
                     return
         except PenstockError:

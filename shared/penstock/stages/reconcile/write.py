@@ -28,7 +28,8 @@ class Writer:
     """What applying needs. ``claim`` is None for plans: then only dry-runs are made.
 
     ``drop``: undeclared fields are left out (``policy.fieldValidation: Warn``). ``stage_kinds``: applied in a stage of
-    their own (``policy.customApplyStageKinds``).
+    their own (``policy.customApplyStageKinds``). ``overridden``: managers whose fields become ours
+    (``policy.overrideManagers``).
     """
 
     cluster: Cluster
@@ -37,6 +38,7 @@ class Writer:
     force: bool = False
     drop: bool = False
     stage_kinds: tuple[GroupKind, ...] = ()
+    overridden: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raise Transient when no time is left for another write."""
@@ -61,20 +63,20 @@ def dry_run_one(writer: Writer, change: Change) -> Change:
     except Refused as refused:
         raise _refusal(change, refused) from refused
     if writer.claim is None:
-        change = replace(change, after=_after(change, answer))  # a plan shows it; a run has no use for it
+        change = replace(change, after=_after(writer, change, answer))  # a plan shows it; a run has no use for it
     if change.live is None:
         return change
-    if same_after_dry_run(change.live, answer) and _owned(change.live) and not _to_take_over(change):
+    if same_after_dry_run(change.live, answer) and _owned(change.live) and not _to_take_over(writer, change):
         return replace(change, action=Action.UNCHANGED, paths=(), doubt=False)
     if change.doubt:
         return replace(change, doubt=False, paths=changed_paths(change.live, answer) or change.paths)
     return change
 
 
-def _after(change: Change, answer: Manifest) -> Manifest:
-    if change.live is None or change.desired is None or _to_take_over(change) is None:
+def _after(writer: Writer, change: Change, answer: Manifest) -> Manifest:
+    if change.live is None or change.desired is None or _to_take_over(writer, change) is None:
         return answer
-    return after_takeover(answer, change.desired, change.live)
+    return after_takeover(answer, change.desired, change.live, manager=FIELD_MANAGER, overridden=writer.overridden)
 
 
 def _owned(live: Manifest) -> bool:
@@ -147,16 +149,16 @@ def apply_one(writer: Writer, change: Change) -> Change:
 
 def _take_over(writer: Writer, change: Change) -> Change:
     """Make kubectl's and Flux's fields of the live object ours, where there are any: one request more, once."""
-    entries = _to_take_over(change)
+    entries = _to_take_over(writer, change)
     if change.live is None or entries is None:
         return change
     return replace(change, live=writer.cluster.replace(with_managed_fields(change.live, entries)))
 
 
-def _to_take_over(change: Change) -> list[dict[str, Any]] | None:
+def _to_take_over(writer: Writer, change: Change) -> list[dict[str, Any]] | None:
     if change.live is None or merges(change.desired, change.live):
         return None
-    return taken_over(change.live, FIELD_MANAGER)
+    return taken_over(change.live, FIELD_MANAGER, writer.overridden)
 
 
 def _refusal(change: Change, refused: Refused) -> PenstockError:
@@ -195,12 +197,8 @@ def _fresh(writer: Writer, change: Change) -> Change:
     owner = owner_of(live)
     if change.live is not None and owner != owner_of(change.live):
         raise Transient(f"{change.ref} belongs to {owner or 'nobody'} now: looking again")
-    if (
-        compare_ignoring(
-            change.desired, compared(change.desired, live, FIELD_MANAGER), change.ignore, manager=FIELD_MANAGER
-        ).verdict
-        is Verdict.EQUAL
-    ):
+    ours = compared(change.desired, live, FIELD_MANAGER, writer.overridden)
+    if compare_ignoring(change.desired, ours, change.ignore, manager=FIELD_MANAGER).verdict is Verdict.EQUAL:
         return replace(change, live=live, action=Action.UNCHANGED)
     return replace(change, live=live, action=Action.CONFIGURED)
 

@@ -97,7 +97,15 @@ def controller(*arguments: str, name: str = "kustomize-controller") -> dict[str,
         ),
         (("--no-remote-bases",), ControllerFlags(no_remote_bases=True)),
         (("--no-remote-bases=false", "--insecure-kubeconfig-exec=false"), ControllerFlags()),
-        (("--override-manager=rancher",), ControllerFlags(unserved=("override-manager",))),
+        (
+            ("--override-manager=rancher", "--override-manager=helm"),
+            ControllerFlags(override_managers=("rancher", "helm")),
+        ),
+        (
+            ("--custom-apply-stage-kinds=example.com/Cluster, /ConfigMap",),
+            ControllerFlags(stage_kinds=("example.com/Cluster", "/ConfigMap")),
+        ),
+        (("--sops-age-secret=keys",), ControllerFlags(unserved=("sops-age-secret",))),
         (
             ("--feature-gates=StrictPostBuildSubstitutions=false,DisableFailFastBehavior=true,Other=true",),
             ControllerFlags(

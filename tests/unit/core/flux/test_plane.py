@@ -267,3 +267,10 @@ def test_a_kind_of_a_stage_is_group_and_kind(named):
     found = document(policy={"customApplyStageKinds": [named]})
     with pytest.raises(InvalidDocument, match=r"spec\.policy\.customApplyStageKinds\[0\]"):
         parse_plane(found)
+
+
+@pytest.mark.parametrize("named", ["", "x" * 129, 5])
+def test_a_manager_to_override_has_a_name(named):
+    found = document(policy={"overrideManagers": [named]})
+    with pytest.raises(InvalidDocument, match=r"spec\.policy\.overrideManagers\[0\]"):
+        parse_plane(found)

@@ -169,6 +169,19 @@ UNSCHEDULABLE = [("PodScheduled", "False", "Unschedulable", "")]
         (thing("v1", "Service"), "Current", "ready"),
         (thing("v1", "PersistentVolumeClaim", phase="Bound"), "Current", "Bound"),
         (thing("v1", "PersistentVolumeClaim"), "InProgress", "phase: unknown"),
+        (thing("v1", "PersistentVolumeClaim", phase="Lost"), "Failed", "phase: Lost"),
+        ({**replica_set(), "apiVersion": "v1", "kind": "ReplicationController"}, "Current", "ReplicationController is"),
+        (thing("apiregistration.k8s.io/v1", "APIService"), "InProgress", "not checked yet"),
+        (
+            thing("apiregistration.k8s.io/v1", "APIService", conditions=[("Available", "False", "x", "no endpoints")]),
+            "InProgress",
+            "no endpoints",
+        ),
+        (
+            thing("apiregistration.k8s.io/v1", "APIService", conditions=[("Available", "True", "Local", "")]),
+            "Current",
+            "APIService is available",
+        ),
     ],
 )
 def test_the_rules(manifest: dict[str, Any] | None, status: str, message: str) -> None:
@@ -190,26 +203,6 @@ def test_the_rules(manifest: dict[str, Any] | None, status: str, message: str) -
 def test_custom_resource_definitions(conditions: Any, status: str) -> None:
     crd = thing("apiextensions.k8s.io/v1", "CustomResourceDefinition", conditions=conditions)
     assert assess(crd).status == status
-
-
-@pytest.mark.parametrize(
-    ("pods", "status"),
-    [
-        ([pod("Running", containerStatuses=LOOPING)], "Failed"),
-        ([pod("Running")], "InProgress"),
-        ([pod("Pending", conditions=UNSCHEDULABLE)], "InProgress"),
-        (
-            [{**pod("Running", containerStatuses=LOOPING), "metadata": {"name": "x", "deletionTimestamp": "y"}}],
-            "InProgress",
-        ),
-    ],
-)
-def test_a_stateful_set_fails_with_its_pods(pods: list[dict[str, Any]], status: str) -> None:
-    assert assess(stateful_set(readyReplicas=1), pods=pods, now=NOW).status == status
-
-
-def test_pods_of_a_healthy_owner_do_not_matter() -> None:
-    assert assess(stateful_set(), pods=[pod("Running", containerStatuses=LOOPING)]).status == "Current"
 
 
 def test_without_the_time_a_pod_may_wait_for_a_node() -> None:

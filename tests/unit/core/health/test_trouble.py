@@ -46,6 +46,23 @@ def test_what_a_pod_says(status, expected):
         ("batch/v1", "Job", {}, "batch.kubernetes.io/job-name=x"),
         ("apps/v1", "Deployment", {"selector": {}}, ""),
         ("v1", "Service", {"selector": {"matchLabels": {"a": "1"}}}, ""),
+        ("v1", "ReplicationController", {"selector": {"a": "1"}}, "a=1"),
+        (
+            "apps/v1",
+            "StatefulSet",
+            {
+                "selector": {
+                    "matchLabels": {"a": "1"},
+                    "matchExpressions": [
+                        {"key": "b", "operator": "In", "values": ["x", "y"]},
+                        {"key": "c", "operator": "NotIn", "values": ["z"]},
+                        {"key": "d", "operator": "Exists"},
+                        {"key": "e", "operator": "DoesNotExist"},
+                    ],
+                }
+            },
+            "a=1,b in (x,y),c notin (z),d,!e",
+        ),
     ],
 )
 def test_where_the_pods_of_a_workload_are(api_version, kind, spec, expected):

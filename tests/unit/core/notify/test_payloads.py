@@ -271,4 +271,10 @@ def test_events_that_say_the_same_have_one_key():
 def test_text_that_is_no_utf_8_is_told_all_the_same():
     event = replace(EVENT, message="\ud800")
     assert len(repeat_key(event)) == 64
-    assert json.loads(generic.requests(told(event), Target(address="https://x"))[0].body)["message"] == "\ud800"
+    assert json.loads(generic.requests(told(event), Target(address="https://x"))[0].body)["message"] == "\\ud800"
+
+
+def test_words_of_others_call_nobody_in_slack():
+    event = replace(EVENT, message="<!channel> a < b & c")
+    (request,) = slack.requests(told(event), Target(address="https://x"))
+    assert json.loads(request.body)["attachments"][0]["text"] == "&lt;!channel&gt; a &lt; b &amp; c"

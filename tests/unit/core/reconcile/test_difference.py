@@ -100,7 +100,7 @@ def test_what_kubectl_added_leaves_with_the_takeover():
         "gone": {"a": "1"},
     }
     desired = {"data": {"ours": "1"}, "env": [{"name": "A", "value": "1"}], "finalizers": ["wanted"]}
-    found = after_takeover(after, desired, after)
+    found = after_takeover(after, desired, after, manager="penstock")
     assert found["data"] == {"ours": "1", "shared": "3"}
     assert found["env"] == [{"name": "A", "value": "1"}, {"name": "C"}]
     assert found["finalizers"] == ["wanted", "other"]

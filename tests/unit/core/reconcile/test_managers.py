@@ -56,3 +56,11 @@ def test_nothing_is_changed_in_place():
     before = live(OURS, entry("kubectl-edit"))
     taken_over(before, "penstock")
     assert before == live(OURS, entry("kubectl-edit"))
+
+
+def test_what_the_operator_overrides_becomes_ours_too():
+    helm, other = entry("helm-controller"), entry("kube-controller-manager")
+    assert taken_over(live(OURS, helm, other), "penstock", ("helm",))[1:] == [other]
+    assert taken_over(live(OURS, entry("helm", "Apply")), "penstock", ("helm",)) is not None
+    assert taken_over(live(OURS, entry("helm", subresource="scale")), "penstock", ("helm",)) is None
+    assert taken_over(live(OURS, other), "penstock", ("pen", "penstock")) is None, "a prefix of our own name"
