@@ -136,10 +136,10 @@ def told(at: tuple[str, str, tuple[Any, ...]]) -> str:
 def _argument(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, dict) and "metadata" in value:
+    if isinstance(value, dict) and "kind" in value:
         return f"{value['kind']} {value['metadata'].get('namespace', '')}/{value['metadata']['name']}"
     if isinstance(value, ApplyOptions):
         return "as a dry-run" if value.dry_run else ""
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and value and hasattr(value[0], "envelope"):
         return ", ".join(f"{each.envelope.message.topic} {each.envelope.message.key}" for each in value[:4])
     return getattr(value, "kind", "")

@@ -11,7 +11,7 @@ from tests.chaos.faults.decisions import Fault
 from tests.chaos.faults.schedule import Action, Schedule, made
 from tests.chaos.faults.world import World
 
-MOST_TRIES = 400
+MOST_TRIES = 250
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -1,5 +1,6 @@
 """A simulated world in which one schedule runs: machines, a bus, a cluster, people; one thing moves at a time."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -158,15 +159,14 @@ class Process:
     def _live(self) -> None:
         self._go.acquire()
         try:
-            if not self.dead:
-                self._run()
-        except Killed:
-            self.dead = True
+            with contextlib.suppress(Killed):
+                if not self.dead:
+                    self._run()
+            self.world.ended(self)
         except BaseException as error:
             self.world.trouble.append(error)
         finally:
             self.done = True
-            self.world.ended(self)
             self._back.release()
 
     def _run(self) -> None:
@@ -364,8 +364,8 @@ class World:
         """Of the clock of the machine that a stage is on: the same for all its runs."""
         key = f"the clock of {stage} of plane {self.name_of(plane)}"
         if key not in self.skews:
-            found = self.decide("skew", key, ("5 minutes fast", "5 minutes slow"))
-            self.skews[key] = {"": 0.0, "5 minutes fast": 300.0, "5 minutes slow": -300.0}[found]
+            found = self.decide("skew", key, ("5 minutes fast",))
+            self.skews[key] = 300.0 if found else 0.0
         return self.skews[key]
 
     # what people do
@@ -443,6 +443,7 @@ class World:
         self.push(self.schedule.first)
         self._go_on(until=lambda: self.time > 30.0)
         if "second plane" in self.schedule.kinds and self.decide("second plane", "after the first sync", ("begins",)):
+            self._go_on(until=self._owned)
             self.second = self._plane(self.first)
             self.second.publish(SourceChanged(cluster=PLANE, namespace="flux-system", name="flux-system"))
         offset = self.time
@@ -451,6 +452,10 @@ class World:
         end = self.time + 60.0
         self._go_on(until=lambda: self.time > end)
 
+    def _owned(self) -> bool:
+        """Whether the first plane has the cluster."""
+        return self.first.live("v1", "ConfigMap", "penstock-system", "kustomization.flux-system.flux-system") is not None
+
     def calm(self, check: Callable[["World"], None]) -> None:
         """No more accidents; whoever is suspended is resumed. Within an hour all must be as ``check`` has it."""
         self.decisions.calm = True
@@ -458,7 +463,8 @@ class World:
             self._switch(name, on=False)
         end = self.time + 3600.0
         while True:
-            self._go_on(until=self._rests)
+            look = self.time + 120.0
+            self._go_on(until=lambda look=look: self._rests() or self.time > look)
             try:
                 return check(self)
             except AssertionError:
