@@ -9,20 +9,16 @@ import random
 import pytest
 import yaml
 from tests.chaos.schedules import ChaoticPlane
-from tests.memory_plane import CLUSTER, config_map, kustomization
+from tests.chaos.stories import OWNERS, expected, story, tree
+from tests.memory_plane import CLUSTER
 
 from penstock.core.records import ObjectRecord, object_key
 from penstock.core.resources import Gvk
 from penstock.core.sources.index import entries_of
 
 CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
-OWNERS = ("one", "two", "three")
-OBJECTS = tuple(f"o{number}" for number in range(6))
 SEEDS = 200
 MORE_SEEDS = 1300
-
-Model = dict[str, tuple[str, str]]
-"""Object -> (its Kustomization, its data)."""
 
 
 @pytest.fixture(autouse=True)
@@ -32,50 +28,6 @@ def one_request_at_a_time(monkeypatch):
         monkeypatch.setattr(
             f"penstock.stages.reconcile.{module}.parallel", lambda items, work: [work(item) for item in items]
         )
-
-
-def story(chance):
-    """Models of successive commits; the last may be an old one again (a revert, a forced push)."""
-    model: Model = {name: (chance.choice(OWNERS), "0") for name in OBJECTS if chance.random() < 0.7}
-    models = [model]
-    for number in range(chance.randint(2, 5)):
-        model = dict(model)
-        for name in OBJECTS:
-            dice = chance.random()
-            if dice < 0.15:
-                model.pop(name, None)
-            elif dice < 0.4:
-                model[name] = (chance.choice(OWNERS), str(number))
-            elif dice < 0.5 and name in model:
-                model[name] = (model[name][0], str(number + 1))
-        models.append(model)
-    if chance.random() < 0.3:
-        models.append(chance.choice(models[:-1]))
-    return models
-
-
-def tree(model, chance):
-    """The files of a model. A Kustomization that owns nothing may be there, or not; one may be renamed."""
-    files = {"clusters/prod/keep.yaml": config_map("keep", "default")}
-    owners = {owner for owner, _ in model.values()}
-    for owner in OWNERS:
-        if owner in owners or chance.random() < 0.7:
-            files[f"clusters/prod/{owner}.yaml"] = kustomization(owner, owner)
-            files[f"{owner}/stays.yaml"] = config_map(f"stays-{owner}")
-    for name, (owner, data) in model.items():
-        files[f"{owner}/{name}.yaml"] = config_map(name, data=data)
-    return files
-
-
-def expected(files):
-    """name -> (owner, data) of every ConfigMap that a tree stands for, those of the root aside."""
-    found = {}
-    for path, text in files.items():
-        owner, _, _ = path.partition("/")
-        if f"clusters/prod/{owner}.yaml" in files:
-            document = yaml.safe_load(text)
-            found[document["metadata"]["name"]] = (owner, document["data"])
-    return found
 
 
 def live(plane):

@@ -17,6 +17,8 @@ from penstock.cli.diff.subject import Subject
 from penstock.core.http import HttpRequest
 from penstock.stages import api
 
+PLANE = "system:serviceaccount:penstock-system:penstock-admin"
+READS = ("get", "list", "watch")
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("penstock-system")]
 DEPLOYMENT = yaml.safe_load("""
 apiVersion: apps/v1
@@ -73,20 +75,26 @@ def diff(real, tmp_path):
     return Diff(real, tmp_path / "clone")
 
 
-def test_what_the_api_server_would_change_is_shown_and_nothing_is_written(diff):
-    before = diff.plane.found(DEPLOYMENT)["metadata"]["resourceVersion"]
-    assert diff(DEPLOYMENT)[0] == 0
-    same = copy.deepcopy(DEPLOYMENT)
-    same["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] = {"cpu": "1000m", "memory": "1024Mi"}
-    assert diff(same)[0] == 0, "equal quantities"
-    other = copy.deepcopy(DEPLOYMENT)
-    other["spec"]["template"]["spec"]["containers"][0]["image"] = "web:2"
-    status, found, text = diff(other)
+def test_what_the_api_server_would_change_is_shown_and_nothing_is_written(diff, control_plane):
+    # Not by the resourceVersion: the deployment controller still writes annotations and status when this begins
+    with control_plane.recorded(PLANE) as requests:
+        assert diff(DEPLOYMENT)[0] == 0
+        same = copy.deepcopy(DEPLOYMENT)
+        same["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] = {"cpu": "1000m", "memory": "1024Mi"}
+        assert diff(same)[0] == 0, "equal quantities"
+        other = copy.deepcopy(DEPLOYMENT)
+        other["spec"]["template"]["spec"]["containers"][0]["image"] = "web:2"
+        status, found, text = diff(other)
     assert status == 1
     (change,) = found["changes"]
     assert change["fields"] == [{"path": "spec.template.spec.containers[web].image", "old": "web:1", "new": "web:2"}]
     assert "-      - image: web:1\n+      - image: web:2\n" in text
-    assert diff.plane.found(DEPLOYMENT)["metadata"]["resourceVersion"] == before
+    asked = [(r["verb"], r["requestURI"]) for r in requests if diff.plane.space in r["requestURI"]]
+    assert [uri for verb, uri in asked if verb == "patch" and "dryRun=All" in uri], asked
+    assert [each for each in asked if each[0] not in READS and "dryRun=All" not in each[1]] == []
+    live = diff.plane.found(DEPLOYMENT)
+    assert live["metadata"]["generation"] == 1
+    assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "web:1"
 
 
 def test_a_typo_is_refused_with_its_path(diff):

@@ -240,6 +240,16 @@ def test_a_push_tries_again_what_failed_and_leaves_the_suspended():
     assert woken(world.run()) == ["production/broken"]
 
 
+def test_what_is_announced_again_keeps_the_revision_that_it_was_about():
+    world = World()
+    world.push({"a": "1"})
+    (first,) = (each.message for each in world.run() if isinstance(each.message, Event))
+    world.push({"a": "2"})
+    again, second = (each.message for each in world.run() if isinstance(each.message, Event))
+    assert (again.id, again.metadata) == (first.id, first.metadata)
+    assert second.metadata != first.metadata, "else notify takes the news for what it has told already"
+
+
 def test_a_killed_invocation_loses_no_wake_up_and_no_event():
     world = World()
     world.push({"a": "1"}, subject="Begin")

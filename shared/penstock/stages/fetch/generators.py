@@ -25,7 +25,7 @@ from penstock.core.sources.kinds import EXTERNAL_ARTIFACT
 from penstock.core.sources.outcome import Look, failed, generated, revision_words, stored
 from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
-from penstock.stages.fetch.announce import event_of
+from penstock.stages.fetch.announce import events
 from penstock.stages.fetch.ledger import load, save
 from penstock.stages.fetch.remote import policy_of
 from penstock.stages.fetch.wake import Opened, wake
@@ -126,8 +126,7 @@ def _derive(run: _Run) -> Derived:
         except Conflict:
             continue
         address = (run.cluster, artifactgenerator.API_VERSION, *run.name)
-        told = [each for each in (held.announcement, outcome.announcement) if each is not None]
-        messages = [event_of(each, address, outcome.status, run.deps) for each in told]
+        messages = events(held, outcome, address, run.deps)
         return Derived(opened=made, messages=messages + _further(run, made) if outcome.changed else messages)
     raise Conflict(f"the artifacts of {'/'.join(run.name)} are being written by others all the time")
 

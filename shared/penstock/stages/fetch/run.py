@@ -21,7 +21,7 @@ from penstock.core.sources.wakeups import source_key
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
 from penstock.stages.fetch import bucket_source, git_source, oci_source
-from penstock.stages.fetch.announce import event_of
+from penstock.stages.fetch.announce import events
 from penstock.stages.fetch.generators import derive_all, run_generator
 from penstock.stages.fetch.includes import includers
 from penstock.stages.fetch.ledger import load, rest, save
@@ -138,9 +138,8 @@ def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
         hint=visit.message.hint,
         trace=deps.trace,
     )
-    told = [each for each in (held.announcement, outcome.announcement) if each is not None]
     address = (visit.message.cluster, _KINDS[visit.message.kind].api_version, *_name(visit))
-    messages = [event_of(each, address, outcome.status, deps) for each in told]
+    messages = events(held, outcome, address, deps)
     if (outcome.changed or held.pending) and outcome.status.artifact:
         messages += _wake_all(visit, found)
     return messages + _retry(visit, outcome)

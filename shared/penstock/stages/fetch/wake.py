@@ -1,8 +1,10 @@
 """Whom new trees concern in one cluster, as messages: by the index entries, not by reading every Kustomization."""
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from penstock.core.errors import Conflict
 from penstock.core.messages import PLANE, ArtifactStored, Outgoing
 from penstock.core.records import (
     PLANE_KEY,
@@ -14,10 +16,11 @@ from penstock.core.records import (
     status_key,
 )
 from penstock.core.sources.index import ANY, changed_places, hashed, indexed_key, named, place_of, reads_prefix
+from penstock.core.sources.outcome import BACKSTOP
 from penstock.core.sources.wakeups import ROOT, candidate, to_wake
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
-from penstock.ports.state import Value
+from penstock.ports.state import ABSENT, Value
 
 _KIND = "Kustomization"
 MOST_LISTS = 64
@@ -60,12 +63,23 @@ def wake(cluster: str, opened: Mapping[str, Opened], deps: Deps) -> list[Outgoin
     records, known = _concerned(cluster, opened, deps)
     now = deps.clock.now()
     candidates = [candidate(record, known.get(ref), now=now) for ref, record in sorted(records.items())]
-    woken = to_wake(candidates, {key: each.tree for key, each in opened.items()})
-    return [
-        _message(cluster, item.ref)
-        for item in woken
+    woken = [
+        item.ref
+        for item in to_wake(candidates, {key: each.tree for key, each in opened.items()})
         if item.changed or not _attempted(known.get(item.ref), opened[item.source].status)
     ]
+    for ref in woken:
+        if ref not in known:
+            _expect(cluster, ref, deps)
+    return [_message(cluster, ref) for ref in woken]
+
+
+def _expect(cluster: str, ref: str, deps: Deps) -> None:
+    """Who has never run stands in the due index from now on: `tick` finds it, should the message be lost."""
+    due = deps.clock.now().timestamp() + BACKSTOP
+    with contextlib.suppress(Conflict):  # it has just run
+        key = status_key(cluster, _KIND, *ref.split("/"))
+        deps.state.put(key, KustomizationStatus().to_value(), expected=ABSENT, due=due)
 
 
 _Records = tuple[dict[str, ObjectRecord], dict[str, KustomizationStatus]]

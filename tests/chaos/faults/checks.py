@@ -1,0 +1,161 @@
+"""What must hold when a schedule has come to rest, whatever went wrong in it."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import yaml
+from tests.chaos.faults.world import Change, World, status_of
+from tests.chaos.stories import OWNERS, expected
+from tests.memory_plane import CLUSTER
+
+from penstock.core.messages import PLANE, ArtifactStored, ReconcileDue, SourceChanged
+from penstock.core.notify.notification import repeat_key
+from penstock.core.records import ObjectRecord, object_key
+from penstock.core.resources import Gvk
+from penstock.core.sources.index import entries_of
+
+CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
+LABEL = "kustomize.toolkit.fluxcd.io/name"
+INTERVAL = 700.0
+"""Seconds in which every interval of the fleet is over once."""
+
+
+def check_state(world: World) -> None:
+    """The cluster is the render of the head, inventories are exact, and everybody is ready."""
+    plane, files = world.first, world.pushed[-1][1]
+    wanted = expected(files)
+    items = plane.cluster.list(CONFIG_MAP, namespace="apps").items
+    live = {i["metadata"]["name"]: (i["metadata"]["labels"].get(LABEL), i["data"]) for i in items}
+    assert live == wanted, f"in the cluster {live}, of the head {wanted}"
+    assert plane.config_map("keep", "default") is not None, "the root's own object is gone"
+    for owner in OWNERS:
+        known, declared = plane.known("Kustomization", owner), f"clusters/prod/{owner}.yaml" in files
+        assert known is declared, f"Kustomization {owner}: known {known}, in Git {declared}"
+        held = plane.live("v1", "ConfigMap", "penstock-system", f"kustomization.flux-system.{owner}")
+        assert (held is not None) is declared, f"inventory of {owner}: {held}"
+        if held is None:
+            continue
+        ids = {f"apps_{name}__ConfigMap@v1" for name, (of, _) in wanted.items() if of == owner}
+        assert set(yaml.safe_load(held["data"]["inventory"])) == ids, f"inventory of {owner}"
+        assert held["data"]["digest"] == status_of(plane, owner).inventory_digest, f"digest of {owner}"
+    for name in ("flux-system", *(owner for owner in OWNERS if f"clusters/prod/{owner}.yaml" in files)):
+        assert plane.ready(name).startswith("True"), f"{name}: {plane.ready(name)}"
+        _check_index(world, name)
+
+
+def _check_index(world: World, name: str) -> None:
+    """Whoever must be found by a push is found."""
+    state = world.first.state
+    record = state.get(object_key(CLUSTER, "Kustomization", "flux-system", name))
+    assert record is not None
+    generation = ObjectRecord.from_value(record.value).generation
+    for key in entries_of(CLUSTER, f"flux-system/{name}", status_of(world.first, name), generation):
+        assert state.get(key) is not None, f"{key}: who is found by it would not be found any more"
+
+
+def check_deeds(world: World) -> None:
+    """What was done on the way: nothing deleted that stayed in Git, nothing by another plane or a suspended one."""
+    born: dict[str, float] = {}
+    for change in world.api.audit:
+        assert change.plane != "two", f"the second plane wrote: {_told(change)}"
+        if change.before is None and change.after is not None:
+            born[change.after["metadata"]["uid"]] = change.at
+        elif change.after is None and change.before is not None:
+            _check_deletion(world, change, born.get(change.before["metadata"]["uid"], 0.0))
+        _check_suspended(world, change)
+
+
+def _check_deletion(world: World, change: Change, born: float) -> None:
+    """An object may go only where a commit that was the head at some time of its life does not have it."""
+    assert change.before is not None
+    kind, metadata = change.before["kind"], change.before["metadata"]
+    before = [files for at, files in world.pushed if at <= born]
+    heads = [*before[-1:], *(files for at, files in world.pushed if born < at <= change.at)]
+    if kind == "ConfigMap" and metadata["namespace"] == "apps":
+        kept = all(_has(world, files, metadata["name"], change.at) for files in heads)
+        assert not kept, f"wrong deletion: {_told(change)}"
+    elif kind == "ConfigMap" and metadata["namespace"] == "penstock-system":
+        path = f"clusters/prod/{metadata['name'].rpartition('.')[2]}.yaml"
+        assert not all(path in files for files in heads), f"wrong deletion: {_told(change)}"
+    else:
+        assert kind == "Lease", f"wrong deletion: {_told(change)}"
+
+
+def _has(world: World, files: Mapping[str, str], name: str, at: float) -> bool:
+    """Whether a commit has the object; one that moves to a Kustomization which is suspended is nobody's meanwhile."""
+    owner = expected(files).get(name, ("", {}))[0]
+    switched = [on for when, who, on in world.switches if who == owner and when <= at]
+    return bool(owner) and switched[-1:] != [True] and "suspend: true" not in files[f"clusters/prod/{owner}.yaml"]
+
+
+def _check_suspended(world: World, change: Change) -> None:
+    about = change.after or change.before or {}
+    if change.subject not in OWNERS or about["metadata"].get("namespace") != "apps":
+        return
+    switched = [on for at, name, on in world.switches if name == change.subject and at <= change.started]
+    later = [at for at, name, on in world.switches if name == change.subject and change.started < at <= change.at]
+    assert later or switched[-1:] != [True], f"it was suspended when it began: {_told(change)}"
+
+
+def _told(change: Change) -> str:
+    about = change.after or change.before or {}
+    name = f"{about['kind']} {about['metadata'].get('namespace', '')}/{about['metadata']['name']}"
+    verb = "created" if change.before is None else "deleted" if change.after is None else "changed"
+    return f"{name} {verb} by {change.by} of plane {change.plane} at {change.at:.1f} s"
+
+
+def check_tellings(world: World) -> None:
+    """Every event that was published is told once; again only where nobody could know that it had been."""
+    letters = b"".join(letter.body for letter in world.first.bus.dead if letter.stage == "notify")  # type: ignore[attr-defined]
+    told = {repeat_key(t.event) for t in world.tellings.values() if t.told}
+    for ident, telling in world.tellings.items():
+        about = f"{telling.event.reason} {telling.event.message!r} of {telling.event.name} ({ident})"
+        certain = telling.told - telling.uncertain
+        assert certain <= 1, f"told {telling.told} times, {telling.uncertain} of them for a reason: {about}"
+        if telling.asked_for and not telling.told:
+            kept = ident.encode() in letters
+            assert kept or repeat_key(telling.event) in told, f"told to nobody: {about}"
+
+
+def check_letters(world: World) -> None:
+    """Poison is a dead letter, once each; and nobody else suffers from it."""
+    letters = Counter((letter.stage, letter.body) for letter in world.first.bus.dead)  # type: ignore[attr-defined]
+    for each in world.poisoned:
+        assert letters[each] == 1, f"{each} is {letters[each]} dead letters"
+
+
+def check_rest(world: World) -> None:
+    """Messages that come once more, and intervals that pass, find nothing to do and have nothing to say.
+
+    Whom the head does not touch was not woken by it: its inventory shows the head's revision after its next look.
+    """
+    _check_nothing_new(world, INTERVAL, shown=True)
+    _check_nothing_new(world, 5.0, shown=False)
+    check_state(world)
+
+
+def _check_nothing_new(world: World, seconds: float, *, shown: bool) -> None:
+    done, said, plane = len(world.api.audit), len(world.tellings), world.first
+    plane.publish(SourceChanged(cluster=PLANE, namespace="flux-system", name="flux-system"))
+    for name in ("flux-system", *OWNERS, "never-there"):
+        plane.publish(ArtifactStored(cluster=CLUSTER, namespace="flux-system", name=name, why="artifact"))
+        plane.publish(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name=name, why="dependency"))
+    world.still(seconds)
+    written = [change for change in world.api.audit[done:] if not (shown and _is_inventory(change))]
+    assert [_told(change) for change in written] == [], "applied though nothing had changed"
+    news = [telling.event for telling in list(world.tellings.values())[said:]]
+    assert news == [], "said though nothing had changed"
+
+
+def _is_inventory(change: Change) -> bool:
+    about = change.after or {}
+    return about.get("kind") == "ConfigMap" and about["metadata"]["namespace"] == "penstock-system"
+
+
+def check(world: World) -> None:
+    """All of it; the world has been run and calmed."""
+    check_deeds(world)
+    check_tellings(world)
+    check_letters(world)
+    check_rest(world)
+    check_deeds(world)
