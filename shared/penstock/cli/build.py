@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from penstock.adapters.tree.disk import DiskTree
 from penstock.core.errors import PenstockError, Refused, Terminal
-from penstock.core.kustomize.load import is_remote
+from penstock.core.kustomize.remote_paths import is_remote
 from penstock.core.kustomize.resource import CLUSTER_SCOPE, Resource
 from penstock.core.kustomize.yaml_out import dump_one
 from penstock.kustomize import Build, BuildOptions, build

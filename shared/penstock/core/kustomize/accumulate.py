@@ -9,9 +9,10 @@ from penstock.core.kustomize import origins
 from penstock.core.kustomize.default_config import default_config
 from penstock.core.kustomize.generators import generate, merge_generated, merge_options
 from penstock.core.kustomize.kustomization import COMPONENT, FILE_NAMES, Kustomization, parse_kustomization
-from penstock.core.kustomize.load import Loader, is_remote_file, without_login
+from penstock.core.kustomize.load import Loader
 from penstock.core.kustomize.objects import objects_of, parse_objects
 from penstock.core.kustomize.openapi import Schema
+from penstock.core.kustomize.remote_paths import is_remote_file, without_login
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin, ResId, Resource
 from penstock.core.kustomize.session import Accumulated, Session, loaded

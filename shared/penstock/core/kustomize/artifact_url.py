@@ -34,11 +34,6 @@ class ArtifactUrl:
         return f"{SCHEME}{self.image}"
 
 
-def names_artifact(path: str) -> bool:
-    """Whether a path is meant as the URL of an artifact."""
-    return path.lower().startswith(SCHEME)
-
-
 def parse_artifact_url(text: str) -> ArtifactUrl:
     """The parts of a URL. Raises BuildFailed saying what is wrong."""
     if holds_password(text):

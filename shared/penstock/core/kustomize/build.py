@@ -9,12 +9,13 @@ from penstock.core.kustomize.accumulate import Target, read_kustomization
 from penstock.core.kustomize.filters.labels import METADATA_LABELS, add_entries
 from penstock.core.kustomize.filters.names import add_hashes
 from penstock.core.kustomize.kustomization import Kustomization
-from penstock.core.kustomize.load import Counted, LinkedTree, Loader, Source, is_remote
+from penstock.core.kustomize.load import Counted, LinkedTree, Loader, Source
 from penstock.core.kustomize.name_references import fix_name_references
 from penstock.core.kustomize.objects import ParseCache
 from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.options import BuildOptions
 from penstock.core.kustomize.order import legacy_order, sort_by
+from penstock.core.kustomize.remote_paths import is_remote
 from penstock.core.kustomize.remotes import Pin, RemoteReads
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin, Resource, set_metadata

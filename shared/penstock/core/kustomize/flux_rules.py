@@ -10,8 +10,9 @@ from typing import Any
 from penstock.core.errors import BuildFailed, InvalidDocument
 from penstock.core.kustomize.accumulate import find_kustomization
 from penstock.core.kustomize.kustomization import FILE_NAMES, Kustomization, kustomization_of
-from penstock.core.kustomize.load import Loader, is_remote, join
+from penstock.core.kustomize.load import Loader, join
 from penstock.core.kustomize.objects import ParseCache, objects_of
+from penstock.core.kustomize.remote_paths import is_remote
 from penstock.core.kustomize.yaml_in import load_config
 
 _SCALARS = ("namespace", "namePrefix", "nameSuffix")

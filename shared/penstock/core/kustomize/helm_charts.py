@@ -14,8 +14,9 @@ from penstock.core.helm.chart import Chart, ChartReference, Inflater, Release
 from penstock.core.kustomize.chart_values import merged_values
 from penstock.core.kustomize.fields import Where, string, struct
 from penstock.core.kustomize.kustomization import HELM_CHART, HELM_GLOBALS, Kustomization
-from penstock.core.kustomize.load import Loader, Source, is_remote, join, within
+from penstock.core.kustomize.load import Loader, Source, join, within
 from penstock.core.kustomize.objects import parse_objects
+from penstock.core.kustomize.remote_paths import is_remote
 from penstock.core.kustomize.session import Session
 from penstock.core.resources import Manifest
 

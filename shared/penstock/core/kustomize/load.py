@@ -1,12 +1,12 @@
 """Reading files and directories by the paths in kustomization files, within kustomize's rules of what may be read."""
 
 import posixpath
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn, Protocol, runtime_checkable
 
 from penstock.core.errors import BuildFailed, NotFound, Refused
 from penstock.core.kustomize.options import Bounds, BuildOptions
+from penstock.core.kustomize.remote_paths import is_remote, is_remote_file, names_artifact, without_login
 from penstock.core.tree import Blob, RecordingTree
 
 if TYPE_CHECKING:  # few builds read from elsewhere
@@ -14,9 +14,6 @@ if TYPE_CHECKING:  # few builds read from elsewhere
 
     _Opened = tuple[Checkout, RecordingTree, str, str]  # what was fetched, where from, and the directory in it
 
-_REMOTE_PREFIXES = ("git::", "gh:", "github.com/", "github.com:", "www.github.com/", "www.github.com:")
-_URL_SCHEMES = ("http://", "https://")
-_LOGIN = re.compile(r"(?<=//)[^/?#]*@")
 _MOVE = "move it there, or build with --load-restrictor LoadRestrictionsNone"
 
 
@@ -86,33 +83,6 @@ class Source:
         if blob is not None:
             self.counted.add(self.name + path, blob)
         return blob
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path is a URL, or may be a Git repository in one of the forms that kustomize clones."""
-    folded = path.lower()
-    scheme, slashes, _ = folded.partition("://")
-    if slashes and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum():
-        return True
-    user, at, rest = folded.partition("@")
-    if at and user.replace("-", "").isalnum():  # user@host:path, as ssh takes it
-        host, colon, _ = rest.partition(":")
-        return (bool(colon) and "/" not in host) or rest.startswith("github.com/")
-    return folded.startswith(_REMOTE_PREFIXES)
-
-
-def is_remote_file(path: str) -> bool:
-    """Whether kustomize reads a path in any field over HTTP."""
-    return path.lower().startswith(_URL_SCHEMES)
-
-
-def without_login(path: str) -> str:
-    """A path or URL for people: a login becomes ``***``, a query (it may hold a token) ``?…`` unless it names a ref."""
-    if "://" not in path:
-        return path
-    place, mark, query = _LOGIN.sub("***@", path, count=1).partition("?")
-    kept = [pair for pair in query.split("&") if pair.startswith(("ref=", "version="))]
-    return place + (mark + ("&".join(kept) or "…") if query else "")
 
 
 def join(root: str, path: str) -> str | None:
@@ -202,8 +172,6 @@ class Loader:
         return replace(self, root=real, parents=(self.root, *self.parents), depth=self.depth + 1)
 
     def _remote(self, path: str) -> "Loader":
-        from penstock.core.kustomize.artifact_url import names_artifact  # noqa: PLC0415 - seldom needed
-
         self._check_cycle(path)
         checkout, recorded, place, root = self._artifact(path) if names_artifact(path) else self._repository(path)
         source = replace(self.source, tree=recorded, links=None, name=f"{place}//")

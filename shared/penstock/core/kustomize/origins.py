@@ -4,7 +4,7 @@ import posixpath
 from dataclasses import replace
 from typing import Any
 
-from penstock.core.kustomize.load import is_remote, without_login
+from penstock.core.kustomize.remote_paths import is_remote, names_artifact, without_login
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin, Resource, set_metadata
 from penstock.core.kustomize.yaml_out import dump_ordered
@@ -16,7 +16,7 @@ TRANSFORMATIONS = "alpha.config.kubernetes.io/transformations"
 def below(origin: Origin, path: str) -> Origin:
     """The origin of what stands at ``path``, relative to where ``origin`` stands, or in a remote repository."""
     if is_remote(path):
-        from penstock.core.kustomize.artifact_url import names_artifact, parse_artifact_url  # noqa: PLC0415 - rare
+        from penstock.core.kustomize.artifact_url import parse_artifact_url  # noqa: PLC0415 - rare
 
         if names_artifact(path):
             artifact = parse_artifact_url(path)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from penstock.core.errors import Refused
-from penstock.core.kustomize.load import without_login
+from penstock.core.kustomize.remote_paths import without_login
 from penstock.core.tree import Blob, Inputs, MemoryTree, RecordingTree, Tree, blob
 
 if TYPE_CHECKING:  # few builds read from elsewhere: the others start without

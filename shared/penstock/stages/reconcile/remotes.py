@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from penstock.core.errors import NotFound, PenstockError, Refused, Terminal, Transient
 from penstock.core.kustomize.artifact_url import ArtifactUrl
-from penstock.core.kustomize.load import without_login
+from penstock.core.kustomize.remote_paths import without_login
 from penstock.core.kustomize.remotes import Checkout
 from penstock.core.kustomize.repository_url import RepositoryUrl
 from penstock.core.sources.addresses import GuardedUrl

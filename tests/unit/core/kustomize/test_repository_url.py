@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from penstock.core.kustomize.load import is_remote, without_login
+from penstock.core.kustomize.remote_paths import is_remote, without_login
 from penstock.core.kustomize.repository_url import (
     DEFAULT_TIMEOUT,
     NotARepository,
