@@ -13,6 +13,7 @@ from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.downloads.http import HttpDownloads
 from penstock.adapters.git.dulwich import DulwichGit
 from penstock.adapters.git.server import GitServer
+from penstock.adapters.registry.distribution import DistributionRegistry
 from penstock.adapters.tree.disk import DiskTree
 from penstock.core.errors import PenstockError
 from penstock.kustomize import BuildOptions, build
@@ -113,7 +114,9 @@ def theirs(root):
 
 
 def ours(root):
-    remotes = AnonymousRemotes((DulwichGit(), HttpDownloads(), SystemClock()), Checkouts(), None)
+    remotes = AnonymousRemotes(
+        (DulwichGit(), DistributionRegistry(), HttpDownloads(), SystemClock()), Checkouts(), None
+    )
     try:
         return build(DiskTree(root), "", BuildOptions(remotes=remotes))
     except PenstockError as error:
