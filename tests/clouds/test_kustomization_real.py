@@ -125,9 +125,9 @@ def test_it_is_applied_by_the_accounts_token(plane: MemoryPlane, remote: Remote)
 def test_a_private_address_needs_the_operators_word(plane: MemoryPlane, remote: Remote) -> None:
     remote.describe()
     push(plane, remote.namespace, "1")
-    ready = settled(plane, remote.namespace, "policy.allowedHosts does not allow")
+    ready = settled(plane, remote.namespace, "can allow it in policy.allowedHosts")
     assert ready.startswith("False")
-    assert "127.0.0.1 is at an address that policy.allowedHosts does not allow" in ready
+    assert "is a loopback, link-local, private or reserved address" in ready
     assert remote.data("applied") is None
 
 

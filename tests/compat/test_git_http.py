@@ -216,13 +216,13 @@ def test_a_private_authority_is_trusted_when_it_is_given(fleet, tmp_path):
     with Scripted(404) as server:
         server.server.socket = context.wrap_socket(server.server.socket, server_side=True)
         url = server.url.replace("http:", "https:")
-        with pytest.raises(Transient, match="certificate is not trusted"):
+        with pytest.raises(Refused, match="certificate is not trusted"):
             DulwichGit().resolve(Remote(url=url), MAIN)
         for key in ("ca.crt", "caFile"):
             for allowed in (url, GuardedUrl(url, ("127.0.0.1",))):
                 with pytest.raises(NotFound):
                     DulwichGit().resolve(Remote(url=allowed, credentials={key: authority}), MAIN)
-        with pytest.raises(Transient, match="certificate is not trusted"):
+        with pytest.raises(Refused, match="certificate is not trusted"):
             DulwichGit().resolve(
                 Remote(url=url.replace("127.0.0.1", "localhost"), credentials={"ca.crt": authority}), MAIN
             )

@@ -9,9 +9,19 @@ from tests.contract.http_faults import ADAPTERS, CANARY, OK, FaultServer
 from penstock.core.errors import PenstockError, Transient
 
 SECONDS = 0.5
+LATEST = 1.5
+"""On a busy machine. A server drips for three seconds."""
 LOOPBACK = ["127.0.0.1"]
 
 every_adapter = pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS.keys())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loaded():
+    """What loads at an adapter's first call has been loaded."""
+    for adapter in ADAPTERS.values():
+        with pytest.raises(PenstockError):
+            adapter("http://127.0.0.1:1", SECONDS, LOOPBACK)
 
 
 def met(adapter, url, *, seconds=SECONDS, allowed=LOOPBACK, **more):
@@ -50,7 +60,7 @@ def test_a_server_that_drips_is_left_in_time(adapter, fault):
     with FaultServer(fault) as server:
         error, took = met(adapter, server.url)
     assert isinstance(error, Transient)
-    assert took < 2 * SECONDS  # without a deadline for the whole: a minute
+    assert took < LATEST
 
 
 @pytest.mark.parametrize("adapter", [faults.downloads, faults.git, faults.registry])
@@ -58,7 +68,7 @@ def test_redirects_that_trickle_are_left_in_time(adapter):
     with FaultServer(redirects_slowly) as server:
         error, took = met(adapter, server.url)
     assert isinstance(error, Transient)
-    assert took < 2 * SECONDS
+    assert took < LATEST
 
 
 @every_adapter
@@ -68,4 +78,4 @@ def test_a_tls_handshake_that_drips_is_left_in_time(adapter, piece):
     with FaultServer(faults.drips(hello, piece), at_once=True) as server:
         error, took = met(adapter, server.url.replace("http:", "https:"))
     assert isinstance(error, Transient)
-    assert took < 2 * SECONDS
+    assert took < LATEST

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from penstock.adapters.notifier.addresses import AllowedHosts
+from penstock.adapters.http.deadline import TimedSocket
 from penstock.adapters.notifier.http import HttpNotifier
 from penstock.adapters.notifier.memory import MemoryNotifier
 from penstock.core.errors import PenstockError, Refused, Transient
@@ -116,11 +116,17 @@ def test_memory_remembers_its_requests():
     assert notifier.requests == (sent,)
 
 
-def resolving(*addresses):
-    def resolve(host, port):
-        return list(addresses)
+def found(address, port):
+    """A look-up's answer for one address."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return family, socket.SOCK_STREAM, 0, (address, port)
 
-    return resolve
+
+def resolving(*addresses):
+    def look_up(host, port):
+        return [found(address, port) for address in addresses]
+
+    return look_up
 
 
 @pytest.mark.parametrize(
@@ -134,15 +140,21 @@ def resolving(*addresses):
     ],
 )
 def test_addresses_that_are_not_public_are_refused_before_anything_is_sent(address, monkeypatch):
-    def connect(*args, **kwargs):
-        raise AssertionError("connected")
+    tried = []
 
-    monkeypatch.setattr(socket, "create_connection", connect)
-    for addresses in ([address], ["93.184.215.14", address]):
-        notifier = HttpNotifier(resolver=resolving(*addresses))
-        with pytest.raises(Refused, match=r"hooks\.example\.com:443 is a loopback") as caught:
-            notifier.send(post(f"https://hooks.example.com/{SECRET}?{SECRET}"))
-        assert SECRET not in str(caught.value)
+    def connect(_socket, where):
+        tried.append(where[0])
+        raise OSError("nobody there")
+
+    monkeypatch.setattr(TimedSocket, "connect", connect)
+    url = f"https://hooks.example.com/{SECRET}?{SECRET}"
+    with pytest.raises(Refused, match=r"hooks\.example\.com:443 is a loopback") as caught:
+        HttpNotifier(look_up=resolving(address)).send(post(url))
+    assert SECRET not in str(caught.value)
+    assert tried == []
+    with pytest.raises(Transient):
+        HttpNotifier(look_up=resolving(address, "93.184.215.14", address)).send(post(url))
+    assert tried == ["93.184.215.14"]
 
 
 @pytest.mark.parametrize(
@@ -154,60 +166,22 @@ def test_no_way_to_write_loopback_passes(host, provider):
     assert provider.got == []
 
 
-@pytest.mark.parametrize("address", ["93.184.215.14", "2606:4700::1111", "64:ff9b::5db8:d70e", "::ffff:93.184.215.14"])
-def test_public_addresses_pass(address):
-    assert AllowedHosts().address(address)
-
-
-@pytest.mark.parametrize(
-    ("entries", "host", "port", "allowed"),
-    [
-        (["alerts.internal"], "alerts.internal", 443, True),
-        (["alerts.internal"], "ALERTS.internal.", 9093, True),
-        (["alerts.internal:9093"], "alerts.internal", 9093, True),
-        (["alerts.internal:9093"], "alerts.internal", 443, False),
-        (["Alerts.Internal"], "alerts.internal", 443, True),
-        (["alerts.internal"], "evil-alerts.internal", 443, False),
-        (["*.internal"], "a.b.internal", 443, True),
-        (["*.internal"], "internal", 443, False),
-        (["[::1]:8080"], "::1", 8080, True),
-        ([], "alerts.internal", 443, False),
-    ],
-)
-def test_an_operator_allows_hosts_by_name(entries, host, port, allowed):
-    assert AllowedHosts(entries).name(host, port) is allowed
-
-
-@pytest.mark.parametrize(
-    ("entries", "address", "allowed"),
-    [
-        (["10.0.0.0/8"], "10.1.2.3", True),
-        (["10.0.0.0/8"], "192.168.0.1", False),
-        (["10.1.2.3"], "10.1.2.3", True),
-        (["fd00::/8"], "fd00::1", True),
-        (["10.0.0.0/8"], "::1", False),
-    ],
-)
-def test_an_operator_allows_networks(entries, address, allowed):
-    assert AllowedHosts(entries).address(address) is allowed
-
-
 def test_the_connection_goes_to_the_address_that_was_checked_and_names_the_host(provider):
     """The name is looked up once; nothing that a second look-up says could matter."""
     looked_up = []
 
-    def resolve(host, port):
+    def look_up(host, port):
         looked_up.append(host)
-        return ["127.0.0.1"] if len(looked_up) == 1 else ["169.254.169.254"]
+        return [found("127.0.0.1" if len(looked_up) == 1 else "169.254.169.254", port)]
 
-    notifier = HttpNotifier(["alerts.example"], resolver=resolve)
+    notifier = HttpNotifier(["alerts.example"], look_up=look_up)
     assert notifier.send(post(f"http://alerts.example:{provider.port}/x")).status == 200
     assert looked_up == ["alerts.example"]
     assert provider.got[0][1]["host"] == f"alerts.example:{provider.port}"
 
 
 def test_the_next_address_is_tried_where_the_first_does_not_answer(provider):
-    notifier = HttpNotifier(["alerts.example"], resolver=resolving("::1", "127.0.0.1"))
+    notifier = HttpNotifier(["alerts.example"], look_up=resolving("::1", "127.0.0.1"))
     assert notifier.send(post(f"http://alerts.example:{provider.port}/x")).status == 200
 
 
@@ -225,7 +199,7 @@ def silent():
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_provider_that_never_answers_is_tried_again_later(scheme):
     listener, port = silent()
-    with listener, pytest.raises(Transient, match=r"no answer within 0\.3 s|TimeoutError") as caught:
+    with listener, pytest.raises(Transient, match="timed out") as caught:
         HttpNotifier(["127.0.0.1"], timeout=0.3).send(post(f"{scheme}://127.0.0.1:{port}/{SECRET}"))
     assert SECRET not in str(caught.value)
 
@@ -246,7 +220,7 @@ def test_a_provider_that_dribbles_is_cut_off_all_the_same():
 
     thread = threading.Thread(target=dribble, daemon=True)
     thread.start()
-    with listener, pytest.raises(Transient, match="no answer within"):
+    with listener, pytest.raises(Transient, match="timed out"):
         HttpNotifier(["127.0.0.1"], timeout=0.4).send(post(f"http://127.0.0.1:{port}/x"))
     done.set()
     thread.join(5)
@@ -277,9 +251,9 @@ def talks_nonsense():
 @pytest.mark.parametrize(
     ("notifier", "error", "text"),
     [
-        (HttpNotifier(["127.0.0.1"]), Transient, "ConnectionRefusedError"),
-        (HttpNotifier(resolver=unknown), Transient, "the name is not known"),
-        (HttpNotifier(resolver=resolving()), Transient, "has no address"),
+        (HttpNotifier(["127.0.0.1"]), Transient, "unreachable: Connection refused"),
+        (HttpNotifier(look_up=unknown), Transient, "unreachable"),
+        (HttpNotifier(look_up=resolving()), Transient, "no address"),
     ],
 )
 def test_connection_errors_are_tried_again_and_show_only_the_host(notifier, error, text):
@@ -308,7 +282,7 @@ def test_a_server_that_speaks_no_http_is_tried_again():
 )
 def test_what_is_no_url_is_refused_and_never_quoted(url):
     with pytest.raises(Refused, match="no http or https URL") as caught:
-        HttpNotifier(resolver=unknown).send(post(url))
+        HttpNotifier(look_up=unknown).send(post(url))
     assert SECRET not in str(caught.value)
 
 

@@ -28,6 +28,16 @@ class HttpResponse:
     body: bytes = b""
 
 
+LONGEST_WAIT = 3600.0
+"""Seconds: the longest Retry-After that is believed."""
+
+
+def seconds_to_wait(retry_after: str) -> float | None:
+    """Seconds of a Retry-After header, bounded; None where it is absent, a date, or nonsense (RFC 9110, 10.2.3)."""
+    text = retry_after.strip()
+    return min(float(text[:9]), LONGEST_WAIT) if text.isascii() and text.isdigit() else None
+
+
 def json_response(status: int, value: Any, *, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """A JSON answer."""
     return HttpResponse(

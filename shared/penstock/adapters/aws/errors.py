@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Terminal, Transient
+from penstock.core.http import seconds_to_wait
 
 _CONFLICTS = frozenset({"ConditionalCheckFailedException", "PreconditionFailed"})
 _TRANSIENT = frozenset(
@@ -87,13 +88,9 @@ def translated(response: Mapping[str, Any], act: str, resource: str) -> Penstock
     if code in _CONFLICTS:
         return Conflict(said)
     if code in _TRANSIENT or status >= 500 or status == 429:
-        return Transient(said, retry_after=_seconds(meta.get("HTTPHeaders", {}).get("retry-after", "")))
+        return Transient(said, retry_after=seconds_to_wait(meta.get("HTTPHeaders", {}).get("retry-after", "")))
     if code in _REFUSED or status == 403:
         return Refused(f"{said}: the identity that this runs as needs the permission {act} on {resource}")
     if code in _MISSING:
         return NotFound(f"{said}: it does not exist")
     return Terminal(said)
-
-
-def _seconds(text: str) -> float | None:
-    return float(text) if text.isdigit() else None

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Transient
+from penstock.core.http import seconds_to_wait
 from penstock.ports.cluster import ApiRefused
-
-RETRY_LIMIT = 3600.0
-"""Seconds: the longest Retry-After that is believed."""
 
 MESSAGE_LIMIT = 2000
 """Characters of the server's message that are kept."""
@@ -74,10 +72,7 @@ class Answer:
     @property
     def retry_after(self) -> float | None:
         """Seconds, from the Retry-After header (Kubernetes sends seconds, never a date)."""
-        try:
-            return min(RETRY_LIMIT, max(0.0, float(self.headers["retry-after"])))
-        except (KeyError, ValueError):
-            return None
+        return seconds_to_wait(self.headers.get("retry-after", ""))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +109,7 @@ def status_of(answer: Answer) -> Status:
 
 
 def error_of(answer: Answer, call: Call) -> PenstockError:
-    """The error for an answer whose status is 400 or more.
+    """The error for an answer whose status is 300 or more: no redirect is followed.
 
     Beyond the plain table: a wrong uid in an apply is a 422 that means Conflict; a schema error in an apply is
     a 500 that means ApiRefused; a namespace on its way out is a 403 that passes; another field manager's claim

@@ -49,7 +49,8 @@ class Pools:
     def _make(self, login: Login) -> "urllib3.HTTPConnectionPool":
         import urllib3  # noqa: PLC0415 - loaded where a connection is made
 
-        from penstock.adapters.http.connection import Guard, guarded_pools  # noqa: PLC0415 - see above
+        from penstock.adapters.http.addresses import Guard  # noqa: PLC0415 - see above
+        from penstock.adapters.http.connection import guarded_pools  # noqa: PLC0415 - see above
 
         options: dict[str, Any] = {"maxsize": POOL, "block": False}
         if self._connection.server.startswith("https:"):

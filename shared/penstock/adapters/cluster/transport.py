@@ -113,7 +113,7 @@ class Transport:
         return self._pools
 
     def send(self, request: Request, call: Call) -> Answer:
-        """The answer, with a status below 400 or 404 (the caller knows what absence means).
+        """The answer, with a status below 300 or 404 (the caller knows what absence means).
 
         Retries what passes (429, 5xx, cut connections, a 401 whose credential can be renewed), then raises the
         port's error.
@@ -123,7 +123,7 @@ class Transport:
         for attempt in range(self._patience.attempts):
             login = self.connection.credentials.login()
             answer, failure = self._attempt(request, call, login, deadline)
-            if answer is not None and (answer.status < 400 or answer.status == 404):
+            if answer is not None and (answer.status < 300 or answer.status == 404):
                 return answer
             if answer is not None and answer.status == 401 and not renewed and self.connection.credentials.renew(login):
                 renewed = True
@@ -153,7 +153,7 @@ class Transport:
                 response.close()
                 response = self._open(request, self.connection.credentials.login(), timeout=timeout, gzip=False)
         try:
-            if response.status >= 400:
+            if response.status >= 300:
                 raise error_of(_answer(response, response.read(1 << 20)), call)
             with _mapped(call, quiet=urllib3.exceptions.ReadTimeoutError):
                 yield _lines(response, call)

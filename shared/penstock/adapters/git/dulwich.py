@@ -18,6 +18,7 @@ from penstock.ports.git import GitRef, Head, Limits, Remote
 
 if TYPE_CHECKING:
     from penstock.adapters.git.http import Pool
+    from penstock.adapters.http.deadline import Deadline
 
 T = TypeVar("T")
 
@@ -43,11 +44,11 @@ class DulwichGit:
         if known is not None:
             return known
         doing = f"unable to list remote for '{remote.url}'"
-        until = time.monotonic() + remote.timeout
-        found = choose(ref, self._list(remote, prefixes(ref), doing, until))
+        deadline = _deadline(remote)
+        found = choose(ref, self._list(remote, prefixes(ref), doing, deadline))
         if found is not None:
             return found
-        if not self._list(remote, ["refs/heads/", "refs/tags/"], doing, until):
+        if not self._list(remote, ["refs/heads/", "refs/tags/"], doing, deadline):
             raise NotFound(f"{doing}: git repository is empty", reason="EmptyGitRepository")
         raise NotFound(f"{doing}: couldn't find remote ref {prefixes(ref)[0]!r}", reason=_FAILED)
 
@@ -59,7 +60,7 @@ class DulwichGit:
         pack = self._fetch(remote, head, limits, doing)
         return _saying(doing, lambda: read_commit(Objects(pack, limits, _patched), head.commit, limits))
 
-    def _list(self, remote: Remote, ref_prefixes: Sequence[str], doing: str, until: float) -> dict[str, str]:
+    def _list(self, remote: Remote, ref_prefixes: Sequence[str], doing: str, deadline: "Deadline") -> dict[str, str]:
         """Refs by full name; an annotated tag's commit stands under its name with ``^{}``."""
         from penstock.adapters.git import v2  # noqa: PLC0415 - urllib3 loads where it is used
 
@@ -69,7 +70,7 @@ class DulwichGit:
             return list_refs(pool, remote.url, ref_prefixes)
 
         call = self._speak(remote, lambda pool, base: v2.list_refs(pool, base, ref_prefixes), old)
-        return _saying(doing, lambda: self._with_pool(remote, _MOST_REFS_BYTES, until, call))
+        return _saying(doing, lambda: self._with_pool(remote, _MOST_REFS_BYTES, deadline, call))
 
     def _fetch(self, remote: Remote, head: Head, limits: Limits, doing: str) -> bytes:
         from penstock.adapters.git import v2  # noqa: PLC0415 - urllib3 loads where it is used
@@ -80,8 +81,8 @@ class DulwichGit:
             return fetch_pack(pool, remote.url, head)
 
         call = self._speak(remote, lambda pool, base: v2.fetch_pack(pool, base, head.commit), old)
-        until = time.monotonic() + remote.timeout
-        return _saying(doing, lambda: self._with_pool(remote, limits.bytes, until, call))
+        deadline = _deadline(remote)
+        return _saying(doing, lambda: self._with_pool(remote, limits.bytes, deadline, call))
 
     def _speak(
         self, remote: Remote, new: "Callable[[Pool, str], T]", old: "Callable[[Pool], T]"
@@ -104,18 +105,18 @@ class DulwichGit:
 
         return call
 
-    def _with_pool(self, remote: Remote, most: int, until: float, call: "Callable[[Pool], T]") -> T:
+    def _with_pool(self, remote: Remote, most: int, deadline: "Deadline", call: "Callable[[Pool], T]") -> T:
         """The call, over connections of a call just before where there are any; those may have gone stale."""
         from penstock.adapters.git.http import Pool  # noqa: PLC0415 - urllib3 loads where it is used
 
         pool = self._take(remote)
         if pool is not None:
-            pool.renew(most=most, until=until)
+            pool.renew(most=most, deadline=deadline)
             try:
                 return self._done(remote, pool, call)
             except Transient:
                 pass
-        return self._done(remote, Pool(remote, most=most, until=until), call)
+        return self._done(remote, Pool(remote, most=most, deadline=deadline), call)
 
     def _done(self, remote: Remote, pool: "Pool", call: "Callable[[Pool], T]") -> T:
         try:
@@ -147,6 +148,13 @@ class DulwichGit:
                 self._bases[_key(remote)] = base
             while len(self._bases) > _MOST_REMOTES:
                 self._bases.popitem(last=False)
+
+
+def _deadline(remote: Remote) -> "Deadline":
+    """For one call of the port, whatever it takes."""
+    from penstock.adapters.http.deadline import Deadline  # noqa: PLC0415 - urllib3 loads where it is used
+
+    return Deadline(remote.timeout)
 
 
 def _key(remote: Remote) -> tuple[str, tuple[str, ...]]:

@@ -13,7 +13,7 @@ import json
 from typing import Any
 
 from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Terminal, Transient
-from penstock.core.http import HttpResponse
+from penstock.core.http import HttpResponse, seconds_to_wait
 
 _CONFLICTS = frozenset({"ABORTED", "ALREADY_EXISTS", "FAILED_PRECONDITION"})
 
@@ -36,8 +36,7 @@ def translated(answer: HttpResponse, permission: str, resource: str) -> Penstock
     if code in _CONFLICTS or status in {409, 412}:
         return Conflict(said)
     if status >= 500 or status in {401, 408, 429}:
-        wait = answer.headers.get("retry-after", "")
-        return Transient(said, retry_after=float(wait) if wait.isdigit() else None)
+        return Transient(said, retry_after=seconds_to_wait(answer.headers.get("retry-after", "")))
     if status == 403:
         return Refused(f"{said}: the identity that this runs as needs the permission {permission} on {resource}")
     if status == 404:

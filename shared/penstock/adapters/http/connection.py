@@ -1,39 +1,28 @@
 """Connections with a deadline that check the address they are about to be made to."""
 
+import contextlib
+import errno
 import http.client
 import socket
 import ssl
 import sys
 import time
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
+from penstock.adapters.http.addresses import Found, Guard
 from penstock.adapters.http.deadline import TimedSocket, TimedTlsSocket
-from penstock.core.errors import Refused
-from penstock.core.sources.addresses import GuardedUrl, may_reach
+from penstock.adapters.http.errors import HeadersTooLarge
+from penstock.adapters.http.trust import system_trust
 
 HEADER_LIMIT = 256 << 10
 """Bytes of an answer's headers, interim answers included."""
 
 PoolClasses = dict[str, type[HTTPConnectionPool]]
-_Address = tuple[int, int, int, tuple[Any, ...]]
-"""Family, type, protocol, and where."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Guard:
-    """What may be connected to: public addresses and ``allowed_hosts`` (see GuardedUrl); None: every address."""
-
-    allowed_hosts: tuple[str, ...] | None = None
-
-
-class HeadersTooLarge(http.client.HTTPException):
-    """An answer's headers do not end."""
 
 
 class _Lines:
@@ -86,7 +75,7 @@ class TimedConnection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         """A connection to the first address that answers; each but the last gets a share of the time that is left."""
-        addresses = self._addresses(self._dns_host, self.port or 0)
+        addresses = self._addresses()
         for remaining in range(len(addresses), 0, -1):
             *kind, where = addresses[-remaining]
             left = self.timeout
@@ -99,26 +88,31 @@ class TimedConnection(HTTPConnection):
                 made.settimeout(self.timeout)
             except OSError as error:
                 made.close()
-                if remaining > 1:
-                    continue
-                if isinstance(error, TimeoutError):
-                    raise ConnectTimeoutError(self, f"Connection to {self.host} timed out.") from error
-                raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error
-            sys.audit("http.client.connect", self, self.host, self.port)
-            return made
-        raise Refused(f"{self.host} is at an address that policy.allowedHosts does not allow", reason="URLInvalid")
+                if remaining == 1:
+                    raise self._failed(error) from error
+            else:
+                sys.audit("http.client.connect", self, self.host, self.port)
+                return made
+        nowhere = OSError(errno.EADDRNOTAVAIL, "the name has no address")
+        raise self._failed(nowhere) from nowhere
 
-    def _addresses(self, host: str, port: int) -> list[_Address]:
+    def _failed(self, error: OSError) -> HTTPError:
+        if isinstance(error, TimeoutError):
+            return ConnectTimeoutError(self, f"Connection to {self.host} timed out.")
+        return NewConnectionError(self, f"Failed to establish a new connection: {error}")
+
+    def _addresses(self) -> list[Found]:
+        """Where to connect to. Through a tunnel it is the proxy that connects: what we know of the server is asked."""
         try:
-            found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+            if not self._tunnel_host:
+                return self.guard.addresses(self._dns_host, self.port or 0, self.timeout)
+            with contextlib.suppress(OSError, UnicodeError):  # names that the proxy alone knows
+                self.guard.addresses(self._tunnel_host, self._tunnel_port or 443, self.timeout)
+            return Guard(look_up=self.guard.look_up).addresses(self._dns_host, self.port or 0, self.timeout)
+        except TimeoutError as error:
+            raise self._failed(error) from error
         except (OSError, UnicodeError) as error:
-            raise NameResolutionError(host, self, error) from error  # type: ignore[arg-type]
-        allowed = self.guard.allowed_hosts
-        return [
-            (family, kind, protocol, where)
-            for family, kind, protocol, _, where in found
-            if allowed is None or may_reach(host, port, str(where[0]), allowed)
-        ]
+            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type] # or no name at all
 
 
 class TimedTlsConnection(TimedConnection, HTTPSConnection):
@@ -130,12 +124,6 @@ class TimedTlsConnection(TimedConnection, HTTPSConnection):
         super().__init__(*arguments, ssl_context=context, **options)
 
 
-@lru_cache(maxsize=1)
-def system_trust() -> ssl.SSLContext:
-    """The public certificate authorities that this machine trusts. Kept: reading them takes tens of milliseconds."""
-    return ssl.create_default_context()
-
-
 @lru_cache(maxsize=64)
 def guarded_pools(guard: Guard) -> PoolClasses:
     """urllib3's pool classes by scheme, whose connections keep deadlines and ask the guard."""
@@ -145,8 +133,3 @@ def guarded_pools(guard: Guard) -> PoolClasses:
         "http": type("GuardedPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
         "https": type("GuardedTlsPool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),
     }
-
-
-def pool_classes(url: str) -> PoolClasses:
-    """The pool classes for a URL: guarded ones where it is a GuardedUrl."""
-    return guarded_pools(Guard(allowed_hosts=url.allowed_hosts if isinstance(url, GuardedUrl) else None))

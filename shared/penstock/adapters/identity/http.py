@@ -2,17 +2,15 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
-from penstock.core.errors import Terminal, Transient
+from penstock.core.errors import Transient
 from penstock.core.http import HttpRequest, HttpResponse
-from penstock.version import __version__
 
 if TYPE_CHECKING:
     import ssl
 
-    import urllib3
+    from penstock.adapters.http.client import HttpClient
 
 Send = Callable[[HttpRequest], HttpResponse]
 """Sends a request to its ``url``. Raises Transient where no answer came, Terminal where its certificate is wrong."""
@@ -43,7 +41,7 @@ class HttpSender:
     ) -> None:
         self._proxy_for, self._sleep, self._trust, self._limit = proxy_for, sleep, trust, limit
         self._seconds = seconds
-        self._managers: dict[str, urllib3.PoolManager] = {}
+        self._client: HttpClient | None = None
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """See Send."""
@@ -61,41 +59,25 @@ class HttpSender:
         return self._once(request, until)
 
     def _once(self, request: HttpRequest, until: float) -> HttpResponse:
-        import urllib3  # noqa: PLC0415 - loaded where a connection is made
-
+        from penstock.adapters.http.client import Outgoing, host_of  # noqa: PLC0415 - loads where a connection is made
         from penstock.adapters.http.deadline import Deadline  # noqa: PLC0415 - see above
+        from penstock.adapters.http.errors import Telling  # noqa: PLC0415 - see above
 
-        host = urlsplit(request.url).hostname
-        try:
-            raw = self._manager(request.url).request(
-                request.method,
-                request.url,
-                body=request.body or None,
-                headers={"user-agent": f"penstock/{__version__}", "accept": "*/*", **request.headers},
-                timeout=Deadline(min(ATTEMPT_SECONDS, until - time.monotonic()), connect=CONNECT_SECONDS),
-                retries=False,
-                redirect=False,
-                preload_content=False,
-            )
-            body = raw.read(self._limit + 1, decode_content=True)
-            raw.close() if len(body) > self._limit else raw.release_conn()
-        except urllib3.exceptions.SSLError as error:
-            raise Terminal(f"{host}: its certificate is not trusted") from error
-        except urllib3.exceptions.HTTPError as error:
-            raise Transient(f"{host}: no answer ({type(error).__name__})") from None  # its text quotes the URL
-        if len(body) > self._limit:
-            raise Terminal(f"{host}: the answer is larger than {self._limit >> 20} MiB")
-        return HttpResponse(status=raw.status, headers={k.lower(): v for k, v in raw.headers.items()}, body=body)
+        outgoing = Outgoing(
+            url=request.url,
+            method=request.method,
+            headers={"accept": "*/*", **request.headers},
+            body=request.body or None,
+            decode=True,
+        )
+        deadline = Deadline(min(ATTEMPT_SECONDS, until - time.monotonic()), connect=CONNECT_SECONDS)
+        answer = self._kept().open(outgoing, deadline, Telling(about=host_of(request.url)))
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return HttpResponse(status=answer.status, headers=headers, body=answer.all(self._limit))
 
-    def _manager(self, url: str) -> Any:
-        import urllib3  # noqa: PLC0415 - see above
+    def _kept(self) -> "HttpClient":
+        from penstock.adapters.http.client import HttpClient  # noqa: PLC0415 - see above
 
-        from penstock.adapters.http.connection import Guard, guarded_pools  # noqa: PLC0415 - see above
-
-        proxy = self._proxy_for(url)
-        if proxy not in self._managers:
-            trust = self._trust()
-            made = urllib3.ProxyManager(proxy, ssl_context=trust) if proxy else urllib3.PoolManager(ssl_context=trust)
-            made.pool_classes_by_scheme = guarded_pools(Guard())
-            self._managers[proxy] = made
-        return self._managers[proxy]
+        if self._client is None:
+            self._client = HttpClient(trust=self._trust(), proxy_for=self._proxy_for)
+        return self._client

@@ -4,22 +4,17 @@ Every failure becomes one of the project's errors, so that no library's error an
 """
 
 import json
-import time
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
 
-import urllib3
-from urllib3.exceptions import HTTPError
-
-from penstock.adapters.git.http import tls_context
-from penstock.adapters.http.connection import pool_classes
+from penstock.adapters.http.addresses import Guard
+from penstock.adapters.http.client import HttpClient, Incoming, Outgoing
 from penstock.adapters.http.deadline import Deadline
-from penstock.adapters.http.errors import broken, unreachable
-from penstock.core.errors import NotFound, PenstockError, Refused, Terminal, Transient
-from penstock.core.sources.addresses import GuardedUrl
+from penstock.adapters.http.errors import Telling
+from penstock.adapters.http.trust import tls_context
+from penstock.core.errors import Refused, Terminal
 from penstock.core.sources.registry_auth import Challenge, Login, challenge, login_for
 from penstock.ports.registry import FAILED_PULL, RemoteImage
-from penstock.version import __version__
 
 _MOST_REDIRECTS = 5
 _MOST_TOKEN_BYTES = 1024 * 1024
@@ -31,21 +26,16 @@ class RegistryHttp:
 
     def __init__(self, image: RemoteImage) -> None:
         """Raises Terminal where the Secret is no login, or its CA no certificate."""
-        self._image, self._until = image, time.monotonic() + image.timeout
+        self._image, self._deadline = image, Deadline(image.timeout)
         self._scheme = "http" if image.insecure else "https"
         self._login = login_for(image.login, image.name.registry)
         self._authorization = ""
-        self._manager = urllib3.PoolManager(
-            num_pools=4,
-            headers={"User-Agent": f"penstock/{__version__}"},
-            retries=urllib3.Retry(total=None, connect=0, read=0, other=0, status=0, redirect=_MOST_REDIRECTS),
-            ssl_context=tls_context(image.certificates),
-        )
-        self._manager.pool_classes_by_scheme = pool_classes(GuardedUrl("https://guarded", image.allowed_hosts))
+        self._client = HttpClient(guard=Guard(allowed_hosts=image.allowed_hosts), trust=tls_context(image.certificates))
+        self._telling = Telling(about=str(image.name), reason=FAILED_PULL, denied=_DENIED, who="the registry")
 
     def close(self) -> None:
         """Close all connections."""
-        self._manager.clear()
+        self._client.close()
 
     def get(self, path: str, *, accept: str = "", most: int, method: str = "GET") -> tuple[bytes, Mapping[str, str]]:
         """Body and headers of ``/v2/<repository>/<path>``, logged in where the registry asks for it.
@@ -60,11 +50,8 @@ class RegistryHttp:
             answer.close()
             self._authorization = self._authorize(asked)
             answer = self._send(method, url, {**headers, **self._authorized()})
-        try:
-            _check(answer, self._image)
-            return self._body(answer, most), answer.headers
-        finally:
-            answer.release_conn()
+        answer.check()
+        return answer.all(most), answer.headers
 
     def next_page(self, headers: Mapping[str, str]) -> str:
         """The path of the next page that a ``Link`` header names, below the repository; "" for none."""
@@ -93,19 +80,17 @@ class RegistryHttp:
             raise Refused(f"{self._image.name}: the registry's token service is not https", reason=_DENIED)
         wanted = {"service": asked.get("service", ""), "scope": f"repository:{self._image.name.repository}:pull"}
         answer = self._ask_for_token(asked["realm"], {k: v for k, v in wanted.items() if v}, self._login)
+        answer.check()
         try:
-            _check(answer, self._image)
-            found = json.loads(self._body(answer, _MOST_TOKEN_BYTES))
+            found = json.loads(answer.all(_MOST_TOKEN_BYTES))
             token = found.get("token") or found.get("access_token")
         except (ValueError, AttributeError, RecursionError) as error:
             raise Terminal(f"{self._image.name}: the token service's answer is no token", reason=_DENIED) from error
-        finally:
-            answer.release_conn()
         if not isinstance(token, str) or not token.isprintable() or " " in token:
             raise Terminal(f"{self._image.name}: the token service's answer is no token", reason=_DENIED)
         return token
 
-    def _ask_for_token(self, realm: str, wanted: Mapping[str, str], login: Login) -> urllib3.BaseHTTPResponse:
+    def _ask_for_token(self, realm: str, wanted: Mapping[str, str], login: Login) -> Incoming:
         if login.identity_token:
             form = {
                 **wanted,
@@ -118,51 +103,7 @@ class RegistryHttp:
         headers = {"Authorization": f"Basic {login.basic}"} if login.basic else {}
         return self._send("GET", f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(wanted)}", headers)
 
-    def _send(
-        self, method: str, url: str, headers: Mapping[str, str], *, body: bytes | None = None
-    ) -> urllib3.BaseHTTPResponse:
-        deadline = Deadline(self._until - time.monotonic())
-        if deadline.left <= 0:
-            raise Transient(f"{self._image.name}: timed out", reason=FAILED_PULL)
-        sent = {"User-Agent": f"penstock/{__version__}", **headers}
-        try:
-            return self._manager.request(
-                method, url, headers=sent, body=body, timeout=deadline, preload_content=False, decode_content=False
-            )
-        except HTTPError as error:
-            raise Transient(f"{self._image.name}: {unreachable(error)}", reason=FAILED_PULL) from error
-
-    def _body(self, answer: urllib3.BaseHTTPResponse, most: int) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        try:
-            while part := answer.read1(65536):
-                size += len(part)
-                if size > most:
-                    raise Terminal(
-                        f"{self._image.name}: an answer is over the limit of {most} bytes", reason=FAILED_PULL
-                    )
-                if time.monotonic() > self._until:
-                    raise Transient(f"{self._image.name}: timed out", reason=FAILED_PULL)
-                parts.append(part)
-        except HTTPError as error:
-            raise Transient(f"{self._image.name}: {broken(error)}", reason=FAILED_PULL) from error
-        return b"".join(parts)
-
-
-def _check(answer: urllib3.BaseHTTPResponse, image: RemoteImage) -> None:
-    status = answer.status
-    if status == 200:
-        return
-    raise _error(status, answer.headers.get("Retry-After"), str(image.name))
-
-
-def _error(status: int, retry_after: str | None, name: str) -> PenstockError:
-    if status in (401, 403):
-        return Refused(f"{name}: {'authentication required' if status == 401 else 'access denied'}", reason=_DENIED)
-    if status in (404, 410):
-        return NotFound(f"{name}: not found", reason=FAILED_PULL)
-    if status in (408, 429) or status >= 500:
-        seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
-        return Transient(f"{name}: the registry answers {status}", reason=FAILED_PULL, retry_after=seconds)
-    return Terminal(f"{name}: the registry answers {status}", reason=FAILED_PULL)
+    def _send(self, method: str, url: str, headers: Mapping[str, str], *, body: bytes | None = None) -> Incoming:
+        sent = {"accept-encoding": "identity", **headers}
+        request = Outgoing(url=url, method=method, headers=sent, body=body, redirects=_MOST_REDIRECTS)
+        return self._client.open(request, self._deadline, self._telling)

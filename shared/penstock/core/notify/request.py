@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock.core.errors import Terminal, Transient
-from penstock.core.http import HttpRequest, HttpResponse
-
-_LONGEST_WAIT = 3600.0
+from penstock.core.http import HttpRequest, HttpResponse, seconds_to_wait
 
 
 def post(url: str, body: Any, *, headers: Mapping[str, str]) -> HttpRequest:
@@ -30,8 +28,7 @@ def check(answer: HttpResponse) -> None:
         return
     message = f"the provider answered {answer.status}"
     if answer.status == 429 or (answer.status >= 500 and answer.status != 501):
-        wait = answer.headers.get("retry-after", "")
-        seconds = min(float(wait), _LONGEST_WAIT) if wait.isascii() and wait.isdigit() else None
+        seconds = seconds_to_wait(answer.headers.get("retry-after", ""))
         raise Transient(message, reason="NotificationDispatchFailed", retry_after=seconds)
     if 300 <= answer.status < 400:
         message += ": redirects are not followed, the address must be the final one"

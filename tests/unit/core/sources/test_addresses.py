@@ -1,6 +1,6 @@
 import pytest
 
-from penstock.core.sources.addresses import GuardedUrl, is_public, may_reach
+from penstock.core.sources.addresses import GuardedUrl, is_private_network, is_public, may_reach
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,16 @@ from penstock.core.sources.addresses import GuardedUrl, is_public, may_reach
         ("64:ff9b::a9fe:a9fe", False),
         ("64:ff9b::808:808", True),
         ("2002:a00:1::", False),
+        ("2002:a9fe:a9fe::1", False),
+        ("2001::1", False),
+        ("2001:db8::1", False),
+        ("fec0::1", False),
+        ("ff02::1", False),
+        ("::127.0.0.1", False),
+        ("64:ff9b:1::a9fe:a9fe", False),
+        ("192.0.0.192", False),
+        ("240.0.0.1", False),
+        ("64:ff9b::5db8:d70e", True),
     ],
 )
 def test_public_addresses(address, expected):
@@ -50,6 +60,39 @@ def test_public_addresses(address, expected):
 def test_the_operators_exceptions(allowed, expected):
     assert may_reach("git.corp.", 3000, "10.0.0.5", allowed) is expected
     assert may_reach("git.corp", 3000, "8.8.8.8", allowed)
+
+
+@pytest.mark.parametrize(
+    ("entry", "host", "port", "expected"),
+    [
+        ("alerts.internal", "ALERTS.internal.", 9093, True),
+        ("alerts.internal", "evil-alerts.internal", 443, False),
+        ("alerts.internal:9093", "alerts.internal", 443, False),
+        ("*.internal", "a.b.internal", 443, True),
+        ("*.internal", "internal", 443, False),
+        ("[::1]:8080", "::1", 8080, True),
+        ("[::1]:8080", "[::1]", 8080, True),
+        ("[::1]:8080", "::1", 8081, False),
+        ("::1", "[::1]", 8081, True),
+        ("fc00::/7", "alerts.internal", 443, False),
+    ],
+)
+def test_an_exception_is_by_name_or_by_network(entry, host, port, expected):
+    assert may_reach(host, port, "::1", [entry]) is expected
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        *((each, True) for each in ("10.1.2.3", "172.31.0.1", "192.168.1.1", "100.64.0.1", "fd12::1")),
+        *((each, True) for each in ("::ffff:10.0.0.1", "64:ff9b::a00:1")),
+        *((each, False) for each in ("127.0.0.1", "::1", "0.0.0.0", "169.254.169.254", "fe80::1%eth0", "8.8.8.8")),
+        *((each, False) for each in ("100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "168.63.129.16")),
+        *((each, False) for each in ("192.0.0.192", "224.0.0.1", "::ffff:127.0.0.1", "2002:a00:1::")),
+    ],
+)
+def test_private_networks_hold_no_machine_of_ours_and_no_metadata(address, expected):
+    assert is_private_network(address) is expected
 
 
 def test_a_guarded_url_is_a_url():
