@@ -3,6 +3,7 @@
 A redirect is followed for GET and HEAD only, never from https to http, and takes no login to another origin.
 """
 
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -41,31 +42,44 @@ class Outgoing:
     decode: bool = False
 
 
+class _Body(io.RawIOBase):
+    """An answer's body as it comes."""
+
+    def __init__(self, raw: urllib3.BaseHTTPResponse, *, telling: Telling, decode: bool) -> None:
+        super().__init__()
+        self._raw, self._telling, self._decode = raw, telling, decode
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            part = self._raw.read1(len(buffer), decode_content=self._decode)
+        except HTTPError as error:
+            raise self._telling.of_failure(error) from error
+        buffer[: len(part)] = part
+        return len(part)
+
+
 class Incoming:
     """An answer, whatever its status; its body is read within the deadline. Close it."""
 
     def __init__(self, raw: urllib3.BaseHTTPResponse, url: str, *, telling: Telling, decode: bool) -> None:
-        self._raw, self._decode, self.telling = raw, decode, telling
+        self._raw, self._telling = raw, telling
+        self._body = io.BufferedReader(_Body(raw, telling=telling, decode=decode), _CHUNK)
         self.url, self.status, self.headers = url, raw.status, raw.headers
 
     def check(self) -> None:
         """Raises the status' error, where it is one."""
-        error = self.telling.of_status(self.status, self.headers)
+        error = self._telling.of_status(self.status, self.headers)
         if error is not None:
             self.close()
             raise error
 
-    def some(self, most: int) -> bytes:
-        """Up to ``most`` bytes, as they come; b"" at the end."""
-        try:
-            return self._raw.read1(most, decode_content=self._decode)
-        except HTTPError as error:
-            raise self.telling.of_failure(error) from error
-
     def read(self, size: int) -> bytes:
         """Exactly ``size`` bytes, or what there is until the end."""
         parts: list[bytes] = []
-        while size > 0 and (part := self.some(min(size, _CHUNK))):
+        while size > 0 and (part := self._body.read(min(size, _CHUNK))):
             size -= len(part)
             parts.append(part)
         return b"".join(parts)
@@ -75,13 +89,13 @@ class Incoming:
         body = self.read(most + 1)
         if len(body) > most:
             self.close()
-            raise self.telling.refused(f"the answer is larger than {most} bytes")
+            raise self._telling.refused(f"the answer is larger than {most} bytes")
         self._raw.release_conn()
         return body
 
     def finish(self) -> None:
         """Nothing more is wanted: another request may use the connection, unless the server has more to say."""
-        if not self.some(1):
+        if not self._body.read(1):
             self._raw.release_conn()
 
     def close(self) -> None:

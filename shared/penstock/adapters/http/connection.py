@@ -26,13 +26,16 @@ PoolClasses = dict[str, type[HTTPConnectionPool]]
 
 
 class _Lines:
-    """A stream's lines, as long as they are within the bound of headers."""
+    """A stream's lines, within the bound of headers. The standard library takes headers that break off for whole."""
 
     def __init__(self, stream: Any) -> None:
         self._stream, self._left = stream, HEADER_LIMIT
 
     def readline(self, limit: int = -1) -> bytes:
         line: bytes = self._stream.readline(limit)
+        started = self._left < HEADER_LIMIT or line
+        if started and not line.endswith(b"\n") and len(line) != limit:
+            raise http.client.IncompleteRead(line)
         self._left -= len(line)
         if self._left < 0:
             raise HeadersTooLarge
