@@ -47,7 +47,8 @@ def workload(kind: str, space: str, image: str = "registry.example/web:1", **pod
 
 
 @pytest.fixture
-def plane(control_plane):
+def plane(control_plane, monkeypatch):
+    monkeypatch.setattr("penstock.stages.reconcile.watching.MOST_WATCHES", 0)  # the plane's clock is not the watch's
     labels = {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}
     node = {**MANAGED, "metadata": {"name": NODE, "labels": labels}}
     control_plane.call("POST", "/api/v1/nodes", node)

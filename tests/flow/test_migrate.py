@@ -7,6 +7,7 @@ import yaml
 from tests.chaos.test_killed_between_calls import Killed, Mortal, Reaper
 from tests.flux_world import KUSTOMIZATION, FluxWorld
 from tests.memory_plane import CLUSTER, UID, URL, MemoryPlane, OneCluster, config_map, kustomization, namespace
+from tests.stages.test_reconcile_remote import EKS
 
 from penstock.cli.migrate.from_flux import move_from_flux
 from penstock.cli.migrate.side import Side
@@ -15,8 +16,10 @@ from penstock.cli.migrate.survey_back import survey_back
 from penstock.cli.migrate.text import after_from_flux, back_lines, plan_lines
 from penstock.cli.migrate.to_flux import move_to_flux
 from penstock.core.errors import NotFound, Refused, Transient
+from penstock.core.flux.plane import Policy
 from penstock.core.messages import PLANE
 from penstock.core.reconcile.inventory import from_config_map
+from penstock.core.reconcile.normalise import normalise
 from penstock.core.records import SourceStatus, status_key
 from penstock.core.resources import Gvk, ref_of
 from penstock.ports.cluster import ApplyOptions
@@ -327,6 +330,44 @@ def test_what_cannot_move_stays_with_flux_and_so_does_what_it_renders(plane, spe
     plane.move()
     assert "suspend" not in plane.flux.live("odd")["spec"]
     assert plane.managers(name="z") == {("kustomize-controller", "Apply")}
+
+
+@pytest.mark.parametrize("given", [{"serviceAccountName": "deployer"}, {}], ids=["account", "the plane's identity"])
+def test_one_whose_config_map_leads_elsewhere_moves_and_goes_back(plane, given):
+    far, policy = plane.clusters.remote, {"ownIdentityClusters": [EKS]}
+    far.create(yaml.safe_load(namespace("apps")))
+    plane.cluster.create(yaml.safe_load(config_map("remote", "flux-system", provider="aws", cluster=EKS, **given)))
+    edge = kustomization("edge", "edge", kubeConfig={"configMapRef": {"name": "remote"}})
+    plane.flux.reconcile("flux-system", [SOURCE, ROOT_SYNC, CONTROLLER, APPS, edge])
+    applied = normalise(yaml.safe_load(config_map("e", key="1")), namespace="flux-system", name="edge")
+    far.apply(applied, ApplyOptions(field_manager="kustomize-controller"))
+    inventory = {"entries": [{"id": "apps_e__ConfigMap", "v": "v1"}]}
+    plane.cluster.replace_status({**plane.flux.live("edge"), "status": {"inventory": inventory}})
+    here = replace(plane.side(), clusters=plane.clusters)
+    if not given:
+        assert "policy.ownIdentityClusters does not allow" in survey(here).stays["flux-system/edge"]
+        plane.apply_plane(policy=policy)
+        here = replace(here, policy=Policy(own_identity_clusters=(EKS,)), targets={})
+    found = survey(here)
+    (move,) = [each for each in found.moves if each.name == "flux-system/edge"]
+    assert "applies to the cluster of ConfigMap remote" in move.notes
+    assert plane.clusters.remotes[-1].access.cluster == EKS
+    assert move_from_flux(here, found, plane.deps, timeout=60) == []
+    held, gvk = "kustomization.flux-system.edge", Gvk(version="v1", kind="ConfigMap")
+    assert far.get(gvk, "penstock-system", held) is not None
+    revision = plane.push({"clusters/prod/edge.yaml": edge, "edge/e.yaml": config_map("e", key="2")})
+    plane.settle()
+    plane.reconcile("flux-system")
+    assert plane.ready("edge").startswith("True"), plane.ready("edge")
+    assert far.get(gvk, "apps", "e")["data"] == {"key": "2"}
+    assert far.get(gvk, "apps", "e")["metadata"]["uid"] == move.objects[next(iter(move.entries))]["metadata"]["uid"]
+    assert plane.cluster.get(gvk, "penstock-system", held) is not None, "what names it at home"
+    plane.flux.at(revision)
+    assert move_to_flux(here, survey_back(here, plane.deps), plane.deps, timeout=60) == []
+    assert far.get(gvk, "penstock-system", held) is None
+    assert plane.cluster.get(gvk, "penstock-system", held) is None
+    managers = {(e["manager"], e["operation"]) for e in far.get(gvk, "apps", "e")["metadata"]["managedFields"]}
+    assert managers == {("kustomize-controller", "Apply")}
 
 
 def test_another_planes_inventory_refuses_the_move(plane):

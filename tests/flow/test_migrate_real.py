@@ -8,6 +8,7 @@ import pytest
 import yaml
 from tests.controlplane import fixtures
 from tests.controlplane.build import tool
+from tests.controlplane.identities import printed
 from tests.flux_world import FluxWorld
 from tests.memory_plane import CLUSTER, UID, URL, MemoryPlane, OneCluster, config_map, kustomization, namespace
 
@@ -17,6 +18,8 @@ from penstock.cli.migrate.side import Side
 from penstock.cli.migrate.survey import survey
 from penstock.cli.migrate.survey_back import survey_back
 from penstock.cli.migrate.to_flux import move_to_flux
+from penstock.cli.uninstall import survey as uninstallable
+from penstock.cli.uninstall import uninstall
 from penstock.core.records import Adoption, adoption_key
 from penstock.core.resources import Gvk
 
@@ -276,3 +279,91 @@ def test_an_adopted_cluster_is_one_of_the_second_plane_alone(api):
     assert first.ready("apps").startswith("False OwnedByOther")
     held = first.cluster.get(Gvk(version="v1", kind="ConfigMap"), "penstock-system", "kustomization.flux-system.apps")
     assert held["data"]["owner"].startswith("e" * 32)
+
+
+def printed_rights(profile):
+    """(apiGroup, resource, verb) of every rule that is printed."""
+    for document in yaml.safe_load_all(printed(profile)):
+        for rule in document.get("rules") or ():
+            for group in rule["apiGroups"]:
+                yield from ((group, resource, verb) for resource in rule["resources"] for verb in rule["verbs"])
+
+
+def used_rights(api, name):
+    """(apiGroup, resource with its subresource, verb) that an identity used, and those that were refused."""
+    api._flush(api.folder / "audit.log")
+    records = map(json.loads, (api.folder / "audit.log").read_text().splitlines())
+    user = f"system:serviceaccount:penstock-system:penstock-{name}"
+    mine = [r for r in records if r["user"].get("username") == user and "objectRef" in r]
+    refused = [f"{r['verb']} {r['requestURI']}" for r in mine if r["responseStatus"].get("code") == 403]
+    used = set()
+    for record in mine:
+        ref = record["objectRef"]
+        resource = "/".join(filter(None, (ref["resource"], ref.get("subresource"))))
+        used.add((ref.get("apiGroup", ""), resource, record["verb"]))
+    return used, refused
+
+
+def idle(profile, used):
+    """Printed rights that nothing used."""
+
+    def fits(right, wanted):
+        return all(mine in ("*", theirs) for mine, theirs in zip(right, wanted, strict=True))
+
+    return {right for right in printed_rights(profile) if not any(fits(right, each) for each in used)}
+
+
+ROLE = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "Role",
+    "metadata": {"name": "all", "namespace": "apps"},
+    "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
+}
+
+
+def test_the_printed_rights_are_enough_to_move_there_and_back(api):
+    world = as_flux_left_it(api)
+    world.reconcile("apps", [*APPLIED, ROLE], revision="main@sha1:" + "a" * 40)
+    plane = Plane(api, "plane")
+    plane.push({**FILES, "apps/role.yaml": yaml.safe_dump(ROLE)})
+    plane.settle(seconds=20)
+    before = seen(api)
+    mover = as_printed(api, "migrate")
+    there = replace(plane.side(), clusters=OneCluster(mover))
+    assert move_from_flux(there, survey(there), plane.deps, timeout=30) == []
+    other = {**SOURCE, "metadata": {"name": "other", "namespace": "flux-system"}}
+    new = {"clusters/prod/new.yaml": kustomization("new", "new"), "new/n.yaml": config_map("n")}
+    plane.push({**new, "clusters/prod/other.yaml": yaml.safe_dump(other)})
+    plane.settle()
+    plane.reconcile("flux-system")
+    assert plane.ready("apps").startswith("True"), plane.ready("apps")
+    before = seen(api)
+    world.at(plane.status("new").last_applied_revision)
+    back = replace(there, targets={})
+    assert move_to_flux(back, survey_back(back, plane.deps), plane.deps, timeout=30) == []
+    assert seen(api) == before
+    used, refused = used_rights(api, "migrate")
+    assert refused == []
+    flux = ("source.extensions.fluxcd.io", "notification.toolkit.fluxcd.io")
+    unused = {right for right in idle("migrate", used) if right[0] not in flux}  # there are none in this story
+    made_by_apply = {("source.toolkit.fluxcd.io", "*", "create"), ("kustomize.toolkit.fluxcd.io", "*", "create")}
+    assert unused == made_by_apply, "the log calls it a patch; without the right to create it would be refused"
+
+
+def test_the_printed_rights_are_enough_to_uninstall(api):
+    plane = Plane(api, "plane")
+    plane.push({path: text for path, text in FILES.items() if not path.endswith("sync.yaml")})
+    plane.settle(seconds=20)
+    assert plane.ready("apps").startswith("True"), plane.ready("apps")
+    gone = replace(plane.side(), clusters=OneCluster(as_printed(api, "uninstall")))
+    assert uninstall(gone, uninstallable(gone, plane.state, workloads=True)) == []
+    assert api.call("GET", "/api/v1/namespaces/apps/configmaps/a")[0] == 404
+    used, refused = used_rights(api, "uninstall")
+    assert refused == []
+    of_kube_configs = {("", "secrets", "get"), ("", "configmaps", "get")}
+    assert idle("uninstall", used) - of_kube_configs == set()
+
+
+def as_printed(api, profile):
+    identity = api.with_identity(profile)
+    return KubeClusters(lambda _: Kubeconfig(data=identity.read_kubeconfig())).connect("it")

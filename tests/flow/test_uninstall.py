@@ -1,9 +1,12 @@
 """`penstock uninstall`, on ports in memory: what is ours goes, workloads stay, or go as exactly the approved set."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from tests.memory_plane import CLUSTER, UID, MemoryPlane, OneCluster, config_map, kustomization, namespace
+from tests.stages.test_reconcile_remote import EKS
 
 from penstock.cli.main import main
 from penstock.cli.migrate.side import Side
@@ -169,3 +172,41 @@ def test_a_workload_is_not_deleted_without_an_approval(plane, monkeypatch):
     monkeypatch.setattr("penstock.cli.uninstall.open_runtime", lambda _: Here(plane))
     assert main(["uninstall", "--cluster", CLUSTER, "--delete-workloads", "--yes"]) == 1
     assert deletes(plane) == []
+
+
+def elsewhere():
+    """A plane with a Kustomization that applies to another cluster by a ConfigMap."""
+    plane = MemoryPlane()
+    access = {"provider": "aws", "cluster": EKS, "serviceAccountName": "deployer"}
+    plane.clusters.remote.create(yaml.safe_load(namespace("shop")))
+    spec = {"kubeConfig": {"configMapRef": {"name": "remote"}}, "dependsOn": [{"name": "infra"}]}
+    plane.push(
+        {
+            "clusters/prod/infra.yaml": kustomization("infra", "infra"),
+            "clusters/prod/far.yaml": kustomization("far", "far", **spec),
+            "infra/flux.yaml": namespace("flux-system"),
+            "infra/remote.yaml": config_map("remote", "flux-system", **access),
+            "far/a.yaml": config_map("a", "shop", key="1"),
+        }
+    )
+    plane.settle()
+    assert plane.ready("far").startswith("True"), plane.ready("far")
+    return plane, plane.clusters.remote
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["known", "records-lost"])
+def test_what_a_config_map_leads_to_is_uninstalled_too(lost):
+    plane, far = elsewhere()
+    here = side(plane)
+    here = replace(here, clusters=plane.clusters)
+    if lost:
+        for record in plane.state.list("object/"):
+            plane.state.delete(record.key, expected=None)
+    places = survey(here, plane.state, workloads=True)
+    lines = plan_lines(here, places, workloads=True)
+    assert sum(line.startswith("flux-system/far") for line in lines) == 1, lines
+    assert "ConfigMap/shop/a deleted" in lines
+    assert uninstall(here, places) == []
+    assert far.get(CONFIG_MAP, "shop", "a") is None
+    assert far.list(CONFIG_MAP, namespace="penstock-system").items == ()
+    assert plane.cluster.list(CONFIG_MAP, namespace="penstock-system").items == ()

@@ -38,7 +38,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         const="admin",
         choices=rbac.PROFILES,
         help="only print an identity for the plane in that cluster and its rights, for kubectl apply -f -: what it "
-        "needs to apply anything (admin, the default), to act as accounts (tenant), to look (plan-only)",
+        "needs to apply anything (admin, the default), to act as accounts (tenant), to look (plan-only), or for "
+        "`penstock migrate` and `penstock uninstall`",
     )
     add.add_argument(
         "--account",

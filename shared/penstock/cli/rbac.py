@@ -11,7 +11,7 @@ from penstock.core.errors import Terminal
 from penstock.core.flux.plane import NAMESPACE as FLUX_SYSTEM
 from penstock.core.reconcile.inventory import NAMESPACE
 
-PROFILES = ("admin", "tenant", "plan-only")
+PROFILES = ("admin", "tenant", "plan-only", "migrate", "uninstall")
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -91,6 +91,12 @@ _INTRODUCTIONS = {
 # For `penstock plan`: reads, and nothing else. Without the right to patch, the API server cannot be asked for
 # dry-runs, so a plan compares by itself, and says so. Secrets are read (RBAC knows no "all but Secrets"); their
 # values are compared, and never shown.""",
+    "migrate": """\
+# For `penstock migrate`, there and back, and only for as long as that takes: who may update every object (its managers
+# stand in its metadata, for which RBAC has no right of its own) is an administrator. Delete the bindings then.""",
+    "uninstall": """\
+# For `penstock uninstall`. Without --delete-workloads leave out ClusterRole penstock-delete-workloads and its binding.
+# Delete all of it afterwards.""",
 }
 _NAMESPACE = f"""\
 # The inventories and Leases of the plane stand here, next to what they describe; nobody else should write to it.
@@ -132,7 +138,33 @@ def _plan_only(wanted: Wanted) -> list[str]:
     return [_role("ClusterRole", "penstock-plan-only", _READ), _binding(wanted, "ClusterRole/penstock-plan-only")]
 
 
-_PARTS = {"admin": _admin, "tenant": _tenant, "plan-only": _plan_only}
+def _migrate(wanted: Wanted) -> list[str]:
+    return [
+        _role("Role", "penstock-migrate", _MOVED, NAMESPACE),
+        _binding(wanted, "Role/penstock-migrate", namespace=NAMESPACE),
+        _role("ClusterRole", "penstock-migrate", (*_READ, *_MOVING)),
+        _binding(wanted, "ClusterRole/penstock-migrate"),
+    ]
+
+
+def _uninstall(wanted: Wanted) -> list[str]:
+    return [
+        _role("Role", "penstock-uninstall", _LEFT, NAMESPACE),
+        _binding(wanted, "Role/penstock-uninstall", namespace=NAMESPACE),
+        _role("ClusterRole", "penstock-uninstall", _LEAVING),
+        _binding(wanted, "ClusterRole/penstock-uninstall"),
+        _role("ClusterRole", "penstock-delete-workloads", _WORKLOADS),
+        _binding(wanted, "ClusterRole/penstock-delete-workloads"),
+    ]
+
+
+_PARTS = {
+    "admin": _admin,
+    "tenant": _tenant,
+    "plan-only": _plan_only,
+    "migrate": _migrate,
+    "uninstall": _uninstall,
+}
 _OWN = (
     Rule(
         why="inventories: what each Kustomization has applied",
@@ -184,6 +216,54 @@ _SECRETS = (
         verbs=("get",),
     ),
 )
+_MOVED = (
+    Rule(
+        why="inventories: what Flux has applied, and the plane from now on",
+        resource="configmaps",
+        verbs=("create", "delete"),
+    ),
+    Rule(
+        why="no run of the plane while something changes hands",
+        group="coordination.k8s.io",
+        resource="leases",
+        verbs=("create", "delete"),
+    ),
+)
+_MOVING = (
+    Rule(
+        why="who manages the fields of an object; suspending Flux's Kustomizations, and their status.inventory",
+        group="*",
+        resource="*",
+        verbs=("update",),
+    ),
+    *(
+        Rule(why=f"back to Flux: {what} as Git has them now", group=group, resource="*", verbs=("create", "patch"))
+        for group, what in (
+            ("kustomize.toolkit.fluxcd.io", "Kustomizations"),
+            ("source.toolkit.fluxcd.io", "sources"),
+            ("source.extensions.fluxcd.io", "ArtifactGenerators"),
+            ("notification.toolkit.fluxcd.io", "Receivers, Providers and Alerts"),
+        )
+    ),
+)
+_LEFT = (
+    Rule(why="inventories", resource="configmaps", verbs=("get", "list", "delete")),
+    Rule(
+        why="no run of the plane meanwhile",
+        group="coordination.k8s.io",
+        resource="leases",
+        verbs=("get", "list", "create", "update", "delete"),
+    ),
+    Rule(why="is anything else in this namespace?", resource="secrets", verbs=("list",)),
+)
+_LEAVING = (
+    Rule(
+        why="the namespace goes with what was in it", resource="namespaces", verbs=("get", "delete"), names=(NAMESPACE,)
+    ),
+    Rule(why="clusters that a spec.kubeConfig leads to", resource="secrets", verbs=("get",)),
+    Rule(why="clusters that a spec.kubeConfig leads to", resource="configmaps", verbs=("get",)),
+)
+_WORKLOADS = (Rule(why="with --delete-workloads alone", group="*", resource="*", verbs=("get", "list", "delete")),)
 _READ = (Rule(why="the live state of whatever is rendered", group="*", resource="*", verbs=("get", "list")),)
 
 
@@ -222,6 +302,12 @@ subjects:
     namespace: {NAMESPACE}"""
 
 
+_USES = {
+    "admin": "penstock cluster add {cluster} --path PATH",
+    "plan-only": "penstock plan --source . --path PATH",
+    "migrate": "penstock migrate from-flux --cluster {cluster}",
+    "uninstall": "penstock uninstall --cluster {cluster}",
+}
 _VIEW = "kubectl config view --minify"
 _KUBECONFIG = """\
 umask 077
@@ -253,9 +339,8 @@ def _kubeconfig(wanted: Wanted) -> str:
     """The commands that make a kubeconfig for this identity, as comments."""
     commands = _KUBECONFIG.format(cluster=wanted.cluster, identity=wanted.identity, namespace=NAMESPACE, view=_VIEW)
     use = (
-        f"penstock plan --source . --path PATH --kubeconfig {wanted.cluster}.kubeconfig"
-        if wanted.profile == "plan-only"
-        else f"penstock cluster add {wanted.cluster} --path PATH --kubeconfig {wanted.cluster}.kubeconfig"
+        f"{_USES.get(wanted.profile, _USES['admin']).format(cluster=wanted.cluster)} "
+        f"--kubeconfig {wanted.cluster}.kubeconfig"
     )
     told = (
         "",

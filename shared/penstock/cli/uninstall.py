@@ -87,7 +87,7 @@ def survey(side: Side, state: State, *, workloads: bool) -> tuple[Place, ...]:
     Raises Terminal where an inventory cannot be read: then nobody knows what it stands for; NotFound or Refused where
     the kubeconfig of a Kustomization leads nowhere.
     """
-    clusters = {id(cluster): cluster for cluster in (side.home, *_remotes(side, state))}
+    clusters = {id(cluster): cluster for cluster in (*_remotes(side, state), side.home)}
     return tuple(
         Place(cluster=cluster, installed=_ordered(cluster, _installed(side, cluster), workloads=workloads))
         for cluster in clusters.values()
@@ -95,13 +95,14 @@ def survey(side: Side, state: State, *, workloads: bool) -> tuple[Place, ...]:
 
 
 def _remotes(side: Side, state: State) -> list[Cluster]:
-    """Where the Kustomizations that the plane knows apply to by a kubeConfig of their own."""
-    found = []
-    for record in state.list(f"object/{side.name}/{KIND}/"):
-        kustomization = parse_kustomization(ObjectRecord.from_value(record.value).document)
-        if kustomization.kube_config is not None:
-            found.append(side.target(kustomization))
-    return found
+    """Where Kustomizations apply to by a kubeConfig of their own: those that the plane knows, and those named at home.
+
+    They come first: what names them at home goes last, so that another run finds the rest.
+    """
+    records = state.list(f"object/{side.name}/{KIND}/")
+    known = [parse_kustomization(ObjectRecord.from_value(record.value).document) for record in records]
+    known += [each.kustomization for each in _installed(side, side.home) if each.kustomization is not None]
+    return [side.target(each) for each in known if each.kube_config is not None]
 
 
 def _installed(side: Side, cluster: Cluster) -> list[Installed]:
@@ -146,6 +147,8 @@ def plan_lines(side: Side, places: Sequence[Place], *, workloads: bool) -> list[
         return [f"cluster {side.name}: no inventory of this plane ({side.uid}) is there"]
     rows = []
     for each in every:
+        if _only_names(each):
+            continue
         gone = len(each.changes.deletions)
         stays = len(each.inventory.entries) - gone - sum(c.live is None for c in each.changes.of(Action.SKIPPED))
         rows.append([each.name, str(gone), str(stays), each.why or "-"])
@@ -163,6 +166,12 @@ def plan_lines(side: Side, places: Sequence[Place], *, workloads: bool) -> list[
     if len(going) > _SHOWN:
         lines.append(f"and {len(going) - _SHOWN} more")
     return lines
+
+
+def _only_names(each: Installed) -> bool:
+    """Whether it is no inventory, but names one in another cluster (stages/reconcile/pointer.py)."""
+    there = each.kustomization is not None and each.kustomization.kube_config is not None
+    return there and not each.inventory.entries
 
 
 def uninstall(side: Side, places: Sequence[Place]) -> list[str]:

@@ -37,14 +37,33 @@ def test_who_may_look_only_has_no_verb_that_writes(capsys):
     assert [rule["verbs"] for d in documents for rule in d.get("rules") or ()] == [["get", "list"]]
 
 
+@pytest.mark.parametrize(
+    ("profile", "command"),
+    [("migrate", "penstock migrate from-flux --cluster prod"), ("uninstall", "penstock uninstall --cluster prod")],
+)
+def test_the_rights_of_a_command_are_printed_with_it(capsys, profile, command):
+    text = printed(capsys, f"--print-rbac={profile}")
+    assert text.rstrip().endswith(f"{command} --kubeconfig prod.kubeconfig")
+    for document in yaml.safe_load_all(text):
+        everything = [rule for rule in document.get("rules") or () if "*" in rule["resources"]]
+        writes = {verb for rule in everything for verb in rule["verbs"]} - {"get", "list"}
+        named = document["metadata"]["name"]
+        assert writes <= {"penstock-migrate": {"update", "create", "patch"}}.get(named, {"delete"}), named
+        assert not writes or named in ("penstock-migrate", "penstock-delete-workloads")
+
+
 def test_no_two_profiles_share_an_identity(capsys):
     names = [
         next(
             d["metadata"]["name"] for d in yaml.safe_load_all(printed(capsys, *words)) if d["kind"] == "ServiceAccount"
         )
-        for words in (["--print-rbac"], ["--print-rbac=tenant", "--account", "x"], ["--print-rbac=plan-only"])
+        for words in (
+            ["--print-rbac"],
+            ["--print-rbac=tenant", "--account", "x"],
+            *([f"--print-rbac={profile}"] for profile in ("plan-only", "migrate", "uninstall")),
+        )
     ]
-    assert len(set(names)) == 3
+    assert len(set(names)) == 5
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,22 @@
 """The two ends of a migration: a cluster as the operator's kubeconfig reaches it, and the plane's name for it."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from penstock.cli.plane import stored_plane
-from penstock.core.errors import NotFound, Refused, Terminal
-from penstock.core.flux.kustomization import Kustomization
-from penstock.core.flux.plane import NAME, NAMESPACE, Plane, parse_plane
+from penstock.core.errors import NotFound, Terminal
+from penstock.core.flux.kustomization import KIND, KubeConfigRef, Kustomization
+from penstock.core.flux.plane import NAME, NAMESPACE, Plane, Policy, parse_plane
 from penstock.core.reconcile.inventory import Owner
+from penstock.core.records import KustomizationStatus, status_key
 from penstock.ports.clock import Clock
 from penstock.ports.cluster import Cluster, Clusters
 from penstock.ports.state import State
+from penstock.stages.reconcile.attempt import with_flags
+from penstock.stages.reconcile.remote import Origin, gke_of, remote_cluster
 from penstock.stages.reconcile.target import secret_kubeconfig
 from penstock.wiring import Runtime
 
@@ -23,7 +27,8 @@ ROOT = f"{NAMESPACE}/{NAME}"
 class Side:
     """``uid``: the plane's, "" where there is none (then one can only look); ``name``: the cluster's in the Plane.
 
-    ``path``: the cluster's path in the source, or None; ``say``: one line of progress.
+    ``path``: the cluster's path in the source, or None; ``say``: one line of progress; ``identities``: connects by
+    identities (kubeConfig.configMapRef), the plane's own connections; ``policy``, ``gke``: what holds for that.
     """
 
     clusters: Clusters
@@ -32,6 +37,9 @@ class Side:
     name: str = ""
     path: str | None = None
     say: Callable[[str], None] = print
+    identities: Clusters | None = None
+    policy: Policy = field(default_factory=Policy)
+    gke: str = ""
     targets: dict[tuple[str, str, str], Cluster] = field(default_factory=dict)
 
     @property
@@ -45,17 +53,27 @@ class Side:
         return Owner(plane=self.uid, cluster=self.name, namespace=namespace, name=leaf)
 
     def target(self, kustomization: Kustomization) -> Cluster:
-        """Where a Kustomization applies. Raises NotFound where its kubeconfig is missing, Refused for an unsafe one."""
+        """Where a Kustomization applies.
+
+        Raises NotFound where its kubeConfig is missing, Refused for an unsafe one, and what remote_cluster raises.
+        """
         given = kustomization.kube_config
         if given is None:
             return self.home
-        if not given.secret:
-            raise Refused("its kubeConfig names a ConfigMap, which `penstock migrate` does not follow")
-        key = (kustomization.namespace, given.secret, given.key)
+        key = (kustomization.namespace, given.secret or f"ConfigMap/{given.config_map}", given.key)
         if key not in self.targets:
-            data = secret_kubeconfig(self.home, kustomization.namespace, given)
-            self.targets[key] = self.clusters.connect_kubeconfig(data, name=f"{key[0]}/{kustomization.name}")
+            self.targets[key] = self._remote(kustomization, given)
         return self.targets[key]
+
+    def _remote(self, kustomization: Kustomization, given: KubeConfigRef) -> Cluster:
+        namespace = kustomization.namespace
+        if given.secret:
+            data = secret_kubeconfig(self.home, namespace, given)
+            return self.clusters.connect_kubeconfig(data, name=f"{namespace}/{kustomization.name}")
+        origin = Origin(
+            home=lambda: self.home, cluster=self.name, namespace=namespace, policy=self.policy, gke=self.gke
+        )
+        return (self.identities or self.clusters).connect_remote(remote_cluster(origin, given.config_map))
 
 
 def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +95,7 @@ def open_side(args: argparse.Namespace, runtime: Runtime, *, gone: bool = False)
     if not args.cluster:
         if own is None:
             raise Terminal("name a cluster: --cluster NAME of the Plane, or --kubeconfig and --context to look only")
-        return Side(clusters=own, clock=clock)
+        return Side(clusters=own, clock=clock, identities=runtime.port("clusters"))
     state: State = runtime.port("state")
     held = stored_plane(state)
     plane = parse_plane(held.document)
@@ -86,7 +104,24 @@ def open_side(args: argparse.Namespace, runtime: Runtime, *, gone: bool = False)
         plane.cluster(args.cluster)
     if path is None and own is None:
         raise NotFound(f"the plane has no cluster {args.cluster} any more: say how to reach it with --kubeconfig")
-    return Side(clusters=own or runtime.port("clusters"), clock=clock, uid=held.uid, name=args.cluster, path=path)
+    ours: Clusters = runtime.port("clusters")
+    return Side(
+        clusters=own or ours,
+        clock=clock,
+        uid=held.uid,
+        name=args.cluster,
+        path=path,
+        identities=ours,
+        policy=with_flags(plane.policy_for(args.cluster), _flags(state, args.cluster)),
+        gke=gke_of(plane, args.cluster),
+    )
+
+
+def _flags(state: State, cluster: str) -> Mapping[str, Any]:
+    """Of the repository's own Flux, as the cluster's root found them last."""
+    found = state.get(status_key(cluster, KIND, NAMESPACE, NAME))
+    flags: Mapping[str, Any] = (KustomizationStatus.from_value(found.value).summary.get("flags") if found else {}) or {}
+    return flags
 
 
 def _path(plane: Plane, name: str) -> str | None:

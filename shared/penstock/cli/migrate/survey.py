@@ -47,8 +47,10 @@ class Move:
     def notes(self) -> tuple[str, ...]:
         """What people should know of it."""
         found = []
-        if self.kustomization.kube_config is not None:
-            found.append(f"applies to the cluster of Secret {self.kustomization.kube_config.secret}")
+        given = self.kustomization.kube_config
+        if given is not None:
+            named = f"Secret {given.secret}" if given.secret else f"ConfigMap {given.config_map}"
+            found.append(f"applies to the cluster of {named}")
         if suspended_by_others(self.live):
             found.append("suspended in Flux: will be suspended in the plane, too")
         gone = sum(each is None for each in self.objects.values())

@@ -27,7 +27,7 @@ from penstock.core.reconcile.inventory import NAMESPACE, inventory_name
 from penstock.core.reconcile.normalise import normalise
 from penstock.core.records import ObjectRecord, Suspension
 from penstock.core.resources import Gvk, Manifest, gvk_of, ref_of
-from penstock.ports.cluster import FIELD_MANAGER, ApplyOptions
+from penstock.ports.cluster import FIELD_MANAGER, ApplyOptions, Cluster
 from penstock.ports.deps import Deps
 from penstock.stages.api.actions import set_switch
 from penstock.stages.reconcile import lease
@@ -57,7 +57,9 @@ def move_to_flux(side: Side, back: Back, deps: Deps, *, timeout: float) -> list[
     _wait_for_sources(side, back, timeout=timeout)
     for move in back.moves:
         _resume(side, back, move)
-        _drop_ours(move)
+        _drop_ours(move.target, move)
+        if move.target is not side.home:
+            _drop_ours(side.home, move)  # what named it there
     return problems
 
 
@@ -183,12 +185,12 @@ def _resume(side: Side, back: Back, move: Move) -> None:
     side.say(f"{move.name}: {'stays suspended' if held else 'resumed'} in Flux")
 
 
-def _drop_ours(move: Move) -> None:
+def _drop_ours(cluster: Cluster, move: Move) -> None:
     """Our inventory goes: what Flux does from now on is not in it."""
-    known = stored_inventory(move.target, move.owner)
+    known = stored_inventory(cluster, move.owner)
     if known is None:
         return
     name = inventory_name(move.owner.namespace, move.owner.name)
     metadata = {"name": name, "namespace": NAMESPACE, "uid": known.uid, "resourceVersion": known.resource_version}
-    move.target.delete({"apiVersion": CONFIG_MAP.api_version, "kind": CONFIG_MAP.kind, "metadata": metadata})
-    lease.drop(move.target, name)
+    cluster.delete({"apiVersion": CONFIG_MAP.api_version, "kind": CONFIG_MAP.kind, "metadata": metadata})
+    lease.drop(cluster, name)

@@ -43,6 +43,11 @@ def assess(manifest: Manifest | None, *, now: datetime | None = None) -> Health:
     return _RULES.get((gvk.group, gvk.kind), _by_ready_condition)(manifest)
 
 
+def has_rule(group: str, kind: str) -> bool:
+    """Whether a kind is judged by a rule of its own, and not by its ``Ready`` condition."""
+    return (group, kind) == ("", "Pod") or (group, kind) in _RULES
+
+
 def _generic(manifest: Mapping[str, Any]) -> Health | None:
     if string(manifest, "metadata", "deletionTimestamp"):
         return Health(status=Status.TERMINATING, message="Resource scheduled for deletion")

@@ -1,9 +1,10 @@
 """One attempt at one Kustomization: what was read before anything was decided."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from penstock.core.errors import Conflict
 from penstock.core.flux.kustomization import Kustomization, SourceRef, parse_kustomization
@@ -87,20 +88,8 @@ class Attempt:
     @property
     def policy(self) -> Policy:
         """What holds for this cluster; stricter where the repository sets Flux's own flags so."""
-        policy = self.plane.policy_for(self.cluster)
         flags = (self.status if self.is_root else self.root).summary.get("flags") or {}
-        return replace(
-            policy,
-            no_cross_namespace_refs=policy.no_cross_namespace_refs or bool(flags.get("noCrossNamespaceRefs")),
-            no_remote_bases=policy.no_remote_bases or bool(flags.get("noRemoteBases")),
-            default_service_account=policy.default_service_account or str(flags.get("defaultServiceAccount") or ""),
-            default_kube_config_service_account=policy.default_kube_config_service_account
-            or str(flags.get("defaultKubeConfigServiceAccount") or ""),
-            default_decryption_service_account=policy.default_decryption_service_account
-            or str(flags.get("defaultDecryptionServiceAccount") or ""),
-            override_managers=(*policy.override_managers, *(flags.get("overrideManagers") or ())),
-            stage_kinds=(*policy.stage_kinds, *map(_group_kind, flags.get("customApplyStageKinds") or ())),
-        )
+        return with_flags(self.plane.policy_for(self.cluster), flags)
 
     @property
     def account(self) -> str:
@@ -126,6 +115,22 @@ class Attempt:
     def now(self) -> datetime:
         """UTC."""
         return self.deps.clock.now()
+
+
+def with_flags(policy: Policy, flags: Mapping[str, Any]) -> Policy:
+    """The policy with what a repository's own Flux has as flags (``flags`` of the root's summary)."""
+    return replace(
+        policy,
+        no_cross_namespace_refs=policy.no_cross_namespace_refs or bool(flags.get("noCrossNamespaceRefs")),
+        no_remote_bases=policy.no_remote_bases or bool(flags.get("noRemoteBases")),
+        default_service_account=policy.default_service_account or str(flags.get("defaultServiceAccount") or ""),
+        default_kube_config_service_account=policy.default_kube_config_service_account
+        or str(flags.get("defaultKubeConfigServiceAccount") or ""),
+        default_decryption_service_account=policy.default_decryption_service_account
+        or str(flags.get("defaultDecryptionServiceAccount") or ""),
+        override_managers=(*policy.override_managers, *(flags.get("overrideManagers") or ())),
+        stage_kinds=(*policy.stage_kinds, *map(_group_kind, flags.get("customApplyStageKinds") or ())),
+    )
 
 
 def _group_kind(text: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 Looked for once after a loss, when everybody has rendered and stored their children. What is in no record becomes a
 tombstone, made of what its inventory keeps; its objects are deleted only when somebody approves exactly those.
-Inventories in another cluster (``spec.kubeConfig``) are not looked for: nobody knows where.
+One that applied to another cluster (``spec.kubeConfig``) is found by what names it at home (pointer.py).
 """
 
 from collections.abc import Sequence

@@ -98,10 +98,10 @@ def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Plan
     _tell(attempt, tuple(pruned))
     inventory = _after(planned, tuple(change.ref for change, _ in failed))
     inventory = replace(inventory, revision=source.revision, observation=source.observation)
-    if inventory.entries != ledger.inventory.entries:
+    if failed and inventory.entries != ledger.inventory.entries:
         status = replace(attempt.status, inventory=inventory.ids(), inventory_digest=digest_of(inventory))
         save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
-        ledger = store_ledger(target.keeper, attempt, ledger, inventory, shown(attempt.status, suspended=False))
+        store_ledger(target.keeper, attempt, ledger, inventory, shown(attempt.status, suspended=False))
     if failed:
         told = ";".join(f"{change.ref}: {error}" for change, error in failed[:5])
         raise ApplyFailed(Terminal(f"delete failed, errors: {told}", reason="PruneFailed"), (*applied.changes, *pruned))

@@ -26,6 +26,7 @@ from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
 from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
 from penstock.stages.reconcile.planning import approved, handed_over, stop_message, waiting_for_renders
+from penstock.stages.reconcile.pointer import unpoint
 from penstock.stages.reconcile.rights import check_rights
 from penstock.stages.reconcile.target import Target, open_target
 from penstock.stages.reconcile.turn import turn
@@ -168,6 +169,7 @@ def _ended(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
     records still stood: so it is looked for once more.
     """
     _drop_inventory(target, ledger)
+    unpoint(attempt)
     messages = _forget(attempt)
     message = attempt.message
     with contextlib.suppress(PenstockError):  # somebody has just written it: they look again themselves

@@ -25,6 +25,7 @@ from penstock.stages.reconcile.live import owner_selector
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, with_conditions
 from penstock.stages.reconcile.parentage import check_handover, children_due
 from penstock.stages.reconcile.planning import Planned, make_plan
+from penstock.stages.reconcile.pointer import POINTED, point
 from penstock.stages.reconcile.preview import preview
 from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.removal import remove
@@ -124,6 +125,7 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
     if attempt.shared is not None and not _settled(planned):
         return [Outgoing(message=attempt.message)]
     try:
+        attempt = point(attempt)
         done = _carry_out(attempt, source, target, planned)
     except Conflict:
         return endings.superseded(attempt)
@@ -155,7 +157,7 @@ def record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attem
         summary={
             **rendered.summary(),
             CHILDREN_DUE: children_due(attempt, rendered.parts.interpreted),
-            TOLD: attempt.found.summary.get(TOLD),
+            **{name: attempt.found.summary.get(name) for name in (TOLD, POINTED)},
         },
     )
     if status.applied != applied_mark(attempt, rendered):

@@ -9,7 +9,7 @@ from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.context import secret_data
 from penstock.stages.reconcile.foreign import reconciled_by_flux
-from penstock.stages.reconcile.remote import remote_cluster
+from penstock.stages.reconcile.remote import Origin, gke_of, remote_cluster
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,10 +42,20 @@ def _connector(attempt: Attempt, kube_config: KubeConfigRef) -> Callable[[str], 
     """Account -> a connection by what ``spec.kubeConfig`` names ("" is the plane itself)."""
     clusters = attempt.deps.clusters
     if kube_config.config_map:
-        remote = remote_cluster(attempt, kube_config.config_map)
+        remote = remote_cluster(_origin(attempt), kube_config.config_map)
         return lambda account: clusters.connect_remote(remote, impersonate=account)
     data = secret_kubeconfig(attempt.home(), attempt.message.namespace, kube_config)
     return lambda account: clusters.connect_kubeconfig(data, name=attempt.ref, impersonate=account)
+
+
+def _origin(attempt: Attempt) -> Origin:
+    return Origin(
+        home=attempt.home,
+        cluster=attempt.cluster,
+        namespace=attempt.message.namespace,
+        policy=attempt.policy,
+        gke=gke_of(attempt.plane, attempt.cluster),
+    )
 
 
 def secret_kubeconfig(home: Cluster, namespace: str, given: KubeConfigRef) -> bytes:
