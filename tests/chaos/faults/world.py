@@ -21,6 +21,7 @@ from penstock.core.notify import ledger
 from penstock.core.records import KustomizationStatus, Suspension, object_key, status_key
 from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.stages.api.actions import set_switch
+from penstock.stages.reconcile import source
 from penstock.wiring.outcome import Outcome
 from penstock.wiring.reports import announce
 from penstock.wiring.run import run_message, run_tick
@@ -308,6 +309,7 @@ class World:
         self.decisions = Decisions(schedule.seed, schedule.rates, play)
         self.clock = SimulatedClock()
         self.begin = self.clock.now().timestamp()
+        source._trees.clear()  # or what an earlier schedule has read would not be read again
         self.api = AuditedApi()
         self.processes: list[Process] = []
         self.current: Process | None = None
