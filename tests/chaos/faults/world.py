@@ -466,7 +466,7 @@ class World:
         end = self.time + 3600.0
         while True:
             look = self.time + 120.0
-            self._go_on(until=lambda look=look: self._rests() or self.time > look)
+            self._go_on(until=lambda look=look: self._rests() or (self.time > look and not self._busy()))
             try:
                 return check(self)
             except AssertionError:
@@ -484,6 +484,11 @@ class World:
         if self.processes or any(plane.bus.items for plane in self.planes):  # type: ignore[attr-defined]
             return False
         return self._first_due() > self.time + 61.0
+
+    def _busy(self) -> bool:
+        """Whether anybody works, or could begin to."""
+        items = (item for plane in self.planes for item in plane.bus.items)  # type: ignore[attr-defined]
+        return bool(self.processes) or any(item.due <= self.time for item in items)
 
     def _first_due(self) -> float:
         dues = [due for _, _, due in self.first.state._rows.values() if due is not None]
