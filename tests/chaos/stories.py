@@ -1,5 +1,6 @@
 """What happens to a fleet: successive commits in which objects come, change, move to another Kustomization, and go."""
 
+import functools
 import random
 from collections.abc import Mapping
 
@@ -39,11 +40,21 @@ def tree(model: Model, chance: random.Random) -> dict[str, str]:
     owners = {owner for owner, _ in model.values()}
     for owner in OWNERS:
         if owner in owners or chance.random() < 0.7:
-            files[f"clusters/prod/{owner}.yaml"] = kustomization(owner, owner)
+            files[f"clusters/prod/{owner}.yaml"] = _kustomization(owner)
             files[f"{owner}/stays.yaml"] = config_map(f"stays-{owner}")
     for name, (owner, data) in model.items():
-        files[f"{owner}/{name}.yaml"] = config_map(name, data=data)
+        files[f"{owner}/{name}.yaml"] = _object(name, data)
     return files
+
+
+@functools.cache
+def _kustomization(name: str) -> str:
+    return kustomization(name, name)
+
+
+@functools.cache
+def _object(name: str, data: str) -> str:
+    return config_map(name, data=data)
 
 
 def expected(files: Mapping[str, str]) -> dict[str, tuple[str, dict[str, str]]]:
@@ -52,6 +63,13 @@ def expected(files: Mapping[str, str]) -> dict[str, tuple[str, dict[str, str]]]:
     for path, text in files.items():
         owner, _, _ = path.partition("/")
         if f"clusters/prod/{owner}.yaml" in files:
-            document = yaml.safe_load(text)
-            found[document["metadata"]["name"]] = (owner, document["data"])
+            name, data = _config_map(text)
+            found[name] = (owner, data)
     return found
+
+
+@functools.cache
+def _config_map(text: str) -> tuple[str, dict[str, str]]:
+    """Name and data."""
+    document = yaml.safe_load(text)
+    return document["metadata"]["name"], document["data"]

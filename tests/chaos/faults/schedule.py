@@ -73,7 +73,7 @@ class Schedule:
 def made(seed: int) -> Schedule:
     """The schedule of that number."""
     chance, kinds = random.Random(f"story of {seed}"), kinds_of(seed)
-    trees = [{**ALERTS, **tree(model, chance)} for model in story(chance, least=1, most=3)]
+    trees = [{**ALERTS, **tree(model, chance)} for model in story(chance, least=1, most=2)]
     _depend(trees, chance)
     _suspend(trees, chance)
     actions, at = [], 0.0

@@ -21,6 +21,7 @@ from penstock.core.notify import ledger
 from penstock.core.records import KustomizationStatus, Suspension, object_key, status_key
 from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.stages.api.actions import set_switch
+from penstock.stages.reconcile import source
 from penstock.wiring.outcome import Outcome
 from penstock.wiring.reports import announce
 from penstock.wiring.run import run_message, run_tick
@@ -308,6 +309,7 @@ class World:
         self.decisions = Decisions(schedule.seed, schedule.rates, play)
         self.clock = SimulatedClock()
         self.begin = self.clock.now().timestamp()
+        source._trees.clear()  # or what an earlier schedule has read would not be read again
         self.api = AuditedApi()
         self.processes: list[Process] = []
         self.current: Process | None = None
@@ -464,7 +466,7 @@ class World:
         end = self.time + 3600.0
         while True:
             look = self.time + 120.0
-            self._go_on(until=lambda look=look: self._rests() or self.time > look)
+            self._go_on(until=lambda look=look: self._rests() or (self.time > look and not self._busy()))
             try:
                 return check(self)
             except AssertionError:
@@ -482,6 +484,11 @@ class World:
         if self.processes or any(plane.bus.items for plane in self.planes):  # type: ignore[attr-defined]
             return False
         return self._first_due() > self.time + 61.0
+
+    def _busy(self) -> bool:
+        """Whether anybody works, or could begin to."""
+        items = (item for plane in self.planes for item in plane.bus.items)  # type: ignore[attr-defined]
+        return bool(self.processes) or any(item.due <= self.time for item in items)
 
     def _first_due(self) -> float:
         dues = [due for _, _, due in self.first.state._rows.values() if due is not None]

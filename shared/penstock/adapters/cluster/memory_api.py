@@ -5,7 +5,6 @@ unknown field is found.
 """
 
 import base64
-import copy
 import datetime as dt
 import threading
 import uuid
@@ -16,6 +15,7 @@ from typing import Any
 
 from penstock.adapters.cluster.memory_fields import (
     Fields,
+    copied,
     fields_of,
     fields_v1,
     is_builtin,
@@ -86,14 +86,14 @@ class MemoryApi:
         """A copy of an object."""
         with self.changed:
             stored = self._objects.get(ref)
-            return copy.deepcopy(stored.object) if stored else None
+            return copied(stored.object) if stored else None
 
     def select(self, gvk: Gvk, namespace: str) -> list[Manifest]:
         """Copies of a kind's objects, by namespace and name."""
         with self.changed:
             found = [r for r in self._objects if (r.group, r.kind) == (gvk.group, gvk.kind)]
             refs = sorted(r for r in found if namespace in {"", r.namespace})
-            return [copy.deepcopy(self._objects[r].object) for r in refs]
+            return [copied(self._objects[r].object) for r in refs]
 
     def apply(self, manifest: Manifest, options: ApplyOptions) -> Manifest:
         """Server-side apply (see the port)."""
@@ -157,7 +157,7 @@ class MemoryApi:
                 return False
             _check_preconditions(manifest, stored.object)
             if stored.object["metadata"].get("finalizers"):
-                marked = copy.deepcopy(stored.object)
+                marked = copied(stored.object)
                 marked["metadata"].setdefault("deletionTimestamp", _now())
                 self._store(ref, marked, stored.owners, stored, dry_run=False)
             else:
@@ -189,7 +189,7 @@ class MemoryApi:
         made = _stamped(made, owners, stored)
         metadata = made["metadata"]
         if before is not None and made == before:
-            return copy.deepcopy(before)
+            return copied(before)
         if dry_run:
             metadata.setdefault("resourceVersion", str(self.version))
             return made
@@ -202,7 +202,7 @@ class MemoryApi:
         self._record(gvk_of(made), before, made)
         if ref.kind == "CustomResourceDefinition":
             self._types |= {(t.gvk.group, t.gvk.kind): t for t in custom_types(made)}
-        return copy.deepcopy(made)
+        return copied(made)
 
     def _drop(self, ref: ObjectRef) -> None:
         gone = self._objects.pop(ref).object
@@ -266,7 +266,7 @@ def _without_managed_fields(manifest: Manifest) -> Manifest:
 
 def _normalised(manifest: Manifest) -> Manifest:
     """A copy with a Secret's stringData in its data, as the server keeps it."""
-    sent = copy.deepcopy(manifest)
+    sent = copied(manifest)
     if sent["metadata"].get("managedFields"):
         raise ApiRefused(f"patch {ref_of(sent)}: metadata.managedFields must be nil", code=400)
     if sent.get("kind") == "Secret" and "stringData" in sent:
@@ -306,7 +306,7 @@ def _check_immutable(ref: ObjectRef, made: Manifest, before: Manifest | None) ->
 
 def _stamped(made: Manifest, owners: Mapping[Owner, Fields], stored: Stored | None) -> Manifest:
     """A copy with what the server writes: managedFields, uid, creation time, generation, first status."""
-    made, before = copy.deepcopy(made), stored.object if stored else None
+    made, before = copied(made), stored.object if stored else None
     metadata = made["metadata"]
     metadata["managedFields"] = _managed(owners, stored, str(made["apiVersion"]))
     if before is None:

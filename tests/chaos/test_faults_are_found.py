@@ -1,0 +1,166 @@
+"""The schedules of faults can fail: of each of these broken engines one is found that ends badly.
+
+What is broken is one promise at a time; how many schedules it took is bounded.
+"""
+
+import contextlib
+from dataclasses import replace
+from unittest import mock
+
+import pytest
+from tests.chaos.faults.decisions import KINDS, kinds_of
+from tests.chaos.faults.shrink import run
+
+from penstock.core.notify import ledger as sent
+from penstock.core.reconcile.inventory import Inventory
+from penstock.ports.state import ABSENT
+from penstock.stages import notify, tick
+from penstock.stages.fetch import wake
+from penstock.stages.reconcile import attempt, claims, endings, execute, lease, ledger, planning, write
+from penstock.stages.reconcile import run as reconcile_run
+
+MOST = 200
+
+
+def patched(module, name, made):
+    """``made``: what stands in the place of a function, made of it."""
+    return mock.patch.object(module, name, made(getattr(module, name)))
+
+
+def inventory_after_the_apply(original):
+    return lambda attempt, source, target, planned: planned.ledger
+
+
+def lease_without_compare_and_swap(original):
+    def made(*arguments):
+        manifest = original(*arguments)
+        manifest["metadata"].pop("resourceVersion", None)
+        return manifest
+
+    return made
+
+
+def claims_of_nobody(original):
+    """notify sends whatever comes, as often as it comes."""
+
+    def made(key, case):
+        value = sent.outcome_value(sent.CLAIMED, case.now)
+        return case.deps.state.put(key, value, expected=None)
+
+    return made
+
+
+def statuses_without_compare_and_swap(original):
+    return lambda attempt, mine, known: False
+
+
+def plans_of_yesterday(original):
+    """Under the Lease nobody looks whether the plan still holds."""
+    return lambda *arguments: None
+
+
+def nobody_waited_for(original):
+    """What left a render is deleted at once, though others may render it now."""
+    return lambda attempt, source: claims.Due()
+
+
+def nothing_handed_over(original):
+    """What others render is not looked at."""
+    return lambda *arguments: replace(original(*arguments), claimed={}, taken=frozenset())
+
+
+def deletions_without_preconditions(original):
+    def made(live):
+        metadata = {key: live["metadata"].get(key) for key in ("name", "namespace")}
+        return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata}
+
+    return made
+
+
+def an_inventory_without_what_failed(original):
+    """What could not be deleted is forgotten."""
+    return lambda planned, undeleted: Inventory(
+        owner=planned.ledger.inventory.owner,
+        entries=dict(planned.wanted),
+        resource_version=planned.ledger.inventory.resource_version,
+        uid=planned.ledger.inventory.uid,
+    )
+
+
+def owners_not_asked(original):
+    return lambda manifest, owner: None
+
+
+def a_clock_that_finds_nothing(original):
+    return lambda record, due, deps: False
+
+
+def who_never_ran_not_expected(original):
+    return lambda *arguments: None
+
+
+def suspensions_not_kept(original):
+    """The status is written over whatever somebody else put into it."""
+
+    def made(attempt, status, *, due):
+        from penstock.core.records import status_key
+
+        message = attempt.message
+        key = status_key(message.cluster, "Kustomization", message.namespace, message.name)
+        attempt.deps.state.put(key, status.to_value(), expected=None, due=due)
+
+    return made
+
+
+def dependents_not_woken(original):
+    return lambda attempt: []
+
+
+def disagreeing_inventories_trusted(original):
+    def made(cluster, attempt):
+        return replace(original(cluster, attempt), trusted=True)
+
+    return made
+
+
+BROKEN = {
+    "the inventory is written after the apply": (execute, "_store_union", inventory_after_the_apply),
+    "the Lease is taken without compare-and-swap": (lease, "_lease", lease_without_compare_and_swap),
+    "notify has no idempotency key": (notify, "_claim", claims_of_nobody),
+    "an overtaken run writes its status": (attempt, "overtaken", statuses_without_compare_and_swap),
+    "a plan is carried out however old it is": (execute, "_look_again", plans_of_yesterday),
+    "deletions wait for nobody's render": (planning, "renders_due", nobody_waited_for),
+    "nothing is handed over": (planning, "ownership", nothing_handed_over),
+    "deletions have no preconditions": (write, "_identified", deletions_without_preconditions),
+    "what could not be deleted is forgotten": (execute, "_after", an_inventory_without_what_failed),
+    "another plane's inventory is taken": (ledger, "refuse_other_owner", owners_not_asked),
+    "tick publishes nothing": (tick, "_put_off", a_clock_that_finds_nothing),
+    "who never ran is not in the due index": (wake, "_expect", who_never_ran_not_expected),
+    "a status is written over a suspension": (execute, "save_status", suspensions_not_kept),
+    "copies of an inventory that differ are trusted": (planning, "load_ledger", disagreeing_inventories_trusted),
+}
+
+
+def hunted(most):
+    """Schedules with many kinds of faults first."""
+    return sorted(range(1 << len(KINDS)), key=lambda seed: (-len(kinds_of(seed)), seed))[:most]
+
+
+def found(broken, most=MOST):
+    """(schedules that it took, what did not hold); None where nothing was found."""
+    module, name, made = broken
+    with patched(module, name, made):
+        for number, seed in enumerate(hunted(most), 1):
+            with contextlib.suppress(RecursionError):
+                failure = run(seed)
+                if failure is not None:
+                    return number, seed, failure.problem
+    return None
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_engine_is_found(what):
+    assert found(BROKEN[what]) is not None
+
+
+_ = (kinds_of, ABSENT, endings, reconcile_run)
