@@ -1,0 +1,38 @@
+"""What differs between the bundles of the two clouds."""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+MB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provider:
+    """``entry``: the file of functions/<stage>/ that the cloud loads, whose neighbours stay as they are.
+
+    ``unzipped``, ``zipped``: bytes; more than ``unzipped`` is refused by the cloud, more than ``zipped`` travels
+    through a bucket. ``command``: the distribution that the cloud's own build must find in requirements.txt, or "".
+    ``oldest``: of the cloud's Pythons, the first whose machine has what the wheels need.
+    """
+
+    name: str
+    entry: str
+    unzipped: int
+    zipped: int
+    command: str = ""
+    oldest: str = "3.11"
+
+    @property
+    def lock(self) -> PurePosixPath:
+        """From the root of the repository."""
+        return PurePosixPath("requirements") / f"{self.name}.lock"
+
+
+AWS = Provider(name="aws", entry="lambda_handler.py", unzipped=250 * MB, zipped=50 * MB, oldest="3.12")
+"""Lambda's python3.11 runs on Amazon Linux 2 with glibc 2.26, for which cel-expr-python has no wheel."""
+
+GOOGLE = Provider(
+    name="google", entry="main.py", unzipped=500 * MB, zipped=100 * MB, command="functions-framework", oldest="3.11"
+)
+
+PROVIDERS = {each.name: each for each in (AWS, GOOGLE)}
