@@ -62,11 +62,14 @@ def request(method, url, body=None):
 
 
 @contextlib.contextmanager
-def process(command, port, **more):
-    """A program of its own process group, until it accepts connections; ended with its group."""
+def process(command, port, *, log=None, **more):
+    """A program of its own process group, until it accepts connections; ended with its group.
+
+    ``log``: a file that can be read and written, for what it prints.
+    """
     # pytest writes a test's id there, and one of bytes is too long for a process
     more.setdefault("env", {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"})
-    with tempfile.TemporaryFile() as log:
+    with contextlib.nullcontext(log) if log else tempfile.TemporaryFile() as log:
         running = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **more)
         try:
             end = time.monotonic() + 120
