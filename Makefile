@@ -41,8 +41,8 @@ tools: $(READY) ## build the real parts that tests run against (cached outside t
 	@$(BIN)/python tests/controlplane/build.py
 
 lint: $(READY) ## style, types, layers
-	@$(BIN)/ruff check shared functions tests
-	@$(BIN)/ruff format --check shared functions tests
+	@$(BIN)/ruff check shared functions tests tools
+	@$(BIN)/ruff format --check shared functions tests tools
 	@$(BIN)/mypy
 	@for main in functions/*/main.py functions/*/lambda_handler.py; do $(BIN)/mypy --no-error-summary $$main || exit 1; done
 	@$(BIN)/lint-imports --no-cache | tail -n 8

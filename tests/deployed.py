@@ -36,7 +36,7 @@ class World:
     """``canaries``: credential -> a text that appears wherever it does."""
 
     def __init__(self, stack, directory):
-        self.directory, self.work = directory, directory / "work"
+        self.directory, self.work, self.scaled = directory, directory / "work", 0
         self.git = stack.enter_context(GitServer(directory / "git", login=("git", "git-canary")))
         self.url = self.git.create("fleet-infra")
         self.room = stack.enter_context(ChatRoom())
@@ -122,11 +122,16 @@ class World:
         git("push", "--quiet", "origin", "main")
 
     def scale(self, number):
+        self.scaled += 1
         self.commit({REPLICAS: self.files[REPLICAS].replace("replicas: 3", f"replicas: {number}")})
 
     def replicas(self):
         found = self.cluster.get(DEPLOYMENT, "apps", "myapp")
         return found and found["spec"]["replicas"]
+
+    def changes_told(self):
+        """How many messages tell that the Deployment was changed: one for each of the ``scaled`` commits."""
+        return len([text for text in self.room.messages if "Deployment/apps/myapp configured" in text])
 
 
 class Story:
@@ -138,9 +143,12 @@ class Story:
         self.world, self.runtime, self.http, self.tick = world, runtime, http, tick
 
     def begin(self):
+        """The Plane, and what stands in Git already."""
         change_plane(self.runtime, self.world.document())
+        self.until(lambda: self.world.replicas() == 3, "the first sync")
+        self.until(self.receiver, "the Receiver to be indexed")
 
-    def until(self, condition, what, seconds=120):
+    def until(self, condition, what, seconds=240):
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
@@ -166,15 +174,11 @@ class Story:
     def push(self):
         """From a signed push to one message; a forged one changes nothing."""
         world = self.world
-        self.until(lambda: world.replicas() == 3, "the first sync")
-        self.until(self.receiver, "the Receiver to be indexed")
         assert self.hook("guessed") == 401
         world.scale(5)
         assert self.hook(world.canaries["hook"]) == 202
         self.until(lambda: world.replicas() == 5, "the push to reach the cluster")
-        self.until(lambda: world.room.heard("apps", "Deployment/apps/myapp configured"), "the message")
-        told = [text for text in world.room.messages if "Deployment/apps/myapp configured" in text]
-        assert len(told) == 1
+        self.until(lambda: world.changes_told() == world.scaled, "the message")
         opened = world.cluster.get(SECRET, "apps", "database")["data"]["password"]
         assert opened == "ZGF0YWJhc2UtY2FuYXJ5"
 
@@ -188,6 +192,7 @@ class Story:
             return self.world.replicas() == 6
 
         self.until(found, "the tick to find the commit")
+        self.until(lambda: self.world.changes_told() == self.world.scaled, "the message")
 
     def asked(self):
         """What an operator asks of the api: status, a reconcile and its outcome; without the token, nothing."""

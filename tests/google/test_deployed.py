@@ -4,21 +4,21 @@ servers for Cloud Tasks and Secret Manager. The story is tests/deployed.py's.
 """
 
 import contextlib
-import http.client
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from tests.deployed import GIVEN, Story, World
 from tests.google import plane
+from tests.google.bundle import ask, started
 from tests.google.cloud_tasks import cloud_tasks
 from tests.google.secret_manager import secret_manager
-from tests.package import bundles
 
 from penstock.wiring import Runtime, load_pipeline, settings_from
 
 STAGES = tuple(load_pipeline().stages)
+
+pytestmark = pytest.mark.xdist_group("deployed-google")  # one plane for all of them
 
 
 class Deployed:
@@ -59,32 +59,13 @@ class Deployed:
         self.story = Story(self.world, runtime, self.http, self.tick)
 
     def start(self, stage):
-        """One function, as the buildpack's image starts it: the bundle is /workspace, the command is the build's."""
-        root, port = bundles.made("google").root, plane.free_port()
-        environment = {
-            **self.environment,
-            **self.world.own(stage),
-            "FUNCTION_SOURCE": f"functions/{stage}/main.py",
-            "FUNCTION_TARGET": stage,
-            "HOST": "127.0.0.1",
-            "PATH": os.defpath,
-            "PORT": str(port),
-            "PYTHONPATH": str(root),
-            "PYTHONUNBUFFERED": "1",
-        }
-        command = [sys.executable, "-S", str(bundles.layer() / "bin/functions-framework")]
+        """One function, from the bundle."""
         log = self.stack.enter_context((self.logs / stage).open("w+b"))
-        running = plane.process(command, port, env=environment, cwd=root, log=log)
-        self.processes[stage] = self.stack.enter_context(running)
-        self.ports[stage] = port
+        given = {**self.environment, **self.world.own(stage)}
+        self.processes[stage], self.ports[stage] = self.stack.enter_context(started(stage, log=log, **given))
 
     def http(self, stage, method, path, headers, body):
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports[stage], timeout=60)
-        with contextlib.closing(connection):
-            connection.request(method, path, body=body, headers=headers)
-            answer = connection.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return answer.status, found, answer.read().decode()
+        return ask(self.ports[stage], method, path, body, headers)
 
     def tick(self):
         """Cloud Scheduler's call."""
@@ -128,3 +109,8 @@ def test_each_process_has_its_own_credentials_and_tells_none(deployed):
         log = (deployed.logs / stage).read_text(errors="replace")
         assert '"stage finished"' in log, stage
         assert [name for name, text in canaries.items() if text in log] == [], stage
+
+
+@pytest.mark.real
+def test_nothing_was_told_twice(deployed):
+    assert deployed.world.changes_told() == deployed.world.scaled

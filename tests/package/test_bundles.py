@@ -13,12 +13,12 @@ import zipfile
 import pytest
 from tests.package import bundles
 from tests.package.bundles import ROOT
-
-from penstock.wiring import load_pipeline
 from tools.package import bundle, contents, lock
 from tools.package.provider import AWS, GOOGLE, PROVIDERS
 from tools.package.release import release, table
 from tools.package.target import Target, here
+
+from penstock.wiring import load_pipeline
 
 STAGES = sorted(load_pipeline().stages)
 BOTH = pytest.mark.parametrize("name", sorted(PROVIDERS))
@@ -37,7 +37,15 @@ def again(tmp_path_factory):
     """Everything once more from another checkout: elsewhere, of other times and modes, written in another order."""
     place = tmp_path_factory.mktemp("again")
     checkout = place / "somewhere else"
-    for each in ("examples/fleet-infra", "functions", "requirements", "shared", "LICENSE", "README.md", "pyproject.toml"):
+    for each in (
+        "examples/fleet-infra",
+        "functions",
+        "requirements",
+        "shared",
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+    ):
         paths = [ROOT / each] if (ROOT / each).is_file() else sorted((ROOT / each).rglob("*"), reverse=True)
         for path in paths:
             if path.is_file():
@@ -119,7 +127,9 @@ def test_nothing_of_tests_commands_or_the_machine_that_made_it(name):
     roots = {each.partition("/")[0] for each in found}
     never = {"_pytest", "awslambdaric", "bin", "boto3", "grpc", "hypothesis", "kubernetes", "moto", "mypy", "pytest"}
     assert roots & (never | {"requests", "tests", "tools", "waitress"}) == set()
-    assert [each for each in found if each.startswith(("penstock/cli/", "penstock/devcluster/", "penstock/kustomize/"))] == []
+    assert [
+        each for each in found if each.startswith(("penstock/cli/", "penstock/devcluster/", "penstock/kustomize/"))
+    ] == []
     told = re.compile(r"__pycache__|\.pyc$|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_)|\.pth$")
     assert [each for each in found if told.search(each)] == []
     assert "penstock/adapters/git/server.py" not in found
@@ -137,9 +147,16 @@ def test_no_path_of_this_machine_is_in_any_text(name):
 @BOTH
 def test_what_is_in_it_is_what_the_lock_says(name):
     """Every requirement for this target with its version, and no distribution beside them."""
-    locked = {each.text.partition(" ;")[0] for each in lock.read(ROOT / PROVIDERS[name].lock).values() if each.is_for(here())}
+    locked = {
+        each.text.partition(" ;")[0] for each in lock.read(ROOT / PROVIDERS[name].lock).values() if each.is_for(here())
+    }
     infos = {each.partition("/")[0] for each in names(name) if ".dist-info/" in each}
-    found = {re.sub(r"[-_.]+", "-", each.removesuffix(".dist-info").rpartition("-")[0]).lower() + "==" + each.removesuffix(".dist-info").rpartition("-")[2] for each in infos}
+    found = {
+        re.sub(r"[-_.]+", "-", each.removesuffix(".dist-info").rpartition("-")[0]).lower()
+        + "=="
+        + each.removesuffix(".dist-info").rpartition("-")[2]
+        for each in infos
+    }
     assert found == locked
 
 
@@ -174,7 +191,9 @@ def test_its_size_is_one_that_the_cloud_takes(name):
 
 
 def test_a_bundle_that_is_too_large_is_refused(tmp_path):
-    made = bundle.Bundle(provider=AWS, target=here(), path=tmp_path / "aws.zip", zipped=1, unzipped=300_000_000, distributions={})
+    made = bundle.Bundle(
+        provider=AWS, target=here(), path=tmp_path / "aws.zip", zipped=1, unzipped=300_000_000, distributions={}
+    )
     assert made.problem() == "aws.zip unpacks to 300,000,000 bytes: aws takes 250 MB"
 
 
@@ -202,7 +221,7 @@ def test_a_requirement_without_a_hash_is_refused(tmp_path):
 def test_other_bytes_under_a_known_version_are_refused(tmp_path):
     path = tmp_path / "a.lock"
     path.write_text(f"six==1.17.0 --hash=sha256:{'0' * 64}\n")
-    with pytest.raises(RuntimeError, match="(?i)hash"):
+    with pytest.raises(RuntimeError, match=r"(?i)hash"):
         lock.install(path, here(), tmp_path / "out")
 
 
@@ -216,7 +235,11 @@ def pins(path):
 @pytest.mark.parametrize("path", ["aws.lock", "google.lock", "run.lock"])
 def test_what_is_deployed_is_what_is_tested(path):
     tested = pins("dev.lock")
-    assert {name: text for name, text in pins(path).items() if text.partition(" ;")[0] != tested.get(name, "").partition(" ;")[0]} == {}
+    assert {
+        name: text
+        for name, text in pins(path).items()
+        if text.partition(" ;")[0] != tested.get(name, "").partition(" ;")[0]
+    } == {}
 
 
 @pytest.mark.parametrize("path", ["aws.lock", "google.lock", "run.lock", "dev.lock"])
@@ -265,7 +288,12 @@ def test_what_cannot_be_made_is_said_before_anything_is_written(words, said, tmp
 
 def package(*words):
     return subprocess.run(
-        [sys.executable, "-m", "tools.package", *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-m", "tools.package", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
 
 

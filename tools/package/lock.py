@@ -10,7 +10,6 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-
 from tools.package.target import Target
 
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
@@ -61,7 +60,7 @@ def install(lock: Path, target: Target, directory: Path) -> None:
 
 
 def uv() -> str:
-    """uv beside this Python, or the one on PATH. Raises RuntimeError where there is none."""
+    """The uv beside this Python, or the one on PATH. Raises RuntimeError where there is none."""
     beside = Path(sys.executable).with_name("uv")
     found = str(beside) if beside.exists() else shutil.which("uv")
     if found is None:

@@ -93,7 +93,10 @@ def table(rows: Sequence[Row]) -> str:
     lines += [(r.path.name, _size(r.zipped), _size(r.unzipped), r.note or "-", digest(r.path)[:12]) for r in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     right = {1, 2}
-    cells = ([t.rjust(w) if n in right else t.ljust(w) for n, (t, w) in enumerate(zip(line, widths, strict=True))] for line in lines)
+    cells = (
+        [t.rjust(w) if n in right else t.ljust(w) for n, (t, w) in enumerate(zip(line, widths, strict=True))]
+        for line in lines
+    )
     return "\n".join("  ".join(line).rstrip() for line in cells)
 
 

@@ -15,7 +15,6 @@ from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
-
 from tools.package.installed import Installed
 
 NAMESPACE = uuid.UUID("6f2c7f5e-2f4b-5f0a-9c1d-7d3f0b6f9f10")

@@ -30,7 +30,7 @@ class Target:
 
     @property
     def platform(self) -> str:
-        """uv's ``--python-platform``."""
+        """As uv calls it (``--python-platform``)."""
         return f"{self.machine}-manylinux_{GLIBC}"
 
     @property
