@@ -35,30 +35,41 @@ class Made:
 
 def made(name: str) -> Made:
     """The bundle of a provider."""
-    place = KEPT / f"{name}-{_key(name)}"
-    with _alone(place):
-        if not (place / "done").exists():
-            shutil.rmtree(place, ignore_errors=True)
-            bundle.build(ROOT, PROVIDERS[name], here(), place)
-            with zipfile.ZipFile(place / f"{name}.zip") as archive:
-                archive.extractall(place / "root")
-            (place / "done").touch()
-        os.utime(place / "done")
-    _forget()
+
+    def make(place):
+        bundle.build(ROOT, PROVIDERS[name], here(), place)
+        with zipfile.ZipFile(place / f"{name}.zip") as archive:
+            archive.extractall(place / "root")
+
+    place = kept(f"{name}-{_key(name)}", make)
     return Made(zip=place / f"{name}.zip", root=place / "root")
 
 
 def layer() -> Path:
     """What the buildpack makes of the Google bundle's requirements.txt: a folder whose bin/ has the command."""
     given = made("google").root / "requirements.txt"
-    place = KEPT / f"layer-{hashlib.sha256(given.read_bytes() + sys.version.encode()).hexdigest()[:20]}"
-    with _alone(place):
+    return kept(f"layer-{digest(given.read_bytes())}", lambda place: lock.install(given, here(), place))
+
+
+def kept(name: str, make) -> Path:
+    """The folder of that name, filled by ``make`` the first time: one process at a time, again after a failure."""
+    place = KEPT / name
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with place.with_suffix(".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
         if not (place / "done").exists():
             shutil.rmtree(place, ignore_errors=True)
-            lock.install(given, here(), place)
+            place.mkdir()
+            make(place)
             (place / "done").touch()
         os.utime(place / "done")
+    _forget()
     return place
+
+
+def digest(*parts: bytes) -> str:
+    """Short, of what something is made of; the Python that makes it is one of these."""
+    return hashlib.sha256(b"\0".join([sys.version.encode(), *parts])).hexdigest()[:20]
 
 
 def runtime(directory: Path) -> Path:
@@ -74,22 +85,10 @@ def runtime(directory: Path) -> Path:
 
 def _key(name: str) -> str:
     """Of all that the bundle is made of."""
-    known = [sys.version, zlib.ZLIB_RUNTIME_VERSION, subprocess.check_output([lock.uv(), "--version"], text=True)]
-    digest = hashlib.sha256("\n".join(known).encode())
     files = {str(path.relative_to(ROOT)): path for path in (ROOT / "tools/package").glob("*.py")}
     files |= contents.ours(ROOT, PROVIDERS[name]) | {"lock": ROOT / PROVIDERS[name].lock}
-    for each, path in sorted(files.items()):
-        digest.update(f"{each}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:20]
-
-
-@contextlib.contextmanager
-def _alone(place: Path):
-    """One process at a time."""
-    KEPT.mkdir(parents=True, exist_ok=True)
-    with place.with_suffix(".lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
+    parts = [part for each, path in sorted(files.items()) for part in (each.encode(), path.read_bytes())]
+    return digest(zlib.ZLIB_RUNTIME_VERSION.encode(), subprocess.check_output([lock.uv(), "--version"]), *parts)
 
 
 def _forget():

@@ -28,7 +28,7 @@ class Bundle:
 
     def problem(self) -> str:
         """What the cloud would say of it, or ""."""
-        if self.unzipped <= self.provider.unzipped:
+        if not self.provider.unzipped or self.unzipped <= self.provider.unzipped:
             return ""
         most = self.provider.unzipped // (1024 * 1024)
         return f"{self.path.name} unpacks to {self.unzipped:,} bytes: {self.provider.name} takes {most} MB"

@@ -10,15 +10,15 @@ MB = 1024 * 1024
 class Provider:
     """``entry``: the file of functions/<stage>/ that the cloud loads, whose neighbours stay as they are.
 
-    ``unzipped``, ``zipped``: bytes; more than ``unzipped`` is refused by the cloud, more than ``zipped`` travels
-    through a bucket. ``command``: the distribution that the cloud's own build must find in requirements.txt, or "".
+    ``unzipped``, ``zipped``: bytes, 0 where the cloud sets no limit; more than ``unzipped`` is refused by it, more than
+    ``zipped`` only travels through a bucket. ``command``: the distribution that the cloud's own build must find in requirements.txt, or "".
     ``oldest``: of the cloud's Pythons, the first whose machine has what the wheels need.
     """
 
     name: str
     entry: str
-    unzipped: int
-    zipped: int
+    unzipped: int = 0
+    zipped: int = 0
     command: str = ""
     oldest: str = "3.11"
 
@@ -31,8 +31,7 @@ class Provider:
 AWS = Provider(name="aws", entry="lambda_handler.py", unzipped=250 * MB, zipped=50 * MB, oldest="3.12")
 """Lambda's python3.11 runs on Amazon Linux 2 with glibc 2.26, for which cel-expr-python has no wheel."""
 
-GOOGLE = Provider(
-    name="google", entry="main.py", unzipped=500 * MB, zipped=100 * MB, command="functions-framework", oldest="3.11"
-)
+GOOGLE = Provider(name="google", entry="main.py", command="functions-framework")
+"""Cloud Run functions set no limit to their source; those of the first generation did."""
 
 PROVIDERS = {each.name: each for each in (AWS, GOOGLE)}

@@ -68,9 +68,14 @@ def _bundle(made: Bundle, version: str) -> Row:
         raise RuntimeError(problem)
     facts = {"arch": made.target.arch, "lock": str(made.provider.lock), "python": made.target.python}
     _describe(made.path, version, facts, made.distributions)
+    return Row(path=made.path, zipped=made.zipped, unzipped=made.unzipped, note=_limits(made))
+
+
+def _limits(made: Bundle) -> str:
+    if not made.provider.unzipped:
+        return ""
     most = f"{made.provider.zipped // MB} MB zipped, {made.provider.unzipped // MB} MB unzipped"
-    through = "" if made.zipped <= made.provider.zipped else ": through a bucket"
-    return Row(path=made.path, zipped=made.zipped, unzipped=made.unzipped, note=most + through)
+    return most if made.zipped <= made.provider.zipped else f"{most}: through a bucket"
 
 
 def _wheel(root: Path, target: Target, directory: Path, version: str) -> Row:
