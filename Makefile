@@ -8,7 +8,10 @@ READY := $(VENV)/.installed
 
 COVERING := tests/unit tests/stages tests/contract/test_identity.py tests/contract/test_keys.py tests/clouds/test_by_identity.py tests/google/test_push.py
 
-.PHONY: help demo test test-full tools lint infra bench bench-cluster bench-full serve lock
+PYTHON_VERSION ?= 3.13
+ARCH ?= x86_64
+
+.PHONY: help demo test test-full tools lint infra package bench bench-cluster bench-full serve lock
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -39,8 +42,8 @@ tools: $(READY) ## build the real parts that tests run against (cached outside t
 	@$(BIN)/python tests/controlplane/build.py
 
 lint: $(READY) ## style, types, layers
-	@$(BIN)/ruff check shared functions tests
-	@$(BIN)/ruff format --check shared functions tests
+	@$(BIN)/ruff check shared functions tests tools
+	@$(BIN)/ruff format --check shared functions tests tools
 	@$(BIN)/mypy
 	@for main in functions/*/main.py functions/*/lambda_handler.py; do $(BIN)/mypy --no-error-summary $$main || exit 1; done
 	@$(BIN)/lint-imports --no-cache | tail -n 8
@@ -50,6 +53,9 @@ infra: $(READY) ## Terraform: format, modules, provider schemas, rights; tflint 
 	@if command -v tflint >/dev/null; then cd infra/terraform && tflint --recursive; else echo "not run: tflint (go install github.com/terraform-linters/tflint@latest)"; fi
 	@if command -v checkov >/dev/null; then checkov --config-file infra/terraform/.checkov.yaml --directory infra/terraform && \
 	checkov --config-file infra/terraform/.checkov.yaml --directory examples/terraform; else echo "not run: checkov (pipx install checkov)"; fi
+
+package: $(READY) ## what is deployed: dist/<provider>.zip, the wheel, SBOMs, checksums (PYTHON_VERSION=3.13 ARCH=x86_64)
+	@$(BIN)/python -m tools.package --python-version $(PYTHON_VERSION) --arch $(ARCH) --out dist
 
 bench: $(READY) ## measure; one JSON object a line (case, value, unit, goal, ok)
 	@for bench in build cold_start push; do $(BIN)/python tests/bench/bench_$$bench.py; done
@@ -61,6 +67,8 @@ bench-full: $(READY) ## the same, and what takes kustomize minutes
 	@$(BIN)/python tests/bench/bench_build.py --full
 	@$(BIN)/python tests/bench/bench_push.py --large
 
-lock: ## write requirements/*.lock anew (names and hashes, no hosts: any mirror will do)
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --quiet --no-header --no-emit-index-url --generate-hashes --group dev --all-extras pyproject.toml -o requirements/dev.lock
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --quiet --no-header --no-emit-index-url --generate-hashes pyproject.toml -o requirements/run.lock
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --quiet --no-header --no-emit-index-url --generate-hashes
+lock: ## write requirements/*.lock anew (names and hashes, no hosts: any mirror will do); what is deployed is what is tested
+	@$(COMPILE) --group dev --all-extras pyproject.toml -o requirements/dev.lock
+	@$(COMPILE) --constraints requirements/dev.lock --all-extras pyproject.toml -o requirements/run.lock
+	@for provider in aws google; do $(COMPILE) --constraints requirements/dev.lock --group pyproject.toml:$$provider -o requirements/$$provider.lock || exit 1; done

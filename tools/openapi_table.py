@@ -15,7 +15,6 @@ document changes what patches do; users who want that name the document in ``ope
 Kept are the fields that have a patch strategy and the fields on the way to them; the rest merges the same way
 without a schema.
 """
-# ruff: noqa: INP001 - a script, not a package
 
 import json
 import sys

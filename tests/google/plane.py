@@ -62,18 +62,21 @@ def request(method, url, body=None):
 
 
 @contextlib.contextmanager
-def process(command, port, **more):
-    """A program of its own process group, until it accepts connections; ended with its group."""
+def process(command, port, *, log=None, **more):
+    """A program of its own process group, until it accepts connections; ended with its group.
+
+    ``log``: a file that can be read and written, for what it prints.
+    """
     # pytest writes a test's id there, and one of bytes is too long for a process
     more.setdefault("env", {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"})
-    with tempfile.TemporaryFile() as log:
-        running = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **more)
+    with contextlib.nullcontext(log) if log else tempfile.TemporaryFile() as told:
+        running = subprocess.Popen(command, stdout=told, stderr=told, start_new_session=True, **more)
         try:
             end = time.monotonic() + 120
             while not _listens(port):
                 if running.poll() is not None or time.monotonic() > end:
-                    log.seek(0)
-                    raise RuntimeError(f"{command[0]} does not start: {log.read().decode()[-2000:]}")
+                    told.seek(0)
+                    raise RuntimeError(f"{command[0]} does not start: {told.read().decode()[-2000:]}")
                 time.sleep(0.1)
             yield running
         finally:

@@ -56,8 +56,9 @@ def _signer(bucket: RemoteBucket) -> Sign:
     if not bucket.credentials:
         return lambda _url: {}
     try:
-        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - only where a bucket wants it
-        from google.auth.transport.requests import Request  # noqa: PLC0415 - see above
+        import urllib3  # noqa: PLC0415 - only where a bucket wants it
+        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - see above
+        from google.auth.transport.urllib3 import Request  # noqa: PLC0415 - see above
         from google.oauth2.service_account import Credentials  # noqa: PLC0415 - see above
     except ImportError as error:
         raise Terminal(
@@ -70,7 +71,8 @@ def _signer(bucket: RemoteBucket) -> Sign:
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise Terminal("the Secret's 'serviceaccount' is no service account's key", reason=_DENIED) from error
     try:
-        credentials.refresh(Request())
+        with urllib3.PoolManager() as pool:
+            credentials.refresh(Request(pool))  # type: ignore[no-untyped-call] # theirs
     except GoogleAuthError as error:
         if getattr(error, "retryable", False):
             raise Transient("Google's token service does not answer", reason=FAILED) from error

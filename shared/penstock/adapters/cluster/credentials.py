@@ -104,12 +104,17 @@ def exec_plugin(config: Mapping[str, Any], cluster: Mapping[str, Any], *, folder
     """
 
     def run(_refused: bool) -> tuple[Login, float]:
-        # The only use of this package is here: importing it costs half a second that other credentials save.
-        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415 - heavy: loads where it is used
-        from kubernetes.config.exec_provider import ExecProvider  # noqa: PLC0415 - heavy: loads where it is used
-        from kubernetes.config.kube_config import ConfigNode  # noqa: PLC0415 - heavy: loads where it is used
-
         command = config.get("command")
+        try:
+            # The only use of this package is here: importing it costs half a second that other credentials save.
+            from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415 - heavy, see above
+            from kubernetes.config.exec_provider import ExecProvider  # noqa: PLC0415 - see above
+            from kubernetes.config.kube_config import ConfigNode  # noqa: PLC0415 - see above
+        except ImportError:
+            raise Refused(
+                f"users[].user.exec: {command}: functions run no credential plugins: reach this cluster by the plane's "
+                "own identity (kubeConfig.configMapRef), or by a token in its kubeconfig"
+            ) from None
         try:
             node = ConfigNode("exec", dict(config))  # type: ignore[no-untyped-call] # theirs
             about = ConfigNode("cluster", dict(cluster))  # type: ignore[no-untyped-call]

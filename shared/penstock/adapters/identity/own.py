@@ -40,7 +40,7 @@ class Own:
             import botocore.session  # noqa: PLC0415 - heavy, and an extra
             from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - see above
         except ImportError:
-            raise Terminal("AWS credentials need boto3: install penstock[aws]") from None
+            raise Terminal("AWS credentials need botocore: install penstock[aws]") from None
         with self._lock:
             try:
                 if self._aws_session is None:

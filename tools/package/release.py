@@ -1,0 +1,109 @@
+"""All that `make package` writes into a directory, with checksums, and the table of it."""
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.package import bundle, lock, sbom, wheel
+from tools.package.bundle import Bundle
+from tools.package.installed import Installed, installed
+from tools.package.provider import MB, Provider
+from tools.package.target import Target
+
+SUMS = "SHA256SUMS"
+WHEEL_LOCK = Path("requirements/run.lock")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One file of the table. ``note``: of its limits."""
+
+    path: Path
+    zipped: int
+    unzipped: int = 0
+    note: str = ""
+
+
+def release(root: Path, target: Target, directory: Path, providers: Iterable[Provider]) -> list[Row]:
+    """Everything, fresh: what stood in ``directory`` under these names is replaced, its other files stay.
+
+    Raises RuntimeError for a bundle that its cloud would refuse, or that cannot be made for this target.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    version = version_of(root)
+    rows = [_bundle(bundle.build(root, each, target, directory), version) for each in providers]
+    rows.append(_wheel(root, target, directory, version))
+    shutil.copyfile(root / WHEEL_LOCK, directory / WHEEL_LOCK.name)
+    sums(directory)
+    return rows
+
+
+def version_of(root: Path) -> str:
+    """Of the checkout."""
+    text = (root / "shared/penstock/version.py").read_text()
+    found = re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)
+    if found is None:
+        raise RuntimeError("shared/penstock/version.py names no version")
+    return found[1]
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sums(directory: Path) -> None:
+    """SHA256SUMS of all files there, as `sha256sum --check` reads it."""
+    files = sorted(path for path in directory.iterdir() if path.is_file() and path.name != SUMS)
+    (directory / SUMS).write_text("".join(f"{digest(path)}  {path.name}\n" for path in files))
+
+
+def _bundle(made: Bundle, version: str) -> Row:
+    if problem := made.problem():
+        raise RuntimeError(problem)
+    facts = {"arch": made.target.arch, "lock": str(made.provider.lock), "python": made.target.python}
+    _describe(made.path, version, facts, made.distributions)
+    return Row(path=made.path, zipped=made.zipped, unzipped=made.unzipped, note=_limits(made))
+
+
+def _limits(made: Bundle) -> str:
+    if not made.provider.unzipped:
+        return ""
+    most = f"{made.provider.zipped // MB} MB zipped, {made.provider.unzipped // MB} MB unzipped"
+    return most if made.zipped <= made.provider.zipped else f"{most}: through a bucket"
+
+
+def _wheel(root: Path, target: Target, directory: Path, version: str) -> Row:
+    path = wheel.build(root, directory)
+    with tempfile.TemporaryDirectory(prefix="penstock-package-") as name:
+        lock.install(root / WHEEL_LOCK, target, Path(name))
+        found = installed(Path(name), target)
+    _describe(path, version, {"lock": str(WHEEL_LOCK), "python": target.python}, found)
+    return Row(path=path, zipped=path.stat().st_size)
+
+
+def _describe(path: Path, version: str, facts: dict[str, str], found: dict[str, Installed]) -> None:
+    subject = sbom.Subject(path=path, version=version, sha256=digest(path), facts=facts)
+    sbom.write(path.with_suffix(".cdx.json"), subject, found)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """For people: aligned, one file a line."""
+    lines = [("FILE", "SIZE", "UNZIPPED", "LIMITS", "SHA-256")]
+    lines += [(r.path.name, _size(r.zipped), _size(r.unzipped), r.note or "-", digest(r.path)[:12]) for r in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    right = {1, 2}
+    cells = (
+        [t.rjust(w) if n in right else t.ljust(w) for n, (t, w) in enumerate(zip(line, widths, strict=True))]
+        for line in lines
+    )
+    return "\n".join("  ".join(line).rstrip() for line in cells)
+
+
+def _size(number: int) -> str:
+    return f"{number / MB:.1f} MB" if number else "-"
