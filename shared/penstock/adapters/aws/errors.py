@@ -37,6 +37,7 @@ _TRANSIENT = frozenset(
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TooManyUpdates",
         "TransactionConflictException",
         "TransactionInProgressException",
     }

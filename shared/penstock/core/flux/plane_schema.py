@@ -173,6 +173,7 @@ def _policy() -> Schema:
             "sopsVaults": {"type": "array", "items": vaults},
             "kubernetesEvents": {"type": "boolean", "default": True},
             "customApplyStageKinds": {"type": "array", "items": stage_kind},
+            "receiverTokenGrace": _string("How long a replaced token is taken: 10m, at most 24h.", pattern=DURATION),
         }
     )
 
