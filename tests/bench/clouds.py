@@ -181,13 +181,15 @@ class Google(Cloud):
 
 
 class CloudPlane(MemoryPlane):
-    """Bus, state, storage and secrets in a cloud."""
+    """Bus, state, storage and secrets in a cloud. ``bus_only``: the bus alone. ``clusters``: instead of one."""
 
-    def __init__(self, cloud: Cloud, **more: Any) -> None:
+    def __init__(self, cloud: Cloud, *, bus_only: bool = False, clusters: Any = None, **more: Any) -> None:
         super().__init__(**more)
         self.cloud, self.clock = cloud, SystemClock()
+        kept = {"state": self.state, "storage": self.storage, "secrets": self.secrets} if bus_only else {}
         instead = {
-            "clusters": lambda: OneCluster(self.cluster),
+            **{name: (lambda port=port: port) for name, port in kept.items()},
+            "clusters": lambda: clusters or OneCluster(self.cluster),
             "git": lambda: self.git,
             "notifier": lambda: self.notifier,
             "telemetry": lambda: self.telemetry,
