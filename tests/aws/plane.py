@@ -53,7 +53,10 @@ def in_process(clock=None):
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.dict(os.environ, ENVIRONMENT))
+        own = botocore.session.Session
         stack.enter_context(mock.patch.object(botocore.session, "Session", return_value=shared_session()))
+        # moto's Parameter Store asks boto3, which hooks itself into its session
+        stack.enter_context(mock.patch.object(botocore.session, "get_session", lambda variables=None: own(variables)))
         stack.enter_context(mock_aws())
         if clock is not None:
             stack.enter_context(mock.patch.object(moto.sqs.models, "unix_time_millis", millis))

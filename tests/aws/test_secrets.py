@@ -71,14 +71,15 @@ def test_within_that_time_reading_and_equal_copies_cost_no_call(secrets, calls, 
     assert calls == []
     clock.advance(CACHE_SECONDS + 1)
     assert secrets.put(NAME, {"token": b"t"}, owner="uid-1") is False
-    assert calls == ["DescribeSecret", "GetSecretValue"]
+    assert calls == ["GetSecretValue"]
 
 
 def test_a_read_alone_does_not_make_somebody_elses_secret_ours(secrets, clients):
     by_hand(clients, '{"stringData": {"token": "t"}}')
     assert secrets.get(NAME) == {"token": b"t"}
+    assert secrets.put(NAME, {"token": b"t"}, owner="uid-1") is False
     with pytest.raises(Refused, match="stays as it is"):
-        secrets.put(NAME, {"token": b"t"}, owner="uid-1")
+        secrets.put(NAME, {"token": b"another"}, owner="uid-1")
 
 
 def test_what_is_missing_is_asked_for_again(secrets, clients):
@@ -107,7 +108,7 @@ def test_one_that_somebody_makes_at_the_same_moment_is_looked_at_again(secrets, 
     by_hand(clients, '{"stringData": {"token": "t"}}')
     monkeypatch.setattr(secrets, "_owner", lambda name: None)
     with pytest.raises(Transient, match="ResourceExistsException"):
-        secrets.put(NAME, {"token": b"t"}, owner="uid-1")
+        secrets.put(NAME, {"token": b"another"}, owner="uid-1")
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,18 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 from tests.aws.plane import NAMES, in_process
 from tests.google import plane as google
 from tests.google.secret_manager import secret_manager
 
+from penstock.adapters.aws.names import PARAMETER_STORE
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.secrets.environment import EnvironmentSecrets
 from penstock.adapters.secrets.memory import MemorySecrets
+from penstock.adapters.secrets.parameterstore import ParameterStoreSecrets
 from penstock.adapters.secrets.secretmanager import SecretManagerSecrets
 from penstock.adapters.secrets.secretsmanager import SecretsManagerSecrets
 from penstock.core.errors import Refused
@@ -18,7 +21,7 @@ from penstock.core.errors import Refused
 OPERATORS = {"penstock_prod_apps_given": {"token": b"operator's"}}
 
 
-@pytest.fixture(params=["memory", "environment over memory", "secrets manager", "secret manager"])
+@pytest.fixture(params=["memory", "environment over memory", "secrets manager", "parameter store", "secret manager"])
 def secrets(request):
     if request.param == "memory":
         yield MemorySecrets(OPERATORS)
@@ -38,6 +41,14 @@ def secrets(request):
                     SecretString=json.dumps({"stringData": {key: item.decode() for key, item in data.items()}}),
                 )
             yield SecretsManagerSecrets(clients, NAMES.secret_path, SimulatedClock())
+    elif request.param == "parameter store":
+        with in_process() as clients:
+            path = replace(NAMES, secrets_store=PARAMETER_STORE).secret_path
+            for name, data in OPERATORS.items():
+                text = json.dumps({"stringData": {key: item.decode() for key, item in data.items()}})
+                clients.client("ssm").put_parameter(Name=path + name, Value=text, Type="SecureString")
+            clients.client("ssm").put_parameter(Name="/plane-2/other", Value="{}", Type="SecureString")
+            yield ParameterStoreSecrets(clients, path, SimulatedClock())
     else:
         yield EnvironmentSecrets(OPERATORS, MemorySecrets())
 
@@ -63,6 +74,13 @@ def test_what_an_operator_gave_is_read_but_never_overwritten_or_deleted(secrets)
     (name,) = OPERATORS
     with pytest.raises(Refused, match="stays as it is"):
         secrets.put(name, {"token": b"ours"}, owner="plane-1")
+    secrets.delete(name, owner="plane-1")
+    assert secrets.get(name) == OPERATORS[name]
+
+
+def test_an_equal_value_is_no_write_whoever_made_it(secrets):
+    (name,) = OPERATORS
+    assert secrets.put(name, OPERATORS[name], owner="plane-1") is False
     secrets.delete(name, owner="plane-1")
     assert secrets.get(name) == OPERATORS[name]
 

@@ -160,6 +160,7 @@ def make_topics(of, pipeline):
         request("PUT", base + of.topic(topic), {})
     for stage in pipeline.queues():
         request("PUT", base + of.dead_topic(stage.name), {})
+        request("PUT", base + of.dead_subscription(stage.name), {"topic": of.dead_topic(stage.name)})
         for topic in stage.subscribes:
             body = {
                 "topic": of.topic(topic),

@@ -1,13 +1,21 @@
-"""A loopback server that answers as Secret Manager's REST API does (written after its reference, never compared with the service).
+"""A loopback server that answers as Secret Manager's REST API v1 does, as far as its published reference says.
 
-No emulator of it exists. Only what the plane calls: create, get, list, delete, addVersion, access, destroy.
+No emulator of it exists, and it was never compared with the service. Only what the plane calls: create, get, list,
+delete, addVersion, access, destroy. What the reference calls required, unknown or out of bounds is refused; names in
+answers hold the project's number, as the service's do.
 """
 
+import base64
+import binascii
 import contextlib
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+PARENT = "projects/123456789012/secrets"
+LABEL = r"[a-z][a-z0-9_-]{0,62}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -33,41 +41,102 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - the names that http.server calls
 
-    def answer(self, path, query, body):  # noqa: PLR0911 - one answer a call
-        kept = self.server.kept
-        _, _, _, _, _, ident, tail = [*path.split("/", 6), "", ""][:7]  # /v1/projects/P/secrets/<ident>/<tail>
-        ident, _, verb = ident.partition(":")
-        parent = "projects/penstock-test/secrets"
-        if not ident and self.command == "POST":
-            ident = query["secretId"][0]
-            if ident in kept:
-                return 409, "ALREADY_EXISTS"
-            kept[ident] = {"labels": body.get("labels", {}), "versions": []}
-            return 200, {"name": f"{parent}/{ident}", "labels": body.get("labels", {})}
-        if not ident:
-            return self.page(sorted(kept), int(query.get("pageToken", ["0"])[0]), parent)
-        if ident not in kept:
+    def answer(self, path, query, body):
+        found = re.fullmatch(r"/v1/projects/[^/]+/secrets(?:/([^/:]+)(?:/versions/([^/:]+))?)?(?::([a-zA-Z]+))?", path)
+        if not found:
             return 404, "NOT_FOUND"
-        secret = kept[ident]
-        if self.command == "DELETE":
-            del kept[ident]
-            return 200, {}
-        if verb == "addVersion":
-            secret["versions"].append(body["payload"]["data"])
-            return 200, {"name": f"{parent}/{ident}/versions/{len(secret['versions'])}", "state": "ENABLED"}
-        if tail == "versions/latest:access":
-            if not secret["versions"]:
-                return 404, "NOT_FOUND"
-            return 200, {"name": f"{parent}/{ident}/versions/1", "payload": {"data": secret["versions"][-1]}}
-        if tail.endswith(":destroy"):
-            secret["versions"][int(tail.partition(":")[0].rpartition("/")[2]) - 1] = None
-            return 200, {"state": "DESTROYED"}
-        return 200, {"name": f"{parent}/{ident}", "labels": secret["labels"]}
+        ident, version, verb = found.groups()
+        match (self.command, ident, version, verb):
+            case ("POST", None, None, None):
+                return self.create(query.get("secretId", [""])[0], body)
+            case ("GET", None, None, None):
+                return self.page(query)
+        if ident not in self.server.kept:
+            return 404, "NOT_FOUND"
+        secret = self.server.kept[ident]
+        match (self.command, version, verb):
+            case ("GET", None, None):
+                return 200, resource(ident, secret)
+            case ("DELETE", None, None):
+                del self.server.kept[ident]
+                return 200, {}
+            case ("POST", None, "addVersion"):
+                return add(ident, secret, body)
+            case ("GET", _, "access"):
+                return access(ident, secret, version)
+            case ("POST", _, "destroy"):
+                return destroy(ident, secret, version, body)
+        return 404, "NOT_FOUND"
 
-    def page(self, idents, start, parent):
-        """Two a page."""
+    def create(self, ident, body):
+        """The body is the Secret itself."""
+        labels = body.get("labels", {})
+        wrong = (
+            not re.fullmatch(r"[A-Za-z0-9_-]{1,255}", ident)
+            or set(body) - {"replication", "labels"}
+            or body.get("replication") not in ({"automatic": {}}, *user_managed(body))
+            or not all(re.fullmatch(LABEL, k) and re.fullmatch(r"[a-z0-9_-]{0,63}", v) for k, v in labels.items())
+        )
+        if wrong:
+            return 400, "INVALID_ARGUMENT"
+        if ident in self.server.kept:
+            return 409, "ALREADY_EXISTS"
+        self.server.kept[ident] = {"labels": labels, "versions": [], "replication": body["replication"]}
+        return 200, resource(ident, self.server.kept[ident])
+
+    def page(self, query):
+        """Two a page, the newest first. ``filter``: ``name:part``."""
+        field, _, part = query.get("filter", ["name:"])[0].partition(":")
+        if field != "name":
+            return 400, "INVALID_ARGUMENT"
+        idents = [ident for ident in reversed(self.server.kept) if part in f"{PARENT}/{ident}"]
+        start = int(query.get("pageToken", ["0"])[0])
         token = {"nextPageToken": str(start + 2)} if len(idents) > start + 2 else {}
-        return 200, {"secrets": [{"name": f"{parent}/{ident}"} for ident in idents[start : start + 2]], **token}
+        listed = [resource(ident, self.server.kept[ident]) for ident in idents[start : start + 2]]
+        return 200, {"secrets": listed, "totalSize": len(idents), **token}
+
+
+def user_managed(body):
+    """The replication itself, where it names its locations."""
+    replicas = body.get("replication", {}).get("userManaged", {}).get("replicas", [])
+    return (body["replication"],) if replicas and all(set(each) == {"location"} for each in replicas) else ()
+
+
+def resource(ident, secret):
+    made = {"createTime": "2026-01-01T00:00:00.000000Z", "etag": '"16"'}
+    replication = secret.get("replication", {"automatic": {}})
+    return {"name": f"{PARENT}/{ident}", "replication": replication, "labels": secret["labels"], **made}
+
+
+def add(ident, secret, body):
+    try:
+        payload = base64.b64decode(body["payload"]["data"], validate=True)
+    except (KeyError, binascii.Error):
+        return 400, "INVALID_ARGUMENT"
+    if set(body) != {"payload"} or len(payload) > 65_536:
+        return 400, "INVALID_ARGUMENT"
+    secret["versions"].append(body["payload"]["data"])
+    return 200, {"name": f"{PARENT}/{ident}/versions/{len(secret['versions'])}", "state": "ENABLED", "etag": '"17"'}
+
+
+def access(ident, secret, version):
+    """``latest`` is the one that was made last, destroyed or not: that one cannot be read."""
+    number = len(secret["versions"]) if version == "latest" else int(version)
+    if not 0 < number <= len(secret["versions"]):
+        return 404, "NOT_FOUND"
+    data = secret["versions"][number - 1]
+    if data is None:
+        return 400, "FAILED_PRECONDITION"
+    return 200, {"name": f"{PARENT}/{ident}/versions/{number}", "payload": {"data": data, "dataCrc32c": "0"}}
+
+
+def destroy(ident, secret, version, body):
+    if body or not 0 < int(version) <= len(secret["versions"]):
+        return 400, "INVALID_ARGUMENT"
+    if secret["versions"][int(version) - 1] is None:
+        return 400, "FAILED_PRECONDITION"
+    secret["versions"][int(version) - 1] = None
+    return 200, {"name": f"{PARENT}/{ident}/versions/{version}", "state": "DESTROYED"}
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ def names(emulator):
 
 @pytest.fixture
 def bus(names):
-    return PubsubBus(plane.client(), names, SimulatedClock())
+    return PubsubBus(plane.client(), names, load_pipeline(), SimulatedClock())
 
 
 def pulled(names, stage, topic, most=1000):
@@ -87,7 +87,7 @@ def test_a_topic_that_does_not_exist_is_named(emulator):
     with pytest.raises(
         NotFound, match=r"pubsub\.topics\.publish on projects/penstock-test/topics/plane-1-source-changed"
     ):
-        PubsubBus(plane.client(), names, SimulatedClock()).publish([dispatch(source())])
+        PubsubBus(plane.client(), names, load_pipeline(), SimulatedClock()).publish([dispatch(source())])
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ class Recorder:
 
     def bus(self, **more):
         client = GoogleClient(self, lambda: Bearer(token="canary-token", expires=9e12), Kept(lambda: 0.0))
-        return PubsubBus(client, plane.replaced(plane.names(), **more), SimulatedClock())
+        return PubsubBus(client, plane.replaced(plane.names(), **more), load_pipeline(), SimulatedClock())
 
 
 def test_what_is_delayed_is_a_task_that_publishes_to_the_topic():

@@ -47,6 +47,28 @@ def test_a_writer_that_died_before_the_first_version_is_no_obstacle(server):
     assert secrets(server).get("n") == {"token": b"1"}
 
 
+def test_one_whose_newest_version_was_destroyed_reads_as_missing(server):
+    """As latest is that version, destroyed or not."""
+    store = secrets(server)
+    store.put("n", {"token": b"1"}, owner="p")
+    server.kept["plane-1-n"]["versions"][-1] = None
+    assert secrets(server).get("n") is None
+    assert secrets(server).put("n", {"token": b"1"}, owner="p") is True
+
+
+def test_a_look_at_an_equal_copy_is_one_access(server):
+    """Of accesses Google answers 90,000 a minute, of looks at a secret's labels 600."""
+    secrets(server).put("n", {"token": b"1"}, owner="p")
+    server.calls.clear()
+    assert secrets(server).put("n", {"token": b"1"}, owner="p") is False
+    assert [path.rpartition(":")[2] for _, path in server.calls] == ["access"]
+
+
+def test_a_name_that_is_too_long_is_told_before_google_is_asked(server):
+    with pytest.raises(Terminal, match="more than 255 characters"):
+        secrets(server).put("n" * 250, {"token": b"1"}, owner="p")
+
+
 @pytest.mark.parametrize("payload", [b"canary", b"\xff", json.dumps({"data": {"k": "canary%"}}).encode()])
 def test_what_is_no_secret_of_ours_is_refused_and_not_quoted(server, payload):
     server.kept["plane-1-n"] = {"labels": {}, "versions": [base64.b64encode(payload).decode()]}

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 
 import pytest
 from tests.aws import events
@@ -16,7 +17,9 @@ from tests.memory_plane import kustomization
 
 from penstock.adapters.aws.clients import Clients
 from penstock.adapters.aws.errors import action
+from penstock.adapters.aws.names import PARAMETER_STORE
 from penstock.adapters.clock.memory import SimulatedClock
+from penstock.adapters.secrets.parameterstore import ParameterStoreSecrets
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.messages import Envelope, ReconcileDue, SourceChanged
 from penstock.core.records import ReceiverRecord, receiver_key
@@ -81,6 +84,13 @@ def needs(service, operation, parameters):
             owned = {"aws:ResourceTag/penstock.dev/owner": ["some plane"]}  # the adapter looks first
             context = tags if operation == "create_secret" else owned
             yield action(service, operation), f"arn:aws:secretsmanager:{ARN}:secret:{name}-AbCdEf", context
+        case ("ssm", _):
+            name = parameters.get("Name") or parameters["ResourceId"]
+            tags = {f"aws:RequestTag/{tag['Key']}": [tag["Value"]] for tag in parameters.get("Tags", ())}
+            owned = {"aws:ResourceTag/penstock.dev/owner": ["some plane"]}  # the adapter looks first
+            yield action(service, operation), f"arn:aws:ssm:{ARN}:parameter{name}", tags or owned
+            if tags:
+                yield "ssm:AddTagsToResource", f"arn:aws:ssm:{ARN}:parameter{name}", tags
         case ("scheduler", _):
             place = f"{parameters['GroupName']}/{parameters['Name']}"
             yield "scheduler:CreateSchedule", f"arn:aws:scheduler:{ARN}:schedule/{place}", {}
@@ -239,6 +249,32 @@ def test_what_a_story_does_not_come_to_is_allowed_too(plane, calls, policies):
     assert acts >= {"sqs:SendMessage", "scheduler:CreateSchedule", "sqs:ReceiveMessage", "sqs:DeleteMessage"}
     assert acts >= {f"secretsmanager:{name}Secret" for name in ("Create", "Delete", "Describe")}
     assert refused(calls, policies) == []
+
+
+def test_in_parameter_store_copies_are_all_that_a_plane_may_change(calls, tmp_path):
+    policies = terraform.outputs("aws/model", tmp_path, secrets_store=PARAMETER_STORE, **ACCOUNT)["policies"]
+    with in_process() as clients:
+        secrets = ParameterStoreSecrets(
+            clients, replace(NAMES, secrets_store=PARAMETER_STORE).secret_path, SimulatedClock()
+        )
+        with calls.of("reconcile"):
+            for data in ({"a": b"1"}, {"a": b"2"}):
+                secrets.put("penstock_prod_a_b", data, owner="uid")
+            secrets.delete("penstock_prod_a_b", owner="uid")
+        for stage in ("webhook", "api", "fetch", "notify"):
+            with calls.of(stage):
+                assert secrets.get("penstock_prod_a_b") is None
+    acts = {act for _, act, *_ in calls.made}
+    assert acts == {f"ssm:{name}" for name in ("GetParameter", "PutParameter", "DeleteParameter")} | {
+        "ssm:ListTagsForResource",
+        "ssm:AddTagsToResource",
+    }
+    assert refused(calls, policies) == []
+    arn = f"arn:aws:ssm:{ARN}:parameter/{NAMES.prefix}/penstock_prod_a_b"
+    assert not iam.allowed(policies["reconcile"], "ssm:PutParameter", arn)
+    assert not iam.allowed(policies["reconcile"], "ssm:DeleteParameter", arn)
+    assert not iam.allowed(policies["webhook"], "ssm:GetParameter", arn.replace(NAMES.prefix, "plane-10"))
+    assert not any("secretsmanager" in json.dumps(policy) for policy in policies.values())
 
 
 def test_a_right_that_is_taken_away_is_missed(plane, calls, policies):

@@ -27,8 +27,8 @@ PLANTED = {
     "an unknown attribute": ("outputs.tf", "role.arn", "aws_iam_role.scheduler.anr", "has no attribute anr"),
     "an unknown attribute of data": ("outputs.tf", "here.account_id", "here.account", "has no attribute account"),
     "an unknown output": ("scheduler.tf", "local._model.names.schedule_group", "module.model.nam", "has no output nam"),
-    "an input that a module does not have": ("model.tf", "sops_keys    =", "sops_kees    =", "sops_kees is no variable"),
-    "an input that a module needs": ("model.tf", "region       =", "#region       =", "region is required"),
+    "an input that a module does not have": ("model.tf", "sops_keys     =", "sops_kees     =", "sops_kees is no variable"),
+    "an input that a module needs": ("model.tf", "region        =", "#region        =", "region is required"),
 }  # fmt: skip
 
 

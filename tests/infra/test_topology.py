@@ -12,6 +12,7 @@ import pytest
 from tests.aws.plane import ENVIRONMENT, NAMES
 from tests.infra import terraform
 
+from penstock.adapters.aws.names import PARAMETER_STORE
 from penstock.core.pipeline import Pipeline
 from penstock.core.secrets.names import API_TOKEN, secret_name
 from penstock.wiring import load_pipeline, settings_from
@@ -94,6 +95,15 @@ def test_names_are_those_that_the_adapters_use(model):
 def test_secrets_are_called_as_the_plane_calls_them(model):
     odd = secret_name("eu-1.prod", "a-b", "c.d-e")
     assert model["names"]["secrets"] == {"token": NAMES.secret_path + API_TOKEN, "odd": NAMES.secret_path + odd}
+
+
+def test_parameters_are_called_as_the_plane_calls_them(tmp_path):
+    said = terraform.outputs("aws/model", tmp_path, secrets_store=PARAMETER_STORE, **ACCOUNT)
+    names = replace(NAMES, secrets_store=PARAMETER_STORE)
+    assert said["names"]["secrets"] == {"api-token": names.secret_path + API_TOKEN}
+    assert said["arns"]["secrets"].endswith(f":parameter{names.secret_path}*")
+    environment = said["functions"]["webhook"]["environment"]
+    assert settings_from({**environment, "AWS_REGION": NAMES.region}).aws.secrets_store == PARAMETER_STORE
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])

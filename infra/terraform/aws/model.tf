@@ -6,15 +6,16 @@ data "aws_region" "here" {}
 module "model" {
   source = "./model"
 
-  account      = data.aws_caller_identity.here.account_id
-  bucket       = var.bucket
-  eks_clusters = var.eks_clusters
-  environment  = var.environment
-  prefix       = var.prefix
-  region       = data.aws_region.here.region
-  secrets      = var.secrets
-  sizes        = var.sizes
-  sops_keys    = var.sops_keys
+  account       = data.aws_caller_identity.here.account_id
+  bucket        = var.bucket
+  eks_clusters  = var.eks_clusters
+  environment   = var.environment
+  prefix        = var.prefix
+  region        = data.aws_region.here.region
+  secrets       = var.secrets
+  secrets_store = var.secrets_store
+  sizes         = var.sizes
+  sops_keys     = var.sops_keys
 }
 
 locals {

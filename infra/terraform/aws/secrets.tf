@@ -1,8 +1,9 @@
 # Secrets that are kept by hand: empty ones. Values come by `aws secretsmanager put-secret-value`, so that no state
-# file and no plan ever holds one. Copies that reconcile makes are its own.
+# file and no plan ever holds one. Copies that reconcile makes are its own. In Parameter Store nothing can be empty: there
+# `aws ssm put-parameter --type SecureString` makes them.
 
 resource "aws_secretsmanager_secret" "by_hand" {
-  for_each = local._model.names.secrets
+  for_each = var.secrets_store == "secrets-manager" ? local._model.names.secrets : {}
 
   name                    = each.value
   description             = "Kubernetes Secret ${var.secrets[each.key].namespace}/${var.secrets[each.key].name} of cluster ${var.secrets[each.key].cluster}"

@@ -134,6 +134,13 @@ variable "secrets" {
   nullable = false
 }
 
+variable "secrets_store" {
+  description = "Where secrets are: secrets-manager, or parameter-store (SSM: cheaper, values of at most 8 KiB). Those that are kept by hand are not made there: a parameter cannot be empty."
+  type        = string
+  default     = "secrets-manager"
+  nullable    = false
+}
+
 variable "sizes" {
   description = "By stage, what differs from pipeline.json and from the defaults: memory in MiB, concurrency in runs at once."
   type = map(object({

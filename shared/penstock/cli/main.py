@@ -47,6 +47,7 @@ COMMANDS = {
     "approve": Entry(module="approve", help="allow deletions that the prune guard has stopped"),
     "migrate": Entry(module="migrate", help="move a cluster from Flux to penstock, or back"),
     "uninstall": Entry(module="uninstall", help="remove what penstock keeps on a cluster"),
+    "dead-letters": Entry(module="dead_letters", help="messages that were given up: look, try again, drop"),
     "webhook": Entry(module="webhook", help="a Receiver's URL; send it a signed push"),
 }
 

@@ -94,8 +94,9 @@ def clusters(state: State) -> list[str]:
 
 
 def receivers(state: State) -> list[ReceiverRecord]:
-    """The whole index of webhook paths."""
-    return [ReceiverRecord.from_value(found.value) for found in state.list("receiver/")]
+    """The index of webhook paths, without those of tokens that were replaced."""
+    found = (ReceiverRecord.from_value(each.value) for each in state.list("receiver/"))
+    return [record for record in found if not record.until]
 
 
 def shorten(text: str) -> str:

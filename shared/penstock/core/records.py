@@ -250,7 +250,7 @@ class ReceiverRecord(_Stored):
     """An entry of the Receiver index: all that the webhook needs, and where its token is.
 
     ``resources``: ``{kind, namespace, name}`` each; ``secret``: a name in the secrets port; ``digest``: the last part
-    of ``/hook/<digest>``.
+    of ``/hook/<digest>``; ``until``: RFC 3339, of an entry for the token before (core.secrets.rotation).
     """
 
     cluster: str
@@ -262,6 +262,7 @@ class ReceiverRecord(_Stored):
     events: tuple[str, ...] = ()
     resources: tuple[Mapping[str, str], ...] = ()
     suspended: bool = False
+    until: str = ""
 
     @classmethod
     def from_value(cls, value: Mapping[str, Any]) -> Self:

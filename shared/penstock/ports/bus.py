@@ -46,7 +46,17 @@ class DeadLetter:
     error: str
 
 
-class Queue(Protocol):
+class DeadLetters(Protocol):
+    """What was given up, for whoever operates the plane. Every bus has it."""
+
+    def dead_letters(self, *, limit: int = 100) -> tuple[DeadLetter, ...]:
+        """The oldest, as far as the bus shows them."""
+
+    def drop_dead_letter(self, letter: DeadLetter, *, again: bool) -> None:
+        """Forget a dead letter, or (``again``) give it back to its stage with all attempts anew."""
+
+
+class Queue(DeadLetters, Protocol):
     """The consuming side, where the plane polls (embedded). In the clouds the provider pushes instead."""
 
     def receive(self, stage: str, *, wait: float) -> Delivery | None:
@@ -60,12 +70,6 @@ class Queue(Protocol):
 
     def retry(self, delivery: Delivery, *, delay: float, error: str) -> bool:
         """Make it visible again after ``delay`` seconds; False where that was the last attempt (a dead letter)."""
-
-    def dead_letters(self, *, limit: int = 100) -> tuple[DeadLetter, ...]:
-        """The oldest dead letters."""
-
-    def drop_dead_letter(self, letter: DeadLetter, *, again: bool) -> None:
-        """Forget a dead letter, or (``again``) give it back to its stage with all attempts anew."""
 
     def depth(self) -> dict[str, int]:
         """Messages waiting or being worked on, by stage."""

@@ -13,11 +13,14 @@ SecretData = Mapping[str, bytes]
 class Secrets(Protocol):
     """Errors: Transient (unreachable), Refused (no right to it). A name: see core.secrets.names.secret_name."""
 
-    def get(self, name: str) -> SecretData | None:
-        """The newest value; None where there is none."""
+    def get(self, name: str, *, newest: bool = False) -> SecretData | None:
+        """The value, by a cache that forgets; None where there is none.
+
+        ``newest``: what was read some seconds ago at most. For a caller to whom the cached value looks replaced.
+        """
 
     def put(self, name: str, data: SecretData, *, owner: str) -> bool:
-        """Store a copy, marked as the plane's own (``owner``: plane uid). False where it was equal already.
+        """Store a copy, marked as the plane's own (``owner``: plane uid). False where an equal value is there already.
 
         Raises Refused where a secret of that name exists without our owner mark: an operator's is never overwritten.
         """

@@ -18,6 +18,7 @@ from penstock.core.http import HttpRequest, HttpResponse, json_response, problem
 from penstock.core.messages import PLANE, Outgoing, SourceChanged
 from penstock.core.records import DeliveryRecord, ObjectRecord, ReceiverRecord, delivery_key, object_key
 from penstock.core.resources import Manifest
+from penstock.core.secrets.rotation import PREVIOUS, TOKEN, ended
 from penstock.core.webhooks.delivery import Refusal, WebhookDelivery
 from penstock.core.webhooks.filters import has_filter, lets_through, request_data
 from penstock.core.webhooks.senders import SENDERS
@@ -100,13 +101,30 @@ def _verified(receiver: ReceiverRecord, request: HttpRequest, deps: Deps) -> Web
 
 
 def _token(receiver: ReceiverRecord, deps: Deps) -> bytes:
-    data = deps.secrets.get(receiver.secret) if receiver.secret else None
-    token = (data or {}).get("token", b"")
-    if not token:
+    """The token of this path: the Receiver's, or the one before until its time is over.
+
+    A value that does not give this path is read anew: after a rotation the cached one may be the old one.
+    """
+    over = ended(receiver.until, deps.clock.now())
+    data = deps.secrets.get(receiver.secret, newest=over) if receiver.secret else None
+    if not (data or {}).get(TOKEN):
         raise Refusal(401, "the Receiver's Secret is missing, or has no `token`", reason="TokenNotFound")
-    if webhook_digest(token, receiver.name, receiver.namespace) != receiver.digest:
+    key = _key(receiver, data)
+    if not key:
+        data = deps.secrets.get(receiver.secret, newest=True)
+        key = _key(receiver, data)
+    if not key:
         raise Refusal(401, "the token has changed since, and with it the webhook's URL", reason="TokenChanged")
-    return token
+    if over and key == PREVIOUS:
+        raise Refusal(401, f"the token was replaced, and taken until {receiver.until}", reason="TokenExpired")
+    return (data or {})[key]
+
+
+def _key(receiver: ReceiverRecord, data: Mapping[str, bytes] | None) -> str:
+    """Under which key the token of the Receiver's path stands; "" for none."""
+    held = {key: token for key in (TOKEN, PREVIOUS) if (token := (data or {}).get(key))}
+    digests = {key: webhook_digest(token, receiver.name, receiver.namespace) for key, token in held.items()}
+    return next((key for key, digest in digests.items() if digest == receiver.digest), "")
 
 
 def _wakeups(outcome: _Outcome, request: HttpRequest, deps: Deps) -> tuple[Wakeup, ...]:

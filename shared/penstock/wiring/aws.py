@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock.adapters.aws.clients import Clients
-from penstock.adapters.aws.names import AwsNames
+from penstock.adapters.aws.names import PARAMETER_STORE, AwsNames
 from penstock.adapters.secrets.environment import EnvironmentSecrets
 from penstock.core.pipeline import Pipeline
 from penstock.ports.clock import Clock
@@ -33,8 +33,16 @@ def aws_ports(
         return S3Storage(clients, names.bucket)
 
     def secrets() -> Any:
-        from penstock.adapters.secrets.secretsmanager import SecretsManagerSecrets  # noqa: PLC0415 - see above
-
-        return EnvironmentSecrets(settings.secrets, SecretsManagerSecrets(clients, names.secret_path, clock()))
+        return EnvironmentSecrets(settings.secrets, _secrets(clients, names, clock()))
 
     return {"bus": bus, "state": state, "storage": storage, "secrets": secrets}
+
+
+def _secrets(clients: Clients, names: AwsNames, clock: Clock) -> Any:
+    if names.secrets_store == PARAMETER_STORE:
+        from penstock.adapters.secrets.parameterstore import ParameterStoreSecrets  # noqa: PLC0415 - see above
+
+        return ParameterStoreSecrets(clients, names.secret_path, clock)
+    from penstock.adapters.secrets.secretsmanager import SecretsManagerSecrets  # noqa: PLC0415 - see above
+
+    return SecretsManagerSecrets(clients, names.secret_path, clock)

@@ -6,6 +6,7 @@ from typing import Any
 from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.google.names import GoogleNames
 from penstock.adapters.secrets.environment import EnvironmentSecrets
+from penstock.core.pipeline import Pipeline
 from penstock.ports.clock import Clock
 from penstock.wiring.lazy import Once
 from penstock.wiring.settings import Settings
@@ -14,14 +15,16 @@ ANSWER_LIMIT = 128 << 20
 """Bytes: artifacts come in one answer."""
 
 
-def google_ports(settings: Settings, names: GoogleNames, clock: Callable[[], Clock]) -> dict[str, Callable[[], Any]]:
+def google_ports(
+    settings: Settings, names: GoogleNames, pipeline: Pipeline, clock: Callable[[], Clock]
+) -> dict[str, Callable[[], Any]]:
     """Makers of the bus, state, storage and secrets; all share their connections and token."""
     client = Once(_client)
 
     def bus() -> Any:
         from penstock.adapters.bus.pubsub import PubsubBus  # noqa: PLC0415 - each stage loads what it uses
 
-        return PubsubBus(client(), names, clock())
+        return PubsubBus(client(), names, pipeline, clock())
 
     def state() -> Any:
         from penstock.adapters.state.firestore import FirestoreState  # noqa: PLC0415 - see above

@@ -72,7 +72,9 @@ class Runtime:
         if self.settings.google is not None:
             from penstock.wiring.google import google_ports  # noqa: PLC0415 - only where the plane is on Google Cloud
 
-            return google_ports(self.settings, self.settings.google, lambda: cast("Clock", self.port("clock")))
+            return google_ports(
+                self.settings, self.settings.google, self.pipeline, lambda: cast("Clock", self.port("clock"))
+            )
         if self.settings.aws is None:
             return {}
         from penstock.wiring.aws import aws_ports  # noqa: PLC0415 - only where the plane is on AWS

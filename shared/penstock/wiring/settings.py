@@ -11,6 +11,7 @@
 | `PENSTOCK_AWS_PREFIX` | what the names of its resources start with: `penstock` by default |
 | `PENSTOCK_AWS_BUCKET` | its bucket of artifacts |
 | `PENSTOCK_AWS_SCHEDULER_ROLE` | ARN of the role with which EventBridge Scheduler publishes what waits long |
+| `PENSTOCK_AWS_SECRETS` | where its secrets are: `secrets-manager` by default, or `parameter-store` |
 | `GOOGLE_CLOUD_PROJECT`, `PENSTOCK_GOOGLE_REGION` | project and region of a plane on Google Cloud |
 | `PENSTOCK_GOOGLE_PREFIX` | what the names of its resources start with: `penstock` by default |
 | `PENSTOCK_GOOGLE_BUCKET` | its bucket of artifacts |
@@ -36,7 +37,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from penstock.adapters.aws.names import AwsNames
+from penstock.adapters.aws.names import PARAMETER_STORE, SECRETS_MANAGER, AwsNames
 from penstock.adapters.google.names import Endpoints, GoogleNames, PushPolicy
 from penstock.adapters.keys.vault_settings import VaultSettings
 from penstock.adapters.secrets.environment import PREFIX, secrets_of
@@ -44,6 +45,7 @@ from penstock.core.errors import Terminal
 from penstock.ports.secrets import SecretData
 
 BACKENDS = ("embedded", "aws", "google")
+SECRETS_STORES = (SECRETS_MANAGER, PARAMETER_STORE)
 AZURE = (
     "AZURE_AUTHORITY_HOST",
     "AZURE_CLIENT_ID",
@@ -121,14 +123,20 @@ def _aws(environment: Mapping[str, str]) -> AwsNames:
         bucket=environment.get("PENSTOCK_AWS_BUCKET", ""),
         prefix=environment.get("PENSTOCK_AWS_PREFIX") or "penstock",
         scheduler_role=environment.get("PENSTOCK_AWS_SCHEDULER_ROLE", ""),
+        secrets_store=environment.get("PENSTOCK_AWS_SECRETS") or SECRETS_MANAGER,
     )
     checks = (
         ("AWS_REGION", names.region, r"[a-z0-9-]+", "a region"),
         ("PENSTOCK_AWS_ACCOUNT", names.account, r"[0-9]{12}", "12 digits"),
         ("PENSTOCK_AWS_BUCKET", names.bucket, r"[a-z0-9.-]{3,63}", "the name of a bucket"),
         ("PENSTOCK_AWS_PREFIX", names.prefix, r"[a-zA-Z0-9_-]{1,40}", "1 to 40 letters, digits, - or _"),
+        ("PENSTOCK_AWS_SECRETS", names.secrets_store, "|".join(SECRETS_STORES), " or ".join(SECRETS_STORES)),
     )
     _check(checks, "AWS")
+    if names.secrets_store == PARAMETER_STORE and names.prefix.lower().startswith(("aws", "ssm")):
+        raise Terminal(
+            f"PENSTOCK_AWS_PREFIX is {names.prefix!r}: names in Parameter Store may not start with aws or ssm"
+        )
     return names
 
 

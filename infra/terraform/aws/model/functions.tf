@@ -12,6 +12,7 @@ locals {
           PENSTOCK_AWS_PREFIX  = var.prefix
           PENSTOCK_BACKEND     = "aws"
         },
+        var.secrets_store != "secrets-manager" ? { PENSTOCK_AWS_SECRETS = var.secrets_store } : {},
         length(module.topology.rights[name].delays) > 0 ? { PENSTOCK_AWS_SCHEDULER_ROLE = local.arns.scheduler_role } : {},
         lookup(var.environment, name, {}),
       )

@@ -5,6 +5,10 @@ locals {
 
   _here = "${var.region}:${var.account}"
 
+  # A parameter's ARN has one slash between "parameter" and its path, and the path begins with it.
+  _secret_path  = var.secrets_store == "parameter-store" ? "/${var.prefix}/" : "${var.prefix}/"
+  _secret_store = var.secrets_store == "parameter-store" ? "ssm:${local._here}:parameter" : "secretsmanager:${local._here}:secret:"
+
   names = {
     bucket         = coalesce(var.bucket, "${var.prefix}-${var.account}-${var.region}")
     dead_queues    = { for stage in keys(module.topology.queues) : stage => "${var.prefix}-${stage}-dead" }
@@ -15,7 +19,7 @@ locals {
     schedule_group = var.prefix
     scheduler_role = "${var.prefix}-scheduler-${var.region}"
     secrets = {
-      for key, secret in var.secrets : key => "${var.prefix}/${join("_", concat(["penstock"], [
+      for key, secret in var.secrets : key => "${local._secret_path}${join("_", concat(["penstock"], [
         for part in [secret.cluster, secret.namespace, secret.name] : replace(replace(part, "-", "--"), ".", "-d")
       ]))}"
     }
@@ -34,7 +38,7 @@ locals {
     schedule_group = "arn:${local.partition}:scheduler:${local._here}:schedule-group/${local.names.schedule_group}"
     scheduler_role = "arn:${local.partition}:iam::${var.account}:role/${local.names.scheduler_role}"
     schedules      = "arn:${local.partition}:scheduler:${local._here}:schedule/${local.names.schedule_group}/*"
-    secrets        = "arn:${local.partition}:secretsmanager:${local._here}:secret:${var.prefix}/*"
+    secrets        = "arn:${local.partition}:${local._secret_store}${local._secret_path}*"
     table          = "arn:${local.partition}:dynamodb:${local._here}:table/${local.names.table}"
     topics         = { for topic, name in local.names.topics : topic => "arn:${local.partition}:sns:${local._here}:${name}" }
   }

@@ -4,6 +4,23 @@ locals {
   # Marks copies that the plane made (docs/aws.md, Secrets): what has none cannot be overwritten or removed.
   _owner = "penstock.dev/owner"
 
+  # Parameter Store has one call for a new parameter and for a new value: of the first the tag is asked in the request,
+  # of the second on the parameter.
+  _secret_actions = {
+    secrets-manager = {
+      read   = ["secretsmanager:GetSecretValue"]
+      look   = ["secretsmanager:DescribeSecret"]
+      make   = ["secretsmanager:CreateSecret", "secretsmanager:TagResource"]
+      change = ["secretsmanager:DeleteSecret", "secretsmanager:PutSecretValue"]
+    }
+    parameter-store = {
+      read   = ["ssm:GetParameter"]
+      look   = ["ssm:ListTagsForResource"]
+      make   = ["ssm:AddTagsToResource", "ssm:PutParameter"]
+      change = ["ssm:DeleteParameter", "ssm:PutParameter"]
+    }
+  }[var.secrets_store]
+
   statements = {
     for stage, right in module.topology.rights : stage => [
       for statement in [
@@ -93,26 +110,26 @@ locals {
         {
           Sid      = "ReadSecrets"
           Effect   = "Allow"
-          Action   = ["secretsmanager:GetSecretValue"]
+          Action   = local._secret_actions.read
           Resource = contains(right.verbs.secrets, "read") ? [local.arns.secrets] : []
         },
         {
           Sid      = "LookAtSecrets"
           Effect   = "Allow"
-          Action   = ["secretsmanager:DescribeSecret"]
+          Action   = local._secret_actions.look
           Resource = contains(right.verbs.secrets, "write") ? [local.arns.secrets] : []
         },
         {
           Sid       = "MakeMarkedSecrets"
           Effect    = "Allow"
-          Action    = ["secretsmanager:CreateSecret", "secretsmanager:TagResource"]
+          Action    = local._secret_actions.make
           Resource  = contains(right.verbs.secrets, "write") ? [local.arns.secrets] : []
           Condition = { Null = { "aws:RequestTag/${local._owner}" = "false" } }
         },
         {
           Sid       = "ChangeMarkedSecrets"
           Effect    = "Allow"
-          Action    = ["secretsmanager:DeleteSecret", "secretsmanager:PutSecretValue"]
+          Action    = local._secret_actions.change
           Resource  = contains(right.verbs.secrets, "write") ? [local.arns.secrets] : []
           Condition = { Null = { "aws:ResourceTag/${local._owner}" = "false" } }
         },

@@ -101,6 +101,23 @@ variable "secrets" {
   }
 }
 
+variable "secrets_store" {
+  description = "Where secrets are: secrets-manager, or parameter-store (SSM: cheaper, values of at most 8 KiB)."
+  type        = string
+  default     = "secrets-manager"
+  nullable    = false
+
+  validation {
+    condition     = contains(["parameter-store", "secrets-manager"], var.secrets_store)
+    error_message = "secrets_store is secrets-manager or parameter-store."
+  }
+
+  validation {
+    condition     = var.secrets_store == "secrets-manager" || !can(regex("(?i)^(aws|ssm)", var.prefix))
+    error_message = "secrets_store: names in Parameter Store may not start with aws or ssm, as this prefix does."
+  }
+}
+
 variable "sizes" {
   description = "See topology."
   type = map(object({

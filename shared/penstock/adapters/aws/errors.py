@@ -38,6 +38,7 @@ _TRANSIENT = frozenset(
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TooManyUpdates",
         "TransactionConflictException",
         "TransactionInProgressException",
     }

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+SECRETS_MANAGER = "secrets-manager"
+PARAMETER_STORE = "parameter-store"
 _PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
 
 
@@ -10,7 +12,7 @@ class AwsNames:
     """``prefix``: what every name starts with; two planes of one account and region have different ones.
 
     ``account``: 12 digits. ``bucket``: of artifacts. ``scheduler_role``: ARN of the role with which EventBridge
-    Scheduler publishes; "" where this process schedules nothing.
+    Scheduler publishes; "" where this process schedules nothing. ``secrets_store``: where secrets are kept.
     """
 
     region: str
@@ -18,6 +20,7 @@ class AwsNames:
     bucket: str
     prefix: str = "penstock"
     scheduler_role: str = ""
+    secrets_store: str = SECRETS_MANAGER
 
     def topic_arn(self, topic: str) -> str:
         """SNS topic ``<prefix>-<topic>``."""
@@ -44,5 +47,5 @@ class AwsNames:
 
     @property
     def secret_path(self) -> str:
-        """What names in Secrets Manager start with."""
-        return f"{self.prefix}/"
+        """What names of secrets start with: in Parameter Store they are paths."""
+        return f"/{self.prefix}/" if self.secrets_store == PARAMETER_STORE else f"{self.prefix}/"

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from penstock.adapters.bus.pubsub_letters import PubsubLetters
 from penstock.adapters.google.client import Act, GoogleClient
 from penstock.adapters.google.names import GoogleNames
 from penstock.core.errors import Refused, Terminal
 from penstock.core.messages import encode
+from penstock.core.pipeline import Pipeline
 from penstock.ports.bus import Dispatch
 from penstock.ports.clock import Clock
 
@@ -37,15 +39,16 @@ class _Message:
         return {"data": self.data}
 
 
-class PubsubBus:
-    """See ports.bus.Bus.
+class PubsubBus(PubsubLetters):
+    """See ports.bus.Bus, and DeadLetters.
 
     A publisher needs ``pubsub.topics.publish`` on its topics, and for what it delays ``cloudtasks.tasks.create`` on the
     queue and ``iam.serviceAccounts.actAs`` on the tasks' service account.
     """
 
-    def __init__(self, client: GoogleClient, names: GoogleNames, clock: Clock) -> None:
-        self._client, self._names, self._clock = client, names, clock
+    def __init__(self, client: GoogleClient, names: GoogleNames, pipeline: Pipeline, clock: Clock) -> None:
+        super().__init__(client, names, pipeline)
+        self._clock = clock
 
     def publish(self, messages: Sequence[Dispatch]) -> None:
         """Take all of them; Terminal (too large, ordered) before any was taken, Transient where some may have been."""

@@ -52,6 +52,10 @@ class GoogleNames:
         """Resource name of the topic of what a stage's subscriptions gave up."""
         return f"projects/{self.project}/topics/{self.prefix}-{stage}-dead"
 
+    def dead_subscription(self, stage: str) -> str:
+        """Resource name of the one subscription of that topic."""
+        return f"projects/{self.project}/subscriptions/{self.prefix}-{stage}-dead"
+
     @property
     def tasks_queue(self) -> str:
         """Resource name of the Cloud Tasks queue of delayed messages."""

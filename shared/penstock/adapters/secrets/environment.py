@@ -56,13 +56,15 @@ class EnvironmentSecrets:
         self._values = {name: dict(data) for name, data in values.items()}
         self._base = base
 
-    def get(self, name: str) -> SecretData | None:
+    def get(self, name: str, *, newest: bool = False) -> SecretData | None:
         """The environment's value, else the base's."""
         found = self._values.get(name)
-        return dict(found) if found is not None else self._base.get(name)
+        return dict(found) if found is not None else self._base.get(name, newest=newest)
 
     def put(self, name: str, data: SecretData, *, owner: str) -> bool:
-        """Store in the base. Raises Refused for a name that the environment gives."""
+        """Store in the base. Raises Refused for another value than the environment gives."""
+        if self._values.get(name) == dict(data):
+            return False
         if name in self._values:
             raise Refused(f"secret {name} comes from the environment ({PREFIX}…): it stays as it is")
         return self._base.put(name, data, owner=owner)

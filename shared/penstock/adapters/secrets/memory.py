@@ -14,7 +14,7 @@ class MemorySecrets:
         self._values = {name: ("", dict(data)) for name, data in (operator or {}).items()}
         self._lock = threading.Lock()
 
-    def get(self, name: str) -> SecretData | None:
+    def get(self, name: str, *, newest: bool = False) -> SecretData | None:  # noqa: ARG002 - it always is
         """The value or None."""
         with self._lock:
             found = self._values.get(name)
@@ -24,10 +24,10 @@ class MemorySecrets:
         """Store a copy of our own."""
         with self._lock:
             found = self._values.get(name)
-            if found is not None and found[0] != owner:
-                raise Refused(f"secret {name} exists and is not a copy made by plane {owner}: it stays as it is")
             if found is not None and found[1] == dict(data):
                 return False
+            if found is not None and found[0] != owner:
+                raise Refused(f"secret {name} exists and is not a copy made by plane {owner}: it stays as it is")
             self._values[name] = (owner, dict(data))
             return True
 

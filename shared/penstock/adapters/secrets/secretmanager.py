@@ -20,6 +20,9 @@ from penstock.ports.clock import Clock
 
 OWNER = "penstock-owner"
 _MISSING = ("NOT_FOUND",)
+_UNREADABLE = ("NOT_FOUND", "FAILED_PRECONDITION")
+"""Without a version, or its newest one is disabled or destroyed: whoever did that wants nobody to have it."""
+MOST_ID = 255
 
 
 class SecretManagerSecrets(CachedSecrets):
@@ -48,7 +51,7 @@ class SecretManagerSecrets(CachedSecrets):
 
     def _read(self, name: str) -> str | None:
         try:
-            answer = self._call("GET", name, "/versions/latest:access", "versions.access", expect=_MISSING)
+            answer = self._call("GET", name, "/versions/latest:access", "versions.access", expect=_UNREADABLE)
             return base64.b64decode(answer["payload"].get("data", ""), validate=True).decode()
         except Answered:
             return None
@@ -64,6 +67,8 @@ class SecretManagerSecrets(CachedSecrets):
 
     def _create(self, name: str, text: str, owner: str) -> None:
         """A crash before its first version leaves a secret that reads as missing; the next put adds the version."""
+        if len(self._prefix + name) > MOST_ID:
+            raise Terminal(f"secret {self._prefix}{name} has a name of more than {MOST_ID} characters: Google takes none")
         url = f"{self._base}/{self._parent}/secrets?{urlencode({'secretId': self._prefix + name})}"
         act = Act(permission="secretmanager.secrets.create", resource=self._parent, expect=("ALREADY_EXISTS",))
         try:

@@ -28,6 +28,7 @@ DECLARED_BY = "penstock.dev/declared-by"
 """Annotation of a root that the Plane document made; one that a repository declares doesn't have it."""
 
 MOST_CLUSTERS = 10_000
+MOST_GRACE = timedelta(hours=24)
 CLUSTER_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DEFAULT_INTERVAL = "5m"
 _LOGIN_PATH = r"/?[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?"
@@ -72,7 +73,8 @@ class Policy:
     approval; ``sops_mac``: enforce | warn; ``field_validation``: Strict | Warn; ``sops_vaults``: the only Vaults that
     SOPS files may name; ``kubernetes_events``: what is news is an Event in the target cluster, too; ``stage_kinds``:
     (group, kind) of what is applied after definitions and classes, and before the rest; ``override_managers``: field
-    managers (by prefix) whose fields are taken over, beside kubectl's and Flux's.
+    managers (by prefix) whose fields are taken over, beside kubectl's and Flux's; ``receiver_token_grace``: for how
+    long a Receiver's token is taken after another one has replaced it.
     """
 
     no_cross_namespace_refs: bool = False
@@ -91,6 +93,7 @@ class Policy:
     kubernetes_events: bool = True
     stage_kinds: tuple[tuple[str, str], ...] = ()
     override_managers: tuple[str, ...] = ()
+    receiver_token_grace: timedelta = timedelta(minutes=10)
 
     @property
     def drops_undeclared(self) -> bool:
@@ -259,7 +262,15 @@ def _policy(fields: Fields, base: Policy) -> Policy:
         kubernetes_events=fields.boolean("kubernetesEvents", default=base.kubernetes_events),
         stage_kinds=_stage_kinds(fields, base),
         override_managers=_managers(fields, base),
+        receiver_token_grace=_grace(fields, base),
     )
+
+
+def _grace(fields: Fields, base: Policy) -> timedelta:
+    grace = fields.duration("receiverTokenGrace", default=base.receiver_token_grace)
+    if grace > MOST_GRACE:
+        raise fields.error("receiverTokenGrace", "is more than a day (24h): a token that leaked is taken as long")
+    return grace
 
 
 def _stage_kinds(fields: Fields, base: Policy) -> tuple[tuple[str, str], ...]:

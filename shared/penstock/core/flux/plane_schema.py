@@ -174,6 +174,7 @@ def _policy() -> Schema:
             "kubernetesEvents": {"type": "boolean", "default": True},
             "customApplyStageKinds": {"type": "array", "items": stage_kind},
             "overrideManagers": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 128}},
+            "receiverTokenGrace": _string("How long a replaced token is taken: 10m, at most 24h.", pattern=DURATION),
         }
     )
 

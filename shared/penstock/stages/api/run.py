@@ -17,13 +17,14 @@ the outcome appears; ``?wait=30s`` waits for it, and answers 202 while it is not
 
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from penstock.core.errors import InvalidDocument
 from penstock.core.flux.fields import Fields, Where
 from penstock.core.http import HttpRequest, HttpResponse, problem
 from penstock.core.secrets.names import API_TOKEN
+from penstock.core.secrets.rotation import PREVIOUS, TOKEN
 from penstock.ports.deps import Deps
 from penstock.stages.api.actions import Answer, adopt, approve, reconcile, resume, suspend
 from penstock.stages.api.base import base
@@ -99,10 +100,17 @@ def _look(request: HttpRequest, deps: Deps) -> HttpResponse:
 
 def _authorized(request: HttpRequest, deps: Deps) -> bool:
     """Whether the bearer token is right, compared in constant time. No token configured means that nobody may."""
-    held = (deps.secrets.get(TOKEN_SECRET) or {}).get("token", b"").strip()
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    right = hmac.compare_digest(held, given.strip().encode())
-    return bool(held) and scheme.lower() == "bearer" and right
+    if scheme.lower() != "bearer":
+        return False
+    token = given.strip().encode()
+    # what is cached may be the token before: a rotated one is read anew before anybody is refused
+    return any(_is(token, deps.secrets.get(TOKEN_SECRET, newest=newest)) for newest in (False, True))
+
+
+def _is(token: bytes, data: Mapping[str, bytes] | None) -> bool:
+    held = [(data or {}).get(key, b"").strip() for key in (TOKEN, PREVIOUS)]
+    return any([hmac.compare_digest(each, token) and bool(each) for each in held])  # noqa: C419 - each is compared
 
 
 def _body(request: HttpRequest) -> Fields:

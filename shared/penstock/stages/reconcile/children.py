@@ -27,7 +27,6 @@ from penstock.stages.reconcile.attempt import (
     stands_for_flux,
     statuses,
 )
-from penstock.stages.reconcile.credentials import forget_receiver
 from penstock.stages.reconcile.index import children, object_entries, write_indexed
 from penstock.stages.reconcile.parentage import (
     PARSERS,
@@ -40,6 +39,7 @@ from penstock.stages.reconcile.parentage import (
     stands_for_plane,
     stored_as,
 )
+from penstock.stages.reconcile.receivers import forget_receiver
 from penstock.stages.reconcile.source import Source
 
 SOURCE_KINDS = (*FETCHED, "ArtifactGenerator")

@@ -4,18 +4,20 @@
 Secrets that this very run applied, else from the home cluster.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from penstock.core.errors import PenstockError
-from penstock.core.flux.receiver import index_entry, parse_receiver
 from penstock.core.messages import PLANE, Outgoing, SourceChanged
-from penstock.core.records import ObjectRecord, receiver_key
+from penstock.core.records import ObjectRecord
 from penstock.core.resources import Manifest, ref_of
 from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.rotation import rotated
 from penstock.core.sources.kinds import FETCHED
 from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, objects
 from penstock.stages.reconcile.context import decoded, secret_data
 from penstock.stages.reconcile.index import children
+from penstock.stages.reconcile.receivers import index_receivers
 
 REFERRERS = ("Receiver", "Provider", *FETCHED)
 _FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")
@@ -35,25 +37,15 @@ def copy_credentials(
     if not refers and not applied:
         return []
     reread = refers and attempt.message.why in LOOKS_AFRESH
-    receivers = {}
-    for kind in REFERRERS:
-        for name, record in _known(attempt, kind, coming).items():
-            changed = False
-            for secret in _referred(record):
-                changed |= _copy(attempt, name.partition("/")[0], secret, applied, reread=reread)
-            if kind == "Receiver":
-                receivers[name] = record
-            elif kind in FETCHED and changed:
+    known = {kind: _known(attempt, kind, coming) for kind in REFERRERS}
+    copies = _Copies(attempt=attempt, applied=applied, reread=reread, tokens=frozenset(_names(known["Receiver"])))
+    for kind, records in known.items():
+        for name, record in records.items():
+            changed = [copies.bring(secret) for secret in _names({name: record})]
+            if kind in FETCHED and any(changed):
                 messages.append(Outgoing(message=_source(attempt, kind, name, record)))
-    _index_receivers(attempt, receivers)
+    index_receivers(attempt, known["Receiver"])
     return messages
-
-
-def forget_receiver(attempt: Attempt, name: str) -> None:
-    """Take no more deliveries for a Receiver (``namespace/name``) that is not declared any more."""
-    for entry in attempt.deps.state.list("receiver/"):
-        if entry.key.split("/", 2)[2] == f"{attempt.cluster}/{name}":
-            attempt.deps.state.delete(entry.key, expected=None)
 
 
 def _refers(attempt: Attempt, coming: Sequence[Manifest]) -> bool:
@@ -74,12 +66,14 @@ def _known(attempt: Attempt, kind: str, coming: Sequence[Manifest]) -> dict[str,
     return known
 
 
-def _referred(record: ObjectRecord) -> Iterator[str]:
-    spec = record.document.get("spec") or {}
-    for name in _FIELDS:
-        reference = spec.get(name)
-        if isinstance(reference, Mapping) and reference.get("name"):
-            yield str(reference["name"])
+def _names(records: Mapping[str, ObjectRecord]) -> Iterator[str]:
+    """The Secrets (``namespace/name``) that objects (by ``namespace/name``) refer to."""
+    for name, record in records.items():
+        spec = record.document.get("spec") or {}
+        for field in _FIELDS:
+            reference = spec.get(field)
+            if isinstance(reference, Mapping) and reference.get("name"):
+                yield f"{name.partition('/')[0]}/{reference['name']}"
 
 
 def _source(attempt: Attempt, kind: str, name: str, record: ObjectRecord) -> SourceChanged:
@@ -88,50 +82,39 @@ def _source(attempt: Attempt, kind: str, name: str, record: ObjectRecord) -> Sou
     return SourceChanged(cluster=home, kind=kind, namespace=namespace, name=leaf)
 
 
-def _copy(attempt: Attempt, namespace: str, name: str, applied: Mapping[str, Manifest], *, reread: bool) -> bool:
-    """Copy one Secret into the store; whether the store changed."""
-    stored_as = secret_name(attempt.cluster, namespace, name)
-    fresh = applied.get(f"{namespace}/{name}")
-    if fresh is not None:
-        return attempt.deps.secrets.put(stored_as, decoded(fresh), owner=attempt.uid)
-    if not reread and attempt.deps.secrets.get(stored_as) is not None:
-        return False
-    try:
-        data = secret_data(attempt.home(), namespace, name)
-        if data is None:
-            attempt.deps.secrets.delete(stored_as, owner=attempt.uid)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Copies:
+    """Brings Secrets (``namespace/name``) into the store. ``tokens``: those whose token before is kept, too."""
+
+    attempt: Attempt
+    applied: Mapping[str, Manifest]
+    reread: bool
+    tokens: Collection[str]
+
+    def bring(self, secret: str) -> bool:
+        """Copy one Secret; whether the store changed."""
+        attempt = self.attempt
+        namespace, _, name = secret.partition("/")
+        stored_as = secret_name(attempt.cluster, namespace, name)
+        fresh = self.applied.get(secret)
+        if fresh is not None:
+            return self._put(secret, stored_as, decoded(fresh))
+        if not self.reread and attempt.deps.secrets.get(stored_as) is not None:
             return False
-        return attempt.deps.secrets.put(stored_as, data, owner=attempt.uid)
-    except PenstockError as error:
-        attempt.deps.telemetry.record(
-            "secret not copied", cluster=attempt.cluster, namespace=namespace, name=name, reason=error.reason
-        )
-        return False
-
-
-def _index_receivers(attempt: Attempt, receivers: Mapping[str, ObjectRecord]) -> None:
-    """``receiver/<digest>/…`` for each Receiver whose token is known; entries of old tokens and Receivers vanish."""
-    wanted = {}
-    for name, record in receivers.items():
-        receiver = parse_receiver(record.document)
-        reference = (record.document.get("spec") or {}).get("secretRef") or {}
-        ref = ref_of(record.document)
-        held = attempt.deps.secrets.get(secret_name(attempt.cluster, ref.namespace, str(reference.get("name", ""))))
-        token = (held or {}).get("token", b"")
-        if not token:
+        try:
+            data = secret_data(attempt.home(), namespace, name)
+            if data is None:
+                attempt.deps.secrets.delete(stored_as, owner=attempt.uid)
+                return False
+            return self._put(secret, stored_as, data)
+        except PenstockError as error:
             attempt.deps.telemetry.record(
-                "receiver without token", cluster=attempt.cluster, namespace=ref.namespace, name=name
+                "secret not copied", cluster=attempt.cluster, namespace=namespace, name=name, reason=error.reason
             )
-            continue
-        entry = index_entry(
-            receiver, attempt.cluster, token, cross_namespace=not attempt.policy.no_cross_namespace_refs
-        )
-        wanted[receiver_key(entry.digest, attempt.cluster, entry.namespace, entry.name)] = entry.to_value()
-    state = attempt.deps.state
-    for entry_record in state.list("receiver/"):
-        if entry_record.key.split("/")[2] == attempt.cluster and entry_record.key not in wanted:
-            state.delete(entry_record.key, expected=None)
-    for key, value in wanted.items():
-        current = state.get(key)
-        if current is None or current.value != value:
-            state.put(key, value, expected=None)
+            return False
+
+    def _put(self, secret: str, stored_as: str, data: Mapping[str, bytes]) -> bool:
+        deps = self.attempt.deps
+        if secret in self.tokens and self.attempt.policy.receiver_token_grace:
+            data = rotated(deps.secrets.get(stored_as), data)
+        return deps.secrets.put(stored_as, data, owner=self.attempt.uid)

@@ -1,0 +1,93 @@
+"""Dead letters on Google Cloud: what Pub/Sub gave up stands in topic ``<prefix>-<stage>-dead``, in its one subscription.
+
+Why it was given up Pub/Sub does not know: the stage's function has told its log, under the message's trace.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from penstock.adapters.google.client import Act, GoogleClient
+from penstock.adapters.google.names import GoogleNames
+from penstock.core.errors import Terminal
+from penstock.core.messages import decode
+from penstock.core.pipeline import Pipeline
+from penstock.ports.bus import DeadLetter
+
+PAGE = 100
+EMPTY_PAGES = 2
+"""Pub/Sub may answer a pull with nothing though there is something."""
+DELIVERIES = "CloudPubSubDeadLetterSourceDeliveryCount"
+"""Attribute that Pub/Sub adds to what it forwards to a dead letter topic."""
+
+
+class PubsubLetters:
+    """See ports.bus.DeadLetters. Needs ``pubsub.subscriptions.consume`` on the dead letters' subscriptions."""
+
+    def __init__(self, client: GoogleClient, names: GoogleNames, pipeline: Pipeline) -> None:
+        self._client, self._names, self._pipeline = client, names, pipeline
+
+    def dead_letters(self, *, limit: int = 100) -> tuple[DeadLetter, ...]:
+        """The oldest of those that Pub/Sub shows."""
+        found: list[tuple[str, DeadLetter]] = []
+        for stage in self._pipeline.queues():
+            for each in self._look(stage.name, lambda _: False, most=limit):
+                found.append((str(each["message"].get("publishTime", "")), self._letter(stage.name, each)))
+        return tuple(letter for _, letter in sorted(found, key=lambda each: each[0])[:limit])
+
+    def drop_dead_letter(self, letter: DeadLetter, *, again: bool) -> None:
+        """Forget it, or publish it to its topic again; one that is gone already stays gone.
+
+        Raises Terminal for one that cannot be read: nobody could take it again.
+        """
+        topic = self._names.topic(decode(letter.body).message.topic) if again else ""
+        for each in self._look(letter.stage, lambda one: one["message"]["messageId"] == letter.receipt):
+            if each["message"]["messageId"] != letter.receipt:
+                continue
+            if again:
+                act = Act(permission="pubsub.topics.publish", resource=topic)
+                body = {"messages": [{"data": each["message"].get("data", "")}]}
+                self._client.call("POST", f"{self._names.endpoints.pubsub}/v1/{topic}:publish", act, body)
+            self._call(letter.stage, "acknowledge", {"ackIds": [each["ackId"]]})
+
+    def _look(
+        self, stage: str, wanted: Callable[[Any], bool], *, most: int = 100_000
+    ) -> Iterator[dict[str, Any]]:
+        """Messages until one is ``wanted``, or ``most`` were seen; afterwards all that were not are visible again."""
+        seen: dict[str, dict[str, Any]] = {}
+        found, empty = "", 0
+        while len(seen) < most and not found and empty < EMPTY_PAGES:
+            page = self._pull(stage, min(PAGE, most - len(seen)))
+            new = [each for each in page if each["message"]["messageId"] not in seen]
+            empty = 0 if new else empty + 1
+            seen |= {each["message"]["messageId"]: each for each in new}
+            found = next((each["ackId"] for each in new if wanted(each)), "")
+        yield from seen.values()
+        left = [each["ackId"] for each in seen.values() if each["ackId"] != found]
+        if left:
+            self._call(stage, "modifyAckDeadline", {"ackIds": left, "ackDeadlineSeconds": 0})
+
+    def _pull(self, stage: str, most: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._call(stage, "pull", {"maxMessages": most, "returnImmediately": True}).get(
+            "receivedMessages", []
+        )
+        return found
+
+    def _call(self, stage: str, verb: str, body: dict[str, Any]) -> Any:
+        name = self._names.dead_subscription(stage)
+        act = Act(permission="pubsub.subscriptions.consume", resource=name)
+        return self._client.call("POST", f"{self._names.endpoints.pubsub}/v1/{name}:{verb}", act, body)
+
+    @staticmethod
+    def _letter(stage: str, received: dict[str, Any]) -> DeadLetter:
+        message = received["message"]
+        count = message.get("attributes", {}).get(DELIVERIES, "")
+        try:
+            body = base64.b64decode(message.get("data", ""), validate=True)
+            trace = decode(body).trace
+        except (binascii.Error, Terminal):
+            body, trace = message.get("data", "").encode(), ""
+        error = f"given up by Pub/Sub{f' after {count} deliveries' if count else ''}"
+        where = f": the log of {stage} says why, trace {trace}" if trace else ""
+        return DeadLetter(receipt=str(message["messageId"]), stage=stage, body=body, error=error + where)
