@@ -26,6 +26,7 @@ from penstock.core.messages import TOPICS
 SDK = Path(os.environ.get("CLOUDSDK_ROOT_DIR", "/usr/lib/google-cloud-sdk")) / "platform"
 FAKE_GCS = Path.home() / ".cache/penstock/tools/fake-gcs-server/fake-gcs-server"
 PROJECT = "penstock-test"
+BACKOFF = {"minimumBackoff": "10s", "maximumBackoff": "300s"}
 
 
 def no_token():
@@ -154,22 +155,23 @@ def replaced(of, **more):
 
 
 def make_topics(of, pipeline):
-    """All topics; a subscription of each stage to each of its topics, with dead letters."""
+    """All topics; a subscription of each stage to each of its topics, with dead letters that are kept, and told of."""
     base = f"{of.endpoints.pubsub}/v1/"
     for topic in TOPICS:
         request("PUT", base + of.topic(topic), {})
     for stage in pipeline.queues():
-        request("PUT", base + of.dead_topic(stage.name), {})
-        request("PUT", base + of.dead_subscription(stage.name), {"topic": of.dead_topic(stage.name)})
+        dead = of.dead_topic(stage.name)
+        request("PUT", base + dead, {})
+        keeping = {"topic": dead, "expirationPolicy": {}}  # for 7 days: the emulator knows no 14
+        request("PUT", base + of.dead_subscription(stage.name), keeping)
+        telling = {"filter": "NOT attributes:error", "ackDeadlineSeconds": 90, "retryPolicy": BACKOFF}
+        request("PUT", base + of.lost_subscription("tick", stage.name), {**keeping, **telling})
         for topic in stage.subscribes:
             body = {
                 "topic": of.topic(topic),
                 "ackDeadlineSeconds": min(600, round(stage.timeout) + 30),
-                "retryPolicy": {"minimumBackoff": "10s", "maximumBackoff": "300s"},
-                "deadLetterPolicy": {
-                    "deadLetterTopic": of.dead_topic(stage.name),
-                    "maxDeliveryAttempts": stage.attempts,
-                },
+                "retryPolicy": BACKOFF,
+                "deadLetterPolicy": {"deadLetterTopic": dead, "maxDeliveryAttempts": stage.attempts},
                 "expirationPolicy": {},
             }
             request("PUT", base + of.subscription(stage.name, topic), body)

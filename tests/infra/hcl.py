@@ -127,7 +127,7 @@ def _of_references(module: Module, schemas: Schemas) -> Iterator[str]:
                 yield f"{where}: no local {second}"
             elif first == "module":
                 yield from _of_output(module, second, third, where)
-            elif first in types or first.startswith("aws_"):
+            elif first in types or schemas.knows(first):
                 yield from _of_attribute(module, schemas, ("data" if data else "resource", first, second), third, where)
 
 

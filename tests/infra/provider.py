@@ -1,8 +1,9 @@
-"""Provider schemas without a provider: what npm's generated bindings say of each resource and data source.
+"""Provider schemas without a provider: what generated bindings say of each resource and data source.
 
-The package is fetched once, by npm, into ``~/.cache/penstock/schemas/<package>-<version>/`` (or below
-``$PENSTOCK_SCHEMAS``); of it only the type declarations are kept. Their comments carry the names as HCL has them, a
-missing ``?`` says that an argument is required, "<name> block" that it is written as a block.
+The package is fetched once, by npm or pip, into ``~/.cache/penstock/schemas/<package>-<version>/`` (or below
+``$PENSTOCK_SCHEMAS``); of it only the type declarations are kept (a Python package carries npm's within). Their comments
+hold the names as HCL has them, a missing ``?`` says that an argument is required, "<name> block" that it is written as
+a block.
 """
 
 import functools
@@ -10,8 +11,10 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,15 +27,22 @@ _GETTER = re.compile(r"^    get (\w+)\(\)", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """One published version of a provider's bindings. ``prefix``: of its types; ``provider``: the version described."""
+    """One published version of a provider's bindings. ``prefix``: of its types; ``provider``: the version described.
+
+    ``client``: who fetches it, npm or uv (from where Python's packages are).
+    """
 
     name: str
     version: str
     prefix: str
     provider: str
+    client: str
 
 
-AWS = Package(name="@cdktn/provider-aws", version="25.7.0", prefix="aws_", provider="6.66.0")
+AWS = Package(name="@cdktn/provider-aws", version="25.7.0", prefix="aws_", provider="6.66.0", client="npm")
+GOOGLE = Package(name="cdktn-provider-google", version="21.1.0", prefix="google_", provider="8.7.0", client="uv")
+GITHUB = Package(name="cdktn-provider-github", version="18.0.0", prefix="github_", provider="6.13.0", client="uv")
+PACKAGES = (AWS, GOOGLE, GITHUB)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +74,10 @@ class Type:
 
 
 class Schemas:
-    """The types of one package, read as they are asked for."""
+    """The types of some packages, read as they are asked for. ``folders``: by prefix of types."""
 
-    def __init__(self, folder: Path, prefix: str) -> None:
-        self._folder, self._prefix = folder, prefix
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        self._folders = folders
         self._found: dict[tuple[str, str], Type | None] = {}
 
     def type(self, kind: str, name: str) -> Type | None:
@@ -76,11 +86,16 @@ class Schemas:
             self._found[kind, name] = self._read(kind, name)
         return self._found[kind, name]
 
+    def knows(self, name: str) -> bool:
+        """Whether it is a type of one of these providers, by its prefix."""
+        return name.startswith(tuple(self._folders))
+
     def _read(self, kind: str, name: str) -> Type | None:
-        if not name.startswith(self._prefix):
+        prefix = name.partition("_")[0] + "_"
+        if prefix not in self._folders:
             return None
-        tail = name.removeprefix(self._prefix).replace("_", "-")
-        folder = self._folder / (f"data-{self._prefix.rstrip('_')}-{tail}" if kind == "data" else tail)
+        tail = name.removeprefix(prefix).replace("_", "-")
+        folder = self._folders[prefix] / (f"data-{prefix.rstrip('_')}-{tail}" if kind == "data" else tail)
         if not folder.is_dir():
             return None
         text = "\n".join(path.read_text() for path in sorted(folder.rglob("*.d.ts")))
@@ -100,7 +115,7 @@ def _arguments(body: str) -> dict[str, Argument]:
         interface = re.match(r"[A-Z]\w+", kind)
         found[name] = Argument(
             required=not optional,
-            written_as_block=f"{name} block" in comment,
+            written_as_block=re.search(rf"^\s*\* {name} block$", comment, re.MULTILINE) is not None,
             block=interface.group(0) if interface else "",
             many="[]" in kind,
         )
@@ -112,27 +127,28 @@ def _camel(name: str) -> str:
     return head + "".join(part.capitalize() for part in tail)
 
 
-def why_missing(package: Package) -> str:
+def why_missing(packages: Sequence[Package] = PACKAGES) -> str:
     """Why a machine has no schemas and cannot fetch them; "" where it has."""
-    if _folder(package).is_dir() or shutil.which("npm"):
-        return ""
-    return f"needs npm, for the provider's schemas: {package.name} {package.version}"
+    lacking = [each for each in packages if not _folder(each).is_dir() and not _client(each)]
+    return ", ".join(f"needs {each.client}, for the schemas of {each.name} {each.version}" for each in lacking)
 
 
 @functools.cache
-def schemas(package: Package) -> Schemas:
-    """The package's schemas, fetched at first use. Raises CalledProcessError where npm cannot."""
-    folder = _folder(package)
-    if not folder.is_dir():
+def schemas(packages: Sequence[Package] = PACKAGES) -> Schemas:
+    """The packages' schemas, fetched at first use. Raises CalledProcessError where that fails."""
+    for package in packages:
+        folder = _folder(package)
+        if folder.is_dir():
+            continue
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as made:
-            _fetch(package, Path(made))
+            _keep(_fetch(package, Path(made)), Path(made) / "kept")
             try:
-                (Path(made) / "lib").rename(folder)
+                (Path(made) / "kept" / "lib").rename(folder)
             except OSError:  # another process was faster
                 if not folder.is_dir():
                     raise
-    return Schemas(folder, package.prefix)
+    return Schemas({package.prefix: _folder(package) for package in packages})
 
 
 def _folder(package: Package) -> Path:
@@ -141,10 +157,27 @@ def _folder(package: Package) -> Path:
     return cache / f"{package.name.removeprefix('@').replace('/', '-')}-{package.version}"
 
 
-def _fetch(package: Package, into: Path) -> None:
-    command = ["npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", str(into)]
-    subprocess.run([*command, f"{package.name}@{package.version}"], check=True, capture_output=True, timeout=300)
-    (archive,) = into.glob("*.tgz")
+def _client(package: Package) -> str | None:
+    beside = Path(sys.executable).with_name(package.client)
+    return str(beside) if beside.exists() else shutil.which(package.client)
+
+
+def _fetch(package: Package, into: Path) -> Path:
+    """The archive of the npm package."""
+    client = _client(package)
+    assert client is not None
+    if package.client == "npm":
+        command = [client, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(into)]
+        command += [f"{package.name}@{package.version}"]
+    else:
+        command = [client, "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--target", str(into)]
+        command += ["--python", sys.executable, f"{package.name}=={package.version}"]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    (archive,) = into.rglob("*.tgz")
+    return archive
+
+
+def _keep(archive: Path, into: Path) -> None:
     with tarfile.open(archive, "r|gz") as packed:
         for member in packed:
             if member.isfile() and re.fullmatch(r"package/lib/[\w/-]+\.d\.ts", member.name):

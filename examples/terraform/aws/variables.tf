@@ -7,3 +7,16 @@ variable "eks_cluster" {
   description = "ARN of the EKS cluster."
   type        = string
 }
+
+variable "github_repository" {
+  description = "Repository whose pushes wake the plane, without its owner. Null: its webhook is made by hand."
+  type        = string
+  default     = null
+}
+
+variable "receiver_token" {
+  description = "Entry \"token\" of the Receiver's Secret, where github_repository is given."
+  type        = string
+  default     = null
+  sensitive   = true
+}

@@ -6,5 +6,9 @@ terraform {
       source  = "hashicorp/aws"
       version = ">= 6.66, < 7.0"
     }
+    github = {
+      source  = "integrations/github"
+      version = ">= 6.13, < 7.0"
+    }
   }
 }

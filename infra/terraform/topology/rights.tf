@@ -5,14 +5,15 @@
 locals {
   _verbs = {
     # records: webhook reads its index of Receivers and their objects, and writes what came of deliveries. due: the index
-    # of what is due. scan: lists over all clusters.
+    # of what is due. scan: lists over all clusters. remove: those that end records (on AWS what writes may also remove:
+    # a value that shrinks leaves parts behind).
     state = {
       webhook   = ["read-hooks", "write-deliveries"]
-      api       = ["read", "write", "scan"]
+      api       = ["read", "write", "remove", "scan"]
       tick      = ["read", "write", "due", "scan"]
-      fetch     = ["read", "write"]
-      reconcile = ["read", "write"]
-      notify    = ["read", "write"]
+      fetch     = ["read", "write", "remove"]
+      reconcile = ["read", "write", "remove"]
+      notify    = ["read", "write", "remove"]
     }
     # artifacts: fetch makes them, reconcile renders them, tick collects what nobody names any more. api has the port and
     # uses it for nothing yet, as it has the clusters'.

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from penstock.core.errors import PenstockError, Refused, Terminal, Transient
+from penstock.core.errors import PenstockError, Terminal, Transient
 from penstock.core.http import HttpResponse, problem
 from penstock.core.messages import Envelope, decode
 from penstock.wiring.http import to_response
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 OURS = "dev.penstock."
 """What the types of this plane's messages start with."""
 
+DONE = HttpResponse(status=204)
+AGAIN = problem(503, "try again")
+
 runtime: Once[Runtime] = Once(open_runtime)
 
 
@@ -31,37 +34,82 @@ def http_function(stage: str, request: "Request") -> "Response":
 
 
 def schedule_function(stage: str, request: "Request") -> "Response":
-    """One POST of the scheduler: 204, or 503 where it should call again."""
-    if request.method != "POST":
-        return to_response(problem(405, "POST only"))
-    outcome = runtime().run_tick(stage)
-    return to_response(problem(503, "try again") if outcome.again else HttpResponse(status=204))
-
-
-def topic_function(stage: str, request: "Request") -> "Response":
-    """One push of a message. 204 where it is done (or will never be), 503 where it must be delivered again.
+    """One POST of the scheduler, or on Google Cloud a push of a dead letter: 204, or 503 where it must come again.
 
     Who sends is verified before anything of the body is read (Runtime.check_push).
     """
-    if request.method != "POST":
-        return to_response(problem(405, "POST only"))
-    headers = {name.lower(): value for name, value in request.headers.items()}
+    refusal = _refusal(stage, request)
+    if refusal is None:
+        refusal = _told_of_lost(stage, request)
+    if refusal is not None:
+        return to_response(refusal)
+    outcome = runtime().run_tick(stage)
+    return to_response(AGAIN if outcome.again else DONE)
+
+
+def topic_function(stage: str, request: "Request") -> "Response":
+    """One push of a message. 204 where it is done (or given up), 503 where it must be delivered again.
+
+    Who sends is verified before anything of the body is read (Runtime.check_push). On Google Cloud, what is given up
+    becomes a dead letter (wiring/pubsub_push.py).
+    """
+    refusal = _refusal(stage, request)
+    if refusal is not None:
+        return to_response(refusal)
+    body = request.get_data()
     try:
-        runtime().check_push(headers)
-        envelope = envelope_of(headers, request.get_data())
-    except Transient as error:
-        return _refused(stage, error, problem(503, "try again"))
-    except Refused as error:
-        return _refused(stage, error, problem(401, "this push does not prove who sends it"))
+        envelope = envelope_of(_headers(request), body)
     except Terminal as error:
-        return _refused(stage, error, HttpResponse(status=204))
-    again = runtime().run_message(stage, envelope).again
-    return to_response(problem(503, "try again") if again else HttpResponse(status=204))
+        _record(stage, error)
+        return to_response(DONE if _given_up(stage, body, f"{error.reason}: {error}", elsewhere=True) else AGAIN)
+    outcome = runtime().run_message(stage, envelope)
+    again = outcome.again
+    if again and envelope.attempt >= runtime().pipeline.stage(stage).attempts:
+        again = not _given_up(stage, body, f"{outcome.reason}: {outcome.error}", elsewhere=False)
+    return to_response(AGAIN if again else DONE)
 
 
-def _refused(stage: str, error: PenstockError, answer: HttpResponse) -> "Response":
+def _refusal(stage: str, request: "Request") -> HttpResponse | None:
+    """The answer to a request that does not prove who sends it."""
+    if request.method != "POST":
+        return problem(405, "POST only")
+    try:
+        runtime().check_push(_headers(request))
+    except PenstockError as error:
+        _record(stage, error)
+        return AGAIN if isinstance(error, Transient) else problem(401, "this push does not prove who sends it")
+    return None
+
+
+def _given_up(stage: str, body: bytes, error: str, *, elsewhere: bool) -> bool:
+    """Whether the message in a push is a dead letter now. ``elsewhere``: the answer but on Google Cloud."""
+    if runtime().settings.google is None:
+        return elsewhere
+    from penstock.wiring.pubsub_push import give_up  # noqa: PLC0415 - only where the plane is on Google Cloud
+
+    return give_up(runtime(), stage, body, error)
+
+
+def _told_of_lost(stage: str, request: "Request") -> HttpResponse | None:
+    """The answer to a push of a dead letter; None for the scheduler's call."""
+    names = runtime().settings.google
+    if names is None:
+        return None
+    from penstock.wiring.pubsub_push import tell_of_lost  # noqa: PLC0415 - see above
+
+    try:
+        return DONE if tell_of_lost(runtime(), names, stage, request.get_data()) else None
+    except PenstockError as error:
+        _record(stage, error)
+        return AGAIN  # a missing right too: told of when it is there
+
+
+def _headers(request: "Request") -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _record(stage: str, error: PenstockError) -> None:
     runtime().port("telemetry").record("message refused", stage=stage, outcome="failed", error=str(error))
-    return to_response(answer)
 
 
 def envelope_of(headers: Mapping[str, str], body: bytes) -> Envelope:

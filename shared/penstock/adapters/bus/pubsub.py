@@ -2,12 +2,13 @@
 
 Each topic of pipeline.json is a Pub/Sub topic, each topic that a stage hears a push subscription to its function.
 Pub/Sub knows no delay, so a delayed message is a task that publishes it to its topic when it is due: as exact as
-Cloud Tasks is (about a second), at most 30 days ahead. Nothing is merged and no order is kept.
+Cloud Tasks is (about a second), at most 30 days ahead. Nothing is merged and no order is kept. What a stage gives up
+goes to its dead letter topic with its reason as attribute ``error``; what Pub/Sub gives up comes there without.
 """
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,13 +19,17 @@ from penstock.adapters.google.names import GoogleNames
 from penstock.core.errors import Refused, Terminal
 from penstock.core.messages import encode
 from penstock.core.pipeline import Pipeline
-from penstock.ports.bus import Dispatch
+from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.ports.clock import Clock
 
 BATCH = 1_000
 BATCH_BYTES = 5_000_000
 """Pub/Sub takes 1,000 messages and 10 MB a request, in base64."""
 LONGEST_DELAY = 30 * 86_400
+ERROR = "error"
+"""Attribute of a dead letter: the last error."""
+ERROR_BYTES = 1_000
+"""Pub/Sub takes 1,024 of an attribute's value."""
 SCOPE = "https://www.googleapis.com/auth/pubsub"
 
 
@@ -42,8 +47,9 @@ class _Message:
 class PubsubBus(PubsubLetters):
     """See ports.bus.Bus, and DeadLetters.
 
-    A publisher needs ``pubsub.topics.publish`` on its topics, and for what it delays ``cloudtasks.tasks.create`` on the
-    queue and ``iam.serviceAccounts.actAs`` on the tasks' service account.
+    A publisher needs ``pubsub.topics.publish`` on its topics (a stage that is pushed to, also on its dead letter topic),
+    and for what it delays ``cloudtasks.tasks.create`` on the queue and ``iam.serviceAccounts.actAs`` on the tasks'
+    service account.
     """
 
     def __init__(self, client: GoogleClient, names: GoogleNames, pipeline: Pipeline, clock: Clock) -> None:
@@ -56,11 +62,20 @@ class PubsubBus(PubsubLetters):
         for topic in dict.fromkeys(message.topic for message in ready):
             mine = [message for message in ready if message.topic == topic]
             for batch in _batches([message for message in mine if message.delay <= 0]):
-                act = Act(permission="pubsub.topics.publish", resource=topic)
-                self._client.call("POST", self._publish_url(topic), act, {"messages": [m.entry for m in batch]})
+                self._publish(topic, [message.entry for message in batch])
             for message in mine:
                 if message.delay > 0:
                     self._schedule(message)
+
+    def bury(self, letter: DeadLetter) -> None:
+        """Publish it to its stage's dead letter topic, with its error; whoever has the message acknowledges it then."""
+        error = letter.error.encode()[:ERROR_BYTES].decode(errors="ignore") or "unknown"
+        entry = {"data": base64.b64encode(letter.body).decode(), "attributes": {ERROR: error}}
+        self._publish(self._names.dead_topic(letter.stage), [entry])
+
+    def _publish(self, topic: str, entries: Sequence[Mapping[str, Any]]) -> None:
+        act = Act(permission="pubsub.topics.publish", resource=topic)
+        self._client.call("POST", self._publish_url(topic), act, {"messages": list(entries)})
 
     def _message(self, dispatch: Dispatch) -> _Message:
         topic = self._names.topic(dispatch.envelope.message.topic)

@@ -53,8 +53,12 @@ class GoogleNames:
         return f"projects/{self.project}/topics/{self.prefix}-{stage}-dead"
 
     def dead_subscription(self, stage: str) -> str:
-        """Resource name of the one subscription of that topic."""
+        """Resource name of the subscription that keeps a stage's dead letters for operators."""
         return f"projects/{self.project}/subscriptions/{self.prefix}-{stage}-dead"
+
+    def lost_subscription(self, teller: str, stage: str) -> str:
+        """Resource name of the subscription that pushes those dead letters to ``teller`` of which nobody has told."""
+        return self.subscription(teller, f"{stage}-dead")
 
     @property
     def tasks_queue(self) -> str:

@@ -54,10 +54,9 @@ class FirestoreState:
         mark = secrets.token_hex(8)
         document = {"name": self._name(key), "fields": _fields(key, text, mark, due)}
         write = {"update": document, **_condition(key, expected)}
+        permission = f"datastore.entities.{'create' if expected == ABSENT else 'update'}"
         try:
-            version = self._commit(
-                write, Act(permission="datastore.entities.update", resource=f"record {key}"), expected
-            )
+            version = self._commit(write, Act(permission=permission, resource=f"record {key}"), expected)
         except Answered:
             there = self._document(key)
             if there is None or there["fields"].get("w", {}).get("stringValue") != mark:

@@ -1,7 +1,5 @@
 """Least privilege, tried: whole stories on moto, and each call that a stage makes against that stage's policy."""
 
-import contextlib
-import functools
 import hashlib
 import hmac
 import json
@@ -12,6 +10,7 @@ from tests.aws import events
 from tests.aws.plane import NAMES, in_process, make_bucket, make_queues, make_table
 from tests.aws.test_flow import AwsPlane, story
 from tests.infra import iam, terraform
+from tests.infra.stages import Calls, watch
 from tests.infra.test_topology import ACCOUNT
 from tests.memory_plane import kustomization
 
@@ -25,7 +24,7 @@ from penstock.core.messages import Envelope, ReconcileDue, SourceChanged
 from penstock.core.records import ReceiverRecord, receiver_key
 from penstock.core.secrets.names import API_TOKEN, secret_name
 from penstock.ports.bus import Dispatch
-from penstock.wiring import Runtime, lambda_functions, load_pipeline
+from penstock.wiring import lambda_functions, load_pipeline
 from penstock.wiring.lazy import Once
 
 ARN = f"{NAMES.region}:{NAMES.account}"
@@ -36,19 +35,8 @@ def policies(tmp_path_factory):
     return terraform.outputs("aws/model", tmp_path_factory.mktemp("model"), **ACCOUNT)["policies"]
 
 
-class Calls:
+class AwsCalls(Calls):
     """Of which stage which calls came: (stage, action, resource, context)."""
-
-    def __init__(self):
-        self.stage, self.made = "", []
-
-    @contextlib.contextmanager
-    def of(self, stage):
-        before, self.stage = self.stage, stage
-        try:
-            yield
-        finally:
-            self.stage = before
 
     def take(self, service, operation, parameters):
         for act, resource, context in needs(service, operation, parameters):
@@ -110,7 +98,7 @@ def _leading(parameters):
 
 @pytest.fixture
 def calls(monkeypatch):
-    found = Calls()
+    found = AwsCalls()
     call = Clients.call
 
     def spied(self, service, operation, resource, parameters, **more):
@@ -118,20 +106,10 @@ def calls(monkeypatch):
         return call(self, service, operation, resource, parameters, **more)
 
     monkeypatch.setattr(Clients, "call", spied)
-    for name in ("run_message", "answer_http", "run_tick"):
-        monkeypatch.setattr(Runtime, name, _as_stage(found, getattr(Runtime, name)))
+    watch(found, monkeypatch)
     for name in ("topic_handler", "schedule_handler", "http_handler"):
         monkeypatch.setattr(lambda_functions, name, _handler(found, getattr(lambda_functions, name)))
     return found
-
-
-def _as_stage(calls, method):
-    @functools.wraps(method)
-    def run(self, stage, *more, **named):
-        with calls.of(stage):
-            return method(self, stage, *more, **named)
-
-    return run
 
 
 def _handler(calls, make):

@@ -1,0 +1,190 @@
+# What somebody must look at: dead letters, messages that nobody takes, failures, a tick that does not run, refused
+# requests, tasks that cannot publish.
+
+locals {
+  _subscription_metric = "resource.type=\"pubsub_subscription\" AND metric.type=\"pubsub.googleapis.com/subscription"
+  _request_metric      = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/request_count\" AND resource.labels.service_name"
+}
+
+resource "google_monitoring_alert_policy" "dead_letters" {
+  for_each = local._model.names.dead_topics
+
+  project               = var.project
+  display_name          = "${each.value}: dead letters"
+  combiner              = "OR"
+  notification_channels = var.alarm_channels
+  user_labels           = local._labels
+
+  documentation {
+    content = "${each.key} gave messages up: the attribute error of each in the subscription ${each.value} says why (docs/google.md, Dead letters)."
+  }
+
+  conditions {
+    display_name = "messages in ${each.value}"
+
+    condition_threshold {
+      filter          = "${local._subscription_metric}/num_undelivered_messages\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.dead[each.key].name}\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "0s"
+
+      aggregations {
+        alignment_period   = "60s"
+        per_series_aligner = "ALIGN_MAX"
+      }
+    }
+  }
+}
+
+resource "google_monitoring_alert_policy" "waiting" {
+  for_each = local._model.subscriptions
+
+  project               = var.project
+  display_name          = "${each.value.name}: waiting"
+  combiner              = "OR"
+  notification_channels = var.alarm_channels
+  user_labels           = local._labels
+
+  documentation {
+    content = "The oldest message to ${each.value.stage} waits for more than ${var.waiting_seconds} s: too few run at once, or all fail."
+  }
+
+  conditions {
+    display_name = "age of the oldest in ${each.value.name}"
+
+    condition_threshold {
+      filter          = "${local._subscription_metric}/oldest_unacked_message_age\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.pushes[each.key].name}\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = var.waiting_seconds
+      duration        = "300s"
+
+      aggregations {
+        alignment_period   = "60s"
+        per_series_aligner = "ALIGN_MAX"
+      }
+    }
+  }
+}
+
+resource "google_monitoring_alert_policy" "failures" {
+  project               = var.project
+  display_name          = "${var.prefix}: failures"
+  combiner              = "OR"
+  notification_channels = var.alarm_channels
+  user_labels           = local._labels
+
+  documentation {
+    content = "More than ${var.failures} runs in ten minutes ended in an error that no retry helps: the log says which (jsonPayload.outcome=\"failed\")."
+  }
+
+  conditions {
+    display_name = "failures by stage"
+
+    condition_threshold {
+      filter          = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.failures.name}\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = var.failures
+      duration        = "0s"
+
+      aggregations {
+        alignment_period     = "600s"
+        cross_series_reducer = "REDUCE_SUM"
+        group_by_fields      = ["metric.label.stage"]
+        per_series_aligner   = "ALIGN_SUM"
+      }
+    }
+  }
+}
+
+resource "google_monitoring_alert_policy" "schedule" {
+  for_each = local._scheduled
+
+  project               = var.project
+  display_name          = "${each.value.name}: silent"
+  combiner              = "OR"
+  notification_channels = var.alarm_channels
+  user_labels           = local._labels
+
+  documentation {
+    content = "${each.key} has not run for ten minutes: nothing is fetched at its interval, and drift is not seen."
+  }
+
+  conditions {
+    display_name = "no requests that succeed"
+
+    condition_absent {
+      filter   = "${local._request_metric}=\"${each.value.name}\" AND metric.labels.response_code_class=\"2xx\""
+      duration = "600s"
+
+      aggregations {
+        alignment_period     = "60s"
+        cross_series_reducer = "REDUCE_SUM"
+        per_series_aligner   = "ALIGN_RATE"
+      }
+    }
+  }
+
+  depends_on = [google_cloudfunctions2_function.stages]
+}
+
+resource "google_monitoring_alert_policy" "throttled" {
+  for_each = { for stage, function in local._model.functions : stage => function if function.trigger == "http" }
+
+  project               = var.project
+  display_name          = "${each.value.name}: throttled"
+  combiner              = "OR"
+  notification_channels = var.alarm_channels
+  user_labels           = local._labels
+
+  documentation {
+    content = "Requests to ${each.key} are refused: raise its concurrency (sizes), or find out who sends so many."
+  }
+
+  conditions {
+    display_name = "answers with 429"
+
+    condition_threshold {
+      filter          = "${local._request_metric}=\"${each.value.name}\" AND metric.labels.response_code=\"429\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "180s"
+
+      aggregations {
+        alignment_period     = "60s"
+        cross_series_reducer = "REDUCE_SUM"
+        per_series_aligner   = "ALIGN_DELTA"
+      }
+    }
+  }
+
+  depends_on = [google_cloudfunctions2_function.stages]
+}
+
+resource "google_monitoring_alert_policy" "delayed" {
+  project               = var.project
+  display_name          = "${local._model.names.tasks_queue}: not taken"
+  combiner              = "OR"
+  notification_channels = var.alarm_channels
+  user_labels           = local._labels
+
+  documentation {
+    content = "What was put off cannot be published: look at the queue's log, and at the rights of ${google_service_account.accounts["tasks"].email}."
+  }
+
+  conditions {
+    display_name = "attempts that failed"
+
+    condition_threshold {
+      filter          = "resource.type=\"cloud_tasks_queue\" AND metric.type=\"cloudtasks.googleapis.com/queue/task_attempt_count\" AND resource.labels.queue_id=\"${google_cloud_tasks_queue.delay.name}\" AND metric.labels.response_code!=\"OK\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "600s"
+
+      aggregations {
+        alignment_period     = "60s"
+        cross_series_reducer = "REDUCE_SUM"
+        per_series_aligner   = "ALIGN_DELTA"
+      }
+    }
+  }
+}

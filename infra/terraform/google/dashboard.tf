@@ -1,0 +1,4 @@
+resource "google_monitoring_dashboard" "plane" {
+  project        = var.project
+  dashboard_json = jsonencode(local._model.dashboard)
+}

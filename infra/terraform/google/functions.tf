@@ -1,0 +1,76 @@
+# By stage: the function. It is built from the bundle by an account that can do nothing else, and runs as its stage.
+#
+# google_cloudfunctions2_function, not google_cloud_run_v2_service with build_config: the provider does not build there.
+
+resource "google_cloudfunctions2_function" "stages" {
+  for_each = local._model.functions
+
+  name     = each.value.name
+  project  = var.project
+  location = var.region
+  labels   = local._labels
+
+  build_config {
+    docker_repository     = google_artifact_registry_repository.images.id
+    entry_point           = each.key
+    environment_variables = each.value.build
+    runtime               = var.runtime
+    service_account       = google_service_account.accounts["build"].id
+
+    source {
+      storage_source {
+        bucket = google_storage_bucket_object.bundle.bucket
+        object = google_storage_bucket_object.bundle.name
+      }
+    }
+  }
+
+  service_config {
+    all_traffic_on_latest_revision   = true
+    available_memory                 = each.value.memory
+    environment_variables            = each.value.environment
+    ingress_settings                 = each.value.ingress
+    max_instance_count               = each.value.instances
+    max_instance_request_concurrency = 1
+    service_account_email            = google_service_account.accounts[each.key].email
+    timeout_seconds                  = each.value.timeout
+  }
+
+  # What it may do comes first: its first message may wait already.
+  depends_on = [
+    google_artifact_registry_repository_iam_member.grants,
+    google_cloud_tasks_queue_iam_member.grants,
+    google_project_iam_member.grants,
+    google_pubsub_topic_iam_member.grants,
+    google_service_account_iam_member.grants,
+    google_storage_bucket_iam_member.grants,
+  ]
+}
+
+# Images of the functions. Cloud Run keeps what it serves; of the others two are enough to go back.
+resource "google_artifact_registry_repository" "images" {
+  project       = var.project
+  location      = var.region
+  repository_id = local._model.names.repository
+  description   = "Images of the functions of plane ${var.prefix}"
+  format        = "DOCKER"
+  labels        = local._labels
+
+  cleanup_policies {
+    id     = "old"
+    action = "DELETE"
+
+    condition {
+      older_than = "2592000s"
+    }
+  }
+
+  cleanup_policies {
+    id     = "newest"
+    action = "KEEP"
+
+    most_recent_versions {
+      keep_count = 3
+    }
+  }
+}

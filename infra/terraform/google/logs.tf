@@ -1,0 +1,57 @@
+# Logs of the functions: in a bucket of their own, kept as long as said, and not in _Default as well.
+
+locals {
+  _services = join(" OR ", [for name in sort(values(local._model.names.functions)) : "\"${name}\""])
+  _logs     = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(${local._services})"
+}
+
+resource "google_logging_project_bucket_config" "logs" {
+  project        = var.project
+  location       = var.region
+  bucket_id      = local._model.names.logs
+  description    = "Functions of plane ${var.prefix}"
+  retention_days = var.log_retention_days
+}
+
+resource "google_logging_project_sink" "logs" {
+  project                = var.project
+  name                   = local._model.names.logs
+  destination            = "logging.googleapis.com/${google_logging_project_bucket_config.logs.id}"
+  filter                 = local._logs
+  unique_writer_identity = true
+}
+
+resource "google_logging_project_exclusion" "logs" {
+  project     = var.project
+  name        = local._model.names.logs
+  description = "In the bucket ${local._model.names.logs} instead"
+  filter      = local._logs
+
+  depends_on = [google_logging_project_sink.logs]
+}
+
+# Counted where they come in, whatever is kept of them.
+resource "google_logging_metric" "failures" {
+  project = var.project
+  name    = "${var.prefix}/failures"
+  filter  = "${local._logs} AND jsonPayload.outcome=(\"failed\" OR \"dead\")"
+
+  label_extractors = {
+    stage  = "EXTRACT(jsonPayload.stage)"
+    reason = "EXTRACT(jsonPayload.reason)"
+  }
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    unit        = "1"
+
+    labels {
+      key = "stage"
+    }
+
+    labels {
+      key = "reason"
+    }
+  }
+}

@@ -1,0 +1,25 @@
+data "google_project" "here" {
+  project_id = var.project
+}
+
+# Names, rights, sizes and environment: all that can be computed, and tested, without a provider.
+module "model" {
+  source = "./model"
+
+  bucket       = var.bucket
+  database     = var.database
+  environment  = var.environment
+  gke_projects = var.gke_projects
+  number       = data.google_project.here.number
+  prefix       = var.prefix
+  project      = var.project
+  region       = var.region
+  secrets      = var.secrets
+  sizes        = var.sizes
+  sops_keys    = var.sops_keys
+}
+
+locals {
+  _model  = module.model
+  _labels = merge(var.labels, { penstock = var.prefix })
+}

@@ -1,0 +1,78 @@
+# One row a stage: runs by answer, duration, and for those that are pushed to, what waits and what was given up.
+
+locals {
+  _function_metric = {
+    for stage, name in local.names.functions : stage => "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${name}\""
+  }
+
+  _charts = {
+    for stage in keys(module.topology.stages) : stage => concat(
+      [
+        {
+          title   = "${stage}: requests by answer"
+          filters = ["metric.type=\"run.googleapis.com/request_count\" AND ${local._function_metric[stage]}"]
+          aligner = "ALIGN_RATE"
+          reducer = "REDUCE_SUM"
+          by      = ["metric.label.response_code_class"]
+        },
+        {
+          title   = "${stage}: latency (ms, 95th percentile)"
+          filters = ["metric.type=\"run.googleapis.com/request_latencies\" AND ${local._function_metric[stage]}"]
+          aligner = "ALIGN_DELTA"
+          reducer = "REDUCE_PERCENTILE_95"
+          by      = []
+        },
+      ],
+      [
+        for subscriptions in [[for one in local.subscriptions : one.name if one.stage == stage && !one.of_dead]] : {
+          title = "${stage}: age of the oldest (s), dead letters"
+          filters = concat(
+            [for name in subscriptions : "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${name}\""],
+            ["metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${try(local.names.dead_topics[stage], "")}\""],
+          )
+          aligner = "ALIGN_MAX"
+          reducer = "REDUCE_MAX"
+          by      = ["resource.label.subscription_id"]
+        } if length(subscriptions) > 0
+      ],
+    )
+  }
+
+  dashboard = {
+    displayName = var.prefix
+    mosaicLayout = {
+      columns = 48
+      tiles = flatten([
+        for row, stage in keys(local._charts) : [
+          for column, chart in local._charts[stage] : {
+            xPos   = 16 * column
+            yPos   = 12 * row
+            width  = 16
+            height = 12
+            widget = {
+              title = chart.title
+              xyChart = {
+                dataSets = [
+                  for filter in chart.filters : {
+                    plotType = "LINE"
+                    timeSeriesQuery = {
+                      timeSeriesFilter = {
+                        filter = filter
+                        aggregation = {
+                          alignmentPeriod    = "60s"
+                          crossSeriesReducer = chart.reducer
+                          groupByFields      = chart.by
+                          perSeriesAligner   = chart.aligner
+                        }
+                      }
+                    }
+                  }
+                ]
+              }
+            }
+          }
+        ]
+      ])
+    }
+  }
+}

@@ -1,0 +1,31 @@
+# Who is pushed what: each stage its topics, and the scheduled stage what others gave up.
+
+locals {
+  # Seconds: Pub/Sub waits for an answer at most so long.
+  _longest_push = 600
+
+  _subscriptions = merge(
+    { for key, one in module.topology.subscriptions : key => { stage = one.stage, topic = one.topic, dead = false } },
+    merge([
+      for stage, right in module.topology.rights : {
+        for other in right.dead_letters_of : "${other}-dead/${stage}" => { stage = stage, topic = "${other}-dead", dead = true }
+      }
+    ]...),
+  )
+
+  subscriptions = {
+    for key, one in local._subscriptions : key => {
+      # Until then the message is not pushed again; a function that was killed leaves it to this deadline.
+      ack_seconds = min(module.topology.stages[one.stage].timeout + 30, local._longest_push)
+      # Pub/Sub takes 5 to 100. null: a dead letter is told of until it was told, and never dies again.
+      attempts = one.dead ? null : module.topology.queues[one.stage].attempts
+      backoff  = { least = 10, most = 300 }
+      # A stage that gave up by itself has told of it, and left its reason as an attribute.
+      filter  = one.dead ? "NOT attributes:error" : ""
+      name    = local.names.subscriptions[key]
+      stage   = one.stage
+      topic   = one.dead ? trimsuffix(one.topic, "-dead") : one.topic
+      of_dead = one.dead
+    }
+  }
+}

@@ -1,0 +1,6 @@
+module "topology" {
+  source = "../../topology"
+
+  pipeline_file = var.pipeline_file
+  sizes         = var.sizes
+}

@@ -1,0 +1,147 @@
+variable "bucket" {
+  description = "Name of the bucket of artifacts. Null: <prefix>-<project>."
+  type        = string
+  default     = null
+  nullable    = true
+
+  validation {
+    condition     = var.bucket == null || can(regex("^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$", var.bucket))
+    error_message = "bucket is 3 to 63 lower-case letters, digits, dots, underscores and hyphens."
+  }
+}
+
+variable "database" {
+  description = "Id of the Firestore database. Null: <prefix>-state."
+  type        = string
+  default     = null
+  nullable    = true
+
+  validation {
+    condition     = var.database == null || can(regex("^[a-z][a-z0-9-]{2,61}[a-z0-9]$", var.database))
+    error_message = "database is 4 to 63 lower-case letters, digits and hyphens; the plane does not share (default) with others."
+  }
+}
+
+variable "environment" {
+  description = "By stage, further environment variables, such as PENSTOCK_ALLOWED_HOSTS. Not a place for secrets: whoever may look at a function's configuration reads them."
+  type        = map(map(string))
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for name in flatten([for variables in values(var.environment) : keys(variables)]) :
+      !can(regex("^(GOOGLE_CLOUD_PROJECT$|PENSTOCK_GOOGLE_(BUCKET|DATABASE|PREFIX|REGION|TASKS_ACCOUNT)$|PENSTOCK_BACKEND$|PYTHONPATH$|PENSTOCK_SECRET_|PENSTOCK_API_TOKEN$|VAULT_TOKEN$)", name))
+    ])
+    error_message = "environment: where the plane is, is this module's; secrets belong in Secret Manager, not in PENSTOCK_SECRET_…, PENSTOCK_API_TOKEN or VAULT_TOKEN."
+  }
+}
+
+variable "gke_projects" {
+  description = "Projects whose GKE clusters are reached by identity."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for project in var.gke_projects : can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", project))])
+    error_message = "gke_projects are ids of projects."
+  }
+}
+
+variable "number" {
+  description = "Number of the project: what Google's own accounts, and the names of secrets in conditions, are made of."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[0-9]{6,19}$", var.number))
+    error_message = "number is the project's number, not its id."
+  }
+}
+
+variable "pipeline_file" {
+  description = "See topology."
+  type        = string
+  default     = null
+  nullable    = true
+}
+
+variable "prefix" {
+  description = "What all names start with. Two planes of one project have different ones."
+  type        = string
+  default     = "penstock"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,19}$", var.prefix))
+    error_message = "prefix is 2 to 20 lower-case letters, digits and hyphens, a letter first (names of service accounts end at 30 characters)."
+  }
+}
+
+variable "project" {
+  description = "Id of the project."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "project is the project's id, such as acme-prod, not its number."
+  }
+}
+
+variable "region" {
+  description = "Region of everything."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]{1,2}$", var.region))
+    error_message = "region is the name of a region, such as europe-west3, not of a zone."
+  }
+}
+
+variable "secrets" {
+  description = "Secrets that are kept by hand, by any name of yours: the Kubernetes Secret that each stands for. cluster \"-\" is the plane itself. Only the empty secret is made: its value never passes through Terraform."
+  type = map(object({
+    cluster   = optional(string, "-")
+    name      = string
+    namespace = optional(string, "flux-system")
+  }))
+  default = {
+    api-token = { name = "api-token", namespace = "penstock-system" }
+  }
+  nullable = false
+
+  validation {
+    condition = alltrue(flatten([
+      for secret in values(var.secrets) : [
+        for part in [secret.name, secret.namespace, secret.cluster == "-" ? "a" : secret.cluster] :
+        can(regex("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", part))
+      ]
+    ]))
+    error_message = "secrets: cluster, namespace and name are Kubernetes names (or \"-\" for the plane's own)."
+  }
+}
+
+variable "sizes" {
+  description = "See topology."
+  type = map(object({
+    concurrency = optional(number)
+    memory      = optional(number)
+  }))
+  default  = {}
+  nullable = false
+}
+
+variable "sops_keys" {
+  description = "Cloud KMS keys that files in Git are encrypted with, by any name of yours (a map, so that a key may be made in the same apply): projects/…/locations/…/keyRings/…/cryptoKeys/…."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for key in values(var.sops_keys) : can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", key))])
+    error_message = "sops_keys are resource names of keys, not of versions: projects/<project>/locations/<location>/keyRings/<ring>/cryptoKeys/<key>."
+  }
+}

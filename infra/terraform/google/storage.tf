@@ -1,0 +1,33 @@
+# The bucket: artifacts below artifacts/sha256/, which tick removes when nobody names them any more, and the bundle of
+# the functions below bundles/. An artifact's name is its digest and it can be made again: nothing that goes is kept.
+
+resource "google_storage_bucket" "artifacts" {
+  project                     = var.project
+  name                        = local._model.names.bucket
+  location                    = var.region
+  force_destroy               = !var.deletion_protection
+  public_access_prevention    = "enforced"
+  uniform_bucket_level_access = true
+  labels                      = local._labels
+
+  lifecycle_rule {
+    action {
+      type = "AbortIncompleteMultipartUpload"
+    }
+
+    condition {
+      age = 1
+    }
+  }
+
+  soft_delete_policy {
+    retention_duration_seconds = 0
+  }
+}
+
+# Its name changes with its bytes, and with that the functions are built anew; going back is applying the older file.
+resource "google_storage_bucket_object" "bundle" {
+  bucket = google_storage_bucket.artifacts.name
+  name   = "${local._model.names.bundles}${filesha256(var.bundle)}.zip"
+  source = var.bundle
+}

@@ -1,0 +1,41 @@
+# Topics, and by stage that they feed: what it gives up, which is kept for operators.
+
+resource "google_pubsub_topic" "topics" {
+  for_each = local._model.names.topics
+
+  project = var.project
+  name    = each.value
+  labels  = local._labels
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+  }
+}
+
+resource "google_pubsub_topic" "dead" {
+  for_each = local._model.names.dead_topics
+
+  project = var.project
+  name    = each.value
+  labels  = local._labels
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+  }
+}
+
+resource "google_pubsub_subscription" "dead" {
+  for_each = local._model.names.dead_topics
+
+  project                    = var.project
+  name                       = each.value
+  topic                      = google_pubsub_topic.dead[each.key].id
+  ack_deadline_seconds       = 60
+  message_retention_duration = "${14 * 86400}s"
+  labels                     = local._labels
+
+  # Never.
+  expiration_policy {
+    ttl = ""
+  }
+}
