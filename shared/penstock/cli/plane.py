@@ -12,12 +12,12 @@ from penstock.core.flux.plane_diff import diff_planes
 from penstock.core.flux.plane_records import CLUSTER_PREFIXES, PlaneChange, plane_records
 from penstock.core.kustomize.yaml_in import load_documents
 from penstock.core.kustomize.yaml_out import dump_one
-from penstock.core.messages import Envelope, Message
+from penstock.core.messages import Message, Outgoing
 from penstock.core.records import PLANE_KEY, PlaneRecord
 from penstock.core.resources import Manifest
-from penstock.ports.bus import Dispatch
 from penstock.ports.state import ABSENT, Record, State
 from penstock.wiring import Runtime, open_runtime, open_state
+from penstock.wiring.sending import Sender
 
 STDIN = "-"
 _LONGEST_DOCUMENT = 4 << 20
@@ -136,15 +136,5 @@ def _write(state: State, change: PlaneChange, before: Record | None) -> None:
 
 def publish(runtime: Runtime, messages: Sequence[Message]) -> None:
     """Put messages of nobody else's making on the bus: one trace for all of them."""
-    clock = runtime.port("clock")
-    trace = clock.new_id()
-    runtime.bus.publish(
-        [
-            Dispatch(
-                envelope=Envelope(
-                    message=message, id=clock.new_id(), traceparent=f"00-{trace}-{clock.new_id()[:16]}-01"
-                )
-            )
-            for message in messages
-        ]
-    )
+    sender = Sender(bus=runtime.bus, clock=runtime.port("clock"), telemetry=runtime.port("telemetry"))
+    sender.send([Outgoing(message=message) for message in messages])

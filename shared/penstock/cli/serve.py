@@ -45,6 +45,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--workers", type=int, default=THREADS["reconcile"], help="reconciliations at a time (default: %(default)s)"
     )
     parser.add_argument(
+        "--metrics-addr",
+        default="",
+        metavar="HOST:PORT",
+        help="answer GET /metrics for Prometheus there, as 127.0.0.1:9293; beyond this machine a token is required",
+    )
+    parser.add_argument(
         "--log", choices=("text", "json", "none"), default="", help="default: text on a terminal, else json"
     )
 
@@ -58,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
         host=args.host,
         port=args.port,
         threads={**THREADS, "reconcile": max(1, args.workers)},
-        instead={"telemetry": lambda: _telemetry(args.log, sys.stdout)},
+        instead={"log": lambda: _log(args.log, sys.stdout)},
+        metrics=args.metrics_addr,
     )
     if args.plane:
         _apply(args.plane, options)
@@ -102,12 +109,14 @@ def introduction(plane: EmbeddedPlane, public_url: str) -> list[str]:
             f"source     {source}; polled every {about.source.interval_text}, since no --public-url says where "
             "a Git server could push to"
         )
+    if plane.metrics_url:
+        lines.append(f"metrics    {plane.metrics_url}, for Prometheus")
     if plane.given_back:
         lines.append(f"recovered  {plane.given_back} messages that the last process did not finish")
     return lines
 
 
-def _telemetry(choice: str, stream: TextIO) -> Telemetry:
+def _log(choice: str, stream: TextIO) -> Telemetry:
     if choice == "none":
         return MemoryTelemetry(most=0)
     if choice == "text" or (not choice and stream.isatty()):

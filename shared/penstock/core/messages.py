@@ -8,7 +8,7 @@ gets it looks at the newest state.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from penstock.core.errors import Terminal
@@ -16,6 +16,12 @@ from penstock.core.printable import printable
 
 MAX_BYTES = 200_000
 """SNS and SQS carry 256 KiB; this leaves room for their envelope."""
+
+MOST_LINKS = 32
+"""Traces to which one message is linked; a wake-up that nobody takes for long stands for more."""
+
+PUSH = "webhook"
+"""The origin of what a push has caused."""
 
 PLANE = "-"
 """The cluster name under which the plane's own source stands (no cluster can be called so)."""
@@ -123,23 +129,47 @@ class Outgoing:
 class Envelope:
     """A message on its way: with its CloudEvent id and the trace that it belongs to.
 
-    ``traceparent``: W3C ``00-<32 hex>-<16 hex>-01``; ``attempt``: 1 for the first delivery.
+    ``traceparent``: W3C ``00-<32 hex>-<16 hex>-01``; ``attempt``: 1 for the first delivery. ``time``: from when on it
+    could be taken; ``origin``, ``began``: the stage with which its trace began, and when (RFC 3339, UTC); "" where
+    whoever sent it did not say. ``links``: traceparents of wake-ups for which it stands too.
     """
 
     message: Message
     id: str
     traceparent: str
     attempt: int = 1
+    time: str = ""
+    origin: str = ""
+    began: str = ""
+    links: tuple[str, ...] = ()
 
     @property
     def trace(self) -> str:
         """The trace id: 32 hex digits, the same from the webhook to the notification."""
-        return self.traceparent.split("-")[1] if self.traceparent.count("-") == 3 else ""
+        return trace_of(self.traceparent)
+
+    def standing_for(self, other: "Envelope") -> "Envelope":
+        """This wake-up, after ``other`` of the same key was merged into it: linked to its trace, a push before all."""
+        seen = dict.fromkeys((*self.links, other.traceparent, *other.links))
+        links = [each for each in seen if trace_of(each) not in ("", self.trace)]
+        first = other if other.origin == PUSH and self.origin != PUSH else self
+        return replace(self, links=tuple(links[:MOST_LINKS]), origin=first.origin, began=first.began)
+
+
+def trace_of(traceparent: str) -> str:
+    """The trace id of a W3C traceparent; "" where it is none."""
+    return traceparent.split("-")[1] if traceparent.count("-") == 3 else ""
 
 
 def encode(envelope: Envelope) -> bytes:
     """The CloudEvent as JSON. Raises Terminal when it is larger than MAX_BYTES."""
     message = envelope.message
+    more = {
+        "time": envelope.time,
+        "origin": envelope.origin,
+        "began": envelope.began,
+        "links": ",".join(envelope.links),
+    }
     body = json.dumps(
         {
             "specversion": "1.0",
@@ -147,6 +177,7 @@ def encode(envelope: Envelope) -> bytes:
             "source": "/penstock",
             "id": envelope.id,
             "traceparent": envelope.traceparent,
+            **{name: text for name, text in more.items() if text},
             "datacontenttype": "application/json",
             "data": asdict(message),
         },
@@ -175,6 +206,10 @@ def decode(body: bytes, *, attempt: int = 1) -> Envelope:
             id=str(event["id"]),
             traceparent=str(event.get("traceparent", "")),
             attempt=attempt,
+            time=str(event.get("time", "")),
+            origin=str(event.get("origin", "")),
+            began=str(event.get("began", "")),
+            links=tuple(filter(None, str(event.get("links", "")).split(","))),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Terminal(f"not a message of this plane: {type(error).__name__}") from error

@@ -1,6 +1,7 @@
 """Everything a stage may use, as one value. A stage touches only the ports that pipeline.json gives it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a webhook's cold start need not load what only reconcile uses
@@ -36,3 +37,5 @@ class Deps:
     telemetry: "Telemetry"
     trace: str = ""
     """The trace id of the message being worked on."""
+    pushed: datetime | None = None
+    """When the delivery came in to which all this goes back (UTC); None where it was no delivery."""

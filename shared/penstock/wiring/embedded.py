@@ -19,13 +19,13 @@ from typing import Self
 from penstock.adapters.bus.sqlite import SqliteBus
 from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.flux.plane import NAME, NAMESPACE, Plane
-from penstock.core.messages import PLANE, Envelope, Message, ReconcileDue, SourceChanged
+from penstock.core.messages import PLANE, Message, Outgoing, ReconcileDue, SourceChanged
 from penstock.core.secrets.names import secret_name
-from penstock.ports.bus import Dispatch
 from penstock.wiring.lock import DirectoryLock
 from penstock.wiring.places import PlacedClock, Places
 from penstock.wiring.reach import announce, withdraw
-from penstock.wiring.runtime import Makers, Runtime
+from penstock.wiring.runtime import Makers, Process, Runtime
+from penstock.wiring.sending import Sender
 from penstock.wiring.settings import Settings
 from penstock.wiring.stored_plane import StoredPlane
 from penstock.wiring.web import WebServer, application
@@ -38,7 +38,10 @@ SYNC_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """``port`` 0: a free one. ``threads``: by stage. ``instead``: adapters other than the embedded ones."""
+    """``port`` 0: a free one. ``threads``: by stage. ``instead``: adapters other than the embedded ones.
+
+    ``metrics``: ``host:port`` of a second listener that answers /metrics (metrics.py); "" opens none.
+    """
 
     settings: Settings
     host: str = "127.0.0.1"
@@ -46,6 +49,7 @@ class Options:
     threads: Mapping[str, int] = field(default_factory=lambda: THREADS)
     instead: Makers = field(default_factory=dict)
     sync_seconds: float = SYNC_SECONDS
+    metrics: str = ""
 
 
 class EmbeddedPlane:
@@ -59,6 +63,7 @@ class EmbeddedPlane:
         self._stack = ExitStack()
         self._synced = threading.Event()
         self.sync_took: float | None = None
+        self.metrics_url = ""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -73,7 +78,7 @@ class EmbeddedPlane:
             given = replace(settings, secrets={API_TOKEN: {"token": token.encode()}, **settings.secrets})
             places = Places(self._options.threads.get("reconcile", THREADS["reconcile"]))
             makers = {"clock": lambda: PlacedClock(places), **self._options.instead}
-            self.runtime = Runtime(given, instead=makers)
+            self.runtime = Runtime(given, instead=makers, process=Process(scraped=bool(self._options.metrics)))
             stack.callback(self.runtime.close)
             self.plane = self._stored()
             self.workers = Workers(self.runtime, threads=self._options.threads, places=places)
@@ -81,6 +86,7 @@ class EmbeddedPlane:
                 application(self.runtime, self._synced.is_set), host=self._options.host, port=self._options.port
             )
             stack.callback(self._web.stop)
+            self._open_metrics(stack)
             self.given_back = self._bus.give_back()
             self._start(stack)
             self._stack = stack.pop_all()
@@ -102,6 +108,16 @@ class EmbeddedPlane:
         watcher.start()
         stack.callback(watcher.join)
         stack.callback(self._synced.set)
+
+    def _open_metrics(self, stack: ExitStack) -> None:
+        if not self._options.metrics:
+            return
+        from penstock.wiring.metrics import serve_metrics  # noqa: PLC0415 - only where asked for
+
+        server = serve_metrics(self.runtime, self._options.metrics)
+        stack.callback(server.stop)
+        server.start()
+        self.metrics_url = f"{server.url}/metrics"
 
     @property
     def url(self) -> str:
@@ -135,18 +151,9 @@ class EmbeddedPlane:
         return [SourceChanged(cluster=PLANE, namespace=NAMESPACE, name=NAME), *roots]
 
     def _publish(self, messages: list[Message]) -> None:
-        clock = self.runtime.port("clock")
-        trace = clock.new_id()
-        self._bus.publish(
-            [
-                Dispatch(
-                    envelope=Envelope(
-                        message=message, id=clock.new_id(), traceparent=f"00-{trace}-{clock.new_id()[:16]}-01"
-                    )
-                )
-                for message in messages
-            ]
-        )
+        port = self.runtime.port
+        sender = Sender(bus=self._bus, clock=port("clock"), telemetry=port("telemetry"))
+        sender.send([Outgoing(message=message) for message in messages])
 
     def _watch_sync(self) -> None:
         started = time.monotonic()

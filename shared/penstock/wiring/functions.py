@@ -14,7 +14,7 @@ from penstock.core.http import HttpResponse, problem
 from penstock.core.messages import Envelope, decode
 from penstock.wiring.http import to_response
 from penstock.wiring.lazy import Once
-from penstock.wiring.runtime import Runtime, open_runtime
+from penstock.wiring.runtime import Runtime, open_function
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response
@@ -25,12 +25,13 @@ OURS = "dev.penstock."
 DONE = HttpResponse(status=204)
 AGAIN = problem(503, "try again")
 
-runtime: Once[Runtime] = Once(open_runtime)
+runtime: Once[Runtime] = Once(open_function)
 
 
 def http_function(stage: str, request: "Request") -> "Response":
     """One request to an HTTP stage."""
-    return runtime().serve_http(stage, request)
+    with runtime().invocation():
+        return runtime().serve_http(stage, request)
 
 
 def schedule_function(stage: str, request: "Request") -> "Response":
@@ -38,13 +39,8 @@ def schedule_function(stage: str, request: "Request") -> "Response":
 
     Who sends is verified before anything of the body is read (Runtime.check_push).
     """
-    refusal = _refusal(stage, request)
-    if refusal is None:
-        refusal = _told_of_lost(stage, request)
-    if refusal is not None:
-        return to_response(refusal)
-    outcome = runtime().run_tick(stage)
-    return to_response(AGAIN if outcome.again else DONE)
+    with runtime().invocation():
+        return to_response(_scheduled(stage, request))
 
 
 def topic_function(stage: str, request: "Request") -> "Response":
@@ -53,20 +49,34 @@ def topic_function(stage: str, request: "Request") -> "Response":
     Who sends is verified before anything of the body is read (Runtime.check_push). On Google Cloud, what is given up
     becomes a dead letter (wiring/pubsub_push.py).
     """
+    with runtime().invocation():
+        return to_response(_pushed(stage, request))
+
+
+def _scheduled(stage: str, request: "Request") -> HttpResponse:
+    refusal = _refusal(stage, request)
+    if refusal is None:
+        refusal = _told_of_lost(stage, request)
+    if refusal is not None:
+        return refusal
+    return AGAIN if runtime().run_tick(stage).again else DONE
+
+
+def _pushed(stage: str, request: "Request") -> HttpResponse:
     refusal = _refusal(stage, request)
     if refusal is not None:
-        return to_response(refusal)
+        return refusal
     body = request.get_data()
     try:
         envelope = envelope_of(_headers(request), body)
     except Terminal as error:
         _record(stage, error)
-        return to_response(DONE if _given_up(stage, body, f"{error.reason}: {error}", elsewhere=True) else AGAIN)
+        return DONE if _given_up(stage, body, f"{error.reason}: {error}", elsewhere=True) else AGAIN
     outcome = runtime().run_message(stage, envelope)
     again = outcome.again
     if again and envelope.attempt >= runtime().pipeline.stage(stage).attempts:
         again = not _given_up(stage, body, f"{outcome.reason}: {outcome.error}", elsewhere=False)
-    return to_response(AGAIN if again else DONE)
+    return AGAIN if again else DONE
 
 
 def _refusal(stage: str, request: "Request") -> HttpResponse | None:

@@ -12,8 +12,9 @@ from penstock.core.messages import Outgoing
 from penstock.core.pipeline import Stage
 from penstock.ports.bus import Bus
 from penstock.ports.deps import Deps
+from penstock.ports.telemetry import Field
 from penstock.wiring.outcome import outcome_of
-from penstock.wiring.run import Publisher, stage_module
+from penstock.wiring.run import Cause, begun, stage_module
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response
@@ -26,7 +27,7 @@ BODY_LIMIT = 1024 * 1024
 PUBLIC = frozenset({"webhook"})
 """Stages that anybody on the internet can reach: their answers to errors say nothing."""
 
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _STATUSES = ((Transient, 503), (NotFound, 404), (Refused, 403), (InvalidDocument, 422), (Terminal, 400))
 _TITLES = {400: "bad request", 403: "forbidden", 404: "not found", 422: "invalid document", 503: "try again"}
 
@@ -49,33 +50,28 @@ def serve(stage: Stage, request: "Request", deps: Deps, bus: Bus) -> "Response":
 
 
 def answer(stage: Stage, request: HttpRequest, deps: Deps, bus: Bus) -> HttpResponse:
-    """Run the stage, publish, answer. Never raises."""
+    """Run the stage, publish, answer. Never raises.
+
+    A caller's ``traceparent`` is linked to, not gone on with: anybody can send one, before it is known who they are.
+    """
     started = deps.clock.monotonic()
-    found = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
-    trace = found[1] if found else deps.clock.new_id()
-    deps = replace(deps, trace=trace)
-    fields: dict[str, str | float] = {"outcome": "done", "published": 0}
-    try:
-        module = stage_module(stage.name)
-        run: HttpStage = module.run
-        response, messages = run(request, deps)
-        publisher = Publisher(stage=stage, bus=bus, clock=deps.clock, trace=trace)
-        fields["published"] = publisher.publish(messages)
-        response = _settled(module, request, response, deps)
-    except Exception as error:  # noqa: BLE001 - the one place that maps every error to a status
-        outcome = outcome_of(error, attempt=1)
-        fields = {"outcome": "failed", "reason": outcome.reason, "error": outcome.error, "where": outcome.where}
-        response = _refusal(stage, error)
-    deps.telemetry.record(
-        "stage finished",
-        stage=stage.name,
-        trace=trace,
-        method=request.method,
-        status=response.status,
-        milliseconds=round((deps.clock.monotonic() - started) * 1000, 1),
-        **fields,
-    )
-    return response
+    given = request.headers.get("traceparent", "")
+    links = (given,) if _TRACEPARENT.fullmatch(given) else ()
+    with begun("request", stage, deps, bus, Cause(links=links)) as run:
+        fields: dict[str, Field] = {"outcome": "done", "published": 0}
+        try:
+            module = stage_module(stage.name)
+            call: HttpStage = module.run
+            response, messages = call(request, run.deps)
+            fields["published"] = run.publish(messages)
+            response = _settled(module, request, response, run.deps)
+        except Exception as error:  # noqa: BLE001 - the one place that maps every error to a status
+            outcome = outcome_of(error, attempt=1)
+            fields = {"outcome": "failed", "reason": outcome.reason, "error": outcome.error, "where": outcome.where}
+            response = _refusal(stage, error)
+        took = round((deps.clock.monotonic() - started) * 1000, 1)
+        run.finished({"method": request.method, "status": response.status, "milliseconds": took, **fields})
+        return response
 
 
 def _settled(module: Any, request: HttpRequest, response: HttpResponse, deps: Deps) -> HttpResponse:

@@ -3,11 +3,12 @@
 import hashlib
 
 from penstock.core.errors import Terminal
-from penstock.core.messages import Envelope, Event, Message, decode
-from penstock.ports.bus import Bus, DeadLetter, Dispatch
+from penstock.core.messages import Envelope, Event, Message, Outgoing, decode
+from penstock.ports.bus import Bus, DeadLetter
 from penstock.ports.clock import Clock
 from penstock.ports.telemetry import Telemetry
 from penstock.wiring.outcome import Outcome
+from penstock.wiring.sending import Sender
 
 EVENT_API = "penstock.dev/v1alpha1"
 
@@ -16,13 +17,18 @@ def subject(message: Message | None) -> dict[str, str]:
     """What a message is about, as telemetry fields."""
     if message is None:
         return {}
-    return {
+    about = {
         "topic": message.topic,
         "cluster": message.cluster,
         "kind": message.kind,
         "namespace": message.namespace,
         "name": message.name,
     }
+    if message.kind == "Kustomization":
+        about["kustomization"] = f"{message.namespace}/{message.name}"
+    if isinstance(message, Event) and message.metadata.get("revision"):
+        about["revision"] = message.metadata["revision"]
+    return about
 
 
 def failure_event(envelope: Envelope, outcome: Outcome, clock: Clock) -> Event:
@@ -53,7 +59,9 @@ def announce(letter: DeadLetter, bus: Bus, clock: Clock, telemetry: Telemetry) -
         envelope = None
     message = envelope.message if envelope else None
     about = f"{message.topic} {message.key}" if message else "a message that cannot be read"
-    telemetry.record("dead letter", stage=letter.stage, outcome="dead", error=letter.error, **subject(message))
+    parent = envelope.traceparent if envelope else ""
+    told = {"trace": envelope.trace} if envelope and envelope.trace else {}
+    telemetry.record("dead letter", stage=letter.stage, outcome="dead", error=letter.error, **subject(message), **told)
     if letter.stage == "notify":
         return
     event = Event(
@@ -68,9 +76,7 @@ def announce(letter: DeadLetter, bus: Bus, clock: Clock, telemetry: Telemetry) -
         message=f"given up on {about}: {letter.error}",
         timestamp=_timestamp(clock),
     )
-    trace = (envelope.trace if envelope else "") or clock.new_id()
-    out = Envelope(message=event, id=clock.new_id(), traceparent=f"00-{trace}-{clock.new_id()[:16]}-01")
-    bus.publish([Dispatch(envelope=out)])
+    Sender(bus=bus, clock=clock, telemetry=telemetry, parent=parent).send([Outgoing(message=event)])
 
 
 def _event_id(*parts: str) -> str:

@@ -1,7 +1,8 @@
 """One process's plane: its adapters, each made at first use, and the ways to run a stage on them."""
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +12,6 @@ from penstock.adapters.secrets.environment import EnvironmentSecrets
 from penstock.adapters.secrets.memory import MemorySecrets
 from penstock.adapters.state.sqlite import SqliteState
 from penstock.adapters.storage.directory import DirectoryStorage
-from penstock.adapters.telemetry.jsonlines import JsonLinesTelemetry
 from penstock.core.errors import Transient
 from penstock.core.http import HttpRequest, HttpResponse
 from penstock.core.messages import Envelope
@@ -27,25 +27,44 @@ from penstock.ports.keys import Keys
 from penstock.ports.notifier import Notifier
 from penstock.ports.registry import Registry
 from penstock.ports.state import State
+from penstock.ports.telemetry import Field, Scoped
 from penstock.wiring import http, run
 from penstock.wiring.lazy import LazyPort, Once, WithheldPort
 from penstock.wiring.outcome import Outcome
 from penstock.wiring.settings import Settings, settings_from
+from penstock.wiring.telemetry import log_of, telemetry_of
 from penstock.wiring.topology import load_pipeline
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response
 
 Makers = Mapping[str, Callable[[], Any]]
-PORTS = tuple(name for name in Deps.__dataclass_fields__ if name != "trace")
+PORTS = tuple(name for name in Deps.__dataclass_fields__ if name not in ("trace", "pushed"))
 ALWAYS = frozenset({"clock", "telemetry"})
 
 
-class Runtime:
-    """``instead``: port name (or ``bus``) -> maker of another adapter than the settings' (demo, tests)."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """What kind of process this is. ``short_lived``: a function; ``scraped``: its metrics are read from it."""
 
-    def __init__(self, settings: Settings, *, pipeline: Pipeline | None = None, instead: Makers | None = None) -> None:
+    short_lived: bool = False
+    scraped: bool = False
+
+
+class Runtime:
+    """``instead``: port name (or ``bus``, ``log``) -> maker of another adapter than the settings' (demo, tests)."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        pipeline: Pipeline | None = None,
+        instead: Makers | None = None,
+        process: Process | None = None,
+    ) -> None:
         self.settings = settings
+        self._process = process or Process()
+        self._cold, self._invocation = self._process.short_lived, ""
         self.pipeline = pipeline or load_pipeline()
         makers = {**self._embedded(), **self._cloud(), **(instead or {})}
         self._ports = {name: Once(make) for name, make in makers.items()}
@@ -65,7 +84,13 @@ class Runtime:
             "secrets": lambda: EnvironmentSecrets(self.settings.secrets, MemorySecrets()),
             "state": lambda: SqliteState(self._file("state.db")),
             "storage": lambda: DirectoryStorage(self._file("artifacts")),
-            "telemetry": lambda: JsonLinesTelemetry(sys.stdout, self.port("clock")),
+            "log": lambda: log_of(self.settings, self.port("clock")),
+            "telemetry": lambda: telemetry_of(
+                self.settings,
+                self.port("log"),
+                short_lived=self._process.short_lived,
+                scraped=self._process.scraped,
+            ),
         }
 
     def _cloud(self) -> dict[str, Callable[[], Any]]:
@@ -150,7 +175,27 @@ class Runtime:
         ports: dict[str, Any] = {
             name: LazyPort(self._ports[name]) if name in given else WithheldPort(stage, name) for name in PORTS
         }
+        ports["telemetry"] = Scoped(telemetry=ports["telemetry"], fields=self._about_run())
         return Deps(**ports)
+
+    def _about_run(self) -> dict[str, Field]:
+        """What is told of a run beside what it does: by whom it was called, and whether it is the process's first."""
+        found: dict[str, Field] = {"requestId": self._invocation} if self._invocation else {}
+        if self._cold:
+            self._cold, found["cold"] = False, True
+        return found
+
+    @contextmanager
+    def invocation(self, ident: str = "") -> Iterator[None]:
+        """One call of a function. ``ident``: the platform's, where it names calls. What it told is sent at its end."""
+        self._invocation = ident
+        try:
+            yield
+        finally:
+            for telemetry in self._ports["telemetry"].made():
+                flush = getattr(telemetry, "flush", None)
+                if flush is not None:
+                    flush()
 
     def run_message(self, stage: str, envelope: Envelope) -> Outcome:
         """One delivery; see run.run_message."""
@@ -183,6 +228,11 @@ class Runtime:
 def open_runtime(data_dir: Path | str = "", *, instead: Makers | None = None) -> Runtime:
     """The plane of this machine, as the environment and ``data_dir`` (a flag; it wins) say."""
     return Runtime(settings_from(data_dir=data_dir), instead=instead)
+
+
+def open_function() -> Runtime:
+    """The plane that a function is part of, as its environment says."""
+    return Runtime(settings_from(), process=Process(short_lived=True))
 
 
 def open_state(data_dir: Path | str = "") -> State:

@@ -21,6 +21,8 @@
 | `PUBSUB_EMULATOR_HOST`, `FIRESTORE_EMULATOR_HOST`, `STORAGE_EMULATOR_HOST` | emulators, as Google's SDKs read them |
 | `CLOUDSDK_API_ENDPOINT_OVERRIDES_…` | base URLs of `CLOUDTASKS` and `SECRETMANAGER`, as for gcloud |
 | `AZURE_…`, `IDENTITY_ENDPOINT`, `IDENTITY_HEADER` | the plane's own identity at Azure, as Azure's SDKs read them |
+| `OTEL_EXPORTER_OTLP_ENDPOINT`, … | where spans and metrics go: nowhere unless it is set (docs/observability.md) |
+| `K_SERVICE`, `AWS_LAMBDA_FUNCTION_NAME` | in a function: what its platform calls it |
 | `KUBECONFIG` | kubeconfig files, as kubectl reads them |
 | `VAULT_TOKEN`, `VAULT_NAMESPACE`, `VAULT_CACERT` | the plane's own, for SOPS |
 | `NO_COLOR` | whatever it is: output to a terminal is not coloured |
@@ -41,8 +43,10 @@ from penstock.adapters.aws.names import PARAMETER_STORE, SECRETS_MANAGER, AwsNam
 from penstock.adapters.google.names import Endpoints, GoogleNames, PushPolicy
 from penstock.adapters.keys.vault_settings import VaultSettings
 from penstock.adapters.secrets.environment import PREFIX, secrets_of
+from penstock.adapters.telemetry.collector import CollectorSettings
 from penstock.core.errors import Terminal
 from penstock.ports.secrets import SecretData
+from penstock.wiring.collector import collector_from
 
 BACKENDS = ("embedded", "aws", "google")
 SECRETS_STORES = (SECRETS_MANAGER, PARAMETER_STORE)
@@ -67,7 +71,7 @@ class Settings:
     """``kubeconfig``: files; empty means kubectl's default. ``service_host``, ``service_port``: in a pod, its API.
 
     ``aws``, ``google``: where backend is that. ``url``, ``api_token``: of the plane's api, for commands that ask it.
-    ``no_color``: colour nothing.
+    ``no_color``: colour nothing. ``collector``: None exports nothing; ``function``: its name, in a function.
     """
 
     data_dir: Path
@@ -85,6 +89,8 @@ class Settings:
     aws: AwsNames | None = None
     vault: VaultSettings = field(default_factory=VaultSettings)
     google: GoogleNames | None = None
+    collector: CollectorSettings | None = None
+    function: str = ""
 
 
 def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Path | str = "") -> Settings:
@@ -112,6 +118,8 @@ def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Pat
             ca_file=found.get("VAULT_CACERT", ""),
         ),
         google=_google(found) if backend == "google" else None,
+        collector=collector_from(found),
+        function=found.get("K_SERVICE", "") or found.get("AWS_LAMBDA_FUNCTION_NAME", ""),
         secrets=secrets_of({name: value for name, value in found.items() if name.startswith(PREFIX)}),
     )
 

@@ -67,7 +67,7 @@ def _later(why: str) -> HttpResponse:
 class WebServer:
     """Listens from the moment that it is made. ``port`` 0 takes a free one."""
 
-    def __init__(self, app: Wsgi, *, host: str, port: int) -> None:
+    def __init__(self, app: Wsgi, *, host: str, port: int, threads: int = THREADS) -> None:
         from waitress import create_server  # noqa: PLC0415 - only `serve` listens
 
         logging.getLogger("waitress").setLevel(logging.ERROR)
@@ -77,7 +77,7 @@ class WebServer:
             app,
             map=self._map,
             sockets=[listening],
-            threads=THREADS,
+            threads=threads,
             max_request_body_size=MOST_BODY,
             ident="penstock",
             clear_untrusted_proxy_headers=True,

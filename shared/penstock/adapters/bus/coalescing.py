@@ -1,6 +1,7 @@
 """Which wake-ups say the same, so that one of them is enough."""
 
-from penstock.core.messages import Event, ReconcileDue
+from penstock.core.errors import Terminal
+from penstock.core.messages import Event, ReconcileDue, decode, encode
 from penstock.ports.bus import Dispatch
 
 ASKS_MORE = frozenset({"interval", "request"})
@@ -17,3 +18,14 @@ def merge_key(dispatch: Dispatch) -> str:
         return ""
     why = message.why if isinstance(message, ReconcileDue) and message.why in ASKS_MORE else ""
     return f"{message.topic} {message.key} {why}"
+
+
+def merged(kept: bytes, other: bytes) -> bytes:
+    """The wake-up ``kept`` (encoded), standing for ``other`` as well: linked to its trace."""
+    try:
+        first, second = decode(kept), decode(other)
+        if first.trace == second.trace and not second.links:
+            return kept
+        return encode(first.standing_for(second))
+    except Terminal:  # of another release, or full: the work is the same without the link
+        return kept

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from penstock.adapters.bus.coalescing import merge_key
+from penstock.adapters.bus.coalescing import merge_key, merged
 from penstock.adapters.bus.visibility import VISIBILITY
 from penstock.core.errors import Terminal
 from penstock.core.messages import decode, encode
@@ -49,8 +49,8 @@ class MemoryBus:
         due, merge = self._now() + dispatch.delay, merge_key(dispatch)
         for item in self._items:
             if merge and (item.stage, item.merge, item.attempts) == (stage.name, merge, 0):
-                if due < item.due:
-                    item.due, item.body = due, body
+                kept, other = (body, item.body) if due < item.due else (item.body, body)
+                item.due, item.body = min(due, item.due), merged(kept, other)
                 return
         self._items.append(
             _Item(number=self._next(), stage=stage.name, body=body, merge=merge, order=dispatch.order, due=due)

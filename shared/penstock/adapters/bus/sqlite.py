@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from penstock.adapters.bus.bell import Bell
-from penstock.adapters.bus.coalescing import merge_key
+from penstock.adapters.bus.coalescing import merge_key, merged
 from penstock.adapters.bus.visibility import VISIBILITY
-from penstock.adapters.state.database import Database
+from penstock.adapters.state.database import Database, Row
 from penstock.core.errors import Terminal
 from penstock.core.messages import decode, encode
 from penstock.core.pipeline import Pipeline, Stage
@@ -34,11 +34,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS message_merge ON message (stage, merge_key) WH
 CREATE TABLE IF NOT EXISTS dead_letter (
   id INTEGER PRIMARY KEY, stage TEXT NOT NULL, body BLOB NOT NULL, error TEXT NOT NULL)
 """
-_ADD = """
-INSERT INTO message (stage, merge_key, order_key, body, due) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (stage, merge_key) WHERE attempts = 0 AND merge_key <> ''
-DO UPDATE SET due = excluded.due, body = excluded.body WHERE excluded.due < message.due
-"""
+_ADD = "INSERT INTO message (stage, merge_key, order_key, body, due) VALUES (?, ?, ?, ?, ?)"
+_EQUAL = "SELECT id, body, due FROM message WHERE stage = ? AND merge_key = ? AND attempts = 0 AND merge_key <> ''"
 _NEXT = """
 SELECT id, body, attempts FROM message AS this WHERE stage = ? AND due <= ? AND (order_key = '' OR NOT EXISTS (
   SELECT 1 FROM message AS earlier
@@ -74,7 +71,8 @@ class SqliteBus:
         ]
         if rows:
             with self._accepting.write() as run:
-                run.executemany(_ADD, rows)
+                for row in rows:
+                    _add(run, row)
         for name in {row[0] for row in rows}:
             self._bells[name].ring()
 
@@ -185,6 +183,19 @@ class SqliteBus:
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+
+def _add(run: sqlite3.Cursor, row: Row) -> None:
+    """A new message, or an equal one that nobody has taken yet stands for it from now on: the earlier due time wins."""
+    stage, merge, _, body, due = row
+    found = run.execute(_EQUAL, (stage, merge)).fetchone()
+    if found is None:
+        run.execute(_ADD, row)
+        return
+    number, held, held_due = found
+    kept = merged(body, held) if due < held_due else merged(held, body)
+    if kept != held:
+        run.execute("UPDATE message SET due = ?, body = ? WHERE id = ?", (min(due, held_due), kept, number))
 
 
 def _bury(run: sqlite3.Cursor, number: int, error: str) -> None:

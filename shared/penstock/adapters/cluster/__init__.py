@@ -8,6 +8,7 @@
     proxies.py      HTTPS_PROXY and NO_PROXY
     pools.py        kept-alive connections and TLS
     transport.py    requests over them: retries, deadlines, counting, streams
+    counting.py     how many requests a run sends
     discovery.py    which kinds are served
     answers.py      the API server's refusals -> the port's errors (the only place)
     names.py        what may stand in an API path

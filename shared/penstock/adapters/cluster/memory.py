@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from penstock.adapters.cluster import selectors
+from penstock.adapters.cluster.counting import one_request
 from penstock.adapters.cluster.memory_api import Change, MemoryApi
 from penstock.adapters.cluster.names import path_segment
 from penstock.core.errors import NotFound, PenstockError, Refused
@@ -131,7 +132,9 @@ class MemoryCluster:
             found = self.api.select(gvk, namespace if served.namespaced else "")
             version = str(self.api.version)
         items = tuple(each for each in found if matches(each["metadata"].get("labels") or {}))
-        self._requests += max(0, math.ceil(len(items) / PAGE) - 1)
+        for _ in range(math.ceil(len(items) / PAGE) - 1):
+            self._requests += 1
+            one_request()
         return Page(items=items, resource_version=version)
 
     def apply(self, manifest: Manifest, options: ApplyOptions) -> Manifest:
@@ -195,6 +198,7 @@ class MemoryCluster:
     def can_i(self, verb: str, gvk: Gvk, *, namespace: str = "", name: str = "", user: str = "") -> bool:
         """See Cluster. Grants are to users, and of whole kinds."""
         self._requests += 1
+        one_request()
         self.calls.append(("review", f"{verb} {gvk.kind}/{namespace}/{name} as {user or self._user}"))
         return self._allowed(user or self._user, verb, gvk.kind, namespace)
 
@@ -220,6 +224,7 @@ class MemoryCluster:
     def _begin(self, verb: str, ref: ObjectRef) -> None:
         """Counts a request, lets a planned fault happen, checks the right."""
         self._requests += 1
+        one_request()
         self.calls.append((verb, str(ref)))
         for fault in self.faults:
             if fault.times and fault.verb == verb and fault.kind in {"*", ref.kind}:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from penstock.adapters.cluster.answers import Answer, Call, error_of, is_passing, status_of
+from penstock.adapters.cluster.counting import one_request
 from penstock.adapters.cluster.credentials import Login
 from penstock.adapters.cluster.kubeconfig import Connection
 from penstock.adapters.cluster.pools import Pools
@@ -199,6 +200,7 @@ class Transport:
             headers["Authorization"] = login.authorization
         for name, value in self._acting_as:
             headers.add(name, value)
+        one_request()
         with self._lock:
             self._requests += 1
         return self._pools.of(login).urlopen(

@@ -1,13 +1,13 @@
-"""Several listeners for one plane: the log, and whoever shows progress."""
+"""Several listeners for one plane: the log, the collector, and whoever shows progress."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
-from penstock.adapters.telemetry.redaction import Field
-from penstock.ports.telemetry import Telemetry
+from penstock.ports.telemetry import Field, Span, Telemetry
 
 
 class FanOutTelemetry:
-    """Hands each record to all of ``targets``, in order."""
+    """Hands each record and step to all of ``targets``, in order."""
 
     def __init__(self, targets: Sequence[Telemetry]) -> None:
         self._targets = tuple(targets)
@@ -16,3 +16,41 @@ class FanOutTelemetry:
         """Hand it on."""
         for target in self._targets:
             target.record(name, **fields)
+
+    @contextmanager
+    def span(self, name: str, /, *, parent: str = "", links: Sequence[str] = (), **fields: Field) -> Iterator[Span]:
+        """A step of all of them; its traceparent is that of the first who traces."""
+        with ExitStack() as stack:
+            yield _Spans(
+                [
+                    stack.enter_context(target.span(name, parent=parent, links=links, **fields))
+                    for target in self._targets
+                ]
+            )
+
+    def flush(self) -> None:
+        """Let those who export send what they hold."""
+        self._each("flush")
+
+    def close(self) -> None:
+        """Close those that can be closed."""
+        self._each("close")
+
+    def _each(self, name: str) -> None:
+        for target in self._targets:
+            method = getattr(target, name, None)
+            if method is not None:
+                method()
+
+
+class _Spans:
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self._spans = spans
+
+    @property
+    def traceparent(self) -> str:
+        return next((span.traceparent for span in self._spans if span.traceparent), "")
+
+    def note(self, **fields: Field) -> None:
+        for span in self._spans:
+            span.note(**fields)

@@ -6,9 +6,9 @@ Stages must not hand secrets to telemetry at all; this is for the day that one d
 import re
 from collections.abc import Mapping
 
+from penstock.core.errors import PenstockError
 from penstock.core.printable import printable
-
-Field = str | float | bool | None
+from penstock.ports.telemetry import Field
 
 REDACTED = "[redacted]"
 MAX_TEXT = 4_000
@@ -31,3 +31,8 @@ def _clean(value: Field) -> Field:
         return value
     text = printable(_USERINFO.sub(f"{REDACTED}@", value))
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({len(text)} characters)"
+
+
+def error_kind(error: BaseException) -> str:
+    """What is told of an error that leaves a step: its reason or class, never its text, which could hold anything."""
+    return error.reason if isinstance(error, PenstockError) else type(error).__name__

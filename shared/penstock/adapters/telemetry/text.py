@@ -3,11 +3,13 @@
 import threading
 from typing import TextIO
 
-from penstock.adapters.telemetry.redaction import Field, redact
+from penstock.adapters.telemetry.redaction import redact
+from penstock.adapters.telemetry.untraced import RecordsOnly
 from penstock.ports.clock import Clock
+from penstock.ports.telemetry import Field
 
 
-class TextTelemetry:
+class TextTelemetry(RecordsOnly):
     """Writes what stages finished, and everything that failed; the rest is for machines."""
 
     def __init__(self, stream: TextIO, clock: Clock) -> None:

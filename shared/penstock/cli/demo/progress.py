@@ -3,12 +3,13 @@
 import threading
 from typing import TextIO
 
-from penstock.adapters.telemetry.redaction import Field
+from penstock.adapters.telemetry.untraced import RecordsOnly
+from penstock.ports.telemetry import Field
 
 _SHOWN = ("object created", "object configured", "object deleted")
 
 
-class Progress:
+class Progress(RecordsOnly):
     """A Telemetry that prints as things happen, and remembers them for the steps' assertions."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:

@@ -1,0 +1,89 @@
+"""What a process tells, and to whom: its log, in its platform's words, and OpenTelemetry where that is asked for."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from penstock.adapters.telemetry.collector import CollectorSettings
+from penstock.adapters.telemetry.fanout import FanOutTelemetry
+from penstock.adapters.telemetry.jsonlines import LAMBDA, PLAIN, JsonLinesTelemetry, Words
+from penstock.core.errors import Terminal
+from penstock.ports.clock import Clock
+from penstock.ports.telemetry import Telemetry
+from penstock.wiring.settings import Settings
+
+if TYPE_CHECKING:
+    from penstock.adapters.telemetry.otel.pipeline import Pipeline
+
+INSTALL = "pip install 'penstock[otel]'"
+
+
+def log_of(settings: Settings, clock: Clock) -> Telemetry:
+    """JSON lines on standard output."""
+    return JsonLinesTelemetry(sys.stdout, clock, words_of(settings))
+
+
+def words_of(settings: Settings) -> Words:
+    """How the platform that collects the lines calls what it reads of them."""
+    if settings.google is not None:
+        return Words(project=settings.google.project)
+    return LAMBDA if settings.aws is not None else PLAIN
+
+
+class Observed(FanOutTelemetry):
+    """The log and OpenTelemetry. ``pipeline``: for whoever adds gauges."""
+
+    def __init__(self, log: Telemetry, pipeline: "Pipeline") -> None:
+        super().__init__([log, pipeline.telemetry])
+        self.pipeline = pipeline
+
+    def flush(self) -> None:
+        """At the end of a run, see Pipeline."""
+        self.pipeline.flush()
+
+    def close(self) -> None:
+        """At the end of the process, see Pipeline."""
+        self.pipeline.close()
+
+
+def telemetry_of(settings: Settings, log: Telemetry, *, short_lived: bool, scraped: bool = False) -> Telemetry:
+    """The log alone, or with what else is to be told. ``scraped``: metrics are read from this process (metrics.py).
+
+    Raises Terminal where the extra is not installed.
+    """
+    if settings.collector is None and not scraped:
+        return log
+    try:
+        from penstock.adapters.telemetry.otel.pipeline import About, Pipeline  # noqa: PLC0415 - only where asked for
+        from penstock.adapters.telemetry.otel.semantics import SYSTEMS  # noqa: PLC0415 - see above
+
+        made = None
+        if scraped:
+            from penstock.adapters.telemetry.otel.scrape import Scraped  # noqa: PLC0415 - see above
+
+            made = Scraped()
+    except ModuleNotFoundError as error:
+        raise Terminal(f"OpenTelemetry is asked for and not installed ({error.name}): {INSTALL}") from error
+    about = About(
+        short_lived=short_lived, system=SYSTEMS.get(settings.backend, "penstock"), resource=_resource(settings)
+    )
+    return Observed(log, Pipeline(settings.collector or CollectorSettings(), about, log, scraped=made))
+
+
+def _resource(settings: Settings) -> dict[str, str]:
+    """Where this process runs, by OpenTelemetry's semantic conventions."""
+    found = {"faas.name": settings.function} if settings.function else {}
+    if settings.google is not None:
+        found |= {
+            "cloud.provider": "gcp",
+            "cloud.platform": "gcp_cloud_run",
+            "cloud.account.id": settings.google.project,
+            "cloud.region": settings.google.region,
+        }
+    if settings.aws is not None:
+        found |= {
+            "cloud.provider": "aws",
+            "cloud.platform": "aws_lambda",
+            "cloud.account.id": settings.aws.account,
+            "cloud.region": settings.aws.region,
+        }
+    return found
