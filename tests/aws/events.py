@@ -84,6 +84,8 @@ def schedule(source="aws.scheduler"):
 class Context:
     """What Lambda tells of an invocation. ``seconds``: what is left, one figure a call, the last one for ever."""
 
+    aws_request_id = "e1506fd5-9e7b-434f-bd42-4f8fa224b599"
+
     def __init__(self, *seconds):
         self._seconds = list(seconds) or [900.0]
 

@@ -253,6 +253,25 @@ def test_of_merged_wake_ups_the_earlier_due_time_wins(embedded, clock, first, se
     assert embedded.receive("fetch", wait=0) is None
 
 
+@pytest.mark.parametrize(("first", "second", "kept"), [(30.0, 5.0, 1), (5.0, 30.0, 0)])
+def test_a_merged_wake_up_is_linked_to_the_traces_of_those_it_stands_for(embedded, clock, first, second, kept):
+    sent = []
+    for number, delay in enumerate((first, second)):
+        made = dispatch(source(), delay=delay, ident=f"m{number}")
+        trace = f"00-{str(number + 1) * 32}-{'b' * 16}-01"
+        sent.append(replace(made, envelope=replace(made.envelope, traceparent=trace)))
+        embedded.publish([sent[-1]])
+    clock.advance(5)
+    found = embedded.receive("fetch", wait=0).envelope
+    assert (found.id, found.traceparent) == (f"m{kept}", sent[kept].envelope.traceparent)
+    assert found.links == (sent[1 - kept].envelope.traceparent,)
+
+
+def test_wake_ups_of_one_trace_are_not_linked_to_themselves(embedded):
+    embedded.publish([dispatch(source()), dispatch(source())])
+    assert embedded.receive("fetch", wait=0).envelope.links == ()
+
+
 def test_a_wake_up_never_merges_into_one_that_was_taken(embedded, clock):
     embedded.publish([dispatch(source())])
     taken = embedded.receive("fetch", wait=0)

@@ -120,19 +120,25 @@ def test_errors_have_a_status_and_only_the_api_says_why(runtime, as_stage, error
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("given", "linked"),
     [
         (f"00-{'ab' * 16}-{'c' * 16}-01", True),
         (f"00-{'AB' * 16}-{'c' * 16}-01", False),
+        (f"00-{'0' * 32}-{'c' * 16}-01", False),
         ("nonsense", False),
         ("", False),
     ],
 )
-def test_a_callers_trace_goes_on(runtime, as_stage, given, kept):
-    as_stage("webhook", recording([], messages=[Outgoing(message=MESSAGE)]))
-    runtime.serve_http("webhook", request(headers={"traceparent": given}))
+@pytest.mark.parametrize("stage", ["webhook", "api"])
+def test_a_callers_trace_is_linked_to_and_not_gone_on_with(runtime, as_stage, given, linked, stage):
+    """Anybody can send a traceparent: with it they would write into a trace of ours, or make it be sampled."""
+    as_stage(stage, recording([], messages=[Outgoing(message=MESSAGE)]))
+    runtime.serve_http(stage, request(headers={"traceparent": given}))
     trace = runtime.bus.receive("fetch", wait=0).envelope.trace
-    assert (trace == "ab" * 16) == kept
+    step, sent = runtime.port("telemetry").steps
+    assert (step.name, step.parent, step.links) == ("request", "", (given,) if linked else ())
+    assert (sent.name, sent.parent) == ("send", step.traceparent)
+    assert trace != "ab" * 16
     (told,) = runtime.port("telemetry").named("stage finished")
     assert (told["trace"], told["status"], told["outcome"]) == (trace, 202, "done")
 
@@ -143,8 +149,9 @@ def test_a_stage_may_wait_for_what_was_just_published(runtime, as_stage):
         return json_response(200, {"was": answer.status, "path": asked.path, "trace": deps.trace})
 
     as_stage("api", recording([], messages=[Outgoing(message=MESSAGE)]), settle=settle)
-    answer = runtime.serve_http("api", request("/reconcile", headers={"traceparent": f"00-{'ab' * 16}-{'c' * 16}-01"}))
-    assert (answer.status_code, answer.get_json()) == (200, {"was": 202, "path": "/reconcile", "trace": "ab" * 16})
+    answer = runtime.serve_http("api", request("/reconcile"))
+    trace = runtime.port("telemetry").steps[0].traceparent.split("-")[1]
+    assert (answer.status_code, answer.get_json()) == (200, {"was": 202, "path": "/reconcile", "trace": trace})
 
 
 def test_where_waiting_fails_the_first_answer_stands(runtime, as_stage):

@@ -149,10 +149,12 @@ def test_each_run_is_told(runtime, as_stage):
 
     as_stage("fetch", run)
     runtime.run_message("fetch", envelope(attempt=3))
+    (step,) = runtime.port("telemetry").steps
     assert runtime.port("telemetry").named("stage finished") == (
         {
             "stage": "fetch",
             "trace": TRACE,
+            "span": step.traceparent.split("-")[2],
             "topic": "source-changed",
             "cluster": "prod",
             "kind": "GitRepository",
@@ -205,3 +207,103 @@ def test_dead_letters_are_announced(runtime, stage, body, told):
         assert (first.message.kind, first.message.name, first.message.reason) == ("Stage", stage, "DeadLetter")
         assert first.message.message == told
         assert first.message.id == second.message.id
+
+
+# Traces
+
+
+def test_a_run_is_a_step_below_the_one_that_sent_its_message_and_what_it_sends_goes_back_to_it(runtime, as_stage):
+    def run(message, deps):
+        with deps.telemetry.span("checkout"):
+            pass
+        return [Outgoing(message=ReconcileDue(cluster="prod", namespace="a", name="b")) for _ in range(3)]
+
+    as_stage("fetch", run)
+    sent = envelope()
+    runtime.run_message("fetch", sent)
+    process, checkout, send = runtime.port("telemetry").steps
+    assert (process.name, process.parent) == ("process", sent.traceparent)
+    assert (process.fields["topic"], process.fields["message_id"], process.fields["outcome"]) == (
+        "source-changed",
+        "id-1",
+        "done",
+    )
+    assert (checkout.name, checkout.parent) == ("checkout", process.traceparent)
+    assert (send.name, send.parent, send.fields["messages"]) == ("send", process.traceparent, 3)
+    assert taken(runtime, "reconcile").traceparent == send.traceparent
+
+
+def test_a_message_says_when_it_could_be_taken_and_where_its_trace_began(runtime, as_stage):
+    as_stage("tick", lambda deps: [Outgoing(message=MESSAGE, delay=30)])
+    runtime.run_tick()
+    runtime.port("clock").advance(35)
+    found = taken(runtime, "fetch")
+    assert (found.time, found.origin, found.began) == (
+        "2026-01-01T00:00:30.000Z",
+        "tick",
+        "2026-01-01T00:00:00.000Z",
+    )
+    as_stage("fetch", lambda message, deps: [Outgoing(message=MESSAGE)])
+    runtime.run_message("fetch", found)
+    assert runtime.port("telemetry").named("stage finished")[-1]["age"] == 5.0
+    again = taken(runtime, "fetch")
+    assert (again.origin, again.began) == ("tick", "2026-01-01T00:00:00.000Z")
+
+
+@pytest.mark.parametrize(("origin", "pushed"), [("webhook", True), ("tick", False), ("", False)])
+def test_a_stage_learns_when_the_push_came_in(runtime, as_stage, origin, pushed):
+    seen = []
+    as_stage("fetch", lambda message, deps: seen.append(deps.pushed) or [])
+    began = "2026-01-01T00:00:00.000Z"
+    message = Envelope(message=MESSAGE, id="1", traceparent="", origin=origin, began=began)
+    runtime.run_message("fetch", message)
+    assert [each and each.isoformat() for each in seen] == ["2026-01-01T00:00:00+00:00" if pushed else None]
+
+
+@pytest.mark.parametrize("time", ["", "nonsense", "2026-01-01T00:00:00", "2030-01-01T00:00:00Z"])
+def test_a_time_that_cannot_be_is_no_age(runtime, as_stage, time):
+    as_stage("fetch", lambda message, deps: [])
+    assert runtime.run_message("fetch", Envelope(message=MESSAGE, id="1", traceparent="", time=time)).kind == "done"
+    assert runtime.port("telemetry").named("stage finished")[0].get("age") in (None, 0.0)
+
+
+def test_a_tick_that_found_nothing_is_marked_as_no_news(runtime, as_stage):
+    as_stage("tick", lambda deps: [])
+    runtime.run_tick()
+    (step,) = runtime.port("telemetry").steps
+    assert step.fields["idle"] is True
+
+
+def test_merged_wake_ups_are_linked(runtime, as_stage):
+    as_stage("fetch", lambda message, deps: [])
+    other = f"00-{'ef' * 16}-{'9' * 16}-01"
+    runtime.run_message("fetch", Envelope(message=MESSAGE, id="1", traceparent="", links=(other,)))
+    assert runtime.port("telemetry").steps[0].links == (other,)
+
+
+def test_a_dead_letter_is_told_in_the_trace_of_its_message(runtime):
+    from penstock.core.messages import encode
+
+    letter = DeadLetter(receipt="1", stage="fetch", body=encode(envelope()), error="Timeout: late")
+    announce(letter, runtime.bus, runtime.port("clock"), runtime.port("telemetry"))
+    (step,) = runtime.port("telemetry").steps
+    assert (step.name, step.parent) == ("send", envelope().traceparent)
+    assert taken(runtime, "notify").trace == TRACE
+    assert runtime.port("telemetry").named("dead letter")[0]["trace"] == TRACE
+
+
+def test_requests_to_api_servers_are_counted_for_the_run_alone(runtime, as_stage):
+    from penstock.adapters.cluster.counting import one_request
+
+    from penstock.stages.reconcile.parallel import parallel
+
+    def run(message, deps):
+        parallel(range(20), lambda _: one_request())
+        return []
+
+    one_request()
+    as_stage("reconcile", run)
+    due = ReconcileDue(cluster="prod", namespace="a", name="b")
+    runtime.run_message("reconcile", envelope(due))
+    runtime.run_message("reconcile", envelope(due))
+    assert [told["requests"] for told in runtime.port("telemetry").named("stage finished")] == [20, 20]

@@ -166,7 +166,7 @@ def test_every_stage_has_the_ports_of_pipeline_json_and_no_others(tmp_path):
         given = {name for name in Deps.__dataclass_fields__ if isinstance(getattr(deps, name), LazyPort)}
         withheld = {name for name in Deps.__dataclass_fields__ if isinstance(getattr(deps, name), WithheldPort)}
         assert given == {*stage.ports, "clock", "telemetry"}
-        assert given | withheld | {"trace"} == set(Deps.__dataclass_fields__)
+        assert given | withheld | {"trace", "pushed"} == set(Deps.__dataclass_fields__)
 
 
 def test_the_embedded_adapters_fit_together(tmp_path):

@@ -199,7 +199,8 @@ def _send(cluster: str, alert: Alert, case: _Case) -> int:
     told = notification(case.event, alert, case.metadata("annotations") or {}, plane)
     requests = service.requests(told, where)
     for request in requests:
-        service.check(request, case.deps.notifier.send(request))
+        with case.deps.telemetry.span("deliver", provider=provider.type, alert=f"{alert.namespace}/{alert.name}"):
+            service.check(request, case.deps.notifier.send(request))
     return len(requests)
 
 

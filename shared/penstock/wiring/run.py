@@ -77,7 +77,7 @@ def begun(name: str, stage: Stage, deps: Deps, bus: Bus, cause: Cause) -> Iterat
     """A run as a step called ``name`` (``process``, ``request``, ``tick``), from its first line to its last."""
     about: dict[str, Field] = {"stage": stage.name, **cause.fields}
     envelope = cause.envelope
-    of_message = {"message_id": envelope.id, "attempt": envelope.attempt} if envelope else {}
+    of_message: dict[str, Field] = {"message_id": envelope.id, "attempt": envelope.attempt} if envelope else {}
     step = deps.telemetry.span(name, parent=cause.parent, links=cause.links, **about, **of_message)
     with step as span, counted() as count:
         trace = trace_of(span.traceparent) or trace_of(cause.parent) or deps.clock.new_id()

@@ -175,7 +175,9 @@ class Runtime:
         ports: dict[str, Any] = {
             name: LazyPort(self._ports[name]) if name in given else WithheldPort(stage, name) for name in PORTS
         }
-        ports["telemetry"] = Scoped(telemetry=ports["telemetry"], fields=self._about_run())
+        about = self._about_run()
+        if about:
+            ports["telemetry"] = Scoped(telemetry=ports["telemetry"], fields=about)
         return Deps(**ports)
 
     def _about_run(self) -> dict[str, Field]:

@@ -144,3 +144,49 @@ def test_trace(traceparent, trace):
 )
 def test_keys_say_which_messages_say_the_same(message, key):
     assert message.key == key
+
+
+# Traces
+
+
+def test_what_a_message_says_of_its_trace_comes_back():
+    more = {"time": "2026-01-01T00:00:01.000Z", "origin": "webhook", "began": "2026-01-01T00:00:00.000Z"}
+    links = (f"00-{'ef' * 16}-{'cd' * 8}-01", f"00-{'12' * 16}-{'cd' * 8}-01")
+    full = envelope(EVENT, links=links, **more)
+    assert decode(encode(full)) == full
+    assert more.items() <= json.loads(encode(full)).items()
+
+
+def traced(number, **more):
+    return Envelope(message=MESSAGES[0], id=str(number), traceparent=f"00-{number:032x}-{number:016x}-01", **more)
+
+
+def test_a_wake_up_that_stands_for_another_is_linked_to_its_trace_once():
+    one, two, three = traced(1), traced(2), traced(3)
+    both = one.standing_for(two.standing_for(three)).standing_for(two)
+    assert (both.id, both.traceparent) == (one.id, one.traceparent)
+    assert both.links == (two.traceparent, three.traceparent)
+    assert one.standing_for(one).links == ()
+
+
+def test_links_are_bounded():
+    many = traced(1)
+    for number in range(2, 200):
+        many = many.standing_for(traced(number))
+    assert len(many.links) == 32
+    assert encode(many)
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "origin"),
+    [
+        ("tick", "webhook", "webhook"),
+        ("webhook", "tick", "webhook"),
+        ("tick", "api", "tick"),
+        ("", "webhook", "webhook"),
+    ],
+)
+def test_a_push_is_not_forgotten_where_a_wake_up_stands_for_it(mine, other, origin):
+    merged = traced(1, origin=mine, began="1").standing_for(traced(2, origin=other, began="2"))
+    assert merged.origin == origin
+    assert merged.began == ("1" if merged.origin == mine else "2")

@@ -27,7 +27,7 @@ def look(visit: Visit, repository: GitRepository) -> Found:
     except Terminal as error:
         return failure(visit, error)
     try:
-        head = deps.git.resolve(remote, repository.reference)
+        head = _head(remote, repository, deps)
     except PenstockError as error:
         return failure(visit, error, doing=_CHECKOUT)
     if is_stored(visit, head.revision) and visit.held.included == digests(included):
@@ -46,9 +46,21 @@ def look(visit: Visit, repository: GitRepository) -> Found:
 def _checkout(remote: Remote, head: Head, repository: GitRepository, deps: Deps) -> tuple[Head, MemoryTree]:
     """The head's files; where it moved on between the two questions, those of the new head."""
     try:
-        return head, deps.git.checkout(remote, head, _LIMITS)
+        return head, _files(remote, head, deps)
     except Transient:
-        again = deps.git.resolve(remote, repository.reference)
+        again = _head(remote, repository, deps)
         if again == head:
             raise
-        return again, deps.git.checkout(remote, again, _LIMITS)
+        return again, _files(remote, again, deps)
+
+
+def _head(remote: Remote, repository: GitRepository, deps: Deps) -> Head:
+    with deps.telemetry.span("resolve head", url=remote.url) as step:
+        head = deps.git.resolve(remote, repository.reference)
+        step.note(revision=head.revision)
+        return head
+
+
+def _files(remote: Remote, head: Head, deps: Deps) -> MemoryTree:
+    with deps.telemetry.span("checkout", url=remote.url, revision=head.revision):
+        return deps.git.checkout(remote, head, _LIMITS)

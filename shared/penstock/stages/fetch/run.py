@@ -111,7 +111,8 @@ def _visited(visit: Visit) -> list[Outgoing]:
             rest(visit.deps, visit.held)
             return []
         timed = replace(visit, look=replace(visit.look, interval=source.interval))
-        found = kind.look(timed, source)
+        with visit.deps.telemetry.span("look at source"):
+            found = kind.look(timed, source)
     except InvalidDocument as error:
         return _recorded(visit, Found(outcome=failed(visit.held.status, visit.look, error, stalled=True)))
     return _recorded(timed, found)

@@ -1,6 +1,7 @@
 """One attempt at one Kustomization: what was read before anything was decided."""
 
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -25,6 +26,7 @@ from penstock.core.sources.wakeups import ROOT
 from penstock.ports.cluster import Cluster
 from penstock.ports.deps import Deps
 from penstock.ports.state import ABSENT, Record
+from penstock.ports.telemetry import Span
 from penstock.stages.reconcile.index import (
     children,
     ensure_index,
@@ -111,6 +113,10 @@ class Attempt:
     def home(self) -> Cluster:
         """The plane's own connection to the cluster where the Kustomization would live under Flux."""
         return self.deps.clusters.connect(self.cluster)
+
+    def step(self, name: str) -> AbstractContextManager[Span]:
+        """An expensive step of this attempt, for whoever traces it."""
+        return self.deps.telemetry.span(name)
 
     def now(self) -> datetime:
         """UTC."""

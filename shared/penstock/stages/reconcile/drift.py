@@ -28,7 +28,7 @@ class Drifted:
     subjects: tuple[str, ...] = ()
 
 
-def leave_reported(attempt: Attempt, planned: Planned, target: Target) -> Planned:
+def leavereported(attempt: Attempt, planned: Planned, target: Target) -> Planned:
     """The plan without what would revert drift that is only to be reported. Raises InvalidDocument."""
     marks = _marks(attempt, planned)
     known = set(attempt.status.drift.get(APPLIED) or ()) & set(marks.values())
@@ -39,7 +39,7 @@ def leave_reported(attempt: Attempt, planned: Planned, target: Target) -> Planne
         _left(writer, change) if marks.get(str(change.ref)) in known else change for change in planned.changes.changes
     ]
     planned = replace(planned, changes=replace(planned.changes, changes=tuple(changes)))
-    names = [str(change.ref) for change in _reported(planned)]
+    names = [str(change.ref) for change in reported(planned)]
     if not names:
         return planned
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
@@ -52,14 +52,14 @@ def with_drift(attempt: Attempt, status: KustomizationStatus, planned: Planned) 
     drift: dict[str, object] = {}
     marks = _marks(attempt, planned)
     if marks:
-        found = _drifted(planned, _reported(planned))
+        found = _drifted(planned, reported(planned))
         drift = {APPLIED: sorted(set(marks.values())), REPORTED: drift_digest(found.subjects)}
     return replace(status, applied=applied_mark(attempt, planned.rendered), drift=drift)
 
 
 def report_events(attempt: Attempt, planned: Planned) -> list[Outgoing]:
     """Said once, until it is another drift."""
-    found = _drifted(planned, _reported(planned))
+    found = _drifted(planned, reported(planned))
     digest = drift_digest(found.subjects)
     if not digest or digest == attempt.status.drift.get(REPORTED):
         return []
@@ -89,7 +89,8 @@ def _left(writer: Writer, change: Change) -> Change:
     return replace(change, action=Action.SKIPPED, reason=REASON)
 
 
-def _reported(planned: Planned) -> list[Change]:
+def reported(planned: Planned) -> list[Change]:
+    """The objects whose drift is left as it is, and told."""
     return [change for change in planned.changes.changes if change.reason == REASON]
 
 

@@ -29,7 +29,7 @@ from penstock.stages.reconcile.attempt import (
     still_current,
 )
 from penstock.stages.reconcile.claims import Awaits
-from penstock.stages.reconcile.drift import corrected, report_events, with_drift
+from penstock.stages.reconcile.drift import corrected, report_events, reported, with_drift
 from penstock.stages.reconcile.execute import ApplyFailed, Done
 from penstock.stages.reconcile.in_cluster import publish_events, show_failure
 from penstock.stages.reconcile.ledger import digest_of, store_ledger
@@ -46,6 +46,7 @@ from penstock.stages.reconcile.planning import told_terminating
 from penstock.stages.reconcile.rights import explained
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
+from penstock.stages.reconcile.telling import tell
 from penstock.stages.reconcile.undeclared import told_dropped
 from penstock.stages.reconcile.waits import unready_dependencies, waiting_for
 
@@ -67,7 +68,8 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     )
     now, retry = attempt.now(), attempt.kustomization.effective_retry_interval.total_seconds()
     due = now.timestamp() + retry
-    messages = change_events(attempt, done.changes, corrected=corrected(attempt, planned, done.changes))
+    reverted = corrected(attempt, planned, done.changes)
+    messages = change_events(attempt, done.changes, corrected=reverted)
     messages += report_events(attempt, planned)
     status = with_drift(attempt, status, planned)
     outcome, dropped = "ReconciliationSucceeded", told_dropped(done.changes)
@@ -103,6 +105,7 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     publish_events(attempt, target.keeper, messages, done.ledger.inventory.uid)
     if verdict.done:
         _answer(attempt, status)
+    tell(attempt, status, drifted=(*reverted, *reported(planned)))
     return messages + _after_run(attempt, done)
 
 
@@ -119,6 +122,7 @@ def waits_for_dependencies(
     status = with_conditions(replace(attempt.status, waiting_for=tuple(sorted(waiting))), said, attempt.now())
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
     _answer(attempt, status)  # whoever asked hears what it waits for: a dependency's end says nothing of the request
+    tell(attempt, status)
     messages = wake(attempt) if rendered else []
     if attempt.found.waiting_for != status.waiting_for:
         messages.append(event(attempt, "info", said.reason, message))
@@ -132,6 +136,7 @@ def waits_for_others(attempt: Attempt, awaits: Awaits) -> list[Outgoing]:
     said = Said(ready="Unknown", reason="Progressing", message=str(awaits))
     status = with_conditions(replace(attempt.status, waiting_for=awaits.names), said, attempt.now())
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
+    tell(attempt, status)
     found = attempt.found
     news = (found.rendered, found.rendered_revision) != (status.rendered, status.rendered_revision)
     messages = wake(attempt) if news else []
@@ -170,6 +175,7 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
     if isinstance(cause, Transient):
         messages.append(_self(attempt, "retry", delay=_backoff(attempt, cause)))
     _answer(attempt, status)
+    tell(attempt, status)
     return messages + wake(attempt)
 
 

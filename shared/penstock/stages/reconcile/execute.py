@@ -90,11 +90,14 @@ def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Plan
     if attempt.adopting:
         use_up(attempt)
     _make_namespaces(target, planned)
-    applied = apply_all(writer, planned.changes)
+    with attempt.step("apply") as step:
+        applied = apply_all(writer, planned.changes)
+        if applied.failed is not None:
+            step.note(outcome="failed", reason=applied.failed.reason)
     _tell(attempt, applied.changes)
     if applied.failed is not None:
         raise ApplyFailed(applied.failed, applied.changes)
-    pruned, failed = prune_all(writer, planned.changes.deletions)
+    pruned, failed = _pruned(attempt, writer, planned)
     _tell(attempt, tuple(pruned))
     inventory = _after(planned, tuple(change.ref for change, _ in failed))
     inventory = replace(inventory, revision=source.revision, observation=source.observation)
@@ -109,6 +112,19 @@ def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Plan
         message = attempt.message
         attempt.deps.state.delete(approval_key(message.cluster, message.namespace, message.name), expected=None)
     return Done(planned=planned, ledger=ledger, inventory=inventory, changes=(*applied.changes, *pruned))
+
+
+def _pruned(
+    attempt: Attempt, writer: Writer, planned: Planned
+) -> tuple[list[Change], list[tuple[Change, PenstockError]]]:
+    """What was deleted, and what could not be."""
+    if not planned.changes.deletions:
+        return [], []
+    with attempt.step("prune") as step:
+        pruned, failed = prune_all(writer, planned.changes.deletions)
+        if failed:
+            step.note(outcome="failed", reason="PruneFailed")
+    return pruned, failed
 
 
 def _store_union(attempt: Attempt, source: Source, target: Target, planned: Planned) -> Ledger:
@@ -152,5 +168,4 @@ def _tell(attempt: Attempt, changes: tuple[Change, ...]) -> None:
                 kustomization=attempt.ref,
                 object=str(change.ref),
                 fields=", ".join(change.paths[:5]),
-                trace=attempt.deps.trace,
             )

@@ -35,6 +35,7 @@ from penstock.stages.reconcile.shared import SharedReads
 from penstock.stages.reconcile.shown_plan import plan_key, plan_value
 from penstock.stages.reconcile.source import Source, newest_for, open_source
 from penstock.stages.reconcile.target import Target, open_target
+from penstock.stages.reconcile.telling import at_revision, speaking_of
 from penstock.stages.reconcile.waits import suspended, unready_dependencies
 from penstock.stages.reconcile.watching import HealthFacts
 
@@ -47,7 +48,7 @@ def reconcile(message: ReconcileDue, deps: Deps, shared: SharedReads | None = No
     What fails is written to the status, said in an event, and tried again when it is due: only what is nobody's
     fault but the program's own is raised.
     """
-    attempt = open_attempt(message, deps)
+    attempt = open_attempt(message, speaking_of(message, deps))
     if attempt is None:
         forget_status(message, deps)
         return []
@@ -79,11 +80,14 @@ def answer_plan(attempt: Attempt) -> None:
 
 def _reconcile(attempt: Attempt) -> list[Outgoing]:
     check_expressions(attempt.kustomization)
-    source = open_source(attempt)
+    with attempt.step("read artifact"):
+        source = open_source(attempt)
+    attempt = at_revision(attempt, source.revision)
     attempt = replace(attempt, status=replace(attempt.status, last_attempted_revision=source.revision))
     waiting = unready_dependencies(attempt, source)
     try:
-        rendered = render(attempt.kustomization, source.tree, gather(attempt))
+        with attempt.step("render"):
+            rendered = render(attempt.kustomization, source.tree, gather(attempt))
         check_children(attempt, rendered.parts.interpreted)
     except PenstockError:
         if waiting:
@@ -119,7 +123,8 @@ def _applied_or_adopted(attempt: Attempt, source: Source, rendered: Rendered) ->
 def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgoing]:
     check_handover(attempt, source, rendered.parts.interpreted)
     target = open_target(attempt)
-    planned = leave_reported(attempt, make_plan(attempt, source, rendered, target), target)
+    with attempt.step("plan"):
+        planned = leave_reported(attempt, make_plan(attempt, source, rendered, target), target)
     if not newest_for(attempt, source, planned.ledger.inventory):
         return endings.asks_source(attempt, source, planned.ledger.inventory)
     if attempt.shared is not None and not _settled(planned):
@@ -135,7 +140,8 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
     stored = {**attempt.status.summary, CHILDREN_DUE: False}
     attempt = replace(attempt, status=replace(attempt.status, summary=stored))
     try:
-        checked = check_health(attempt, target.cluster, _facts(attempt, planned, done))
+        with attempt.step("watch health"):
+            checked = check_health(attempt, target.cluster, _facts(attempt, planned, done))
     except PenstockError as error:
         # the children are stored: they must be woken
         return messages + endings.failed(attempt, rendered.hidden(error), digest=rendered.digest)

@@ -1,7 +1,7 @@
 """The metrics of a plane, as data. Flux's and controller-runtime's names where they measure the same.
 
-Labels are few and bounded: stages, clusters, kinds. Where one stands for an object (``name``), the SDK stops at 2,000 sets
-of labels a metric and counts the rest under ``otel.metric.overflow``.
+Labels are few and bounded: stages, clusters, kinds. Where one stands for an object (``name``), the SDK stops at 2,000
+sets of labels a metric and counts the rest under ``otel.metric.overflow``.
 """
 
 from dataclasses import dataclass

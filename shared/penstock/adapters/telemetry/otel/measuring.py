@@ -40,7 +40,10 @@ def _stage_finished(fields: Fields, meter: Meter) -> None:
     if fields.get("requests"):
         meter(instruments.API_REQUESTS, _number(fields, "requests"), stage)
     if "method" in fields:
-        labels = {"http.request.method": method(fields), "http.response.status_code": int(_number(fields, "status"))}
+        labels: dict[str, str | int] = {
+            "http.request.method": method(fields),
+            "http.response.status_code": int(_number(fields, "status")),
+        }
         route = ROUTES.get(_text(fields, "stage"))
         meter(instruments.HTTP_DURATION, seconds, {**labels, **({"http.route": route} if route else {})})
     elif "topic" in fields:

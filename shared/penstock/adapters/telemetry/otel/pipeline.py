@@ -1,8 +1,8 @@
 """Providers and exporters, made once a process, and flushing that never keeps work waiting for long.
 
-In a function nothing runs between invocations (its processor time is taken away), so what a run told is sent at its end:
-for at most FLUSH_SECONDS, and where the collector did not take it, not tried again for BREAK_SECONDS. In a process that
-goes on, threads of the SDK send in the background.
+In a function nothing runs between invocations (its processor time is taken away), so what a run told is sent at its
+end: for at most FLUSH_SECONDS, and where the collector did not take it, not tried again for BREAK_SECONDS. In a process
+that goes on, threads of the SDK send in the background.
 """
 
 import logging
@@ -45,11 +45,15 @@ CLOSE_SECONDS = 3.0
 MOST_RESOURCES = 20_000
 """Sets of labels of a gauge: sources and Kustomizations of a plane. Other metrics stop at the SDK's 2,000."""
 
-_DELTA = {Counter: True, Histogram: True, ObservableCounter: True}
-_LOW_MEMORY = {Counter: True, Histogram: True}
-_CUMULATIVE: dict[type, bool] = {}
-_TEMPORALITIES = {"delta": _DELTA, "lowmemory": _LOW_MEMORY, "cumulative": _CUMULATIVE}
-_ALL = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
+_KINDS: tuple[type, ...] = (
+    Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge,
+)  # fmt: skip
+_DELTAS: Mapping[str, tuple[type, ...]] = {
+    "delta": (Counter, Histogram, ObservableCounter),
+    "lowmemory": (Counter, Histogram),
+    "cumulative": (),
+}
+"""Kinds of instruments that each of the standard preferences sends as deltas."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,14 +211,14 @@ def _processor(settings: CollectorSettings, timeout: float, about: About) -> Bat
 
 def _reader(settings: CollectorSettings, timeout: float, about: About) -> MetricReader:
     named = settings.temporality or ("delta" if about.short_lived else "cumulative")
-    deltas = _TEMPORALITIES[named]
+    deltas = _DELTAS[named]
     exporter = OTLPMetricExporter(
         endpoint=settings.metrics,
         headers=_headers(settings.metric_headers),
         timeout=timeout,
         preferred_temporality={
-            kind: AggregationTemporality.DELTA if deltas.get(kind) else AggregationTemporality.CUMULATIVE
-            for kind in _ALL
+            kind: AggregationTemporality.DELTA if kind in deltas else AggregationTemporality.CUMULATIVE
+            for kind in _KINDS
         },
     )
     interval = math.inf if about.short_lived else settings.interval * 1000

@@ -9,7 +9,7 @@ from penstock.adapters.telemetry.otel.pipeline import MOST_RESOURCES
 
 
 class Scraped(PrometheusMetricReader):
-    """A reader with a registry of its own: OpenTelemetry's metrics, and the process's (processor time, memory, files)."""
+    """A reader with a registry of its own: OpenTelemetry's metrics, and the process's (processor time, memory)."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

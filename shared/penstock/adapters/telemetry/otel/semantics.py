@@ -1,4 +1,4 @@
-"""Steps in the words of OpenTelemetry's semantic conventions (messaging, http, faas, vcs, k8s); ours begin ``penstock.``.
+"""Steps in the words of OpenTelemetry's semantic conventions (messaging, http, faas, vcs, k8s), or ``penstock.…``.
 
 Nothing here knows the SDK: values in, values out.
 """
