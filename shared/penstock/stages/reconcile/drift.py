@@ -28,7 +28,7 @@ class Drifted:
     subjects: tuple[str, ...] = ()
 
 
-def leavereported(attempt: Attempt, planned: Planned, target: Target) -> Planned:
+def leave_reported(attempt: Attempt, planned: Planned, target: Target) -> Planned:
     """The plan without what would revert drift that is only to be reported. Raises InvalidDocument."""
     marks = _marks(attempt, planned)
     known = set(attempt.status.drift.get(APPLIED) or ()) & set(marks.values())

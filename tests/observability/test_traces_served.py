@@ -1,0 +1,183 @@
+"""One push is one trace: `penstock serve` as a process, and a collector that decodes what it sends."""
+
+import contextlib
+import json
+import time
+
+import pytest
+from tests.google.test_deployed import REPLICAS, TOKEN
+from tests.observability.receiver import Collector, path_to_root, roots
+from tests.observability.world import ServedFleet
+
+PUSHED = "POST /hook/{digest}"
+TOLD = ("deliver", "process event")
+APPS = "clusters/production/apps.yaml"
+
+
+@pytest.fixture(scope="module")
+def collector():
+    with Collector() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory, collector):
+    with contextlib.ExitStack() as stack:
+        made = ServedFleet(
+            stack,
+            tmp_path_factory.mktemp("served"),
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+            OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20collector-canary",
+            OTEL_BSP_SCHEDULE_DELAY="100",
+            OTEL_METRIC_EXPORT_INTERVAL="500",
+            OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=test",
+        )
+        made.until(lambda: made.replicas() == 3, "the first sync")
+        made.until(made.receiver, "the Receiver to be indexed")
+        yield made
+
+
+def test_a_push_is_one_trace_from_the_delivery_to_the_message(fleet, collector):
+    assert fleet.push({REPLICAS: fleet.files[REPLICAS].replace("replicas: 3", "replicas: 5")}) == 202
+    fleet.until(lambda: fleet.room.heard("apps", "Deployment/apps/myapp configured"), "the message")
+    spans = collector.trace_with(PUSHED, also=(*TOLD, "apply", "checkout"))
+    (root,) = roots(spans)
+    assert (root.name, root.kind, root.parent) == (PUSHED, "SERVER", "")
+    assert root.attributes["http.response.status_code"] == 202
+    (checkout,) = [span for span in spans if span.name == "checkout"]
+    assert path_to_root(spans, checkout) == [
+        "checkout",
+        "look at source",
+        "process source-changed",
+        "send source-changed",
+        PUSHED,
+    ]
+    paths = [path_to_root(spans, span) for span in spans if span.name == "deliver"]
+    assert [
+        "deliver",
+        "process event",
+        "send",
+        "process artifact-stored",
+        "send",
+        "process source-changed",
+        "send source-changed",
+        PUSHED,
+    ] in [[name.replace("send event", "send").replace("send artifact-stored", "send") if name != "send source-changed" else name for name in path] for path in paths]
+    (apply,) = [span for span in spans if span.name == "apply"]
+    assert path_to_root(spans, apply)[1] == "process artifact-stored"
+    assert {"read artifact", "render", "plan", "watch health", "resolve head"} <= {span.name for span in spans}
+    assert not [span.name for span in spans if span.failed]
+
+
+def test_a_child_is_in_the_trace_of_the_push_that_changed_its_spec(fleet, collector):
+    assert fleet.push({APPS: fleet.files[APPS].replace("interval: 5m", "interval: 7m").replace("interval: 10m", "interval: 11m")}) == 202
+    deadline = time.monotonic() + 60
+    while True:
+        spans = collector.trace_with(PUSHED, also=("process source-changed",))
+        children = [
+            span
+            for span in spans
+            if span.name == "process reconcile-due" and span.attributes.get("penstock.kustomization") == "flux-system/apps"
+        ]
+        if children:
+            break
+        assert time.monotonic() < deadline, sorted({span.name for span in spans})
+        time.sleep(0.2)
+    path = path_to_root(spans, children[0])
+    assert path[0] == "process reconcile-due"
+    assert path[2] == "process artifact-stored"
+    assert path[-1] == PUSHED
+    assert len(roots(spans)) == 1
+
+
+def test_attributes_are_those_of_the_semantic_conventions(fleet, collector):
+    spans = collector.trace_with(PUSHED, also=TOLD)
+    (process, *_) = [span for span in spans if span.name == "process source-changed"]
+    assert process.kind == "CONSUMER"
+    wanted = {
+        "messaging.system": "penstock",
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": "source-changed",
+        "messaging.consumer.group.name": "fetch",
+        "penstock.stage": "fetch",
+        "penstock.outcome": "done",
+    }
+    assert wanted.items() <= process.attributes.items()
+    assert process.attributes["messaging.message.id"]
+    (checkout,) = [span for span in spans if span.name == "checkout"]
+    assert checkout.kind == "CLIENT"
+    assert checkout.attributes["vcs.repository.url.full"] == fleet.url
+    (reconcile, *_) = [span for span in spans if span.name == "process artifact-stored"]
+    assert reconcile.attributes["k8s.cluster.name"] == "demo"
+    resource = process.resource
+    assert (resource["service.name"], resource["deployment.environment.name"]) == ("penstock", "test")
+    assert resource["service.instance.id"]
+    assert "faas.name" not in resource
+
+
+def test_the_log_names_the_same_trace(fleet, collector):
+    spans = collector.trace_with(PUSHED, also=TOLD)
+    logged = [json.loads(line) for line in fleet.lines if line.startswith("{")]
+    mine = [line for line in logged if line.get("trace") == spans[0].trace]
+    assert {line["stage"] for line in mine} >= {"webhook", "fetch", "reconcile", "notify"}
+    ids = {span.id for span in spans}
+    assert {line["span"] for line in mine} <= ids
+    reconciled = [line for line in mine if line["message"] == "kustomization reconciled"]
+    assert reconciled
+    for line in reconciled:
+        assert line["cluster"] == "demo"
+        assert line["kustomization"].startswith("flux-system/")
+        assert line["revision"].startswith("main@sha1:")
+
+
+def test_a_forged_traceparent_is_a_link(fleet, collector):
+    import hashlib
+    import hmac
+    import urllib.request
+
+    body = json.dumps({"ref": "refs/heads/main", "after": "0" * 40}).encode()
+    headers = {
+        "content-type": "application/json",
+        "x-github-event": "push",
+        "x-github-delivery": "2",
+        "x-hub-signature-256": "sha256=" + hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest(),
+        "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01",
+    }
+    url = f"{fleet.webhook}/hook/{fleet.receiver().digest}"
+    with urllib.request.urlopen(urllib.request.Request(url, data=body, headers=headers), timeout=60) as answer:
+        trace = json.loads(answer.read())["trace"]
+    assert trace != "ab" * 16
+    end = time.monotonic() + 30
+    while not (found := [span for span in collector.spans if span.trace == trace and span.name == PUSHED]):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert found[0].links == ("ab" * 16,)
+    assert found[0].parent == ""
+
+
+def test_a_schedule_that_finds_nothing_sends_nothing(fleet, collector):
+    assert [span for span in collector.spans if span.name == "tick"] == []
+
+
+def test_metrics_come_too_as_sums_since_the_start(fleet, collector):
+    end = time.monotonic() + 30
+    while "penstock.push.ready.duration" not in {name for name, _, _ in collector.metrics}:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    named = {name: metric for name, metric, _ in collector.metrics}
+    assert {"penstock.stage.duration", "gotk_reconcile_duration_seconds", "penstock.objects"} <= set(named)
+    assert named["penstock.objects"]["sum"]["aggregationTemporality"] == "AGGREGATION_TEMPORALITY_CUMULATIVE"
+
+
+def test_the_collectors_credential_goes_there_and_nowhere_else(fleet, collector):
+    assert {headers["authorization"] for headers in collector.headers} == {"Bearer collector-canary"}
+    assert b"canary" not in b"".join(collector.bodies)
+    assert "collector-canary" not in fleet.said()
+
+
+def test_no_secret_of_the_fleet_is_in_what_was_sent(fleet, collector):
+    sent = b"".join(collector.bodies)
+    assert TOKEN.encode() not in sent
+    assert b"/services/demo" not in sent
+    assert fleet.receiver().digest.encode() not in sent
