@@ -138,9 +138,9 @@ def test_a_step_goes_on_with_another_processs_trace(traced):
 
 
 def test_inside_a_step_of_the_same_trace_the_step_is_the_parent(traced):
-    with traced.telemetry.span("a", parent=OTHER) as a, traced.telemetry.span("b", parent=a.traceparent):
-        with traced.telemetry.span("c", parent=a.traceparent):
-            pass
+    span = traced.telemetry.span
+    with span("a", parent=OTHER) as a, span("b", parent=a.traceparent), span("c", parent=a.traceparent):
+        pass
     _, second, third = traced.steps()
     assert third.parent == second.id
 
@@ -205,9 +205,10 @@ def test_records_and_steps_of_a_scope_carry_its_fields_and_their_own_win():
 
 
 def test_who_only_writes_records_lets_steps_pass(untraced):
-    with pytest.raises(ValueError), untraced.span("a", parent=OTHER, links=[OTHER], stage="x") as step:
+    with untraced.span("a", parent=OTHER, links=[OTHER], stage="x") as step:
         step.note(outcome="failed")
         assert step.traceparent == ""
+    with pytest.raises(ValueError), untraced.span("a"):
         raise ValueError
 
 

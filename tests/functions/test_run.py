@@ -294,7 +294,6 @@ def test_a_dead_letter_is_told_in_the_trace_of_its_message(runtime):
 
 def test_requests_to_api_servers_are_counted_for_the_run_alone(runtime, as_stage):
     from penstock.adapters.cluster.counting import one_request
-
     from penstock.stages.reconcile.parallel import parallel
 
     def run(message, deps):

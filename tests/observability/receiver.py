@@ -11,7 +11,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 KINDS = {1: "INTERNAL", 2: "SERVER", 3: "CLIENT", 4: "PRODUCER", 5: "CONSUMER"}
 
@@ -102,14 +105,17 @@ class Collector:
         with self._lock:
             return list(self._metrics)
 
-    def trace_with(self, name, *, least=1, also=(), seconds=60):
-        """The spans of the newest trace that has a span called ``name``, and spans called all of ``also``."""
+    def trace_with(self, name, *, also=(), when=lambda spans: True, seconds=60):
+        """The spans of the newest whole trace (one root) that has a span ``name``, and spans called all of ``also``.
+
+        ``when``: what else must be so.
+        """
         end = time.monotonic() + seconds
         while True:
             traces = [span.trace for span in self.spans if span.name == name]
             for trace in reversed(traces):
                 found = [span for span in self.spans if span.trace == trace]
-                if {*also} <= {span.name for span in found} and len(found) >= least:
+                if {*also} <= {span.name for span in found} and len(roots(found)) == 1 and when(found):
                     return found
             if time.monotonic() > end:
                 told = json.dumps([[span.trace[:8], span.name, span.status] for span in self.spans])

@@ -38,7 +38,8 @@ class ServedFleet(Deployed):
         stack.callback(self.stop)
         self.lines = []
         self._synced = threading.Event()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         assert self._synced.wait(90), self.said()
         self.webhook = self.found(r"listening  (http://\S+)")
 
@@ -61,6 +62,8 @@ class ServedFleet(Deployed):
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self._reader.join(10)
+        self.process.stdout.close()
 
     def push(self, files):
         """Commit, and the delivery of GitHub; the status of the answer."""

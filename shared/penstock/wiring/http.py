@@ -57,7 +57,7 @@ def answer(stage: Stage, request: HttpRequest, deps: Deps, bus: Bus) -> HttpResp
     started = deps.clock.monotonic()
     given = request.headers.get("traceparent", "")
     links = (given,) if _TRACEPARENT.fullmatch(given) else ()
-    with begun("request", stage, deps, bus, Cause(links=links)) as run:
+    with begun("request", stage, deps, bus, Cause(method=request.method, links=links)) as run:
         fields: dict[str, Field] = {"outcome": "done", "published": 0}
         try:
             module = stage_module(stage.name)
@@ -70,7 +70,7 @@ def answer(stage: Stage, request: HttpRequest, deps: Deps, bus: Bus) -> HttpResp
             fields = {"outcome": "failed", "reason": outcome.reason, "error": outcome.error, "where": outcome.where}
             response = _refusal(stage, error)
         took = round((deps.clock.monotonic() - started) * 1000, 1)
-        run.finished({"method": request.method, "status": response.status, "milliseconds": took, **fields})
+        run.finished({"status": response.status, "milliseconds": took, **fields})
         return response
 
 

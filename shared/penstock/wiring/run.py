@@ -28,10 +28,11 @@ def stage_module(name: str) -> Any:
 class Cause:
     """What a run goes back to: the message, or nothing where it begins a trace (a request, the schedule).
 
-    ``links``: traceparents that have to do with it and are not trusted, or not the only ones.
+    ``method``: of the request; ``links``: traceparents that have to do with it and are not trusted, or not the only ones.
     """
 
     envelope: Envelope | None = None
+    method: str = ""
     links: tuple[str, ...] = ()
 
     @property
@@ -41,7 +42,9 @@ class Cause:
 
     @property
     def fields(self) -> dict[str, str]:
-        """What the message is about."""
+        """What the message is about, or how the request was made."""
+        if self.method:
+            return {"method": self.method}
         return subject(self.envelope.message if self.envelope else None)
 
 

@@ -67,8 +67,8 @@ def attributes(step: str, fields: Mapping[str, Field], *, system: str) -> Attrib
     }
     if step in MESSAGING:
         found |= {"messaging.system": system, "messaging.operation.name": step, "messaging.operation.type": step}
-    if step == "process":
-        found["messaging.consumer.group.name"] = str(fields.get("stage", ""))
+    if step == "process" and "stage" in fields:
+        found["messaging.consumer.group.name"] = str(fields["stage"])
     if "method" in fields:
         found["http.request.method"] = method(fields)
         stage = str(fields.get("stage", ""))
