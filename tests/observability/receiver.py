@@ -105,6 +105,16 @@ class Collector:
         with self._lock:
             return list(self._metrics)
 
+    def quiet(self, seconds=3.0, most=120):
+        """Wait until nothing has come for so long: a fleet that is still being synced fetches a push by itself."""
+        end = time.monotonic() + most
+        seen, since = -1, time.monotonic()
+        while time.monotonic() - since < seconds:
+            assert time.monotonic() < end, "the plane does not come to rest"
+            if len(self.spans) != seen:
+                seen, since = len(self.spans), time.monotonic()
+            time.sleep(0.1)
+
     def trace_with(self, name, *, also=(), when=lambda spans: True, seconds=60):
         """The spans of the newest whole trace (one root) that has a span ``name``, and spans called all of ``also``.
 
@@ -118,8 +128,9 @@ class Collector:
                 if {*also} <= {span.name for span in found} and len(roots(found)) == 1 and when(found):
                     return found
             if time.monotonic() > end:
-                told = json.dumps([[span.trace[:8], span.name, span.status] for span in self.spans])
-                raise AssertionError(f"no trace with {name} and {also}: {told[:4000]}")
+                found = [span for span in self.spans if traces and span.trace == traces[-1]] or self.spans
+                told = json.dumps([[span.name, span.id[:4], span.parent[:4], span.status] for span in found])
+                raise AssertionError(f"no such trace with {name} and {also}: {told[:6000]}")
             time.sleep(0.1)
 
 

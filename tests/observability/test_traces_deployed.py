@@ -43,6 +43,7 @@ def deployed(tmp_path_factory, collector):
         made.build()
         made.until(lambda: made.replicas() == 3, "the first sync")
         made.until(made.receiver, "the Receiver to be indexed")
+        collector.quiet(8)
         made.commit({REPLICAS: made.files[REPLICAS].replace("replicas: 3", "replicas: 5")})
         assert made.hook(TOKEN) == 202
         made.until(lambda: made.room.heard("apps", "Deployment/apps/myapp configured"), "the message")

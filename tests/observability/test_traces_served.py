@@ -45,6 +45,7 @@ def fleet(tmp_path_factory, collector):
         )
         made.until(lambda: made.replicas() == 3, "the first sync")
         made.until(made.receiver, "the Receiver to be indexed")
+        collector.quiet()
         yield made
 
 

@@ -52,29 +52,37 @@ def _stage_finished(fields: Fields, meter: Meter) -> None:
 
 
 def _reconciled(fields: Fields, meter: Meter, seconds: float) -> None:
-    """A message of fetch or reconcile, as controller-runtime would count it."""
+    """A message of fetch or reconcile; one that came to an end has said for itself what it was."""
     stage = _text(fields, "stage")
-    if stage not in ("fetch", "reconcile"):
-        return
-    controller = {"controller": _text(fields, "kind").lower()}
-    failed = fields.get("outcome") != "done"
+    if stage == "fetch":
+        meter(instruments.CONTROLLER_SECONDS, seconds, {"controller": _text(fields, "kind").lower()})
+        meter(instruments.RECONCILE_DURATION, seconds, _object(fields))
+    if stage in ("fetch", "reconcile") and fields.get("outcome") != "done":
+        _controlled(_text(fields, "kind"), meter, failed=True)
+
+
+def _controlled(kind: str, meter: Meter, *, failed: bool) -> None:
+    """A reconcile, as controller-runtime counts them."""
+    controller = {"controller": kind.lower()}
     meter(instruments.CONTROLLER_RECONCILES, 1, {**controller, "result": "error" if failed else "success"})
-    meter(instruments.CONTROLLER_SECONDS, seconds, controller)
     if failed:
         meter(instruments.CONTROLLER_ERRORS, 1, controller)
-    if stage == "fetch":
-        meter(instruments.RECONCILE_DURATION, seconds, _object(fields))
+
+
+def _source_looked_at(fields: Fields, meter: Meter) -> None:
+    _controlled(_text(fields, "kind"), meter, failed=fields.get("outcome") == "failed")
 
 
 def _kustomization_reconciled(fields: Fields, meter: Meter) -> None:
-    meter(instruments.RECONCILE_DURATION, _number(fields, "milliseconds") / 1000, _object(fields))
+    seconds = _number(fields, "milliseconds") / 1000
+    _controlled("Kustomization", meter, failed=fields.get("ready") == "False")
+    meter(instruments.CONTROLLER_SECONDS, seconds, {"controller": "kustomization"})
+    meter(instruments.RECONCILE_DURATION, seconds, _object(fields))
     cluster = {"cluster": _text(fields, "cluster")}
     if fields.get("drifted"):
         meter(instruments.OBJECTS, _number(fields, "drifted"), {**cluster, "action": "drifted"})
     if fields.get("since_push") is not None:
         meter(instruments.PUSH_TO_READY, _number(fields, "since_push"), cluster)
-    if fields.get("ready") == "False":
-        meter(instruments.CONTROLLER_ERRORS, 1, {"controller": "kustomization"})
 
 
 def _object(fields: Fields) -> Labels:
@@ -108,6 +116,7 @@ def _number(fields: Fields, name: str) -> float:
 
 _MEASURES: Mapping[str, Callable[[Fields, Meter], None]] = {
     "stage finished": _stage_finished,
+    "source looked at": _source_looked_at,
     "kustomization reconciled": _kustomization_reconciled,
     "object created": _object_changed("created"),
     "object configured": _object_changed("configured"),

@@ -39,7 +39,7 @@ from penstock.version import __version__
 if TYPE_CHECKING:
     from penstock.adapters.telemetry.otel.scrape import Scraped
 
-FLUSH_SECONDS = 1.0
+FLUSH_SECONDS = 2.0
 BREAK_SECONDS = 30.0
 CLOSE_SECONDS = 3.0
 MOST_RESOURCES = 20_000
@@ -141,8 +141,7 @@ class Bounded:
             taken = self._send()
         except Exception:  # noqa: BLE001 - telemetry fails nothing
             taken = False
-        if not taken:
-            self._rest_until = time.monotonic() + BREAK_SECONDS
+        self._rest_until = 0.0 if taken else time.monotonic() + BREAK_SECONDS
 
 
 class _WithoutIdle(BatchSpanProcessor):

@@ -92,7 +92,8 @@ class OtelTelemetry:
     def begin(self, stages: Sequence[str]) -> None:
         """Counters at 0 for these stages: an alert on a rise sees the first one, too."""
         for stage in stages:
-            self._measured(instruments.DEAD_LETTERS, 0, {"stage": stage})
+            for instrument in (instruments.DEAD_LETTERS, instruments.COLD_STARTS):
+                self._measured(instrument, 0, {"stage": stage})
         for instrument, outcomes in ((instruments.NOTIFICATIONS, SENT), (instruments.DELIVERIES, DELIVERED)):
             for outcome in outcomes:
                 self._measured(instrument, 0, {"outcome": outcome})
