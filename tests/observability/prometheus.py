@@ -1,0 +1,61 @@
+"""The real Prometheus and promtool: Debian's package, installed or unpacked among the tools."""
+
+import contextlib
+import json
+import os
+import shutil
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+from tests.google.plane import free_port, process
+
+UNPACKED = Path(os.environ.get("PENSTOCK_TOOLS", Path.home() / ".cache/penstock/tools")) / "prometheus/usr/bin"
+
+
+def program(name):
+    """The path of ``prometheus`` or ``promtool``; skips loudly where it is missing."""
+    found = shutil.which(name) or shutil.which(name, path=str(UNPACKED))
+    if not found:
+        pytest.skip(f"{name} is not here: apt-get install prometheus (or apt-get download and dpkg -x to {UNPACKED})")
+    return found
+
+
+class Prometheus:
+    """A running server."""
+
+    def __init__(self, port):
+        self._url = f"http://127.0.0.1:{port}/api/v1"
+
+    def api(self, path, **query):
+        with urllib.request.urlopen(f"{self._url}/{path}?{urllib.parse.urlencode(query)}", timeout=30) as answer:
+            return json.loads(answer.read())["data"]
+
+    def query(self, expression):
+        """The series that an expression gives now. Raises HTTPError (400) where it is none."""
+        return self.api("query", query=expression)["result"]
+
+    def until(self, expression, seconds=60):
+        """Its series, as soon as there are any."""
+        end = time.monotonic() + seconds
+        while not (found := self.query(expression)):
+            assert time.monotonic() < end, f"no series for {expression}: {self.api('targets')}"
+            time.sleep(0.3)
+        return found
+
+
+@contextlib.contextmanager
+def prometheus(config, directory):
+    """Prometheus on this configuration (a file)."""
+    port = free_port()
+    command = [
+        program("prometheus"),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={directory / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+    ]
+    with process(command, port):
+        yield Prometheus(port)
