@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -58,4 +59,18 @@ def prometheus(config, directory):
         "--log.level=warn",
     ]
     with process(command, port):
+        _wait_ready(f"http://127.0.0.1:{port}/-/ready")
         yield Prometheus(port)
+
+
+def _wait_ready(url, seconds=60):
+    """It listens before it answers queries."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=10):
+                return
+        except urllib.error.HTTPError as error:
+            error.close()
+            assert time.monotonic() < end, "Prometheus does not become ready"
+        time.sleep(0.2)
