@@ -10,7 +10,6 @@ import urllib.request
 import pytest
 import yaml
 from tests.docs.markdown import ROOT, fences
-from tests.google.test_deployed import REPLICAS
 from tests.observability.prometheus import program, prometheus
 from tests.observability.world import ServedFleet
 
@@ -157,11 +156,9 @@ def fleet(tmp_path_factory):
             "127.0.0.1:0",
             PENSTOCK_SECRET_METRICS=json.dumps(secret),
         )
+        made.begin()
         made.metrics = made.found(r"metrics    (http://\S+),")
-        made.until(lambda: made.replicas() == 3, "the first sync")
-        made.until(made.receiver, "the Receiver to be indexed")
-        assert made.push({REPLICAS: made.files[REPLICAS].replace("replicas: 3", "replicas: 5")}) == 202
-        made.until(lambda: made.room.heard("apps", "Deployment/apps/myapp configured"), "the message")
+        made.scale(5)
         yield made
 
 
@@ -285,9 +282,9 @@ def test_without_the_token_nothing_is_told(fleet, given):
 @pytest.mark.real
 def test_the_plane_itself_has_no_metrics_and_the_metrics_have_no_plane(fleet):
     bearer = {"authorization": f"Bearer {TOKEN}"}
-    assert read(f"{fleet.webhook}/metrics", **bearer)[0] in (401, 404)
+    assert read(f"{fleet.url}/metrics", **bearer)[0] in (401, 404)
     assert read(fleet.metrics.replace("/metrics", "/status"), **bearer)[0] == 404
-    assert read(f"{fleet.webhook}/status", **bearer)[0] == 401
+    assert read(f"{fleet.url}/status", **bearer)[0] == 401
 
 
 @pytest.mark.real
@@ -295,4 +292,4 @@ def test_no_secret_is_in_the_metrics(fleet):
     status, text = read(fleet.metrics, authorization=f"Bearer {TOKEN}")
     assert status == 200
     assert "canary" not in text
-    assert fleet.receiver().digest not in text
+    assert fleet.story.receiver().digest not in text

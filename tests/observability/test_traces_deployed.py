@@ -4,27 +4,28 @@ import contextlib
 import os
 
 import pytest
-from tests.google.test_deployed import REPLICAS, TOKEN, Deployed
+from tests.google.test_deployed import Deployed
 from tests.observability.receiver import Collector, path_to_root, roots
 from tests.observability.test_traces_served import PUSHED, deliveries
 
 STAGES = ("webhook", "fetch", "reconcile", "notify")
+
+pytestmark = pytest.mark.xdist_group("deployed-google")  # two planes at once would be too many for a small machine
 
 
 class Exporting(Deployed):
     """The same functions, told of a collector as Terraform would tell them."""
 
     def __init__(self, stack, directory, collector):
+        self.collector = collector
         super().__init__(stack, directory)
-        self.environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
 
     def start(self, stage):
         before = self.environment
-        self.environment = {**before, "K_SERVICE": f"plane-1-{stage}"}
-        try:
-            return super().start(stage)
-        finally:
-            self.environment = before
+        more = {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url, "K_SERVICE": f"plane-1-{stage}"}
+        self.environment = {**before, **more}
+        super().start(stage)
+        self.environment = before
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +41,11 @@ def deployed(tmp_path_factory, collector):
             pytest.skip(f"{variable}: this test wants an emulator of its own")
     with contextlib.ExitStack() as stack:
         made = Exporting(stack, tmp_path_factory.mktemp("exporting"), collector)
-        made.build()
-        made.until(lambda: made.replicas() == 3, "the first sync")
-        made.until(made.receiver, "the Receiver to be indexed")
+        made.story.begin()
         collector.quiet(8)
-        made.commit({REPLICAS: made.files[REPLICAS].replace("replicas: 3", "replicas: 5")})
-        assert made.hook(TOKEN) == 202
-        made.until(lambda: made.room.heard("apps", "Deployment/apps/myapp configured"), "the message")
+        made.world.scale(5)
+        assert made.story.hook(made.world.canaries["hook"]) == 202
+        made.story.until(lambda: made.world.changes_told() == 1, "the message")
         yield made
 
 
@@ -86,4 +85,6 @@ def test_each_run_has_sent_what_it_told_before_it_answered(deployed, collector):
 def test_functions_send_differences(deployed, collector):
     sums = [metric["sum"] for name, metric, _ in collector.metrics if name == "faas.coldstarts"]
     assert {each["aggregationTemporality"] for each in sums} == {"AGGREGATION_TEMPORALITY_DELTA"}
-    assert sum(int(each["dataPoints"][0].get("asInt", 0)) for each in sums) == len(STAGES)
+    points = [point for each in sums for point in each["dataPoints"]]
+    counted = {point["attributes"][0]["value"]["stringValue"]: int(point["asInt"]) for point in points}
+    assert {stage: counted[stage] for stage in STAGES} == dict.fromkeys(STAGES, 1)

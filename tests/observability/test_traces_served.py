@@ -5,7 +5,7 @@ import json
 import time
 
 import pytest
-from tests.google.test_deployed import REPLICAS, TOKEN
+from tests.deployed import Story
 from tests.observability.receiver import Collector, path_to_root, roots
 from tests.observability.world import ServedFleet
 
@@ -43,15 +43,13 @@ def fleet(tmp_path_factory, collector):
             OTEL_METRIC_EXPORT_INTERVAL="500",
             OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=test",
         )
-        made.until(lambda: made.replicas() == 3, "the first sync")
-        made.until(made.receiver, "the Receiver to be indexed")
+        made.begin()
         collector.quiet()
         yield made
 
 
 def test_a_push_is_one_trace_from_the_delivery_to_the_message(fleet, collector):
-    assert fleet.push({REPLICAS: fleet.files[REPLICAS].replace("replicas: 3", "replicas: 5")}) == 202
-    fleet.until(lambda: fleet.room.heard("apps", "Deployment/apps/myapp configured"), "the message")
+    fleet.scale(5)
     way = ["deliver", "process event", "process artifact-stored", "process source-changed", PUSHED]
     spans = collector.trace_with(PUSHED, also=(*TOLD, "apply", "checkout"), when=lambda spans: way in deliveries(spans))
     (root,) = roots(spans)
@@ -72,7 +70,7 @@ def test_a_push_is_one_trace_from_the_delivery_to_the_message(fleet, collector):
 
 
 def test_a_child_is_in_the_trace_of_the_push_that_changed_its_spec(fleet, collector):
-    assert fleet.push({APPS: fleet.files[APPS].replace("interval: 10m", "interval: 11m")}) == 202
+    assert fleet.push({APPS: fleet.world.files[APPS].replace("interval: 10m", "interval: 11m")}) == 202
     deadline = time.monotonic() + 60
     while True:
         spans = collector.trace_with(PUSHED, also=("process source-changed",))
@@ -110,7 +108,7 @@ def test_attributes_are_those_of_the_semantic_conventions(fleet, collector):
     assert process.attributes["messaging.message.id"]
     (checkout,) = [span for span in spans if span.name == "checkout"]
     assert checkout.kind == "CLIENT"
-    assert checkout.attributes["vcs.repository.url.full"] == fleet.url
+    assert checkout.attributes["vcs.repository.url.full"] == fleet.world.url
     (reconcile, *_) = [span for span in spans if span.name == "process artifact-stored"]
     assert reconcile.attributes["k8s.cluster.name"] == "demo"
     resource = process.resource
@@ -135,21 +133,16 @@ def test_the_log_names_the_same_trace(fleet, collector):
 
 
 def test_a_forged_traceparent_is_a_link(fleet, collector):
-    import hashlib
-    import hmac
-    import urllib.request
+    answers = []
 
-    body = json.dumps({"ref": "refs/heads/main", "after": "0" * 40}).encode()
-    headers = {
-        "content-type": "application/json",
-        "x-github-event": "push",
-        "x-github-delivery": "2",
-        "x-hub-signature-256": "sha256=" + hmac.new(TOKEN.encode(), body, hashlib.sha256).hexdigest(),
-        "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01",
-    }
-    url = f"{fleet.webhook}/hook/{fleet.receiver().digest}"
-    with urllib.request.urlopen(urllib.request.Request(url, data=body, headers=headers), timeout=60) as answer:
-        trace = json.loads(answer.read())["trace"]
+    def forged(stage, method, path, headers, body):
+        answers.append(
+            fleet.http(stage, method, path, {**headers, "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}, body)
+        )
+        return answers[-1]
+
+    assert Story(fleet.world, fleet.runtime, forged, None).hook(fleet.world.canaries["hook"]) == 202
+    trace = json.loads(answers[0][2])["trace"]
     assert trace != "ab" * 16
     end = time.monotonic() + 30
     while not (found := [span for span in collector.spans if span.trace == trace and span.name == PUSHED]):
@@ -184,6 +177,6 @@ def test_the_collectors_credential_goes_there_and_nowhere_else(fleet, collector)
 
 def test_no_secret_of_the_fleet_is_in_what_was_sent(fleet, collector):
     sent = b"".join(collector.bodies)
-    assert TOKEN.encode() not in sent
+    assert [name for name, text in fleet.world.canaries.items() if text.encode() in sent] == []
     assert b"/services/demo" not in sent
-    assert fleet.receiver().digest.encode() not in sent
+    assert fleet.story.receiver().digest.encode() not in sent
