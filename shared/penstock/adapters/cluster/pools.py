@@ -61,9 +61,9 @@ class Pools:
         try:
             pools = guarded_pools(self._connection.guard)
             if self._connection.proxy:
-                proxy = urllib3.ProxyManager(self._connection.proxy, **options)
-                proxy.pool_classes_by_scheme = pools
-                return proxy.connection_from_url(self._connection.server)
+                proxied = urllib3.ProxyManager(self._connection.proxy, **options)
+                proxied.pool_classes_by_scheme = pools
+                return proxied.connection_from_url(self._connection.server)
             parts = urllib3.util.parse_url(self._connection.server)
             return pools[str(parts.scheme)](str(parts.host), port=parts.port, **options)
         except (urllib3.exceptions.HTTPError, ValueError) as error:
