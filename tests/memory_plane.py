@@ -55,7 +55,10 @@ class OneCluster:
             raise NotFound(f"no cluster {cluster}")
         return self.cluster.as_user(impersonate) if impersonate else self.cluster
 
-    def connect_kubeconfig(self, kubeconfig: bytes, *, name: str, impersonate: str = "") -> Cluster:
+    def connect_kubeconfig(
+        self, kubeconfig: bytes, *, name: str, impersonate: str = "", allowed_hosts: tuple[str, ...] = ()
+    ) -> Cluster:
+        self.allowed_hosts = allowed_hosts
         return self.cluster.as_user(impersonate) if impersonate else self.cluster
 
     def connect_remote(self, remote: RemoteCluster, *, impersonate: str = "") -> Cluster:

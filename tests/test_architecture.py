@@ -56,6 +56,8 @@ def test_ruff_is_content():
         ("stages/tick.py", "import penstock.adapters.clock", "dependence runs one way"),
         ("stages/notify.py", "import penstock.stages.tick", "stages never import each other"),
         ("wiring/topology.py", "import penstock.cli", "dependence runs one way"),
+        ("adapters/git/http.py", "import urllib3", "adapters speak HTTP through adapters.http"),
+        ("ports/identity.py", "import penstock.ports.cluster", "ports form no circle"),
     ],
 )
 def test_a_planted_import_is_caught(checkout, module, line, broken):

@@ -330,7 +330,7 @@ def test_the_operators_word_is_taken(clouds: Clouds) -> None:
     found = clouds.connection(
         own=True, manifest=False, provider="azure", cluster=AKS, address="https://10.0.0.1:443", authority=OTHER_PEM
     )
-    assert (found.server, found.allowed_hosts) == ("https://10.0.0.1:443", None)
+    assert (found.server, found.guard.allowed_hosts) == ("https://10.0.0.1:443", None)
 
 
 def test_the_planes_own_azure_identity_by_secret_file_and_machine(clouds: Clouds, tmp_path) -> None:

@@ -25,6 +25,7 @@ from penstock.adapters.cluster.transport import Patience, Request, Transport
 from penstock.adapters.downloads.http import HttpDownloads
 from penstock.adapters.git.dulwich import DulwichGit
 from penstock.adapters.google.client import Act, GoogleClient
+from penstock.adapters.http.addresses import Guard
 from penstock.adapters.identity.http import HttpSender
 from penstock.adapters.identity.kept import Kept
 from penstock.adapters.notifier.http import HttpNotifier
@@ -231,7 +232,7 @@ def cluster(url, seconds, allowed, *, certificates=None):
         server=url,
         credentials=Static(value=Login(authorization=f"Bearer {CANARY}")),
         ca=(certificates or {}).get("ca.crt", b""),
-        allowed_hosts=tuple(allowed),
+        guard=Guard(allowed_hosts=tuple(allowed)),
     )
     transport = Transport(connection, patience=Patience(total=seconds))
     transport.send(Request(method="GET", path="/api/v1/secrets"), Call(verb="list", resource="secrets", identity="we"))

@@ -208,7 +208,7 @@ class Elsewhere(OneCluster):
         super().__init__(home)
         self.remote = remote
 
-    def connect_kubeconfig(self, kubeconfig, *, name, impersonate=""):
+    def connect_kubeconfig(self, kubeconfig, *, name, impersonate="", allowed_hosts=()):
         return self.remote
 
 

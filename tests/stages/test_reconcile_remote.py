@@ -76,6 +76,24 @@ def test_the_policys_hosts_are_what_it_may_reach() -> None:
     assert plane.clusters.remotes[0].account.audiences == ("https://remote.example:6443",)
 
 
+def test_they_are_so_for_the_kubeconfig_of_a_secret() -> None:
+    plane = MemoryPlane(policy={"allowedHosts": ["10.0.0.0/8"]})
+    plane.cluster.create(yaml.safe_load(namespace("team")))
+    plane.cluster.create(yaml.safe_load(namespace("shop")))
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "remote", "namespace": "team"}}
+    plane.cluster.create({**secret, "stringData": {"value": "a kubeconfig"}})
+    spec = {"kubeConfig": {"secretRef": {"name": "remote"}}}
+    plane.push(
+        {
+            "clusters/prod/shop.yaml": kustomization("shop", "shop", namespace="team", **spec),
+            "shop/settings.yaml": config_map("settings", "shop", key="1"),
+        }
+    )
+    plane.settle()
+    assert plane.ready("shop", namespace="team").startswith("True")
+    assert plane.clusters.allowed_hosts == ("10.0.0.0/8",)
+
+
 def test_a_config_map_that_is_not_there_is_named() -> None:
     plane = reconciled()
     said = "False ReconciliationFailed: kubeConfig ConfigMap 'team/remote' not found"

@@ -14,7 +14,7 @@ from typing import Protocol
 from penstock.core.clusters.access import ClusterAccess
 from penstock.core.errors import Terminal
 from penstock.core.resources import Gvk, Manifest
-from penstock.ports.identity import Account
+from penstock.ports.identity import Account, ServiceAccountToken
 
 FIELD_MANAGER = "penstock"
 NOT_SERVED = "the cluster does not serve"
@@ -84,14 +84,6 @@ class ApplyOptions:
     force: bool = True
     field_manager: str = FIELD_MANAGER
     field_validation: str = "Strict"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServiceAccountToken:
-    """A ServiceAccount's own token (a JWT), and the POSIX time at which it ends."""
-
-    token: str = field(repr=False)
-    expires: float
 
 
 class Cluster(Protocol):
@@ -202,10 +194,13 @@ class Clusters(Protocol):
         Raises NotFound where the plane has no such cluster, Terminal where its kubeconfig is unusable.
         """
 
-    def connect_kubeconfig(self, kubeconfig: bytes, *, name: str, impersonate: str = "") -> Cluster:
+    def connect_kubeconfig(
+        self, kubeconfig: bytes, *, name: str, impersonate: str = "", allowed_hosts: tuple[str, ...] = ()
+    ) -> Cluster:
         """A connection by a kubeconfig that came from a manifest's Secret: NOT trusted.
 
-        exec, auth-provider, file paths and proxy-url are Refused, naming the field.
+        exec, auth-provider, file paths and proxy-url are Refused, naming the field; so are, when it is used, addresses
+        that the plane may not be led to. ``allowed_hosts``: those that it may (``policy.allowedHosts``).
         """
 
     def connect_remote(self, remote: RemoteCluster, *, impersonate: str = "") -> Cluster:

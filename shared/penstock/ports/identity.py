@@ -9,14 +9,32 @@ Values are kept until shortly before they expire; ``fresh`` asks anew, after a 4
 or the API server says no), ``Transient``. Messages name the account and the call, never a token.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from penstock.core.identity.sigv4 import AwsKeys
+from penstock.core.resources import Gvk, Manifest
 
-if TYPE_CHECKING:
-    from penstock.ports.cluster import Cluster
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceAccountToken:
+    """A ServiceAccount's own token (a JWT), and the POSIX time at which it ends."""
+
+    token: str = field(repr=False)
+    expires: float
+
+
+class Home(Protocol):
+    """What is asked of the cluster that an account belongs to; ports.cluster.Cluster is one."""
+
+    def get(self, gvk: Gvk, namespace: str, name: str) -> Manifest | None:
+        """See ports.cluster.Cluster."""
+
+    def request_token(
+        self, namespace: str, name: str, *, audiences: Sequence[str] = (), seconds: int = 3600
+    ) -> ServiceAccountToken:
+        """See ports.cluster.Cluster."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +46,7 @@ class Account:
     ``audiences``: of the token, in place of what the cloud expects by default.
     """
 
-    home: Callable[[], "Cluster"] = field(repr=False, compare=False)
+    home: Callable[[], Home] = field(repr=False, compare=False)
     cluster: str
     namespace: str
     name: str

@@ -19,6 +19,7 @@ from penstock.wiring.stored_plane import StoredPlane
 if TYPE_CHECKING:
     from penstock.adapters.cluster.by_identity import ByIdentity
     from penstock.adapters.cluster.clusters import Described, Kubeconfig
+    from penstock.adapters.http.addresses import Guard
 
 
 def kube_clusters(settings: Settings, state: State, secrets: Secrets) -> Clusters:
@@ -31,10 +32,23 @@ def kube_clusters(settings: Settings, state: State, secrets: Secrets) -> Cluster
     kubeconfigs = finder(settings, plane, secrets)
     clusters = KubeClusters(
         lambda name: _by_provider(name, plane(), by_identity, clusters.connect) or kubeconfigs(name),
+        manifests=manifest_guard(settings),
         by_identity=by_identity,
         proxy_for=proxy_from(settings.proxies),
     )
     return clusters
+
+
+def manifest_guard(settings: Settings) -> "Guard":
+    """Where the API server of a manifest's kubeconfig may be.
+
+    Never on this machine, nor where a cloud keeps its metadata, unless the operator says so. A plane that runs by
+    itself stands in the operator's own network, where private addresses are what API servers usually have; functions
+    stand in a network that is not the tenants'.
+    """
+    from penstock.adapters.http.addresses import Guard  # noqa: PLC0415 - see above
+
+    return Guard(allowed_hosts=settings.allowed_hosts, private=settings.backend == "embedded", reason="AccessDenied")
 
 
 def identity_connections(settings: Settings) -> "ByIdentity":

@@ -39,7 +39,7 @@ class One:
     def connect(self, cluster, *, impersonate=""):
         return self.cluster
 
-    def connect_kubeconfig(self, kubeconfig, *, name, impersonate=""):
+    def connect_kubeconfig(self, kubeconfig, *, name, impersonate="", allowed_hosts=()):
         return self.cluster
 
 

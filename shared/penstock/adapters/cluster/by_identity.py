@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from penstock.adapters.cluster import kubeconfig as kubeconfigs
 from penstock.adapters.cluster.credentials import Credentials, Login, Renewed, token_file
 from penstock.adapters.cluster.kubeconfig import Connection
+from penstock.adapters.http.addresses import Guard
 from penstock.adapters.identity.http import Send
 from penstock.core.clusters import aks, eks, gke
 from penstock.core.clusters.access import ClusterAccess
@@ -48,7 +49,7 @@ class ByIdentity:
             credentials=credentials,
             user=f"{who} ({remote.access.provider})",
             ca=found.authority.encode(),
-            allowed_hosts=remote.allowed_hosts,
+            guard=Guard(allowed_hosts=remote.allowed_hosts),
         )
 
     def _endpoint(self, remote: RemoteCluster) -> Endpoint:

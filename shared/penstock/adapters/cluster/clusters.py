@@ -10,6 +10,7 @@ from penstock.adapters.cluster.kube import KubeCluster
 from penstock.adapters.cluster.kubeconfig import Connection
 from penstock.adapters.cluster.servers import Servers
 from penstock.adapters.cluster.transport import Patience
+from penstock.adapters.http.addresses import Guard
 from penstock.core.errors import NotFound, Terminal
 from penstock.ports.cluster import RemoteCluster
 
@@ -84,22 +85,22 @@ class KubeClusters:
     """Clusters (see the port).
 
     ``find``: cluster name -> what the operator says of it, None where the plane has none of that name; asked at each
-    connect, so that a changed kubeconfig is used at once. ``allow_server``: raises Refused for a server URL in a
-    manifest's kubeconfig that policy forbids. ``by_identity``: makes connections without a kubeconfig. ``proxy_for``:
-    server URL -> proxy URL or "" (see proxies.py).
+    connect, so that a changed kubeconfig is used at once. ``manifests``: where servers may be that kubeconfigs of
+    manifests name (None: anywhere). ``by_identity``: makes connections without a kubeconfig. ``proxy_for``: server
+    URL -> proxy URL or "" (see proxies.py).
     """
 
     def __init__(
         self,
         find: Callable[[str], Described | None],
         *,
-        allow_server: Callable[[str], None] = kubeconfigs.https_only,
+        manifests: Guard | None = None,
         by_identity: "ByIdentity | None" = None,
         proxy_for: Callable[[str], str] = lambda _server: "",
         patience: Patience | None = None,
     ) -> None:
-        self._find, self._allow_server, self._by_identity = find, allow_server, by_identity
-        self._proxy_for = proxy_for
+        self._find, self._by_identity = find, by_identity
+        self._proxy_for, self._manifests = proxy_for, manifests or Guard()
         self._named = Servers(patience or Patience())
         self._by_manifest = Servers(patience or Patience(), most=KEPT)
 
@@ -113,13 +114,17 @@ class KubeClusters:
         )
         return server.as_account(impersonate)
 
-    def connect_kubeconfig(self, kubeconfig: bytes, *, name: str, impersonate: str = "") -> KubeCluster:
+    def connect_kubeconfig(
+        self, kubeconfig: bytes, *, name: str, impersonate: str = "", allowed_hosts: tuple[str, ...] = ()
+    ) -> KubeCluster:
         """See Clusters."""
+        guard = self._manifests.allowing(allowed_hosts)
 
         def connection() -> Connection:
-            return self._proxied(kubeconfigs.untrusted(kubeconfig, name=name, allow_server=self._allow_server))
+            found = kubeconfigs.untrusted(kubeconfig, name=name)
+            return self._proxied(replace(found, guard=guard))
 
-        key = hashlib.sha256(kubeconfig).hexdigest()
+        key = hashlib.sha256(kubeconfig).hexdigest(), guard
         return self._by_manifest.get(key, key, connection).as_account(impersonate)
 
     def connect_remote(self, remote: RemoteCluster, *, impersonate: str = "") -> KubeCluster:

@@ -24,9 +24,9 @@ from penstock.ports.cluster import (
     ApplyOptions,
     Page,
     ResourceType,
-    ServiceAccountToken,
     WatchEvent,
 )
+from penstock.ports.identity import ServiceAccountToken
 
 PAGE = 500
 """Objects of one LIST request."""

@@ -7,7 +7,7 @@ Secret is not: whatever would run a program, read a file of ours or talk past th
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from penstock.adapters.cluster.credentials import Credentials, Login, Static, exec_plugin, token_file
+from penstock.adapters.http.addresses import Guard
 from penstock.core.errors import InvalidDocument, NotFound, Refused
 
 SIZE_LIMIT = 1 << 20
@@ -38,8 +39,7 @@ class Connection:
 
     ``ca``: PEM of its authorities (empty: the system's); ``tls_server_name``: the name to expect ("" is the
     host's); ``user``: how messages call us; ``acting_as``: headers of the kubeconfig's own ``as`` fields;
-    ``allowed_hosts``: where a manifest names the server, what it may reach though it is private (None: the operator
-    names it, and it is reached wherever it is).
+    ``guard``: where a manifest names the server, what it may be.
     """
 
     server: str
@@ -51,7 +51,7 @@ class Connection:
     proxy: str = ""
     compress: bool = True
     acting_as: tuple[tuple[str, str], ...] = ()
-    allowed_hosts: tuple[str, ...] | None = None
+    guard: Guard = field(default_factory=Guard)
 
 
 def from_files(paths: Iterable[str], *, context: str = "") -> Connection:
@@ -82,18 +82,21 @@ def from_bytes(data: bytes, *, name: str, context: str = "") -> Connection:
     return _connection(_parse(data, name), context, name=name)
 
 
-def untrusted(data: bytes, *, name: str, allow_server: Callable[[str], None]) -> Connection:
+def untrusted(data: bytes, *, name: str) -> Connection:
     """A kubeconfig from a manifest's Secret (``name``: for messages, such as ``Secret/apps/prod``).
 
     Refused, naming the field, where any entry has exec, auth-provider, a file path, proxy-url or
-    insecure-skip-tls-verify. ``allow_server`` raises Refused for a server URL that policy forbids.
+    insecure-skip-tls-verify, or the server is none of https. Where it may be is for the Connection's guard.
     """
     document = _parse(data, name)
     for section, inner in (("clusters", "cluster"), ("users", "user")):
         for number, entry in enumerate(_entries(document, section, name)):
             _refuse(entry.get(inner) or {}, inner, f"{section}[{number}].{inner}", name)
     made = _connection(document, "", name=name)
-    allow_server(made.server)
+    if not made.server.startswith("https://"):
+        raise Refused(
+            f"{name}: clusters[].cluster.server: {made.server}: a kubeconfig from a manifest must name an https URL"
+        )
     return made
 
 
@@ -118,12 +121,6 @@ def server_of(data: bytes, *, name: str) -> Where:
         authority=_material(cluster, "certificate-authority", "clusters[].cluster", name),
         has_own_credentials=any(user.get(key) for key in ("client-certificate-data", "client-key-data", "token")),
     )
-
-
-def https_only(server: str) -> None:
-    """The plain policy for untrusted servers: Refused unless the URL is https."""
-    if not server.startswith("https://"):
-        raise Refused(f"clusters[].cluster.server: {server}: a kubeconfig from a manifest must name an https URL")
 
 
 def in_cluster(host: str, port: str, *, folder: Path = SERVICE_ACCOUNT) -> Connection:

@@ -21,9 +21,9 @@ from penstock.ports.cluster import (
     Page,
     RemoteCluster,
     ResourceType,
-    ServiceAccountToken,
     WatchEvent,
 )
+from penstock.ports.identity import ServiceAccountToken
 
 ADMIN = "admin"
 PAGE = 500
@@ -260,8 +260,11 @@ class MemoryClusters:
         found = self._clusters[cluster]
         return found.as_user(impersonate) if impersonate else found
 
-    def connect_kubeconfig(self, kubeconfig: bytes, *, name: str, impersonate: str = "") -> MemoryCluster:
+    def connect_kubeconfig(
+        self, kubeconfig: bytes, *, name: str, impersonate: str = "", allowed_hosts: tuple[str, ...] = ()
+    ) -> MemoryCluster:
         """See Clusters."""
+        del allowed_hosts
         if kubeconfig.decode(errors="replace") not in self._clusters:
             raise Refused(f"{name}: not a kubeconfig")
         return self.connect(kubeconfig.decode(), impersonate=impersonate)

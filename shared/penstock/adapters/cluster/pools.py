@@ -49,7 +49,6 @@ class Pools:
     def _make(self, login: Login) -> "urllib3.HTTPConnectionPool":
         import urllib3  # noqa: PLC0415 - loaded where a connection is made
 
-        from penstock.adapters.http.addresses import Guard  # noqa: PLC0415 - see above
         from penstock.adapters.http.connection import guarded_pools  # noqa: PLC0415 - see above
 
         options: dict[str, Any] = {"maxsize": POOL, "block": False}
@@ -60,11 +59,11 @@ class Pools:
             if self._connection.tls_server_name:
                 options["server_hostname"] = self._connection.tls_server_name
         try:
-            pools = guarded_pools(Guard(allowed_hosts=self._connection.allowed_hosts))
-            if self._connection.proxy and self._connection.allowed_hosts is None:  # a proxy could not ask the guard
-                proxy = urllib3.ProxyManager(self._connection.proxy, **options)
-                proxy.pool_classes_by_scheme = pools
-                return proxy.connection_from_url(self._connection.server)
+            pools = guarded_pools(self._connection.guard)
+            if self._connection.proxy:
+                proxied = urllib3.ProxyManager(self._connection.proxy, **options)
+                proxied.pool_classes_by_scheme = pools
+                return proxied.connection_from_url(self._connection.server)
             parts = urllib3.util.parse_url(self._connection.server)
             return pools[str(parts.scheme)](str(parts.host), port=parts.port, **options)
         except (urllib3.exceptions.HTTPError, ValueError) as error:

@@ -4,7 +4,7 @@ import queue
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -48,6 +48,10 @@ class Guard:
                 reason=self.reason,
             )
         return usable
+
+    def allowing(self, hosts: tuple[str, ...]) -> "Guard":
+        """With more that is allowed."""
+        return self if self.allowed_hosts is None else replace(self, allowed_hosts=(*self.allowed_hosts, *hosts))
 
     def _may_reach(self, host: str, port: int, address: str) -> bool:
         if self.allowed_hosts is None or may_reach(host, port, address, self.allowed_hosts):

@@ -13,7 +13,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from penstock.adapters.http.addresses import Guard
-from penstock.adapters.http.connection import guarded_pools
+from penstock.adapters.http.connection import pool_manager
 from penstock.adapters.http.deadline import Deadline
 from penstock.adapters.http.errors import Telling
 from penstock.version import __version__
@@ -26,8 +26,6 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _SAFE = ("GET", "HEAD")
 _LOGINS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _CHUNK = 65536
-_POOL = 8
-"""Connections that are kept for one host: several threads may use a client."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,10 +165,7 @@ class HttpClient:
     def _manager(self, url: str) -> urllib3.PoolManager:
         proxy = self._proxy_for(url)
         if proxy not in self._managers:
-            options: dict[str, Any] = {"ssl_context": self._trust, "maxsize": _POOL}
-            made = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
-            made.pool_classes_by_scheme = guarded_pools(self._guard)
-            self._managers[proxy] = made
+            self._managers[proxy] = pool_manager(self._guard, proxy=proxy, trust=self._trust)
         return self._managers[proxy]
 
 

@@ -10,6 +10,7 @@ import time
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from urllib3 import PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
@@ -125,6 +126,18 @@ class TimedTlsConnection(TimedConnection, HTTPSConnection):
         context = ssl_context or system_trust()
         context.sslsocket_class = TimedTlsSocket
         super().__init__(*arguments, ssl_context=context, **options)
+
+
+def pool_manager(
+    guard: Guard | None = None, *, proxy: str = "", trust: ssl.SSLContext | None = None, kept: int = 8
+) -> PoolManager:
+    """Pools whose connections keep deadlines and ask the guard. ``proxy``: URL or ""; ``kept``: connections a host."""
+    if proxy:
+        made: PoolManager = ProxyManager(proxy, ssl_context=trust, maxsize=kept)
+    else:
+        made = PoolManager(ssl_context=trust, maxsize=kept)
+    made.pool_classes_by_scheme = guarded_pools(guard or Guard())
+    return made
 
 
 @lru_cache(maxsize=64)

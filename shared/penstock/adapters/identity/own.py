@@ -62,11 +62,11 @@ class Own:
             from google.auth.transport.urllib3 import Request  # noqa: PLC0415 - see above
         except ImportError:
             raise Terminal("Google credentials need google-auth: install penstock[google]") from None
-        import urllib3  # noqa: PLC0415 - see above
+        from penstock.adapters.http.connection import pool_manager  # noqa: PLC0415 - see above
 
         with self._lock:
             try:
-                request = Request(urllib3.PoolManager())  # type: ignore[no-untyped-call] # theirs
+                request = Request(pool_manager())  # type: ignore[no-untyped-call] # theirs
                 if self._google is None:
                     self._google, _project = google.auth.default(scopes=gcp.SCOPES, request=request)
                 self._google.refresh(request)

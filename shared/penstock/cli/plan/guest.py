@@ -31,9 +31,9 @@ from penstock.ports.cluster import (
     Page,
     RemoteCluster,
     ResourceType,
-    ServiceAccountToken,
     WatchEvent,
 )
+from penstock.ports.identity import ServiceAccountToken
 
 FLUX_MANAGER = "kustomize-controller"
 _KUSTOMIZATION = "Kustomization"
@@ -225,10 +225,13 @@ class GuestClusters:
         del impersonate
         return GuestCluster(self._clusters.connect(cluster), self._world)
 
-    def connect_kubeconfig(self, kubeconfig: bytes, *, name: str, impersonate: str = "") -> GuestCluster:
+    def connect_kubeconfig(
+        self, kubeconfig: bytes, *, name: str, impersonate: str = "", allowed_hosts: tuple[str, ...] = ()
+    ) -> GuestCluster:
         """See Clusters."""
         del impersonate
-        return GuestCluster(self._clusters.connect_kubeconfig(kubeconfig, name=name), self._world)
+        found = self._clusters.connect_kubeconfig(kubeconfig, name=name, allowed_hosts=allowed_hosts)
+        return GuestCluster(found, self._world)
 
     def connect_remote(self, remote: RemoteCluster, *, impersonate: str = "") -> GuestCluster:
         """Refused: a token has to be asked for, which is more than reading."""

@@ -47,8 +47,11 @@ class SettingsClusters:
         behind = self._clusters.connect(cluster, impersonate=impersonate) if self._clusters else None
         return _SettingsCluster(behind, self._settings)  # type: ignore[return-value] # all that a render asks for
 
-    def connect_kubeconfig(self, kubeconfig: bytes, *, name: str, impersonate: str = "") -> Cluster:
+    def connect_kubeconfig(
+        self, kubeconfig: bytes, *, name: str, impersonate: str = "", allowed_hosts: tuple[str, ...] = ()
+    ) -> Cluster:
         """Raises NotFound: a render reads nothing of another cluster than its home."""
+        del allowed_hosts
         raise NotFound(f"{name}: a render reads its home cluster only ({len(kubeconfig)}, {impersonate})")
 
     def connect_remote(self, remote: RemoteCluster, *, impersonate: str = "") -> Cluster:

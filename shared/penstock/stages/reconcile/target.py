@@ -45,7 +45,8 @@ def _connector(attempt: Attempt, kube_config: KubeConfigRef) -> Callable[[str], 
         remote = remote_cluster(_origin(attempt), kube_config.config_map)
         return lambda account: clusters.connect_remote(remote, impersonate=account)
     data = secret_kubeconfig(attempt.home(), attempt.message.namespace, kube_config)
-    return lambda account: clusters.connect_kubeconfig(data, name=attempt.ref, impersonate=account)
+    hosts = attempt.policy.allowed_hosts
+    return lambda account: clusters.connect_kubeconfig(data, name=attempt.ref, impersonate=account, allowed_hosts=hosts)
 
 
 def _origin(attempt: Attempt) -> Origin:

@@ -29,7 +29,7 @@ def data(*args, **fields) -> bytes:
 
 
 def untrusted(content: bytes) -> kubeconfig.Connection:
-    return kubeconfig.untrusted(content, name="Secret/apps/prod", allow_server=kubeconfig.https_only)
+    return kubeconfig.untrusted(content, name="Secret/apps/prod")
 
 
 def b64(text: str) -> str:
