@@ -137,7 +137,7 @@ def test_an_api_whose_server_is_away_stops_nobody_else(control_plane, real_names
         assert there(plane, real_namespace, "b") is None
         thing = {"apiVersion": f"{group}/v1", "kind": "Thing", "metadata": {"name": "t", "namespace": real_namespace}}
         plane.push({"apps/thing.yaml": text(thing)})
-        assert "does not serve" in plane.until("apps", "False")
+        assert f"API group {group} does not answer (its APIService is down)" in plane.until("apps", "False")
         assert there(plane, real_namespace, "a")
 
 
