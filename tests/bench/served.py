@@ -22,7 +22,7 @@ import yaml
 ROOT = Path(__file__).parent.parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from tests.controlplane import fixtures  # noqa: E402 - see above
+from tests.controlplane import fixtures, identities  # noqa: E402 - see above
 from tests.controlplane.build import tool  # noqa: E402 - see above
 from tests.controlplane.process import ControlPlane  # noqa: E402 - see above
 
@@ -36,7 +36,8 @@ from penstock.core.resources import Gvk  # noqa: E402 - see above
 from penstock.wiring.topology import load_pipeline  # noqa: E402 - see above
 
 TOKEN = "bench-token"
-USER = "penstock-bench"
+USER = "system:serviceaccount:penstock-system:penstock-admin"
+"""As which `penstock cluster add --print-rbac` has it reach the cluster."""
 CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
 WATCHED = {"bench": "watched"}
 RECEIVER = {
@@ -101,7 +102,8 @@ class Served:
     def start(self) -> None:
         """Start it; returns when it listens."""
         kubeconfig = self.folder / "plane-kubeconfig"
-        kubeconfig.write_bytes(self.control.kubeconfig_for(USER))
+        kubeconfig.touch(mode=0o600)
+        kubeconfig.write_bytes(self._printed_identity())
         document = {
             "apiVersion": "penstock.dev/v1alpha1",
             "kind": "Plane",
@@ -121,6 +123,12 @@ class Served:
         until((self.data / "address").exists, "the plane listens")
         self.state = SqliteState(self.data / "state.db")
         self.bus = SqliteBus(self.data / "bus.db", load_pipeline(), SystemClock())
+
+    def _printed_identity(self) -> bytes:
+        text = identities.printed("admin")
+        identities.grant(self.control.call, text)
+        cluster = yaml.safe_load(self.control.read_kubeconfig())["clusters"][0]["cluster"]
+        return identities.kubeconfig(self.control.call, cluster, text)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

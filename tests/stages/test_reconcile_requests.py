@@ -49,7 +49,7 @@ def test_a_push_that_removes_an_object(plane):
     plane.push({"apps/c0.yaml": None})
     plane.settle()
     assert plane.config_map("c0") is None
-    assert len(sent(plane)) <= 13, sent(plane)  # the Event included
+    assert len(sent(plane)) <= 11, sent(plane)  # the Event included
 
 
 def test_a_sweep_that_finds_nothing(plane):

@@ -541,3 +541,44 @@ def test_a_suspension_that_ends_by_itself_is_noticed():
     plane.tick()
     plane.settle()
     assert plane.config_map("a") == {"key": "2"}
+
+
+OWN_NAMESPACE = {
+    "clusters/prod/own.yaml": kustomization("own", "own"),
+    "own/namespace.yaml": namespace("penstock-system"),
+    "own/keep.yaml": config_map("keep", key="1"),
+}
+
+
+@pytest.mark.parametrize("gone", ["own/namespace.yaml", "clusters/prod/own.yaml"])
+def test_the_namespace_of_the_inventories_is_never_pruned(gone):
+    """Somebody commits what --print-rbac printed, and takes it out again."""
+    plane = started({**APPS, **OWN_NAMESPACE})
+    plane.push({gone: None})
+    plane.settle()
+    assert plane.live("v1", "Namespace", "", "penstock-system") is not None
+    assert ("delete", "Namespace/penstock-system") not in plane.cluster.calls
+    if gone.startswith("own"):
+        assert plane.ready("own").startswith("True"), plane.ready("own")
+        assert "_penstock-system__Namespace@v1" not in plane.status("own").inventory
+    else:
+        assert not plane.known("Kustomization", "own")
+        assert plane.config_map("keep") is None
+    assert plane.live("v1", "ConfigMap", "penstock-system", "kustomization.flux-system.apps") is not None
+
+
+def test_a_manifest_cannot_write_what_the_plane_keeps():
+    plane = started(APPS)
+    name = "kustomization.flux-system.apps"
+    before = plane.live("v1", "ConfigMap", "penstock-system", name)["data"]["inventory"]
+    plane.push({"apps/evil.yaml": config_map(name, "penstock-system", inventory="[]")})
+    plane.settle(seconds=5)
+    ready = plane.ready("apps")
+    assert ready.startswith(f"False ReconciliationFailed: ConfigMap/penstock-system/{name} is where a plane keeps"), (
+        ready
+    )
+    assert plane.live("v1", "ConfigMap", "penstock-system", name)["data"]["inventory"] == before
+    plane.push({"apps/evil.yaml": None})
+    plane.settle()
+    assert plane.ready("apps").startswith("True")
+    assert plane.config_map("a") == {"key": "1"}

@@ -28,11 +28,17 @@ from penstock.core.records import KustomizationStatus, ReceiverRecord, status_ke
 from penstock.core.resources import Gvk, Manifest
 from penstock.devcluster import DevCluster
 from penstock.ports.cluster import Cluster
+from penstock.stages.reconcile.foreign import reconciled_by_flux
 from penstock.wiring import Runtime, settings_from
 from penstock.wiring.embedded import API_TOKEN, EmbeddedPlane, Options
 
 NAME = "demo"
 OURS = "app.kubernetes.io/managed-by=penstock"
+FLUX_NAMES = tuple(
+    f"flux-system/{name}"
+    for name in ("flux-system", "infrastructure-controllers", "infrastructure-configs", "apps", "notifications")
+)
+"""The fleet's Kustomizations: the plane would refuse to reconcile what Flux does."""
 SECRET = Gvk(version="v1", kind="Secret")
 NAMESPACE = Gvk(version="v1", kind="Namespace")
 
@@ -125,13 +131,29 @@ class World:
             self.cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
 
     def _refuse_what_others_made(self) -> None:
-        """Raise Refused where a plane works in this cluster; one that only has an identity there is in nobody's way."""
+        """Raise Refused where Flux or a plane works in this cluster, before anything is written.
+
+        A plane that only has an identity there is in nobody's way.
+        """
+        flux = next((name for name in FLUX_NAMES if reconciled_by_flux(self.cluster, name)), "")
+        if flux:
+            told = f"Flux reconciles Kustomization {flux} in this cluster: the demo has no place beside it"
+            raise Refused(told, reason="OwnedByFlux")
         for name in (self.name(name) for name in NAMESPACES):
             if self.cluster.get(NAMESPACE, "", name) is not None:
                 raise Refused(f"namespace {name} exists in this cluster: the demo touches nothing that it has not made")
         self._found_home = self.cluster.get(NAMESPACE, "", HOME) is not None
         if self._found_home and self._at_home():
-            raise Refused(f"a plane works in this cluster (namespace {HOME}): the demo has no place beside it")
+            raise Refused(
+                f"a plane works in this cluster (namespace {HOME}, {self._owner()}): the demo has no place beside it",
+                reason="OwnedByOther",
+            )
+
+    def _owner(self) -> str:
+        """Of an inventory in penstock-system: ``plane/cluster``."""
+        found = self.cluster.list(Gvk(version="v1", kind="ConfigMap"), namespace=HOME, label_selector=OURS).items
+        owners = sorted({str((each.get("data") or {}).get("owner") or "").rsplit("/", 2)[0] for each in found} - {""})
+        return ", ".join(owners[:3]) or "nobody known"
 
     def _at_home(self) -> list[tuple[str, str, str]]:
         """Inventories and Leases in penstock-system: apiVersion, kind and name of each."""

@@ -104,6 +104,17 @@ def inventory_name(namespace: str, name: str) -> str:
     return f"{plain[:212]}-{hashlib.sha256(plain.encode()).hexdigest()[:40]}"
 
 
+def is_keepers(ref: ObjectRef) -> bool:
+    """Whether it is one of the objects in which planes keep inventories and Leases: no manifest may write it."""
+    kept = (ref.group, ref.kind) in (("", "ConfigMap"), ("coordination.k8s.io", "Lease"))
+    return kept and ref.namespace == NAMESPACE and ref.name.startswith("kustomization.")
+
+
+def holds_inventories(ref: ObjectRef) -> bool:
+    """Whether inventories would go with it, though a manifest may well make it: it is never pruned."""
+    return is_keepers(ref) or (ref.group, ref.kind, ref.name) == ("", "Namespace", NAMESPACE)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
     """What ``kubectl get cm -n penstock-system -L …`` shows beside the inventory. Conditions in Flux's words."""

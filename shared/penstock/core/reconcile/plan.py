@@ -12,6 +12,7 @@ from enum import Enum
 from penstock.core.drift.compare import OWNERSHIP, Verdict
 from penstock.core.drift.ignore import IgnoreRule, compare_ignoring
 from penstock.core.reconcile.equal import KnownEqual, Rules
+from penstock.core.reconcile.inventory import holds_inventories
 from penstock.core.reconcile.managers import as_taken_over, taken_over
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
 from penstock.core.reconcile.order import deletion_order, rank
@@ -280,6 +281,8 @@ def _stale_change(ref: ObjectRef, version: str, live: Manifest | None, ownership
         for key, value in (("prune", "disabled"), ("reconcile", "disabled"), ("ssa", "Ignore"))
         if switch(live, key) == value.lower()
     ]
+    if holds_inventories(ref):
+        forbidden.append("inventories stand in it: it is never pruned")
     if forbidden or not prune:
         return replace(skipped, reason=forbidden[0] if forbidden else "spec.prune is false", keep=not forbidden)
     return replace(skipped, action=Action.DELETED)

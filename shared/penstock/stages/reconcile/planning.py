@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from penstock.core.drift.ignore import ignore_rules
 from penstock.core.errors import PenstockError, Refused
 from penstock.core.reconcile.guard import APPROVAL, Limits, Stop, prune_stop
+from penstock.core.reconcile.inventory import is_keepers
 from penstock.core.reconcile.plan import TERMINATING, ChangeSet, Collision, plan
 from penstock.core.reconcile.render import Rendered
 from penstock.core.records import Approval, approval_key
@@ -46,6 +47,7 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
     Flux. Raises Awaits where it may only have moved, and its owner has not rendered this revision.
     """
     rendered = replace(rendered, apply=scoped(rendered.apply, target.cluster))
+    _refuse_keepers(rendered)
     ledger = load_ledger(target.keeper, attempt)
     wanted = {ref_of(m): gvk_of(m).version for m in rendered.apply}
     everything = {**ledger.inventory.entries, **wanted}
@@ -67,6 +69,14 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
     changes = with_unserved(changes, live, target.keeper)
     planned = Planned(changes=changes, live=live, ledger=ledger, rendered=rendered, wanted=wanted)
     return _told(_handing_over(_guarded(attempt, planned, due)))
+
+
+def _refuse_keepers(rendered: Rendered) -> None:
+    """A manifest that would write a plane's own records of what is applied would make it delete, or forget."""
+    names = [str(ref) for ref in map(ref_of, rendered.apply) if is_keepers(ref)]
+    if names:
+        told = f"{', '.join(names[:3])} is where a plane keeps what it has applied: take it out of Git"
+        raise Refused(told, reason="ReconciliationFailed")
 
 
 def _collision(collisions: Sequence[Collision], due: Due) -> PenstockError:
