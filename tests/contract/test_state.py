@@ -160,3 +160,49 @@ def test_of_many_writers_of_one_version_one_wins(state):
     for thread in threads:
         thread.join()
     assert [state.get("k").value["n"]] == outcomes
+
+
+def test_a_list_and_what_is_due_go_over_many_pages(state):
+    """More than a page of DynamoDB (1 MB) and of Firestore (300 documents)."""
+    for number in range(330):
+        due = float(number % 7) if number % 2 else None
+        state.put(f"many/{number:04}", {"n": number, "x": "y" * 4_000}, expected=ABSENT, due=due)
+    state.put("many-others", {}, expected=ABSENT)
+    found = state.list("many/")
+    assert [record.key for record in found] == [f"many/{number:04}" for number in range(330)]
+    assert [record.value["n"] for record in found] == list(range(330))
+    ready = [(record.due, record.key) for record in state.due(3.0, limit=1_000)]
+    wanted = [(float(n % 7), f"many/{n:04}") for n in range(330) if n % 2 and n % 7 <= 3]
+    assert ready == sorted(wanted)
+    assert [(r.due, r.key) for r in state.due(3.0, limit=50)] == ready[:50]
+
+
+def test_what_a_large_value_was_replaced_by_is_whole_either_way(state):
+    """Whoever reads while others write sees one of the values, never parts of two."""
+    large, small = {"x": "a" * 850_000, "end": "large"}, {"x": "b", "end": "small"}
+    state.put("k", large, expected=ABSENT)
+    seen, over = [], threading.Event()
+
+    def read():
+        while not over.is_set():
+            found = state.get("k")
+            seen.append((found.value["end"], len(found.value["x"])))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for value in (small, large) * 3:
+        state.put("k", value, expected=None)
+    over.set()
+    reader.join()
+    assert set(seen) <= {("large", 850_000), ("small", 1)}
+    assert state.get("k").value == large
+
+
+def test_a_write_that_lost_leaves_nothing_of_a_large_value(state):
+    version = state.put("k", {"x": "a"}, expected=None).version
+    with pytest.raises(Conflict):
+        state.put("k", {"x": "b" * 850_000}, expected="another")
+    assert state.get("k").value == {"x": "a"}
+    state.delete("k", expected=version)
+    assert state.get("k") is None
+    assert state.list("") == ()

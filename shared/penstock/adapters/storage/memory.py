@@ -18,9 +18,12 @@ class MemoryStorage:
         return True
 
     def get(self, digest: str) -> bytes | None:
-        """The bytes or None."""
+        """The bytes, verified, or None."""
         hex_part(digest)
-        return self._blobs.get(digest)
+        data = self._blobs.get(digest)
+        if data is not None:
+            check(digest, data)
+        return data
 
     def delete(self, digest: str) -> None:
         """Forget it."""
