@@ -71,8 +71,8 @@ def _split(words):
 
 def _bare(words):
     """Without assignments in front and redirections behind."""
-    if words[:2] == ["sudo", "-u"]:
-        words = words[3:]
+    if words[:1] == ["sudo"]:
+        words = words[3:] if words[1] == "-u" else words[1:]
     while words and _ASSIGNMENT.fullmatch(words[0]):
         words = words[1:]
     kept, skip = [], False

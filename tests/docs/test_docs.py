@@ -29,8 +29,8 @@ PARSERS = {
     "Receiver": parse_receiver,
 }
 OTHER_PROGRAMS = {
-    *("aws", "cat", "cd", "curl", "docker", "export", "gcloud", "gh", "git", "jq", "journalctl", "kubectl"),
-    *("python", "sqlite3", "systemctl", "terraform", "zip"),
+    *("aws", "cat", "cd", "curl", "docker", "export", "gcloud", "gh", "git", "install", "jq", "journalctl"),
+    *("kubectl", "podman", "python", "sha256sum", "sqlite3", "systemctl", "terraform", "zip"),
 }
 SHELL = [fence for document in DOCS for fence in fences(document, "sh", "console")]
 COMMANDS = [(str(fence), words) for fence in SHELL for words in shell.commands(fence)]
@@ -91,7 +91,9 @@ def test_every_command_of_a_block_is_one(where, words):
         name, *rest = shell.options(words[1:])
         shell.parser_of(name).parse_args([name, *rest])
     elif words[0] == "make":
-        assert set(words[1:]) <= make_targets(), words
+        given = {word for word in words[1:] if "=" in word}
+        assert {word.partition("=")[0] for word in given} <= make_variables(), words
+        assert set(words[1:]) - given <= make_targets(), words
     else:
         assert words[0] in OTHER_PROGRAMS, words
 
@@ -151,6 +153,10 @@ def test_the_page_of_commands_has_every_command():
 
 def make_targets():
     return set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def make_variables():
+    return set(re.findall(r"^([A-Z_]+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def test_make_help_lists_every_target_of_the_docs():

@@ -13,6 +13,7 @@ EXAMPLES = """
 examples:
   make package                                    for Python 3.13 on x86_64
   make package PYTHON_VERSION=3.12 ARCH=arm64     for another runtime of the clouds
+  make package BYTECODE=1                         cold starts on Lambda that compile nothing
   python -m tools.package --provider aws          one bundle, the wheel, their SBOMs and checksums
 """
 
@@ -25,7 +26,7 @@ def main(words: list[str]) -> int:
         providers = [PROVIDERS[name] for name in args.provider or PROVIDERS]
         for provider in providers:
             _check(provider, target)
-        rows = release(ROOT, target, args.out, providers)
+        rows = release(ROOT, target, args.out, providers, bytecode=args.bytecode)
     except (RuntimeError, ValueError) as error:
         print(f"package: {error}", file=sys.stderr)
         return 1
@@ -55,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--python-version", default="3.13", metavar="X.Y", help="of the clouds' runtime (3.13)")
     parser.add_argument("--arch", default="x86_64", help="of the clouds' machines: x86_64 (the default) or arm64")
+    parser.add_argument(
+        "--bytecode",
+        action="store_true",
+        help="in aws.zip too; that Python must be here, and counts as input",
+    )
     parser.add_argument("--out", type=Path, default=Path("dist"), metavar="DIRECTORY", help="where to write (dist)")
     parser.add_argument("--provider", action="append", choices=sorted(PROVIDERS), help="only this one; repeatable")
     return parser

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.package import archive, contents, lock
+from tools.package.bytecode import compiled
 from tools.package.installed import Installed, closure, installed
 from tools.package.provider import Provider
 from tools.package.target import Target
@@ -34,8 +35,11 @@ class Bundle:
         return f"{self.path.name} unpacks to {self.unzipped:,} bytes: {self.provider.name} takes {most} MB"
 
 
-def build(root: Path, provider: Provider, target: Target, directory: Path) -> Bundle:
-    """Write the bundle of the checkout at ``root``. Raises RuntimeError where what is locked has no wheel for it."""
+def build(root: Path, provider: Provider, target: Target, directory: Path, *, bytecode: bool = False) -> Bundle:
+    """Write the bundle of the checkout at ``root``. Raises RuntimeError where what is locked has no wheel for it.
+
+    ``bytecode``: with it, where the provider does not make it itself.
+    """
     with tempfile.TemporaryDirectory(prefix="penstock-package-") as name:
         staged = Path(name)
         lock.install(root / provider.lock, target, staged)
@@ -43,6 +47,8 @@ def build(root: Path, provider: Provider, target: Target, directory: Path) -> Bu
         inside = {**contents.dependencies(staged), **contents.ours(root, provider)}
         if provider.command:
             inside[MANIFEST] = for_the_build(root / provider.lock, closure(provider.command, found))
+        if bytecode and not provider.compiles:
+            inside |= compiled(inside, target)
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{provider.name}.zip"
         unzipped = archive.write(path, inside)

@@ -28,14 +28,17 @@ class Row:
     note: str = ""
 
 
-def release(root: Path, target: Target, directory: Path, providers: Iterable[Provider]) -> list[Row]:
+def release(
+    root: Path, target: Target, directory: Path, providers: Iterable[Provider], *, bytecode: bool = False
+) -> list[Row]:
     """Everything, fresh: what stood in ``directory`` under these names is replaced, its other files stay.
 
     Raises RuntimeError for a bundle that its cloud would refuse, or that cannot be made for this target.
     """
     directory.mkdir(parents=True, exist_ok=True)
     version = version_of(root)
-    rows = [_bundle(bundle.build(root, each, target, directory), version) for each in providers]
+    made = [bundle.build(root, each, target, directory, bytecode=bytecode) for each in providers]
+    rows = [_bundle(each, version) for each in made]
     rows.append(_wheel(root, target, directory, version))
     shutil.copyfile(root / WHEEL_LOCK, directory / WHEEL_LOCK.name)
     sums(directory)
