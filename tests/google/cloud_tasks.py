@@ -52,6 +52,12 @@ def do_due(server, now):
     return bool(due)
 
 
+def next_due(server):
+    """POSIX seconds; infinity where nothing waits."""
+    times = [datetime.fromisoformat(task["scheduleTime"]).timestamp() for task in server.waiting]
+    return min(times, default=float("inf"))
+
+
 @contextlib.contextmanager
 def cloud_tasks(*, by_clock=False):
     """The server; its ``base`` is its URL."""

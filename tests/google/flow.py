@@ -1,10 +1,11 @@
 """A whole plane in this process on Google's emulators: real stages, called as Pub/Sub and Cloud Scheduler call them."""
 
+import base64
 import contextlib
 import dataclasses
 
 from tests.google import plane
-from tests.google.cloud_tasks import cloud_tasks, do_due
+from tests.google.cloud_tasks import cloud_tasks, do_due, next_due
 from tests.google.secret_manager import secret_manager
 from tests.memory_plane import MemoryPlane, OneCluster
 from werkzeug.test import EnvironBuilder
@@ -86,14 +87,15 @@ class GooglePlane(MemoryPlane):
         self.apply_plane()
 
     def settle(self, *, seconds=120.0, most=2000):
-        """As in memory, but the clock runs faster: each look at a subscription is a request."""
+        """As in memory, but the clock goes on to what is due next: each look at a subscription is a request."""
         end = self.clock.now().timestamp() + seconds
         for _ in range(most):
             if self.step() or do_due(self.on.tasks, self.clock.now()):
                 continue
-            if not self.on.tasks.waiting or self.clock.now().timestamp() >= end:
+            wait = next_due(self.on.tasks) - self.clock.now().timestamp()
+            if self.clock.now().timestamp() + wait > end:
                 return
-            self.clock.advance(5)
+            self.clock.advance(max(wait, 0.01))
         raise AssertionError(f"does not settle: {len(self.on.tasks.waiting)} tasks wait")
 
     def step(self):
@@ -122,6 +124,11 @@ class GooglePlane(MemoryPlane):
         request = EnvironBuilder(method="POST", json=body).get_request()
         made = functions.schedule_function if self.pipeline.stage(stage).trigger == "schedule" else functions.topic_function
         return made(stage, request)
+
+    def publish_dead(self, stage, data):
+        """What Pub/Sub does with a message that was never answered."""
+        url = f"{self.names.endpoints.pubsub}/v1/{self.names.dead_topic(stage)}:publish"
+        plane.request("POST", url, {"messages": [{"data": base64.b64encode(data).decode()}]})
 
     def tick(self):
         assert self.call("tick", {}).status_code == 204, self.telemetry.named("stage finished")[-1]
