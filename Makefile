@@ -8,7 +8,7 @@ READY := $(VENV)/.installed
 
 COVERING := tests/unit tests/stages tests/contract/test_identity.py tests/contract/test_keys.py tests/clouds/test_by_identity.py tests/google/test_push.py
 
-.PHONY: help demo test test-full tools lint infra bench bench-cluster bench-full serve lock
+.PHONY: help demo test test-full tools lint infra bench bench-cluster bench-cloud bench-full serve lock
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -55,6 +55,9 @@ bench: $(READY) ## measure; one JSON object a line (case, value, unit, goal, ok)
 
 bench-cluster: $(READY) ## Flux's table (docs/benchmarks.md) on a real control plane; a quarter of an hour
 	@$(BIN)/python tests/bench/bench_cluster.py
+
+bench-cloud: $(READY) ## what the plane costs on AWS and Google Cloud, on moto's server and the emulators; half an hour
+	@$(BIN)/python tests/bench/bench_cloud.py
 
 bench-full: $(READY) ## the same, and what takes kustomize minutes
 	@$(BIN)/python tests/bench/bench_build.py --full
