@@ -7,8 +7,8 @@ moves, removals and suspensions. ``make chaos`` runs ten times as many. A schedu
 
 import pytest
 from tests.chaos.faults.decisions import KINDS, kinds_of
-from tests.chaos.faults.shrink import outcome, run, shrunk
 from tests.chaos.faults.schedule import made
+from tests.chaos.faults.shrink import outcome, run, shrunk
 
 SCHEDULES = 1 << len(KINDS)
 PARTS = 32
@@ -28,8 +28,8 @@ def test_whatever_goes_wrong_the_head_is_there_in_the_end(part):
 
 @pytest.mark.parametrize("seed", [1023, 510])
 def test_what_happened_can_be_played_again(seed):
-    from tests.chaos.faults.world import World
     from tests.chaos.faults.shrink import in_order
+    from tests.chaos.faults.world import World
 
     def history(play=None):
         world = World(made(seed), play)

@@ -9,9 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
-import urllib.request
 
 import pytest
 from tests.aws.plane import NAMES, in_process, make_bucket

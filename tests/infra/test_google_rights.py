@@ -13,7 +13,7 @@ import yaml
 from tests.aws.test_flow import story
 from tests.google import flow
 from tests.infra import google_iam, terraform
-from tests.infra.google_iam import NUMBER, Need
+from tests.infra.google_iam import NUMBER
 from tests.infra.stages import Calls, handled, watch
 from tests.memory_plane import config_map, kustomization, namespace
 

@@ -45,7 +45,7 @@ def pod_selector(workload: Manifest) -> str:
 def _requirement(expression: Mapping[str, Any]) -> str:
     key, values = expression["key"], ",".join(expression.get("values") or ())
     forms = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key, "DoesNotExist": f"!{key}"}
-    return forms[expression["operator"]]
+    return str(forms[expression["operator"]])
 
 
 def pod_trouble(pods: Iterable[Manifest]) -> str:
