@@ -4,14 +4,17 @@ import contextlib
 import functools
 import json
 import os
+import urllib.request
 from unittest import mock
 
 import botocore.session
 import moto.sqs.models
 from moto import mock_aws
+from moto.server import ThreadedMotoServer
 
 from penstock.adapters.aws.clients import Clients
 from penstock.adapters.aws.names import AwsNames
+from penstock.wiring import load_pipeline
 
 NAMES = AwsNames(
     region="eu-central-1",
@@ -62,6 +65,28 @@ def in_process(clock=None):
             stack.enter_context(mock.patch.object(moto.sqs.models, "unix_time_millis", millis))
             stack.enter_context(mock.patch.object(moto.sqs.models, "unix_time", seconds))
         yield Clients(NAMES.region)
+
+
+@contextlib.contextmanager
+def on_a_server():
+    """moto's server with the plane's resources, and this process's environment leading there; its host and port."""
+    with mock.patch.dict(os.environ, ENVIRONMENT):
+        running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        running.start()
+        host, port = running.get_host_and_port()
+        try:
+            # what an earlier one of this process has made is still there
+            asked = urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST", data=b"")
+            with urllib.request.urlopen(asked, timeout=60):
+                pass
+            with mock.patch.dict(os.environ, {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}):
+                clients = Clients(NAMES.region)
+                make_queues(clients, load_pipeline())
+                make_table(clients)
+                make_bucket(clients)
+                yield host, port
+        finally:
+            running.stop()
 
 
 def make_queues(clients, pipeline, *, names=NAMES):

@@ -8,13 +8,11 @@ import contextlib
 import os
 import threading
 from pathlib import Path
-from unittest import mock
 
 import pytest
-from moto.server import ThreadedMotoServer
 from tests.aws import events
 from tests.aws.functions import function
-from tests.aws.plane import ENVIRONMENT, NAMES, make_bucket, make_queues, make_table
+from tests.aws.plane import ENVIRONMENT, NAMES, on_a_server
 from tests.deployed import GIVEN, Story, World
 from tests.package import bundles
 
@@ -65,10 +63,6 @@ class Deployed:
     def __init__(self, stack, directory):
         self.logs = directory / "logs"
         self.logs.mkdir()
-        clients = Clients(NAMES.region)
-        make_queues(clients, PIPELINE)
-        make_table(clients)
-        make_bucket(clients)
         self.world = World(stack, directory)
         (directory / "runtime").mkdir()
         root, client = bundles.made("aws").root, bundles.runtime(directory / "runtime")
@@ -100,12 +94,7 @@ class Deployed:
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory):
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.dict(os.environ, ENVIRONMENT))
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        stack.callback(server.stop)
-        host, port = server.get_host_and_port()
-        stack.enter_context(mock.patch.dict(os.environ, {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}))
+        stack.enter_context(on_a_server())
         made = Deployed(stack, tmp_path_factory.mktemp("deployed"))
         made.story.begin()
         yield made

@@ -1,6 +1,5 @@
 """Over HTTP, on moto's server: adapters as processes use them, and functions started in an empty environment."""
 
-import functools
 import hashlib
 import hmac
 import json
@@ -10,12 +9,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from unittest import mock
 
 import pytest
-from moto.server import ThreadedMotoServer
 from tests.aws import events
-from tests.aws.plane import ENVIRONMENT, NAMES, make_bucket, make_queues, make_table
+from tests.aws.plane import ENVIRONMENT, NAMES, on_a_server
 
 from penstock.adapters.aws.clients import Clients
 from penstock.adapters.storage.s3 import S3Storage
@@ -66,17 +63,8 @@ NEVER |= {"cryptography", "pyrage", "re2"}
 @pytest.fixture(scope="module")
 def server():
     """The plane's resources on a moto server of this module's own."""
-    with mock.patch.dict(os.environ, ENVIRONMENT):
-        running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        running.start()
-        host, port = running.get_host_and_port()
-        with mock.patch.dict(os.environ, {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}):
-            clients = Clients(NAMES.region)
-            make_queues(clients, load_pipeline())
-            make_table(clients)
-            make_bucket(clients)
-            yield host, port
-        running.stop()
+    with on_a_server() as where:
+        yield where
 
 
 @pytest.fixture
@@ -169,7 +157,6 @@ def test_a_writer_that_dies_in_the_middle_of_an_artifact_leaves_nothing(server):
     assert storage.get(f"sha256:{digest}") is None
 
 
-@functools.cache
 def seed():
     """A Receiver in the index and its token in the store: path and headers of a push that it verifies."""
     runtime = Runtime(settings_from(dict(os.environ)))

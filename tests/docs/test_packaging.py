@@ -62,8 +62,8 @@ def test_numbers_and_defaults():
     text = text_of(PAGE)
     assert "twenty distributions" in text
     assert len(lock.read(bundles.made("google").root / "requirements.txt")) == 20
-    assert "seven services" in text
-    assert len(contents.AWS_SERVICES) == 7
+    assert "eight services" in text
+    assert len(contents.AWS_SERVICES) == 8
     given = _parser().parse_args([])
     assert Target() == Target(python=given.python_version, arch=given.arch)
     assert f"for Python {given.python_version} on {given.arch}" in text

@@ -23,7 +23,7 @@ NEVER = (
     *("cel_expr_python/ext/ext_bindings.*", "cel_expr_python/ext/ext_math.*", "cel_expr_python/ext/ext_proto.*"),
 )
 
-AWS_SERVICES = ("dynamodb", "s3", "scheduler", "secretsmanager", "sns", "sqs", "sts")
+AWS_SERVICES = ("dynamodb", "s3", "scheduler", "secretsmanager", "sns", "sqs", "ssm", "sts")
 """Whose models botocore keeps: those that adapters call, and sts, with which it finds credentials by itself."""
 
 
