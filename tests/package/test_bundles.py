@@ -300,7 +300,7 @@ def package(*words):
 
 @pytest.mark.parametrize(("python", "arch"), [("3.12", "x86_64"), ("3.13", "x86_64"), ("3.13", "arm64")])
 @BOTH
-def test_every_runtime_that_terraform_offers_has_its_wheels(name, python, arch, tmp_path):
+def test_every_runtime_that_the_page_names_has_its_wheels(name, python, arch, tmp_path):
     """Resolved, not downloaded: uv says which wheel is missing."""
     target = Target(python=python, arch=arch)
     lock.run(
