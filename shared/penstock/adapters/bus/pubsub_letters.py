@@ -1,6 +1,7 @@
-"""Dead letters on Google Cloud: what Pub/Sub gave up stands in topic ``<prefix>-<stage>-dead``, in its one subscription.
+"""Dead letters on Google Cloud, as topic ``<prefix>-<stage>-dead`` keeps them in the subscription of the same name.
 
-Why it was given up Pub/Sub does not know: the stage's function has told its log, under the message's trace.
+What a stage gave up carries its reason. Of what Pub/Sub gave up nobody knows more than the function's log, under the
+message's trace.
 """
 
 import base64
@@ -8,6 +9,7 @@ import binascii
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from penstock.adapters.bus.pubsub import ERROR
 from penstock.adapters.google.client import Act, GoogleClient
 from penstock.adapters.google.names import GoogleNames
 from penstock.core.errors import Terminal
@@ -80,12 +82,13 @@ class PubsubLetters:
     @staticmethod
     def _letter(stage: str, received: dict[str, Any]) -> DeadLetter:
         message = received["message"]
-        count = message.get("attributes", {}).get(DELIVERIES, "")
+        attributes = message.get("attributes", {})
+        count = attributes.get(DELIVERIES, "")
         try:
             body = base64.b64decode(message.get("data", ""), validate=True)
             trace = decode(body).trace
         except (binascii.Error, Terminal):
             body, trace = message.get("data", "").encode(), ""
-        error = f"given up by Pub/Sub{f' after {count} deliveries' if count else ''}"
         where = f": the log of {stage} says why, trace {trace}" if trace else ""
-        return DeadLetter(receipt=str(message["messageId"]), stage=stage, body=body, error=error + where)
+        error = attributes.get(ERROR) or f"given up by Pub/Sub{f' after {count} deliveries' if count else ''}{where}"
+        return DeadLetter(receipt=str(message["messageId"]), stage=stage, body=body, error=error)
