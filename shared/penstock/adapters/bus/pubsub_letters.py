@@ -9,7 +9,6 @@ import binascii
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from penstock.adapters.bus.pubsub import ERROR
 from penstock.adapters.google.client import Act, GoogleClient
 from penstock.adapters.google.names import GoogleNames
 from penstock.core.errors import Terminal
@@ -20,6 +19,8 @@ from penstock.ports.bus import DeadLetter
 PAGE = 100
 EMPTY_PAGES = 2
 """Pub/Sub may answer a pull with nothing though there is something."""
+ERROR = "error"
+"""Attribute of what a stage gave up: the last error."""
 DELIVERIES = "CloudPubSubDeadLetterSourceDeliveryCount"
 """Attribute that Pub/Sub adds to what it forwards to a dead letter topic."""
 
