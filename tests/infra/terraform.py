@@ -24,13 +24,19 @@ def run(*arguments, folder, data):
     )
 
 
-def outputs(module, tmp_path, **variables):
+def called(module, folder):
+    """A module's source for a caller in that folder; an absolute one would be a package of its own."""
+    return os.path.relpath((INFRA / module).resolve(), folder.resolve())
+
+
+def outputs(module, tmp_path, *, sensitive=False, **variables):
     """What a module without a provider answers to these variables: its real plan's outputs."""
     folder = tmp_path / "caller"
     folder.mkdir()
     given = "".join(f"  {name} = {json.dumps(value)}\n" for name, value in variables.items())
-    source = os.path.relpath((INFRA / module).resolve(), folder.resolve())  # absolute would be a package of its own
-    text = f'module "it" {{\n  source = "{source}"\n{given}}}\noutput "all" {{\n  value = module.it\n}}\n'
+    shown = "  sensitive = true\n" if sensitive else ""
+    text = f'module "it" {{\n  source = "{called(module, folder)}"\n{given}}}\n'
+    text += f'output "all" {{\n  value = module.it\n{shown}}}\n'
     (folder / "main.tf").write_text(text)
     for arguments in (("init", "-input=false"), ("apply", "-auto-approve", "-input=false")):
         done = run(*arguments, folder=folder, data=tmp_path / "data")

@@ -20,7 +20,7 @@ from penstock.adapters.aws.names import PARAMETER_STORE
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.secrets.parameterstore import ParameterStoreSecrets
 from penstock.core.flux.receiver import webhook_digest
-from penstock.core.messages import Envelope, ReconcileDue, SourceChanged
+from penstock.core.messages import ArtifactStored, Envelope, ReconcileDue, SourceChanged
 from penstock.core.records import ReceiverRecord, receiver_key
 from penstock.core.secrets.names import API_TOKEN, secret_name
 from penstock.ports.bus import Dispatch
@@ -204,8 +204,8 @@ def test_every_call_of_a_story_is_allowed_to_its_stage(plane, calls, policies):
 
 def test_what_a_story_does_not_come_to_is_allowed_too(plane, calls, policies):
     """Delays of each length by who delays, a dead letter, a copied Secret that changes and goes."""
-    for stage in ("fetch", "reconcile"):
-        for topic_message in (SourceChanged, ReconcileDue):
+    for stage, due in (("fetch", ArtifactStored), ("reconcile", ReconcileDue)):
+        for topic_message in (SourceChanged, due):
             envelope = Envelope(
                 message=topic_message(cluster="prod", namespace="flux-system", name="x"),
                 id=f"{stage}-{topic_message.__name__}",

@@ -182,8 +182,10 @@ def whole_story(plane):
     plane.push({**telling(plane, token="new"), "base/a.yaml": config_map("a", "default", x="3")})
     plane.settle()
     broken = {"clusters/prod/broken.yaml": kustomization("broken", "./nowhere"), "clusters/prod/web.yaml": None}
-    plane.push({**broken, "clusters/prod/slow.yaml": None})
+    plane.push(broken)
     plane.settle(seconds=1800)
+    plane.push({"clusters/prod/broken.yaml": None, "clusters/prod/slow.yaml": None})
+    plane.settle()
     assert post(plane, b"token") == 202
     assert post(plane, b"other") == 401
     base = {"cluster": "prod", "namespace": "flux-system", "name": "base"}

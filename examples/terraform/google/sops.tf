@@ -12,7 +12,7 @@ resource "google_kms_crypto_key" "sops" {
   key_ring        = google_kms_key_ring.sops.id
   name            = "sops"
   purpose         = "ENCRYPT_DECRYPT"
-  rotation_period = "${90 * 86400}s"
+  rotation_period = "7776000s"
 
   # What is encrypted with it is in Git for ever.
   lifecycle {

@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from penstock.adapters.bus.pubsub import ERROR, PubsubBus
+from penstock.adapters.bus.pubsub import PubsubBus
+from penstock.adapters.bus.pubsub_letters import ERROR
 from penstock.adapters.google.names import GoogleNames
 from penstock.core.errors import PenstockError
 from penstock.ports.bus import DeadLetter

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from penstock.adapters.bus.pubsub_letters import PubsubLetters
+from penstock.adapters.bus.pubsub_letters import ERROR, PubsubLetters
 from penstock.adapters.google.client import Act, GoogleClient
 from penstock.adapters.google.names import GoogleNames
 from penstock.core.errors import Refused, Terminal
@@ -26,8 +26,6 @@ BATCH = 1_000
 BATCH_BYTES = 5_000_000
 """Pub/Sub takes 1,000 messages and 10 MB a request, in base64."""
 LONGEST_DELAY = 30 * 86_400
-ERROR = "error"
-"""Attribute of a dead letter: the last error."""
 ERROR_BYTES = 1_000
 """Pub/Sub takes 1,024 of an attribute's value."""
 SCOPE = "https://www.googleapis.com/auth/pubsub"

@@ -1,6 +1,7 @@
-"""Dead letters on Google Cloud: what Pub/Sub gave up stands in topic ``<prefix>-<stage>-dead``, in its one subscription.
+"""Dead letters on Google Cloud, as topic ``<prefix>-<stage>-dead`` keeps them in the subscription of the same name.
 
-Why it was given up Pub/Sub does not know: the stage's function has told its log, under the message's trace.
+What a stage gave up carries its reason. Of what Pub/Sub gave up nobody knows more than the function's log, under the
+message's trace.
 """
 
 import base64
@@ -18,6 +19,8 @@ from penstock.ports.bus import DeadLetter
 PAGE = 100
 EMPTY_PAGES = 2
 """Pub/Sub may answer a pull with nothing though there is something."""
+ERROR = "error"
+"""Attribute of what a stage gave up: the last error."""
 DELIVERIES = "CloudPubSubDeadLetterSourceDeliveryCount"
 """Attribute that Pub/Sub adds to what it forwards to a dead letter topic."""
 
@@ -80,12 +83,13 @@ class PubsubLetters:
     @staticmethod
     def _letter(stage: str, received: dict[str, Any]) -> DeadLetter:
         message = received["message"]
-        count = message.get("attributes", {}).get(DELIVERIES, "")
+        attributes = message.get("attributes", {})
+        count = attributes.get(DELIVERIES, "")
         try:
             body = base64.b64decode(message.get("data", ""), validate=True)
             trace = decode(body).trace
         except (binascii.Error, Terminal):
             body, trace = message.get("data", "").encode(), ""
-        error = f"given up by Pub/Sub{f' after {count} deliveries' if count else ''}"
         where = f": the log of {stage} says why, trace {trace}" if trace else ""
-        return DeadLetter(receipt=str(message["messageId"]), stage=stage, body=body, error=error + where)
+        error = attributes.get(ERROR) or f"given up by Pub/Sub{f' after {count} deliveries' if count else ''}{where}"
+        return DeadLetter(receipt=str(message["messageId"]), stage=stage, body=body, error=error)
