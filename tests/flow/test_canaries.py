@@ -30,6 +30,7 @@ import pytest
 import yaml
 from tests.clouds.keyserver import VAULT_TOKEN, KeyServer, key_server
 from tests.memory_plane import config_map, kustomization, namespace
+from tests.observability.receiver import Collector
 
 from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig
 from penstock.adapters.git.server import GitServer
@@ -40,7 +41,7 @@ from penstock.devcluster import DevCluster
 PLACES = (
     "age-value", "vault-value", "own-value", "unopened-value", "changed-value", "substituted", "gcp-key", "azure-secret",
     "azure-certificate", "kubeconfig-token", "kubeconfig-password", "webhook-token", "slack-address", "git-password",
-    "other-git-password", "api-token",
+    "other-git-password", "api-token", "metrics-token", "collector-password", "trace-header",
 )  # fmt: skip
 CANARIES = {place: f"canary-{place}-{secrets.token_hex(8)}" for place in PLACES}
 IDENTITY, OTHER = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
@@ -92,7 +93,10 @@ def found_in(data: bytes) -> set[str]:
 class Fleet:
     """A plane and all that is around it; ``told``: what was written or answered, by where."""
 
-    def __init__(self, directory: Path, git: GitServer, cluster: DevCluster, vault: KeyServer) -> None:
+    def __init__(
+        self, directory: Path, git: GitServer, cluster: DevCluster, vault: KeyServer, collector: Collector
+    ) -> None:
+        self.collector = collector
         self.directory, self.git, self.cluster, self.vault = directory, git, cluster, vault
         self.told: dict[str, bytes] = {}
         self.data, self.tmp, self.work = directory / "data", directory / "tmp", directory / "work"
@@ -116,6 +120,11 @@ class Fleet:
                 "fleet-token", "flux-system", username="git", password=CANARIES["git-password"]
             ),
             "PENSTOCK_SECRET_API": _given("api-token", "penstock-system", token=CANARIES["api-token"]),
+            "PENSTOCK_SECRET_METRICS": _given("metrics-token", "penstock-system", token=CANARIES["metrics-token"]),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url.replace("//", f"//u:{CANARIES['collector-password']}@"),
+            "OTEL_EXPORTER_OTLP_HEADERS": f"x-key={CANARIES['trace-header']}",
+            "OTEL_BSP_SCHEDULE_DELAY": "200",
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
         }
         self.processes: dict[str, bytes] = {}
         self.hunted: dict[str, set[str]] = {}
@@ -240,6 +249,7 @@ class Fleet:
     def serve(self, stack: ExitStack) -> None:
         log = stack.enter_context((self.directory / "log").open("wb"))
         command = [sys.executable, "-m", "penstock.cli", "serve", "--port", "0", "--log", "json"]
+        command += ["--metrics-addr", "127.0.0.1:0"]
         process = subprocess.Popen(
             [*command, "--data-dir", str(self.data)], stdout=log, stderr=log, env=self.of_the_plane, cwd=self.directory
         )
@@ -253,6 +263,7 @@ class Fleet:
         stack.callback(stopped.set)
         self.until(lambda: re.search(r"^synced", self.log(), re.MULTILINE), "the first sync")
         self.port = int(re.findall(r"127\.0\.0\.1:(\d+)", self.log().partition("listening")[2])[0])
+        self.metrics = int(re.findall(r"127\.0\.0\.1:(\d+)", self.log().partition("metrics ")[2])[0])
 
     def log(self) -> str:
         return (self.directory / "log").read_text()
@@ -282,6 +293,12 @@ class Fleet:
         connection.close()
         return found
 
+    def scrape(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.metrics, timeout=60)
+        connection.request("GET", "/metrics", headers={"authorization": f"Bearer {CANARIES['metrics-token']}"})
+        self.told["/metrics"] = connection.getresponse().read()
+        connection.close()
+
     def hook(self, token: str) -> int:
         body = b'{"ref": "refs/heads/main"}'
         digest = webhook_digest(CANARIES["webhook-token"].encode(), "hook", "flux-system")
@@ -303,6 +320,7 @@ class Fleet:
         yield from self.told.items()
         yield from self.processes.items()
         yield "log", self.log().encode()
+        yield "spans and metrics", b"".join(self.collector.bodies)
         for file in (each for each in self.data.rglob("*") if each.is_file()):
             yield f"file {file.relative_to(self.data)}", file.read_bytes()
         for file in (each for each in (self.directory / "home").rglob("*") if each.is_file()):
@@ -389,7 +407,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     directory = tmp_path_factory.mktemp("canaries")
     with ExitStack() as stack:
         git = stack.enter_context(GitServer(directory / "git", login=("git", CANARIES["git-password"])))
-        made = Fleet(directory, git, stack.enter_context(DevCluster()), stack.enter_context(key_server()))
+        vault, collector = stack.enter_context(key_server()), stack.enter_context(Collector())
+        made = Fleet(directory, git, stack.enter_context(DevCluster()), vault, collector)
         made.prepare()
         made.commit(made.files())
         made.plane()
@@ -400,6 +419,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         for words in COMMANDS:
             made.penstock(*words, *(() if words[0] == "plan" else ("--data-dir", str(made.data))))
         made.look(made.process.pid)
+        made.scrape()
+        collector.quiet()
         yield made
 
 
@@ -442,6 +463,13 @@ def test_what_people_ask_was_answered(fleet: Fleet) -> None:
     assert [where for where, data in answers.items() if b"usage:" in data or b"Traceback" in data] == []
     assert b'Invalid value: \\"***\\"' in next(data for where, data in answers.items() if "status -o json" in where)
     assert any("command line" in where for where in fleet.processes)
+
+
+def test_traces_and_metrics_went_out(fleet: Fleet) -> None:
+    names = {span.name for span in fleet.collector.spans}
+    assert names >= {"checkout", "render", "apply", "deliver", "POST /hook/{digest}"}
+    assert any(span.failed for span in fleet.collector.spans), "what failed was told too"
+    assert b"penstock_stage_duration_seconds_count" in fleet.told["/metrics"]
 
 
 def test_no_secret_is_anywhere_else(fleet: Fleet) -> None:
@@ -491,6 +519,7 @@ LEAKS: dict[str, Any] = {
     "the log": _in_the_log,
     "an artifact, packed": lambda fleet, data: (fleet.data / "artifacts/planted").write_bytes(gzip.compress(data * 3)),
     "a file of the data directory": lambda fleet, data: (fleet.data / "planted").write_bytes(data.hex().encode()),
+    "a span": lambda fleet, data: fleet.collector.bodies.append(b"\n\x10" + data),
     "an answer": lambda fleet, data: fleet.told.update(planted=b"a" + base64.b64encode(b"ab" + data)),
 }
 

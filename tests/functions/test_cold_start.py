@@ -26,6 +26,10 @@ HEAVY = (
     "google.auth",
     "google.cloud.pubsub",
     "google.cloud.storage",
+    "opentelemetry",
+    "google.protobuf",
+    "prometheus_client",
+    "requests",
 )
 HEAVY += ("google.cloud.secretmanager", "google.api_core", "urllib3", "cryptography", "pyrage", "yaml", "re2")
 
@@ -140,4 +144,15 @@ def test_stages_cost_a_cold_start_what_the_leanest_costs(provider):
 
 def test_the_names_that_are_looked_for_are_the_real_ones():
     installed = {path.name for path in Path(functions_framework.__file__).parents[1].iterdir()}
-    assert {"kubernetes", "dulwich", "grpc", "boto3", "botocore", "urllib3", "yaml"} <= installed
+    assert {"kubernetes", "dulwich", "grpc", "boto3", "botocore", "urllib3", "yaml", "opentelemetry"} <= installed
+
+
+def test_opentelemetry_is_loaded_where_a_collector_is_named_and_a_dead_one_fails_nothing(tmp_path):
+    push = seed(tmp_path)
+    environment = {**push.environment, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    told = first_answer("webhook", environment, push.path, push.headers, BODY.decode())
+    assert told["status"] == 202
+    assert published(tmp_path) == 1
+    assert heavy(told["imported"]) == []
+    assert {"opentelemetry.sdk.trace", "requests"} <= set(told["after"])
+    assert not [name for name in told["after"] if name.startswith(("grpc", "prometheus_client", "kubernetes"))]

@@ -64,8 +64,13 @@ class Collector:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request, client_address):
+                """Who waited too long for an answer has gone away."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
 
     @property
     def url(self):

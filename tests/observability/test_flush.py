@@ -1,0 +1,164 @@
+"""In a function: what a run told is sent before it ends; a collector that is dead, slow or angry costs little, fails nothing."""
+
+import io
+import json
+import socket
+import time
+
+import pytest
+from tests.observability.receiver import Collector
+
+from penstock.adapters.bus.memory import MemoryBus
+from penstock.adapters.clock.memory import SimulatedClock
+from penstock.adapters.secrets.memory import MemorySecrets
+from penstock.adapters.state.memory import MemoryState
+from penstock.adapters.storage.memory import MemoryStorage
+from penstock.adapters.telemetry.jsonlines import JsonLinesTelemetry
+from penstock.adapters.telemetry.otel import pipeline
+from penstock.core.messages import Envelope, SourceChanged
+from penstock.wiring import Runtime, load_pipeline, settings_from
+from penstock.wiring.runtime import Process
+
+MESSAGE = SourceChanged(cluster="prod", namespace="flux-system", name="web")
+SLACK = 8.0
+"""Seconds that a busy machine may take beside the bound; a collector that hangs does it for longer than both."""
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    """As a process would begin."""
+    monkeypatch.setattr(pipeline._complaints, "_next", 0.0)
+
+
+def function(tmp_path, url, **more):
+    """A function's runtime, and its log."""
+    clock, log = SimulatedClock(), io.StringIO()
+    settings = settings_from({"OTEL_EXPORTER_OTLP_ENDPOINT": url, "PENSTOCK_DATA_DIR": str(tmp_path), **more})
+    made = Runtime(
+        settings,
+        instead={
+            "bus": lambda: MemoryBus(load_pipeline(), clock),
+            "clock": lambda: clock,
+            "log": lambda: JsonLinesTelemetry(log, clock),
+            "secrets": MemorySecrets,
+            "state": MemoryState,
+            "storage": MemoryStorage,
+        },
+        process=Process(short_lived=True),
+    )
+    return made, log
+
+
+def call(runtime):
+    """One invocation; how long it took."""
+    started = time.monotonic()
+    with runtime.invocation("call-1"):
+        outcome = runtime.run_message("fetch", Envelope(message=MESSAGE, id="1", traceparent=""))
+    assert outcome.kind == "done"
+    return time.monotonic() - started
+
+
+def told(log, name):
+    return [line for line in map(json.loads, log.getvalue().splitlines()) if line["message"] == name]
+
+
+def test_each_run_is_sent_at_its_end(tmp_path):
+    with Collector() as collector:
+        runtime, log = function(tmp_path, collector.url)
+        for number in range(1, 4):
+            call(runtime)
+            assert len([span for span in collector.spans if span.name == "process source-changed"]) == number
+        assert collector.requests.count("/v1/metrics") == 3
+        assert told(log, "telemetry not exported") == []
+        cold = [span.attributes.get("faas.coldstart") for span in collector.spans if span.name.startswith("process")]
+        assert cold == [True, None, None]
+        assert {span.attributes["faas.invocation_id"] for span in collector.spans} == {"call-1"}
+        assert [line.get("cold") for line in told(log, "stage finished")] == [True, None, None]
+        runtime.close()
+
+
+def test_a_difference_is_sent_once(tmp_path):
+    with Collector() as collector:
+        runtime, _ = function(tmp_path, collector.url)
+        for _ in range(3):
+            call(runtime)
+        runtime.close()
+        found = [metric["histogram"] for name, metric, _ in collector.metrics if name == "penstock.stage.duration"]
+        assert [int(each["dataPoints"][0]["count"]) for each in found] == [1, 1, 1]
+        assert {each["aggregationTemporality"] for each in found} == {"AGGREGATION_TEMPORALITY_DELTA"}
+
+
+def test_the_operators_wish_for_sums_wins(tmp_path):
+    with Collector() as collector:
+        wish = {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "cumulative"}
+        runtime, _ = function(tmp_path, collector.url, **wish)
+        for _ in range(2):
+            call(runtime)
+        runtime.close()
+        found = [metric["histogram"] for name, metric, _ in collector.metrics if name == "penstock.stage.duration"]
+        assert [int(each["dataPoints"][0]["count"]) for each in found[:2]] == [1, 2]
+
+
+def test_a_collector_that_hangs_delays_one_run_by_the_bound_and_the_next_ones_not(tmp_path):
+    with Collector(patience=60) as collector:
+        runtime, log = function(tmp_path, collector.url)
+        first = call(runtime)
+        assert pipeline.FLUSH_SECONDS <= first < pipeline.FLUSH_SECONDS + SLACK
+        asked = len(collector.requests)
+        assert sum(call(runtime) for _ in range(20)) < SLACK
+        assert len(collector.requests) <= asked + 2, "nobody asks again while it rests"
+        assert len(told(log, "stage finished")) == 21
+
+
+def test_a_collector_that_refuses_is_asked_no_more_for_a_while_and_told_of_once(tmp_path):
+    with Collector(status=400) as collector:
+        runtime, log = function(tmp_path, collector.url)
+        for _ in range(5):
+            call(runtime)
+        assert collector.requests.count("/v1/traces") == 1
+        (line,) = told(log, "telemetry not exported")
+        assert line["severity"] == "ERROR"
+        runtime.close()
+
+
+def test_a_collector_that_is_not_there_delays_by_no_more_than_the_bound(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        runtime, _ = function(tmp_path, f"http://127.0.0.1:{taken.getsockname()[1]}")
+        first = call(runtime)
+        assert first < pipeline.FLUSH_SECONDS + SLACK
+        assert sum(call(runtime) for _ in range(20)) < SLACK
+        runtime.close()
+
+
+def test_a_collector_that_comes_back_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "BREAK_SECONDS", 0.0)
+    with Collector(status=400) as collector:
+        runtime, _ = function(tmp_path, collector.url)
+        call(runtime)
+        collector.status = 200
+        call(runtime)
+        runtime.close()
+        assert collector.requests.count("/v1/traces") >= 2
+
+
+def test_closing_is_bounded_too(tmp_path):
+    with Collector(patience=60) as collector:
+        runtime, _ = function(tmp_path, collector.url)
+        runtime.run_message("fetch", Envelope(message=MESSAGE, id="1", traceparent=""))
+        started = time.monotonic()
+        runtime.close()
+        assert time.monotonic() - started < pipeline.CLOSE_SECONDS + SLACK
+
+
+def test_without_the_extra_it_is_said_what_to_install(tmp_path, monkeypatch):
+    import sys
+
+    from penstock.core.errors import Terminal
+
+    for name in [name for name in sys.modules if name.startswith("penstock.adapters.telemetry.otel")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    runtime, _ = function(tmp_path, "http://127.0.0.1:9")
+    with pytest.raises(Terminal, match=r"pip install 'penstock\[otel\]'"):
+        runtime.port("telemetry")
