@@ -16,7 +16,7 @@ from penstock.core.sources.index import entries_of
 
 CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
 LABEL = "kustomize.toolkit.fluxcd.io/name"
-INTERVAL = 700.0
+INTERVAL = 1010.0
 """Seconds in which every interval of the fleet is over once."""
 
 

@@ -117,8 +117,9 @@ def _depend(trees: list[dict[str, str]], chance: random.Random) -> None:
 
 
 def _suspend(trees: list[dict[str, str]], chance: random.Random) -> None:
-    """A commit in between may suspend one."""
-    for files in trees[1:-1]:
+    """A commit in between may suspend one that stays: what is removed while it is suspended leaves its objects."""
+    for number, files in enumerate(trees[1:-1], 2):
         for owner in OWNERS:
-            if f"clusters/prod/{owner}.yaml" in files and chance.random() < 0.1:
-                files[f"clusters/prod/{owner}.yaml"] = kustomization(owner, owner, suspend=True)
+            path = f"clusters/prod/{owner}.yaml"
+            if all(path in each for each in (files, *trees[number:])) and chance.random() < 0.1:
+                files[path] = kustomization(owner, owner, suspend=True)

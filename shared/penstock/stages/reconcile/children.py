@@ -4,8 +4,8 @@ A parent stores its children's new specs and then publishes them; what left its 
 last spec. A failed render makes none.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from penstock.core.errors import Conflict, InvalidDocument, Refused
@@ -19,13 +19,13 @@ from penstock.stages.reconcile.attempt import (
     KIND,
     MOST_GETS,
     Attempt,
-    children_of,
     objects,
     read_objects,
     read_statuses,
     source_status,
     stands_for_flux,
     statuses,
+    still_current,
 )
 from penstock.stages.reconcile.index import children, object_entries, write_indexed
 from penstock.stages.reconcile.parentage import (
@@ -43,6 +43,28 @@ from penstock.stages.reconcile.receivers import forget_receiver
 from penstock.stages.reconcile.source import Source
 
 SOURCE_KINDS = (*FETCHED, "ArtifactGenerator")
+Check = Callable[[], None]
+"""Raises Conflict where this run is not the newest any more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Child:
+    """What is stored of a Flux object: its manifest, who stands behind it, and as whom it runs."""
+
+    document: Manifest
+    parent: str = ""
+    account: str = ""
+
+    def record(self, known: ObjectRecord | None) -> ObjectRecord:
+        """The record in the place of ``known``, which it equals where nothing is new."""
+        generation = (known.generation + (0 if known.document == self.document else 1)) if known else 1
+        wanted = ObjectRecord(document=self.document, parent=self.parent, generation=generation, account=self.account)
+        same = (
+            known is not None
+            and not known.tombstone
+            and (known.document, known.parent, known.account) == (self.document, self.parent, self.account)
+        )
+        return known if known is not None and same else wanted
 
 
 def check_children(attempt: Attempt, documents: Sequence[Manifest]) -> None:
@@ -61,26 +83,43 @@ def check_children(attempt: Attempt, documents: Sequence[Manifest]) -> None:
 
 
 def store_children(attempt: Attempt, source: Source, documents: Sequence[Manifest]) -> list[Outgoing]:
-    """Write the records, make the tombstones, and say whom that wakes."""
+    """Write the records, make the tombstones, and say whom that wakes.
+
+    Raises Conflict where a newer run may have stored them meanwhile. That is asked after a record was read and before
+    it is written by compare-and-swap: so a run that was overtaken neither changes nor buries what is newer.
+    """
     cluster = attempt.cluster
+
+    def check() -> None:
+        if not source_known(attempt, source) or not (attempt.is_root or still_current(attempt)):
+            raise Conflict(f"{attempt.ref} has a newer revision or spec: its children are a newer run's")
+
     messages: list[Outgoing] = []
     for document in documents:
         if ref_of(document).kind == KIND and is_root(attempt, document):
-            messages += _adopt_root_spec(attempt, document)
+            messages += _adopt_root_spec(attempt, document, check)
     wanted = {stored_as(document): document for document in own_documents(attempt, documents)}
     known = read_objects(attempt.deps, cluster, wanted)
     for key, document in wanted.items():
         ref = ref_of(document)
-        changed = _store(attempt, document, known[key][0] if key in known else None)
+        changed = _store(attempt, document, known[key][0] if key in known else None, check)
         if ref.kind in SOURCE_KINDS and (changed or _unseen(attempt, document)):
             found = SourceChanged(cluster=cluster, kind=ref.kind, namespace=ref.namespace, name=ref.name)
             messages.append(Outgoing(message=found))
-    return messages + _bury(attempt, wanted.keys()) + wake_children(attempt, source)
+    return messages + _bury(attempt, wanted.keys(), check) + wake_children(attempt, source)
 
 
 def bury_all(attempt: Attempt) -> list[Outgoing]:
-    """Tombstones for every child of a Kustomization that is itself removed."""
-    return _bury(attempt, ())
+    """Tombstones for every child of a Kustomization that is itself removed.
+
+    Raises Conflict where it was declared again meanwhile.
+    """
+
+    def check() -> None:
+        if not still_current(attempt):
+            raise Conflict(f"Kustomization {attempt.ref} was declared again")
+
+    return _bury(attempt, (), check)
 
 
 def wake_children(attempt: Attempt, source: Source) -> list[Outgoing]:
@@ -124,21 +163,21 @@ def _due(attempt: Attempt, name: str, why: str) -> Outgoing:
     return Outgoing(message=ReconcileDue(cluster=attempt.cluster, kind=KIND, namespace=namespace, name=leaf, why=why))
 
 
-def _adopt_root_spec(attempt: Attempt, document: Manifest) -> list[Outgoing]:
+def _adopt_root_spec(attempt: Attempt, document: Manifest, check: Check) -> list[Outgoing]:
     """The repository's own spec of the root (patches, decryption, interval) becomes the root's."""
     if not attempt.is_root:
         return []
     metadata = {**document["metadata"], "namespace": attempt.message.namespace, "name": attempt.message.name}
     wanted = {**document, "metadata": metadata}
-    if _write(attempt, wanted, parent="", account="", current=_stored(attempt, wanted)):
+    if _write(attempt, _Child(document=wanted), _stored(attempt, wanted), check):
         return [_due(attempt, attempt.ref, "parent")]
     return []
 
 
-def _store(attempt: Attempt, document: Manifest, current: Record | None) -> bool:
+def _store(attempt: Attempt, document: Manifest, current: Record | None, check: Check) -> bool:
     """Write a child's record, unless ``current`` says the same already; whether it changed anything."""
-    account = _inherited(attempt, document)
-    return _write(attempt, document, parent=attempt.ref, account=account, current=current)
+    child = _Child(document=document, parent=attempt.ref, account=_inherited(attempt, document))
+    return _write(attempt, child, current, check)
 
 
 def _stored(attempt: Attempt, document: Manifest) -> Record | None:
@@ -158,19 +197,18 @@ def _inherited(attempt: Attempt, document: Manifest) -> str:
     return attempt.account if not named else ""
 
 
-def _write(attempt: Attempt, document: Manifest, *, parent: str, account: str, current: Record | None) -> bool:
+def _write(attempt: Attempt, child: _Child, current: Record | None, check: Check) -> bool:
     """Whether the record had to be written. ``current``: the record as it was read a moment ago."""
-    ref, state = ref_of(document), attempt.deps.state
+    ref, state = ref_of(child.document), attempt.deps.state
     key = object_key(attempt.cluster, ref.kind, ref.namespace, ref.name)
     for _ in range(5):
         known = ObjectRecord.from_value(current.value) if current else None
-        if known is not None and known.parent != parent and belongs_to_other(attempt, ref, known):
+        if known is not None and known.parent != child.parent and belongs_to_other(attempt, ref, known):
             raise belongs_elsewhere(ref, known)
-        same = known is not None and known.document == document and known.account == account
-        if known is not None and same and known.parent == parent and not known.tombstone:
+        record = child.record(known)
+        if record == known:
             return False
-        generation = (known.generation + (0 if known.document == document else 1)) if known else 1
-        record = ObjectRecord(document=document, parent=parent, generation=generation, account=account)
+        check()
         name = f"{ref.namespace}/{ref.name}"
         adds = object_entries(attempt.cluster, ref.kind, name, record)
         removes = object_entries(attempt.cluster, ref.kind, name, known) - adds if known is not None else ()
@@ -184,20 +222,22 @@ def _write(attempt: Attempt, document: Manifest, *, parent: str, account: str, c
     raise Conflict(f"the record of {ref} is being written by others all the time")
 
 
-def _bury(attempt: Attempt, kept: Collection[tuple[str, str]]) -> list[Outgoing]:
+def _bury(attempt: Attempt, kept: Collection[tuple[str, str]], check: Check) -> list[Outgoing]:
     """Tombstones for the children that left the render; only Kustomizations have more to do than to vanish."""
     messages: list[Outgoing] = []
     deps = attempt.deps
-    gone = {key: record for key, record in children_of(attempt).items() if key not in kept}
+    mine = read_objects(deps, attempt.cluster, children(deps, attempt.cluster, attempt.ref))
+    gone = {key: each for key, each in mine.items() if each[1].parent == attempt.ref and key not in kept}
     elsewhere = rendered_elsewhere(attempt) if gone else frozenset()
-    for (kind, name), record in sorted(gone.items(), key=lambda each: each[0]):
+    for (kind, name), (found, record) in sorted(gone.items(), key=lambda each: each[0]):
         if f"{kind}/{name}" in elsewhere:
             continue
+        check()
         namespace, leaf = split_name(name)
-        key = object_key(attempt.cluster, kind, namespace, leaf)
         if kind != KIND:
-            mine = object_entries(attempt.cluster, kind, name, record)
-            write_indexed(deps.state, adds=(), removes=mine, write=partial(deps.state.delete, key, expected=None))
+            entries = object_entries(attempt.cluster, kind, name, record)
+            delete = partial(deps.state.delete, found.key, expected=found.version)
+            write_indexed(deps.state, adds=(), removes=entries, write=delete)
             deps.state.delete(status_key(attempt.cluster, kind, namespace, leaf), expected=None)
             if kind == "ArtifactGenerator":  # its artifacts go too
                 its = SourceChanged(cluster=attempt.cluster, kind=kind, namespace=namespace, name=leaf)
@@ -207,7 +247,7 @@ def _bury(attempt: Attempt, kept: Collection[tuple[str, str]]) -> list[Outgoing]
             continue
         status = deps.state.get(status_key(attempt.cluster, kind, namespace, leaf))
         if not record.tombstone:
-            deps.state.put(key, replace(record, tombstone=True).to_value(), expected=None)
+            deps.state.put(found.key, replace(record, tombstone=True).to_value(), expected=found.version)
         if not record.tombstone or status is None or status.due is None:  # else it is tried again when it is due
             messages.append(_due(attempt, name, "removed"))
     return messages

@@ -207,9 +207,13 @@ def asks_source(attempt: Attempt, source: Source, known: Inventory) -> list[Outg
     return [Outgoing(message=look), _self(attempt, "again", delay=2 * _patience(attempt, "Unknown"))]
 
 
-def superseded(attempt: Attempt) -> list[Outgoing]:
-    """A newer revision, or somebody else's write, came in between: look again at the newest."""
-    return [_self(attempt, "again", delay=0.2)]
+def superseded(attempt: Attempt, done: Done | None = None) -> list[Outgoing]:
+    """A newer revision, or somebody else's write, came in between: look again at the newest.
+
+    ``done``: what this run had done by then; people hear of it all the same.
+    """
+    messages = change_events(attempt, done.changes) if done is not None else []
+    return [*messages, _self(attempt, "again", delay=0.2)]
 
 
 def _store(attempt: Attempt, target: Target, done: Done, status: KustomizationStatus, due: float) -> None:

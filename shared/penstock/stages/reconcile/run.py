@@ -136,7 +136,10 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
         return endings.superseded(attempt)
     interpreted = planned.rendered.parts.interpreted
     messages = copy_credentials(attempt, _secrets(planned.rendered), interpreted)
-    messages += store_children(attempt, source, interpreted)
+    try:
+        messages += store_children(attempt, source, interpreted)
+    except Conflict:
+        return messages + endings.superseded(attempt, done)
     stored = {**attempt.status.summary, CHILDREN_DUE: False}
     attempt = replace(attempt, status=replace(attempt.status, summary=stored))
     try:
