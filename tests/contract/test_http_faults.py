@@ -357,6 +357,22 @@ def test_a_proxy_that_drips_is_left_in_time(before, piece):
     assert server.requests[0].startswith(b"CONNECT cloud.example:443 ")
 
 
+@pytest.mark.parametrize(("before", "piece"), [(OK, b"x: y\r\n"), (OK + b"\r\n\x16\x03\x03\x40\x00", b"\x16")])
+def test_a_proxy_under_tls_that_drips_is_left_in_time(before, piece, tmp_path, monkeypatch):
+    context, authority = faults.server_identity(tmp_path)
+    (tmp_path / "ca.pem").write_bytes(authority)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    trust._context.cache_clear()
+    with FaultServer(faults.drips(before, piece), tls=context) as server:
+        sender = HttpSender(lambda _url: server.url, sleep=lambda _seconds: None, seconds=SECONDS)
+        began = time.monotonic()
+        with pytest.raises(Transient):
+            sender(PROXIED)
+    trust._context.cache_clear()
+    assert time.monotonic() - began < LATEST
+    assert server.requests[0].startswith(b"CONNECT cloud.example:443 ")
+
+
 def test_a_server_that_does_not_listen_is_left_in_time():
     """The request itself is never taken."""
     with FaultServer(faults.silent, at_once=True) as server:

@@ -49,7 +49,7 @@ class Pools:
     def _make(self, login: Login) -> "urllib3.HTTPConnectionPool":
         import urllib3  # noqa: PLC0415 - loaded where a connection is made
 
-        from penstock.adapters.http.connection import guarded_pools  # noqa: PLC0415 - see above
+        from penstock.adapters.http.connection import pool_manager  # noqa: PLC0415 - see above
 
         options: dict[str, Any] = {"maxsize": POOL, "block": False}
         if self._connection.server.startswith("https:"):
@@ -59,13 +59,8 @@ class Pools:
             if self._connection.tls_server_name:
                 options["server_hostname"] = self._connection.tls_server_name
         try:
-            pools = guarded_pools(self._connection.guard)
-            if self._connection.proxy:
-                proxied = urllib3.ProxyManager(self._connection.proxy, **options)
-                proxied.pool_classes_by_scheme = pools
-                return proxied.connection_from_url(self._connection.server)
-            parts = urllib3.util.parse_url(self._connection.server)
-            return pools[str(parts.scheme)](str(parts.host), port=parts.port, **options)
+            found = self._connection
+            return pool_manager(found.guard, proxy=found.proxy, **options).connection_from_url(found.server)
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             raise Terminal(f"{self._connection.server}: not a server to connect to: {error}") from error
 

@@ -26,6 +26,8 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _SAFE = ("GET", "HEAD")
 _LOGINS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _CHUNK = 65536
+_KEPT = 8
+"""Connections to one host: several threads may use a client."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,7 +167,7 @@ class HttpClient:
     def _manager(self, url: str) -> urllib3.PoolManager:
         proxy = self._proxy_for(url)
         if proxy not in self._managers:
-            self._managers[proxy] = pool_manager(self._guard, proxy=proxy, trust=self._trust)
+            self._managers[proxy] = pool_manager(self._guard, proxy=proxy, ssl_context=self._trust, maxsize=_KEPT)
         return self._managers[proxy]
 
 

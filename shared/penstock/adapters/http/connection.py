@@ -123,21 +123,25 @@ class TimedTlsConnection(TimedConnection, HTTPSConnection):
     """The same under TLS: the certificate is checked against the name."""
 
     def __init__(self, *arguments: Any, ssl_context: ssl.SSLContext | None = None, **options: Any) -> None:
-        context = ssl_context or system_trust()
-        context.sslsocket_class = TimedTlsSocket
-        super().__init__(*arguments, ssl_context=context, **options)
+        super().__init__(*arguments, ssl_context=_timed(ssl_context or system_trust()), **options)
 
 
-def pool_manager(
-    guard: Guard | None = None, *, proxy: str = "", trust: ssl.SSLContext | None = None, kept: int = 8
-) -> PoolManager:
-    """Pools whose connections keep deadlines and ask the guard. ``proxy``: URL or ""; ``kept``: connections a host."""
+def pool_manager(guard: Guard | None = None, *, proxy: str = "", **options: Any) -> PoolManager:
+    """Pools whose connections keep deadlines and ask the guard.
+
+    ``proxy``: URL or ""; an https one is trusted as the system does. ``options``: of urllib3's PoolManager.
+    """
     if proxy:
-        made: PoolManager = ProxyManager(proxy, ssl_context=trust, maxsize=kept)
+        made: PoolManager = ProxyManager(proxy, proxy_ssl_context=_timed(system_trust()), **options)
     else:
-        made = PoolManager(ssl_context=trust, maxsize=kept)
+        made = PoolManager(**options)
     made.pool_classes_by_scheme = guarded_pools(guard or Guard())
     return made
+
+
+def _timed(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.sslsocket_class = TimedTlsSocket
+    return context
 
 
 @lru_cache(maxsize=64)
