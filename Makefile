@@ -12,7 +12,7 @@ PYTHON_VERSION ?= 3.13
 ARCH ?= x86_64
 BYTECODE ?=
 
-.PHONY: help demo test test-full tools lint infra package bench bench-cluster bench-full serve lock
+.PHONY: help demo test test-full tools lint infra package bench bench-cluster bench-cloud bench-full serve lock
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -63,6 +63,9 @@ bench: $(READY) ## measure; one JSON object a line (case, value, unit, goal, ok)
 
 bench-cluster: $(READY) ## Flux's table (docs/benchmarks.md) on a real control plane; a quarter of an hour
 	@$(BIN)/python tests/bench/bench_cluster.py
+
+bench-cloud: $(READY) ## what the plane costs on AWS and Google Cloud, on moto's server and the emulators; half an hour
+	@$(BIN)/python tests/bench/bench_cloud.py
 
 bench-full: $(READY) ## the same, and what takes kustomize minutes
 	@$(BIN)/python tests/bench/bench_build.py --full

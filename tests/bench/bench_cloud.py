@@ -153,6 +153,7 @@ def push(cloud: Cloud) -> None:
         many = len(runs) / pushes
         tell(f"{cloud.name}: push, {stage}, runs", many, "runs")
         tell(f"{cloud.name}: push, {stage}, processor a run", statistics.median(r.cpu for r in runs), "ms")
+        tell(f"{cloud.name}: push, {stage}, requests a run", statistics.mean(r.calls for r in runs), "requests")
         tell(f"{cloud.name}: push, {stage}, on the emulators", statistics.median(r.wall for r in runs), "ms")
     for what, count in sorted(CALLS.items()):
         if what not in BY_THE_POLLER:

@@ -139,7 +139,7 @@ def test_the_page_of_commands_is_that_of_the_commands():
 
 
 def test_the_page_of_commands_has_every_command():
-    listed = re.findall(r"^## penstock (\w+)$", text_of(reference.PAGE), re.MULTILINE)
+    listed = re.findall(r"^## penstock ([\w-]+)$", text_of(reference.PAGE), re.MULTILINE)
     helped = subprocess.run(
         [sys.executable, "-m", "penstock.cli", "--help"],
         capture_output=True,
@@ -147,7 +147,7 @@ def test_the_page_of_commands_has_every_command():
         check=True,
         timeout=60,
     ).stdout
-    assert listed == re.findall(r"^    (\w+)\b", helped, re.MULTILINE)
+    assert listed == re.findall(r"^    ([\w-]+)\b", helped, re.MULTILINE)
     assert listed == list(shell.cli.COMMANDS)
 
 

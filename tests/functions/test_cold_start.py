@@ -3,6 +3,7 @@
 Each runs in a process of its own, through functions-framework, on the embedded bus and the project's own stages.
 """
 
+import functools
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from tests.bench.bench_cold_start import BODY, ROOT, published, seed
 
 from penstock.core.messages import Envelope, Event, encode
+from penstock.wiring import load_pipeline
 
 HEAVY = (
     "kubernetes",
@@ -91,6 +93,49 @@ def test_notify_and_tick_load_no_client_at_import_nor_for_their_first_work(tmp_p
     assert told["status"] == 204
     assert heavy(told["imported"]) == []
     assert heavy(told["after"]) == []
+
+
+IMPORTED = """
+import importlib.util, json, sys
+
+before = set(sys.modules)
+spec = importlib.util.spec_from_file_location("function", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+CLOUDS = {
+    "aws": ("lambda_handler.py", {"functions_framework", "flask", "werkzeug", "jinja2"}, 260),
+    "google": ("main.py", set(), 620),
+}
+"""By provider: the entry point, what its functions must not import beside HEAVY, and how many modules they may."""
+
+
+@functools.cache
+def imported(provider, stage):
+    source = ROOT / "functions" / stage / CLOUDS[provider][0]
+    command = [sys.executable, "-c", IMPORTED, str(source)]
+    environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "shared"), "PENSTOCK_BACKEND": provider}
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(finished.stdout)
+
+
+@pytest.mark.parametrize("provider", CLOUDS)
+@pytest.mark.parametrize("stage", sorted(load_pipeline().stages))
+def test_no_function_loads_a_client_at_import_on_any_cloud(provider, stage):
+    """Clients load where they are used; what a function imports before its first event is in every cold start."""
+    _, never, most = CLOUDS[provider]
+    found = imported(provider, stage)
+    assert heavy(found) == []
+    assert {name.partition(".")[0] for name in found} & never == set()
+    assert len(found) <= most, f"{len(found)} modules, {most} are its budget: {found}"
+
+
+@pytest.mark.parametrize("provider", CLOUDS)
+def test_stages_cost_a_cold_start_what_the_leanest_costs(provider):
+    """Each loads its own code at its first event, so that no import of one is paid for by all."""
+    counts = {stage: len(imported(provider, stage)) for stage in load_pipeline().stages}
+    assert max(counts.values()) - min(counts.values()) <= 5, counts
 
 
 def test_the_names_that_are_looked_for_are_the_real_ones():
