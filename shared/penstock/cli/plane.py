@@ -17,6 +17,7 @@ from penstock.core.records import PLANE_KEY, PlaneRecord
 from penstock.core.resources import Manifest
 from penstock.ports.state import ABSENT, Record, State
 from penstock.wiring import Runtime, open_runtime, open_state
+from penstock.wiring.regions import check_regions
 from penstock.wiring.sending import Sender
 
 STDIN = "-"
@@ -87,9 +88,9 @@ def change_plane(runtime: Runtime, document: Manifest, *, dry_run: bool = False)
     state: State = runtime.port("state")
     before = state.get(PLANE_KEY)
     held = None if before is None else PlaneRecord.from_value(before.value)
-    change = plane_records(
-        parse_plane(document), document, held.uid if held else secrets.token_hex(16), _existing(state, before)
-    )
+    plane = parse_plane(document)
+    check_regions(runtime.settings, plane, parse_plane(held.document) if held else None)
+    change = plane_records(plane, document, held.uid if held else secrets.token_hex(16), _existing(state, before))
     lines = [*diff_planes(held.document if held else None, document), *_orphans(change)]
     name = f"plane/{document['metadata']['name']}"
     if dry_run:

@@ -6,7 +6,7 @@ from typing import Protocol
 class Storage(Protocol):
     """Bytes under their own digest. Errors: Transient (unreachable), Terminal (stored bytes don't match)."""
 
-    def put(self, digest: str, data: bytes) -> bool:
+    def put(self, digest: str, data: bytes, *, cluster: str = "") -> bool:
         """Store ``data`` under ``sha256:<hex>``; False where it was there already. Never half-visible.
 
         Raises Terminal when the digest is not that of the data.

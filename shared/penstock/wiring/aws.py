@@ -8,13 +8,25 @@ from penstock.adapters.aws.names import PARAMETER_STORE, AwsNames
 from penstock.adapters.secrets.environment import EnvironmentSecrets
 from penstock.core.pipeline import Pipeline
 from penstock.ports.clock import Clock
+from penstock.wiring.regions import regional
 from penstock.wiring.settings import Settings
 
 
 def aws_ports(
     settings: Settings, names: AwsNames, pipeline: Pipeline, clock: Callable[[], Clock]
 ) -> dict[str, Callable[[], Any]]:
-    """Makers of the bus, state, storage and secrets; all share their clients."""
+    """Makers of the bus, state, storage and secrets; in a plane of several regions each over one a region."""
+    if not names.regions:
+        return _ports(settings, names, pipeline, clock)
+    home = names.home or names.region
+    made = {region: _ports(settings, names.at(region), pipeline, clock) for region in (home, *names.regions)}
+    return regional(made, clock, here=names.region, home=home)
+
+
+def _ports(
+    settings: Settings, names: AwsNames, pipeline: Pipeline, clock: Callable[[], Clock]
+) -> dict[str, Callable[[], Any]]:
+    """Those of one region; all share their clients."""
     clients = Clients(names.region)
 
     def bus() -> Any:

@@ -9,6 +9,7 @@ from penstock.adapters.secrets.environment import EnvironmentSecrets
 from penstock.core.pipeline import Pipeline
 from penstock.ports.clock import Clock
 from penstock.wiring.lazy import Once
+from penstock.wiring.regions import regional
 from penstock.wiring.settings import Settings
 
 ANSWER_LIMIT = 128 << 20
@@ -18,8 +19,23 @@ ANSWER_LIMIT = 128 << 20
 def google_ports(
     settings: Settings, names: GoogleNames, pipeline: Pipeline, clock: Callable[[], Clock]
 ) -> dict[str, Callable[[], Any]]:
-    """Makers of the bus, state, storage and secrets; all share their connections and token."""
+    """Makers of the bus, state, storage and secrets; in a plane of several regions each over one a region."""
     client = Once(_client)
+    if not names.regions:
+        return _ports(settings, names, pipeline, clock, client)
+    home = names.home or names.region
+    made = {region: _ports(settings, names.at(region), pipeline, clock, client) for region in (home, *names.regions)}
+    return regional(made, clock, here=names.region, home=home)
+
+
+def _ports(
+    settings: Settings,
+    names: GoogleNames,
+    pipeline: Pipeline,
+    clock: Callable[[], Clock],
+    client: Callable[[], Any],
+) -> dict[str, Callable[[], Any]]:
+    """Those of one region; all share their connections and token."""
 
     def bus() -> Any:
         from penstock.adapters.bus.pubsub import PubsubBus  # noqa: PLC0415 - each stage loads what it uses

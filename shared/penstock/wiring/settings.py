@@ -11,10 +11,12 @@
 | `PENSTOCK_AWS_PREFIX` | what the names of its resources start with: `penstock` by default |
 | `PENSTOCK_AWS_BUCKET` | its bucket of artifacts |
 | `PENSTOCK_AWS_SCHEDULER_ROLE` | ARN of the role with which EventBridge Scheduler publishes what waits long |
+| `PENSTOCK_AWS_REGIONS`, `PENSTOCK_AWS_HOME_REGION` | of a plane in several: the further ones, and its own |
 | `PENSTOCK_AWS_SECRETS` | where its secrets are: `secrets-manager` by default, or `parameter-store` |
 | `GOOGLE_CLOUD_PROJECT`, `PENSTOCK_GOOGLE_REGION` | project and region of a plane on Google Cloud |
 | `PENSTOCK_GOOGLE_PREFIX` | what the names of its resources start with: `penstock` by default |
 | `PENSTOCK_GOOGLE_BUCKET` | its bucket of artifacts |
+| `PENSTOCK_GOOGLE_REGIONS`, `PENSTOCK_GOOGLE_HOME_REGION` | of a plane in several: the further ones, and its own |
 | `PENSTOCK_GOOGLE_DATABASE` | its Firestore database: `<prefix>-state` by default |
 | `PENSTOCK_GOOGLE_TASKS_ACCOUNT` | e-mail of the service account that Cloud Tasks publishes delayed messages as |
 | `PENSTOCK_GOOGLE_PUSH_ACCOUNT`, `PENSTOCK_GOOGLE_PUSH_AUDIENCE` | whose pushes functions verify |
@@ -132,6 +134,8 @@ def _aws(environment: Mapping[str, str]) -> AwsNames:
         prefix=environment.get("PENSTOCK_AWS_PREFIX") or "penstock",
         scheduler_role=environment.get("PENSTOCK_AWS_SCHEDULER_ROLE", ""),
         secrets_store=environment.get("PENSTOCK_AWS_SECRETS") or SECRETS_MANAGER,
+        home=environment.get("PENSTOCK_AWS_HOME_REGION", ""),
+        regions=_regions(environment.get("PENSTOCK_AWS_REGIONS", "")),
     )
     checks = (
         ("AWS_REGION", names.region, r"[a-z0-9-]+", "a region"),
@@ -141,11 +145,26 @@ def _aws(environment: Mapping[str, str]) -> AwsNames:
         ("PENSTOCK_AWS_SECRETS", names.secrets_store, "|".join(SECRETS_STORES), " or ".join(SECRETS_STORES)),
     )
     _check(checks, "AWS")
+    _check_regions("AWS", names.region, names.home, names.regions)
     if names.secrets_store == PARAMETER_STORE and names.prefix.lower().startswith(("aws", "ssm")):
         raise Terminal(
             f"PENSTOCK_AWS_PREFIX is {names.prefix!r}: names in Parameter Store may not start with aws or ssm"
         )
     return names
+
+
+def _regions(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _check_regions(cloud: str, here: str, home: str, others: Sequence[str]) -> None:
+    """A function of one region knows where home is; one at home need not say so."""
+    variable = f"PENSTOCK_{cloud.upper()}_REGIONS"
+    wrong = [each for each in others if not re.fullmatch(r"[a-z0-9-]+", each) or each == (home or here)]
+    if wrong or len(set(others)) != len(others):
+        raise Terminal(f"environment variable {variable} names the regions beside the home region, each once: {wrong}")
+    if home and here not in {home, *others}:
+        raise Terminal(f"environment variable {variable} does not name {here}, the region that this runs in")
 
 
 def _google(environment: Mapping[str, str]) -> GoogleNames:
@@ -161,6 +180,8 @@ def _google(environment: Mapping[str, str]) -> GoogleNames:
             audience=environment.get("PENSTOCK_GOOGLE_PUSH_AUDIENCE", ""),
         ),
         endpoints=_google_endpoints(environment),
+        home=environment.get("PENSTOCK_GOOGLE_HOME_REGION", ""),
+        regions=_regions(environment.get("PENSTOCK_GOOGLE_REGIONS", "")),
     )
     checks = (
         ("GOOGLE_CLOUD_PROJECT", names.project, r"[a-z][a-z0-9:.-]{4,62}", "the id of a project"),
@@ -170,6 +191,7 @@ def _google(environment: Mapping[str, str]) -> GoogleNames:
         ("PENSTOCK_GOOGLE_DATABASE", names.database, r"|\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]", "a database's id"),
     )
     _check(checks, "Google Cloud")
+    _check_regions("Google", names.region, names.home, names.regions)
     if bool(names.push.account) != bool(names.push.audience):
         raise Terminal("PENSTOCK_GOOGLE_PUSH_ACCOUNT and PENSTOCK_GOOGLE_PUSH_AUDIENCE: give both, or none")
     return names

@@ -1,6 +1,6 @@
 """How one plane's resources on AWS are called: what a Terraform module makes, an adapter finds by the same rule."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SECRETS_MANAGER = "secrets-manager"
 PARAMETER_STORE = "parameter-store"
@@ -12,7 +12,8 @@ class AwsNames:
     """``prefix``: what every name starts with; two planes of one account and region have different ones.
 
     ``account``: 12 digits. ``bucket``: of artifacts. ``scheduler_role``: ARN of the role with which EventBridge
-    Scheduler publishes; "" where this process schedules nothing. ``secrets_store``: where secrets are kept.
+    Scheduler publishes; "" where this process schedules nothing. ``secrets_store``: where secrets are kept. ``home``: the region of the plane's own,
+    "" for this one; ``regions``: all further ones; ``bucket`` is the home region's.
     """
 
     region: str
@@ -21,6 +22,14 @@ class AwsNames:
     prefix: str = "penstock"
     scheduler_role: str = ""
     secrets_store: str = SECRETS_MANAGER
+    home: str = ""
+    regions: tuple[str, ...] = ()
+
+    def at(self, region: str) -> "AwsNames":
+        """The same plane's resources in another of its regions: names are equal there, but for the bucket's."""
+        home = self.home or self.region
+        bucket = self.bucket if region == home else f"{self.bucket}-{region}"
+        return replace(self, region=region, home=region, regions=(), bucket=bucket)
 
     def topic_arn(self, topic: str) -> str:
         """SNS topic ``<prefix>-<topic>``."""

@@ -1,6 +1,6 @@
 """How one plane's resources on Google Cloud are called: what Terraform makes, an adapter finds by the same rule."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,8 @@ class PushPolicy:
 class GoogleNames:
     """``prefix``: what every name starts with. ``region``: of the Cloud Tasks queue. ``bucket``: of artifacts.
 
-    ``database``: Firestore's. ``tasks_account``: e-mail of the service account that Cloud Tasks publishes as; "" where
+    ``home``: the region of the plane's own, "" for this one; ``regions``: all further ones; ``suffix``: what names in one
+    of those end with; ``database``: Firestore's, of the home region, as the bucket is. ``tasks_account``: e-mail of the service account that Cloud Tasks publishes as; "" where
     this process delays nothing.
     """
 
@@ -39,22 +40,40 @@ class GoogleNames:
     tasks_account: str = ""
     push: PushPolicy = PushPolicy()
     endpoints: Endpoints = field(default_factory=Endpoints)
+    home: str = ""
+    regions: tuple[str, ...] = ()
+    suffix: str = ""
+
+    def at(self, region: str) -> "GoogleNames":
+        """The same plane's resources in another of its regions. Names are the project's, so they end with the region."""
+        if region == (self.home or self.region):
+            return replace(self, region=region, home=region, regions=())
+        suffix, database = f"-{region}", self.database or f"{self.prefix}-state"
+        return replace(
+            self,
+            region=region,
+            home=region,
+            regions=(),
+            suffix=suffix,
+            bucket=self.bucket + suffix,
+            database=database + suffix,
+        )
 
     def topic(self, topic: str) -> str:
         """Resource name of Pub/Sub topic ``<prefix>-<topic>``."""
-        return f"projects/{self.project}/topics/{self.prefix}-{topic}"
+        return f"projects/{self.project}/topics/{self.prefix}-{topic}{self.suffix}"
 
     def subscription(self, stage: str, topic: str) -> str:
         """Resource name of the subscription with which a stage hears a topic."""
-        return f"projects/{self.project}/subscriptions/{self.prefix}-{stage}-{topic}"
+        return f"projects/{self.project}/subscriptions/{self.prefix}-{stage}-{topic}{self.suffix}"
 
     def dead_topic(self, stage: str) -> str:
         """Resource name of the topic of what a stage's subscriptions gave up."""
-        return f"projects/{self.project}/topics/{self.prefix}-{stage}-dead"
+        return f"projects/{self.project}/topics/{self.prefix}-{stage}-dead{self.suffix}"
 
     def dead_subscription(self, stage: str) -> str:
         """Resource name of the subscription that keeps a stage's dead letters for operators."""
-        return f"projects/{self.project}/subscriptions/{self.prefix}-{stage}-dead"
+        return f"projects/{self.project}/subscriptions/{self.prefix}-{stage}-dead{self.suffix}"
 
     def lost_subscription(self, teller: str, stage: str) -> str:
         """Resource name of the subscription that pushes those dead letters to ``teller`` of which nobody has told."""

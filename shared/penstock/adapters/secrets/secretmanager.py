@@ -35,6 +35,10 @@ class SecretManagerSecrets(CachedSecrets):
         self._client, self._prefix = client, names.secret_prefix
         self._base = f"{names.endpoints.secrets}/v1"
         self._parent = f"projects/{names.project}"
+        # ids are the project's; where a plane has several regions, a value is in its cluster's alone
+        self._replication: dict[str, Any] = (
+            {"userManaged": {"replicas": [{"location": names.region}]}} if names.home else {"automatic": {}}
+        )
 
     def names(self) -> tuple[str, ...]:
         """All, sorted."""
@@ -68,11 +72,13 @@ class SecretManagerSecrets(CachedSecrets):
     def _create(self, name: str, text: str, owner: str) -> None:
         """A crash before its first version leaves a secret that reads as missing; the next put adds the version."""
         if len(self._prefix + name) > MOST_ID:
-            raise Terminal(f"secret {self._prefix}{name} has a name of more than {MOST_ID} characters: Google takes none")
+            raise Terminal(
+                f"secret {self._prefix}{name} has a name of more than {MOST_ID} characters: Google takes none"
+            )
         url = f"{self._base}/{self._parent}/secrets?{urlencode({'secretId': self._prefix + name})}"
         act = Act(permission="secretmanager.secrets.create", resource=self._parent, expect=("ALREADY_EXISTS",))
         try:
-            self._client.call("POST", url, act, {"replication": {"automatic": {}}, "labels": {OWNER: owner}})
+            self._client.call("POST", url, act, {"replication": self._replication, "labels": {OWNER: owner}})
         except Answered as answered:
             raise Transient(f"secret {name} cannot be made now: {answered.code}") from None
         self._add(name, text)

@@ -26,7 +26,7 @@ class DirectoryStorage:
         except OSError as error:
             raise Transient(f"artifact directory {root}: {error.strerror}") from error
 
-    def put(self, digest: str, data: bytes) -> bool:
+    def put(self, digest: str, data: bytes, *, cluster: str = "") -> bool:  # noqa: ARG002 - of one region
         """Store under its digest. A damaged file of that name is replaced."""
         check(digest, data)
         path = self._path(digest)

@@ -23,7 +23,7 @@ class GcsStorage:
     def __init__(self, client: GoogleClient, names: GoogleNames) -> None:
         self._client, self._bucket, self._base = client, names.bucket, names.endpoints.storage
 
-    def put(self, digest: str, data: bytes) -> bool:
+    def put(self, digest: str, data: bytes, *, cluster: str = "") -> bool:  # noqa: ARG002 - of one region
         """Store under its digest."""
         check(digest, data)
         query = urlencode({"uploadType": "multipart", "ifGenerationMatch": "0"})

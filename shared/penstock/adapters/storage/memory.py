@@ -9,7 +9,7 @@ class MemoryStorage:
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
 
-    def put(self, digest: str, data: bytes) -> bool:
+    def put(self, digest: str, data: bytes, *, cluster: str = "") -> bool:  # noqa: ARG002 - of one region
         """Store under its digest."""
         check(digest, data)
         if digest in self._blobs:

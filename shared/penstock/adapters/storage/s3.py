@@ -19,7 +19,7 @@ class S3Storage:
     def __init__(self, clients: Clients, bucket: str) -> None:
         self._clients, self._bucket = clients, bucket
 
-    def put(self, digest: str, data: bytes) -> bool:
+    def put(self, digest: str, data: bytes, *, cluster: str = "") -> bool:  # noqa: ARG002 - of one region
         """Store under its digest."""
         check(digest, data)
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()

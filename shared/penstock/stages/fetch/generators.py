@@ -213,7 +213,7 @@ def _store(
     """Store one artifact and its record; whether it is another one than before. Raises Conflict, BuildFailed."""
     tree = generate(artifact, {alias: opened.tree for alias, opened in sources.items()})
     made = encode(tree)
-    run.deps.storage.put(made.digest, made.data)
+    run.deps.storage.put(made.digest, made.data, cluster=run.cluster)
     held = load(run.deps, status_key(run.cluster, EXTERNAL_ARTIFACT, generator.namespace, artifact.name))
     owner = f"{generator.namespace}/{generator.name}"
     if held.value.get("generator", owner) != owner:

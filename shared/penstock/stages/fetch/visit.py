@@ -53,7 +53,7 @@ def unchanged(visit: Visit, revision: str, words: Words) -> Found:
 def keep(visit: Visit, revision: str, tree: MemoryTree, words: Words) -> Found:
     """Store a tree as the source's new artifact."""
     artifact = encode(tree)
-    visit.deps.storage.put(artifact.digest, artifact.data)
+    visit.deps.storage.put(artifact.digest, artifact.data, cluster=visit.message.cluster)
     return Found(outcome=stored(visit.held.status, visit.look, revision, artifact.digest, words), tree=tree)
 
 
