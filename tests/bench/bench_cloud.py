@@ -41,7 +41,7 @@ from penstock.core.flux.plane import parse_plane  # noqa: E402 - see above
 from penstock.core.flux.plane_records import plane_records  # noqa: E402 - see above
 from penstock.core.flux.receiver import webhook_digest  # noqa: E402 - see above
 from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged  # noqa: E402 - see above
-from penstock.core.records import KustomizationStatus, ReceiverRecord, receiver_key, status_key  # noqa: E402
+from penstock.core.records import ReceiverRecord, receiver_key  # noqa: E402
 from penstock.core.secrets.names import API_TOKEN, secret_name  # noqa: E402 - see above
 from penstock.wiring import load_pipeline  # noqa: E402 - see above
 
@@ -82,7 +82,12 @@ def hop(cloud: Cloud) -> None:
     finally:
         del sys.modules[name]
     mine = cloud.runs[20:]  # the first ones make connections
-    tell(f"{cloud.name}: hop, the plane's own share, median of {len(mine)}", statistics.median(r.cpu for r in mine), "ms", HOP_GOAL)
+    tell(
+        f"{cloud.name}: hop, the plane's own share, median of {len(mine)}",
+        statistics.median(r.cpu for r in mine),
+        "ms",
+        HOP_GOAL,
+    )
     tell(f"{cloud.name}: hop, with the emulator's answer to its publish", statistics.median(r.wall for r in mine), "ms")
 
 
@@ -162,7 +167,7 @@ def push(cloud: Cloud) -> None:
 
 def commit(plane: CloudPlane, files: dict[str, str]) -> None:
     """A commit that nobody has told the plane of."""
-    from penstock.core.tree import blob  # noqa: PLC0415 - as MemoryPlane has it
+    from penstock.core.tree import blob
 
     plane.files.update(files)
     plane.git.commit(URL, {path: blob(text.encode()) for path, text in plane.files.items()}, subject="change")
@@ -200,7 +205,7 @@ def rate(cloud: Cloud, count: int = 30) -> None:
 
 
 def message(stage: str, number: int) -> object:
-    from penstock.core.messages import Event  # noqa: PLC0415 - for this stage alone
+    from penstock.core.messages import Event
 
     if stage == "fetch":
         return SourceChanged(cluster="-", namespace="flux-system", name="flux-system")
@@ -360,7 +365,7 @@ def work_all(cloud: Cloud, many: Many, value: str, *, besides: str = "") -> floa
 
 
 def has(cluster: MemoryCluster, value: str) -> bool:
-    from penstock.core.resources import Gvk  # noqa: PLC0415 - see above
+    from penstock.core.resources import Gvk
 
     found = cluster.get(Gvk(version="v1", kind="ConfigMap"), "default", "a")
     return bool(found) and found["data"]["x"] == value
@@ -411,7 +416,11 @@ BUDGETS = {"aws": 1.0, "google": 1.6}
 def child(program: str, environment: dict[str, str]) -> float:
     """What a new process prints last."""
     done = subprocess.run(
-        [sys.executable, "-c", program], env={"PATH": "/usr/bin:/bin", **environment}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(json.loads(done.stdout.splitlines()[-1]))
 
