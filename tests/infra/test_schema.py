@@ -9,7 +9,7 @@ from tests.infra.hcl import problems, read
 from tests.infra.provider import AWS, schemas, why_missing
 
 ROOT = Path(__file__).parents[2]
-MODULES = ("infra/terraform/aws", "infra/terraform/aws/model", "infra/terraform/topology", "examples/terraform/aws")
+MODULES = ("infra/terraform/aws", "infra/terraform/aws/model", "infra/terraform/topology", "examples/terraform/aws", "examples/terraform/aws-regions")
 PLANTED = {
     "an unknown argument": ("queues.tf", "visibility_timeout_seconds", "visibility_timeout", "no argument or block"),
     "an unknown type": ("scheduler.tf", "aws_scheduler_schedule_group", "aws_scheduler_group", "the provider has no"),
