@@ -123,7 +123,8 @@ class RegionalPlane:
 
     def settle(self):
         """Each region's functions take their own messages, until none is left."""
-        while any([self._hand(self, region, stage.name) for region in self.runtimes for stage in self.pipeline.queues()]):
+        places = [(region, stage.name) for region in self.runtimes for stage in self.pipeline.queues()]
+        while sum(self._hand(self, *place) for place in places):
             pass
 
     def config_map(self, cluster, name):
@@ -139,4 +140,3 @@ def mentions(value, cluster):
 
 def woken():
     return SourceChanged(cluster=PLANE, namespace="flux-system", name="flux-system")
-

@@ -130,7 +130,12 @@ def test_everything_of_a_cluster_is_written_in_its_region_alone(plane):
     assert plane.writes.naming("near", FAR) == []
     kinds = {operation for operation, _ in plane.writes.naming("far", FAR)}
     assert kinds >= {"put_item", "publish_batch", "create_secret"}
-    assert {service for where, service, *_ in plane.writes.made if where == FAR} >= {"dynamodb", "s3", "secretsmanager", "sns"}
+    assert {service for where, service, *_ in plane.writes.made if where == FAR} >= {
+        "dynamodb",
+        "s3",
+        "secretsmanager",
+        "sns",
+    }
 
 
 def test_what_crosses_is_an_index_of_pointers(plane):

@@ -82,7 +82,12 @@ def hop(cloud: Cloud) -> None:
     finally:
         del sys.modules[name]
     mine = cloud.runs[20:]  # the first ones make connections
-    tell(f"{cloud.name}: hop, the plane's own share, median of {len(mine)}", statistics.median(r.cpu for r in mine), "ms", HOP_GOAL)
+    tell(
+        f"{cloud.name}: hop, the plane's own share, median of {len(mine)}",
+        statistics.median(r.cpu for r in mine),
+        "ms",
+        HOP_GOAL,
+    )
     tell(f"{cloud.name}: hop, with the emulator's answer to its publish", statistics.median(r.wall for r in mine), "ms")
 
 
@@ -254,13 +259,18 @@ def fanout(cloud: Cloud, counts: tuple[int, ...] = (100, 1_000)) -> None:
         declare(plane, many)
         commit(plane, {"clusters/all/a.yaml": config_map("a", "default", x="0")})
         sync(plane)
-        took = []
+        took, own = [], []
         for value in ("1", "2", "3"):
             commit(plane, {"clusters/all/a.yaml": config_map("a", "default", x=value)})
             drop(cloud)
+            before = time.process_time()
             took.append(wake(plane))
-        tell(f"{cloud.name}: fan-out to {count} clusters, until all are published", min(took), "s", PUBLISHED_GOAL)
-        if count == min(counts):
+            own.append(time.process_time() - before)
+        # moto takes 20 ms and more for each message of a batch, one at a time: there the plane's own part is the goal's
+        goal = PUBLISHED_GOAL if cloud.name == "google" else None
+        tell(f"{cloud.name}: fan-out to {count} clusters, until all are published", min(took), "s", goal)
+        tell(f"{cloud.name}: fan-out to {count} clusters, processor time of that", min(own), "s", PUBLISHED_GOAL)
+        if count == 100:
             dead(cloud, plane, many)
     records(cloud)
 
@@ -411,7 +421,11 @@ BUDGETS = {"aws": 1.0, "google": 1.6}
 def child(program: str, environment: dict[str, str]) -> float:
     """What a new process prints last."""
     done = subprocess.run(
-        [sys.executable, "-c", program], env={"PATH": "/usr/bin:/bin", **environment}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(json.loads(done.stdout.splitlines()[-1]))
 

@@ -171,7 +171,11 @@ def test_of_a_thousand_messages_at_once_each_comes_once(bus):  # noqa: F811
 def test_a_process_that_ends_in_the_middle_of_a_message_leaves_it_to_the_next(bus, clock):  # noqa: F811
     bus.publish([dispatch(source(), ident="id-1"), dispatch(due("later"), delay=100)])
     held = bus.receive("fetch", wait=0)
-    with contextlib.closing(another(bus, clock)) if isinstance(bus, SqliteBus) else contextlib.nullcontext(another(bus, clock)) as after:
+    with (
+        contextlib.closing(another(bus, clock))
+        if isinstance(bus, SqliteBus)
+        else contextlib.nullcontext(another(bus, clock)) as after
+    ):
         assert after.receive("fetch", wait=0) is None
         clock.advance(61)
         delivery = after.receive("fetch", wait=0)

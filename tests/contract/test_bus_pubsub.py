@@ -38,7 +38,7 @@ def names(emulator):
 
 @pytest.fixture
 def bus(names):
-    return PubsubBus(plane.client(), names, SimulatedClock())
+    return PubsubBus(plane.client(), names, load_pipeline(), SimulatedClock())
 
 
 class Pulled:

@@ -89,7 +89,9 @@ def overwrite(storage, name, data):
         key = {"Bucket": NAMES.bucket, "Key": f"artifacts/sha256/{digits}"}
         storage._clients.client("s3").put_object(**key, Body=data)
     else:
-        where = f"{storage._base}/upload/storage/v1/b/{storage._bucket}/o?uploadType=media&name=artifacts/sha256/{digits}"
+        where = (
+            f"{storage._base}/upload/storage/v1/b/{storage._bucket}/o?uploadType=media&name=artifacts/sha256/{digits}"
+        )
         asked = urllib.request.Request(where, data=data, method="POST", headers={"content-type": "text/plain"})
         urllib.request.urlopen(asked, timeout=60).close()
 

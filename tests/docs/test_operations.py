@@ -41,7 +41,8 @@ def costs():
     of, push = prices(), counts()
     aws = {
         "functions": sum(
-            runs * (seconds * gib * of["Lambda, x86"] + of["Lambda, requests"]) for runs, seconds, gib in stages().values()
+            runs * (seconds * gib * of["Lambda, x86"] + of["Lambda, requests"])
+            for runs, seconds, gib in stages().values()
         ),
         "bus": push["messages"] * (of["SNS"] + 2 * of["SQS"]),
         "records": push["record reads"] * READ_UNITS * of["DynamoDB, read"]
@@ -81,7 +82,9 @@ def test_the_costs_are_those_of_the_tables():
 def test_every_price_has_a_date_and_a_source():
     for row in table(PAGE, "price", "dollars"):
         assert re.fullmatch(r"20\d\d-\d\d-\d\d", row[3]), row
-        assert re.fullmatch(r"(aws\.amazon|cloud\.google)\.com/[\w/-]+/pricing|(aws\.amazon|cloud\.google)\.com/[\w/-]+", row[4]), row
+        assert re.fullmatch(
+            r"(aws\.amazon|cloud\.google)\.com/[\w/-]+/pricing|(aws\.amazon|cloud\.google)\.com/[\w/-]+", row[4]
+        ), row
 
 
 def test_the_memory_is_what_the_pipeline_gives():

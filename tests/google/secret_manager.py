@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - the names that http.server calls
 
-    def answer(self, path, query, body):
+    def answer(self, path, query, body):  # noqa: PLR0911 - one answer a call
         found = re.fullmatch(r"/v1/projects/[^/]+/secrets(?:/([^/:]+)(?:/versions/([^/:]+))?)?(?::([a-zA-Z]+))?", path)
         if not found:
             return 404, "NOT_FOUND"

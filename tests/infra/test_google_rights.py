@@ -79,9 +79,7 @@ def refused(calls, model):
 
 def idle(calls, model):
     """Permissions of a stage's grants that none of its calls needed, with what they are on."""
-    used = {
-        (name, need.permission) for stage, need in calls.made for name in google_iam.giving(model, stage, need)
-    }
+    used = {(name, need.permission) for stage, need in calls.made for name in google_iam.giving(model, stage, need)}
     return sorted(
         f"{name}: {permission}"
         for name, grant in model["grants"].items()

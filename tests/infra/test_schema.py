@@ -12,13 +12,14 @@ ROOT = Path(__file__).parents[2]
 MODULES = (
     "infra/terraform/topology", "infra/terraform/aws", "infra/terraform/aws/model", "infra/terraform/google",
     "infra/terraform/google/model", "infra/terraform/github", "infra/terraform/github/model", "examples/terraform/aws",
-    "examples/terraform/google",
+    "examples/terraform/aws-regions", "examples/terraform/google",
 )  # fmt: skip
 VERSIONS = {
     "infra/terraform/aws": [AWS],
     "infra/terraform/google": [GOOGLE],
     "infra/terraform/github": [GITHUB],
     "examples/terraform/aws": [AWS, GITHUB],
+    "examples/terraform/aws-regions": [AWS],
     "examples/terraform/google": [GOOGLE, GITHUB],
 }
 PLANTED = {

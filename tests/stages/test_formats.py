@@ -128,5 +128,5 @@ def test_inventories_are_read_and_newer_ones_refused(number):
 def test_messages_are_written_as_they_were(number):
     for text in read(number)["messages"]:
         assert encode(decode(text.encode())).decode() == text
-    assert {topic for topic in messages.TOPICS} == {"source-changed", "artifact-stored", "reconcile-due", "event"}
+    assert set(messages.TOPICS) == {"source-changed", "artifact-stored", "reconcile-due", "event"}
     assert CLUSTER == "prod"

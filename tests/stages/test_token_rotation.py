@@ -171,3 +171,10 @@ def test_strangers_with_an_old_url_cannot_make_a_function_read_all_the_time():
         server.calls.clear()
         assert {plane.send(OLD) for _ in range(20)} == {401}
         assert len(server.calls) == 1
+
+
+def test_an_index_entry_that_is_there_is_not_written_again():
+    plane = Plane(None)
+    (entry,) = plane.state.list("receiver/")
+    plane.reconcile("flux-system")
+    assert plane.state.list("receiver/") == (entry,)

@@ -1,4 +1,4 @@
 resource "aws_cloudwatch_dashboard" "plane" {
-  dashboard_name = var.prefix
+  dashboard_name = local._model.names.dashboard
   dashboard_body = jsonencode(local._model.dashboard)
 }

@@ -10,8 +10,10 @@ module "model" {
   bucket        = var.bucket
   eks_clusters  = var.eks_clusters
   environment   = var.environment
+  home_region   = var.home_region
   prefix        = var.prefix
   region        = data.aws_region.here.region
+  regions       = var.regions
   secrets       = var.secrets
   secrets_store = var.secrets_store
   sizes         = var.sizes

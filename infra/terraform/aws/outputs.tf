@@ -1,6 +1,6 @@
 output "api_url" {
-  description = "Where `penstock` commands find the plane (PENSTOCK_URL)."
-  value       = trimsuffix(aws_lambda_function_url.http["api"].function_url, "/")
+  description = "Where `penstock` commands find the plane (PENSTOCK_URL); null in a further region."
+  value       = one([for stage, url in aws_lambda_function_url.http : trimsuffix(url.function_url, "/") if stage == "api"])
 
   depends_on = [aws_iam_role_policy.stages, aws_lambda_permission.through_url, aws_lambda_permission.url]
 }
@@ -17,13 +17,17 @@ output "dead_letter_queues" {
 
 output "environment" {
   description = "What a shell needs for `penstock plane apply` and `penstock get` on this plane, beside AWS credentials."
-  value = {
-    AWS_REGION           = data.aws_region.here.region
-    PENSTOCK_AWS_ACCOUNT = data.aws_caller_identity.here.account_id
-    PENSTOCK_AWS_BUCKET  = aws_s3_bucket.artifacts.id
-    PENSTOCK_AWS_PREFIX  = var.prefix
-    PENSTOCK_BACKEND     = "aws"
-  }
+  value = merge(
+    {
+      AWS_REGION           = data.aws_region.here.region
+      PENSTOCK_AWS_ACCOUNT = data.aws_caller_identity.here.account_id
+      PENSTOCK_AWS_BUCKET  = aws_s3_bucket.artifacts.id
+      PENSTOCK_AWS_PREFIX  = var.prefix
+      PENSTOCK_BACKEND     = "aws"
+    },
+    var.secrets_store == "secrets-manager" ? {} : { PENSTOCK_AWS_SECRETS = var.secrets_store },
+    length(var.regions) == 0 ? {} : { PENSTOCK_AWS_REGIONS = join(",", sort(var.regions)) },
+  )
 }
 
 output "roles" {
@@ -37,8 +41,8 @@ output "secrets" {
 }
 
 output "webhook_url" {
-  description = "What a Git host posts to, followed by a Receiver's path (/hook/…)."
-  value       = trimsuffix(aws_lambda_function_url.http["webhook"].function_url, "/")
+  description = "What a Git host posts to, followed by a Receiver's path (/hook/…); null in a further region."
+  value       = one([for stage, url in aws_lambda_function_url.http : trimsuffix(url.function_url, "/") if stage == "webhook"])
 
   depends_on = [aws_iam_role_policy.stages, aws_lambda_permission.through_url, aws_lambda_permission.url]
 }

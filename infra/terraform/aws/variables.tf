@@ -76,6 +76,13 @@ variable "environment" {
   nullable    = false
 }
 
+variable "home_region" {
+  description = "Of a plane in several regions: the one of the plane's own. Null: this one."
+  type        = string
+  default     = null
+  nullable    = true
+}
+
 variable "log_retention_days" {
   description = "Days for which logs are kept."
   type        = number
@@ -99,6 +106,13 @@ variable "prefix" {
   description = "What all names start with, and the value of the tag \"penstock\". Two planes of one account and region have different ones."
   type        = string
   default     = "penstock"
+  nullable    = false
+}
+
+variable "regions" {
+  description = "Of a plane in several regions: all further ones, the same in each instance of this module."
+  type        = set(string)
+  default     = []
   nullable    = false
 }
 

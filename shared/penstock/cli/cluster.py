@@ -30,7 +30,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add.add_argument("--context", default="", help="default: the kubeconfig's current context")
     add.add_argument("--provider", default="", choices=PROVIDERS, help="no kubeconfig: the plane's own identity there")
     add.add_argument("--resource", default="", metavar="NAME", help="with --provider: its resource name in the cloud")
-    add.add_argument("--region", default="", help="for people")
+    add.add_argument("--region", default="", help="in a cloud: where what is this cluster's stays (default: home)")
     add.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="for people; may be repeated")
     add.add_argument(
         "--print-rbac",

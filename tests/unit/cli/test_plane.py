@@ -111,7 +111,7 @@ def test_somebody_faster_wins(data: str, capsys: pytest.CaptureFixture[str], mon
 def test_clusters_are_added_listed_and_removed(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     applied(data)
     add = ("cluster", "add", "staging", "--path", "./clusters/staging", "--context", "kind-staging")
-    assert penstock(data, *add, "--kubeconfig", "/k/config", "--region", "eu-1", "--label", "tier=gold") == 0
+    assert penstock(data, *add, "--kubeconfig", "/k/config", "--label", "tier=gold") == 0
     assert capsys.readouterr().out.endswith("plane/main configured\n")
     assert penstock(data, "cluster", "list") == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]

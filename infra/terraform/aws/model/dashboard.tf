@@ -2,7 +2,7 @@
 
 locals {
   _panels = {
-    for stage in keys(module.topology.stages) : stage => concat(
+    for stage in keys(local.functions) : stage => concat(
       [
         {
           title = "${stage}: runs, errors, throttles"

@@ -8,10 +8,11 @@ locals {
       environment = merge(
         {
           PENSTOCK_AWS_ACCOUNT = var.account
-          PENSTOCK_AWS_BUCKET  = local.names.bucket
+          PENSTOCK_AWS_BUCKET  = local._home_bucket
           PENSTOCK_AWS_PREFIX  = var.prefix
           PENSTOCK_BACKEND     = "aws"
         },
+        length(var.regions) > 0 ? { PENSTOCK_AWS_HOME_REGION = local._home, PENSTOCK_AWS_REGIONS = join(",", sort(var.regions)) } : {},
         var.secrets_store != "secrets-manager" ? { PENSTOCK_AWS_SECRETS = var.secrets_store } : {},
         length(module.topology.rights[name].delays) > 0 ? { PENSTOCK_AWS_SCHEDULER_ROLE = local.arns.scheduler_role } : {},
         lookup(var.environment, name, {}),
@@ -21,6 +22,6 @@ locals {
       name    = local.names.functions[name]
       timeout = stage.timeout
       trigger = stage.trigger
-    }
+    } if local.is_home || stage.trigger == "topic"
   }
 }

@@ -5,12 +5,22 @@ locals {
 
   _here = "${var.region}:${var.account}"
 
+  # A plane in several regions: this module once in each. The home region has everything, a further one what works on its
+  # clusters. Into the others' resources reaches home, into home's each of them.
+  _home   = coalesce(var.home_region, var.region)
+  is_home = local._home == var.region
+  _reach  = local.is_home ? concat([var.region], sort(var.regions)) : [var.region, local._home]
+
+  _home_bucket = coalesce(var.bucket, "${var.prefix}-${var.account}-${local._home}")
+  _buckets     = { for region in local._reach : region => region == local._home ? local._home_bucket : "${local._home_bucket}-${region}" }
+
   # A parameter's ARN has one slash between "parameter" and its path, and the path begins with it.
   _secret_path  = var.secrets_store == "parameter-store" ? "/${var.prefix}/" : "${var.prefix}/"
   _secret_store = var.secrets_store == "parameter-store" ? "ssm:${local._here}:parameter" : "secretsmanager:${local._here}:secret:"
 
   names = {
-    bucket         = coalesce(var.bucket, "${var.prefix}-${var.account}-${var.region}")
+    bucket         = local._buckets[var.region]
+    dashboard      = local.is_home ? var.prefix : "${var.prefix}-${var.region}" # of the account, not of a region
     dead_queues    = { for stage in keys(module.topology.queues) : stage => "${var.prefix}-${stage}-dead" }
     functions      = { for stage in keys(module.topology.stages) : stage => "${var.prefix}-${stage}" }
     log_groups     = { for stage in keys(module.topology.stages) : stage => "/aws/lambda/${var.prefix}-${stage}" }
@@ -21,7 +31,7 @@ locals {
     secrets = {
       for key, secret in var.secrets : key => "${local._secret_path}${join("_", concat(["penstock"], [
         for part in [secret.cluster, secret.namespace, secret.name] : replace(replace(part, "-", "--"), ".", "-d")
-      ]))}"
+      ]))}" if local.is_home || secret.cluster != "-"
     }
     table  = "${var.prefix}-state"
     topics = { for topic in module.topology.topics : topic => "${var.prefix}-${topic}" }
@@ -41,5 +51,17 @@ locals {
     secrets        = "arn:${local.partition}:${local._secret_store}${local._secret_path}*"
     table          = "arn:${local.partition}:dynamodb:${local._here}:table/${local.names.table}"
     topics         = { for topic, name in local.names.topics : topic => "arn:${local.partition}:sns:${local._here}:${name}" }
+  }
+
+  # The same in each region that functions of this one reach.
+  everywhere = {
+    artifacts   = [for region in local._reach : "arn:${local.partition}:s3:::${local._buckets[region]}/artifacts/sha256/*"]
+    buckets     = [for region in local._reach : "arn:${local.partition}:s3:::${local._buckets[region]}"]
+    dead_queues = { for stage, arn in local.arns.dead_queues : stage => [for region in local._reach : replace(arn, ":${var.region}:", ":${region}:")] }
+    indexes     = [for region in local._reach : replace(local.arns.index, ":${var.region}:", ":${region}:")]
+    queues      = { for stage, arn in local.arns.queues : stage => [for region in local._reach : replace(arn, ":${var.region}:", ":${region}:")] }
+    secrets     = [for region in local._reach : replace(local.arns.secrets, ":${var.region}:", ":${region}:")]
+    tables      = [for region in local._reach : replace(local.arns.table, ":${var.region}:", ":${region}:")]
+    topics      = { for topic, arn in local.arns.topics : topic => [for region in local._reach : replace(arn, ":${var.region}:", ":${region}:")] }
   }
 }

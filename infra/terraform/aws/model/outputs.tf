@@ -23,6 +23,11 @@ output "functions" {
   }
 }
 
+output "home" {
+  description = "The region of the plane's own, and whether it is this one."
+  value       = { region = local._home, here = local.is_home }
+}
+
 output "names" {
   description = "Names of everything."
   value       = local.names

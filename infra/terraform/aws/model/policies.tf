@@ -34,19 +34,30 @@ locals {
           Sid      = "ReadRecords"
           Effect   = "Allow"
           Action   = ["dynamodb:GetItem", "dynamodb:Query"]
-          Resource = contains(right.verbs.state, "read") ? [local.arns.table] : []
+          Resource = contains(right.verbs.state, "read") ? local.everywhere.tables : []
         },
         {
           Sid      = "WriteRecords"
           Effect   = "Allow"
           Action   = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
-          Resource = contains(right.verbs.state, "write") ? [local.arns.table] : []
+          Resource = contains(right.verbs.state, "write") ? (local.is_home ? local.everywhere.tables : [local.arns.table]) : []
+        },
+        {
+          # Of a further region's functions: the index of Receivers, and the plane's own source, are at home.
+          Sid      = "WriteAtHome"
+          Effect   = "Allow"
+          Action   = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
+          Resource = contains(right.verbs.state, "write") && !local.is_home ? slice(local.everywhere.tables, 1, length(local.everywhere.tables)) : []
+          Condition = {
+            "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["object/-", "receiver", "status/-", "+object/-/*", "+receiver/*", "+status/-/*"] }
+            Null                      = { "dynamodb:LeadingKeys" = "false" }
+          }
         },
         {
           Sid      = "ReadHooks"
           Effect   = "Allow"
           Action   = ["dynamodb:GetItem", "dynamodb:Query"]
-          Resource = contains(right.verbs.state, "read-hooks") ? [local.arns.table] : []
+          Resource = contains(right.verbs.state, "read-hooks") ? local.everywhere.tables : []
           Condition = {
             "ForAllValues:StringLike" = {
               "dynamodb:LeadingKeys" = ["delivery", "object/*", "receiver", "+delivery/*", "+object/*", "+receiver/*"]
@@ -58,7 +69,7 @@ locals {
           Sid      = "WriteDeliveries"
           Effect   = "Allow"
           Action   = ["dynamodb:PutItem"]
-          Resource = contains(right.verbs.state, "write-deliveries") ? [local.arns.table] : []
+          Resource = contains(right.verbs.state, "write-deliveries") ? local.everywhere.tables : []
           Condition = {
             "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["delivery"] }
             Null                      = { "dynamodb:LeadingKeys" = "false" }
@@ -68,50 +79,50 @@ locals {
           Sid      = "ListAllRecords"
           Effect   = "Allow"
           Action   = ["dynamodb:Scan"]
-          Resource = contains(right.verbs.state, "scan") ? [local.arns.table] : []
+          Resource = contains(right.verbs.state, "scan") ? local.everywhere.tables : []
         },
         {
           Sid      = "FindWhatIsDue"
           Effect   = "Allow"
           Action   = ["dynamodb:Query"]
-          Resource = contains(right.verbs.state, "due") ? [local.arns.index] : []
+          Resource = contains(right.verbs.state, "due") ? local.everywhere.indexes : []
         },
         {
           Sid      = "ReadWhatIsDue"
           Effect   = "Allow"
           Action   = ["dynamodb:BatchGetItem"]
-          Resource = contains(right.verbs.state, "due") ? [local.arns.table] : []
+          Resource = contains(right.verbs.state, "due") ? local.everywhere.tables : []
         },
         {
           Sid      = "ReadArtifacts"
           Effect   = "Allow"
           Action   = ["s3:GetObject"]
-          Resource = contains(right.verbs.storage, "read") ? [local.arns.artifacts] : []
+          Resource = contains(right.verbs.storage, "read") ? local.everywhere.artifacts : []
         },
         {
           # Also for those that read: without it a missing artifact reads as 403.
           Sid      = "ListArtifacts"
           Effect   = "Allow"
           Action   = ["s3:ListBucket"]
-          Resource = length(setintersection(right.verbs.storage, ["read", "list"])) > 0 ? [local.arns.bucket] : []
+          Resource = length(setintersection(right.verbs.storage, ["read", "list"])) > 0 ? local.everywhere.buckets : []
         },
         {
           Sid      = "WriteArtifacts"
           Effect   = "Allow"
           Action   = ["s3:PutObject"]
-          Resource = contains(right.verbs.storage, "write") ? [local.arns.artifacts] : []
+          Resource = contains(right.verbs.storage, "write") ? local.everywhere.artifacts : []
         },
         {
           Sid      = "CollectArtifacts"
           Effect   = "Allow"
           Action   = ["s3:DeleteObject"]
-          Resource = contains(right.verbs.storage, "delete") ? [local.arns.artifacts] : []
+          Resource = contains(right.verbs.storage, "delete") ? local.everywhere.artifacts : []
         },
         {
           Sid      = "ReadSecrets"
           Effect   = "Allow"
           Action   = local._secret_actions.read
-          Resource = contains(right.verbs.secrets, "read") ? [local.arns.secrets] : []
+          Resource = contains(right.verbs.secrets, "read") ? local.everywhere.secrets : []
         },
         {
           Sid      = "LookAtSecrets"
@@ -137,13 +148,13 @@ locals {
           Sid      = "Publish"
           Effect   = "Allow"
           Action   = ["sns:Publish"]
-          Resource = [for topic in right.publishes : local.arns.topics[topic]]
+          Resource = flatten([for topic in right.publishes : local.everywhere.topics[topic]])
         },
         {
           Sid      = "PutOff"
           Effect   = "Allow"
           Action   = ["sqs:SendMessage"]
-          Resource = [for other in right.delays_to : local.arns.queues[other]]
+          Resource = flatten([for other in right.delays_to : local.everywhere.queues[other]])
         },
         {
           Sid      = "PutOffForLong"
@@ -174,7 +185,7 @@ locals {
           Sid      = "FindLostMessages"
           Effect   = "Allow"
           Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage", "sqs:SendMessage"]
-          Resource = [for other in right.dead_letters_of : local.arns.dead_queues[other]]
+          Resource = flatten([for other in right.dead_letters_of : local.everywhere.dead_queues[other]])
         },
         {
           Sid      = "FindClusters"
@@ -192,7 +203,10 @@ locals {
     ]
   }
 
-  policies = { for stage, statements in local.statements : stage => { Version = "2012-10-17", Statement = statements } }
+  policies = {
+    for stage, statements in local.statements : stage => { Version = "2012-10-17", Statement = statements }
+    if contains(keys(local.functions), stage)
+  }
 
   # A queue takes messages of its stage's topics; what functions send is in their own policies.
   queue_policies = {

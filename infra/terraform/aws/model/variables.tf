@@ -48,6 +48,13 @@ variable "environment" {
   }
 }
 
+variable "home_region" {
+  description = "Of a plane in several regions: the one of the plane's own. Null: this one."
+  type        = string
+  default     = null
+  nullable    = true
+}
+
 variable "pipeline_file" {
   description = "See topology."
   type        = string
@@ -75,6 +82,23 @@ variable "region" {
   validation {
     condition     = can(regex("^[a-z]{2,3}(-[a-z]+)+-[0-9]$", var.region))
     error_message = "region is the name of an AWS region, such as eu-central-1."
+  }
+}
+
+variable "regions" {
+  description = "Of a plane in several regions: all further ones, the same in each instance of this module."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for region in var.regions : can(regex("^[a-z]{2,3}(-[a-z]+)+-[0-9]$", region))])
+    error_message = "regions are names of AWS regions, such as eu-west-1."
+  }
+
+  validation {
+    condition     = !contains(var.regions, coalesce(var.home_region, var.region)) && (coalesce(var.home_region, var.region) == var.region || contains(var.regions, var.region))
+    error_message = "regions are the further ones: without home_region, and with the region of this instance where that is not home."
   }
 }
 

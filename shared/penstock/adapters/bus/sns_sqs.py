@@ -9,6 +9,7 @@ to the topic and deletes itself. Nothing is merged and no order is kept: standar
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,8 @@ from penstock.ports.bus import Dispatch
 BATCH = 10
 BATCH_BYTES = 250_000
 """SNS takes 262,144 bytes a request; this leaves room for ids."""
+AT_ONCE = 8
+"""Requests to a topic."""
 LONGEST_TIMER = 900
 """Seconds: SQS's longest message timer."""
 
@@ -45,8 +48,7 @@ class SnsSqsBus(SqsQueue):
         ready = [self._message(dispatch) for dispatch in messages]
         for topic in dict.fromkeys(message.topic for message in ready):
             mine = [message for message in ready if message.topic == topic]
-            for batch in _batches([m for m in mine if not m.delay]):
-                self._publish_now(topic, batch)
+            self._publish_all(topic, list(_batches([m for m in mine if not m.delay])))
             for batch in _batches([m for m in mine if 0 < m.delay <= LONGEST_TIMER]):
                 self._send_later(topic, batch)
             for message in mine:
@@ -64,6 +66,16 @@ class SnsSqsBus(SqsQueue):
             body=encode(envelope).decode(),
             delay=max(0, math.ceil(dispatch.delay)),
         )
+
+    def _publish_all(self, topic: str, batches: Sequence[Sequence[_Message]]) -> None:
+        """A few requests at a time: one commit for a thousand clusters is a hundred of them."""
+        if len(batches) <= 1:
+            for batch in batches:
+                self._publish_now(topic, batch)
+            return
+        with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(batches))) as pool:
+            for _ in pool.map(lambda batch: self._publish_now(topic, batch), batches):
+                pass
 
     def _publish_now(self, topic: str, batch: Sequence[_Message]) -> None:
         entries = [{"Id": str(number), "Message": message.body} for number, message in enumerate(batch)]

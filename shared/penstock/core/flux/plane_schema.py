@@ -85,7 +85,7 @@ def _cluster() -> Schema:
             "name": name,
             "path": _string("Inside the source.", pattern=r"^(?!/)(?!(.*/)?\.\.(/|$)).*$"),
             "kubeConfig": kube_config,
-            "region": _string("For people, and for selecting clusters.") | {"maxLength": 63},
+            "region": _string("Where the plane keeps what is this cluster's.") | {"maxLength": 63},
             "labels": _string_map(),
             "policy": _policy(),
         },

@@ -18,22 +18,26 @@ from penstock.stages.reconcile.attempt import Attempt
 def index_receivers(attempt: Attempt, receivers: Mapping[str, ObjectRecord]) -> None:
     """``receiver/<digest>/…`` for each Receiver whose token is known; entries of old tokens and Receivers vanish."""
     state = attempt.deps.state
-    known = {each.key: each for each in state.list("receiver/") if each.key.split("/")[2] == attempt.cluster}
+    known = {
+        each.key: ReceiverRecord.from_value(each.value)
+        for each in state.list("receiver/")
+        if each.key.split("/")[2] == attempt.cluster
+    }
     wanted = {}
     for name, record in receivers.items():
         for entry in _entries(attempt, name, record):
             key = receiver_key(entry.digest, attempt.cluster, entry.namespace, entry.name)
             if entry.until:
-                before = ReceiverRecord.from_value(known[key].value).until if key in known else ""
+                before = known[key].until if key in known else ""
                 entry = replace(entry, until=before or entry.until)  # noqa: PLW2901 - the same one
                 if ended(entry.until, attempt.now()) and _forget_token(attempt, entry.secret):
                     continue
-            wanted[key] = entry.to_value()
+            wanted[key] = entry
     for key in known.keys() - wanted.keys():
         state.delete(key, expected=None)
-    for key, value in wanted.items():
-        if key not in known or known[key].value != value:
-            state.put(key, value, expected=None)
+    for key, entry in wanted.items():
+        if known.get(key) != entry:
+            state.put(key, entry.to_value(), expected=None)
 
 
 def forget_receiver(attempt: Attempt, name: str) -> None:

@@ -1,0 +1,4 @@
+variable "bundle" {
+  description = "Path of the functions' zip."
+  type        = string
+}

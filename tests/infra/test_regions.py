@@ -1,0 +1,91 @@
+"""A plane in two regions: the module once in each, names and settings as the adapters have them, rights by region."""
+
+from dataclasses import replace
+
+import pytest
+from tests.aws.plane import NAMES
+from tests.infra import iam, terraform
+from tests.infra.test_topology import ACCOUNT, PIPELINE
+
+from penstock.wiring import settings_from
+
+HOME, FAR = NAMES.region, "us-east-2"
+QUEUES = {stage.name for stage in PIPELINE.queues()}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return terraform.outputs("aws/model", tmp_path_factory.mktemp("home"), regions=[FAR], **ACCOUNT)
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory):
+    given = {**ACCOUNT, "region": FAR, "home_region": HOME, "regions": [FAR]}
+    return terraform.outputs("aws/model", tmp_path_factory.mktemp("far"), **given)
+
+
+def test_a_further_region_has_what_works_on_its_clusters(home, far):
+    assert set(home["functions"]) == set(home["policies"]) == set(PIPELINE.stages)
+    assert set(far["functions"]) == set(far["policies"]) == QUEUES
+
+
+def test_names_and_settings_are_those_of_the_adapters(home, far):
+    names = replace(NAMES, home=HOME, regions=(FAR,))
+    for said, region in ((home, HOME), (far, FAR)):
+        at = names.at(region)
+        assert (said["names"]["bucket"], said["names"]["table"]) == (at.bucket, at.table)
+        assert said["arns"]["topics"] == {topic: at.topic_arn(topic) for topic in said["arns"]["topics"]}
+        for function in said["functions"].values():
+            settings = settings_from({**function["environment"], "AWS_REGION": region}).aws
+            assert (settings.home, settings.regions, settings.bucket) == (HOME, (FAR,), NAMES.bucket)
+    assert home["names"]["dashboard"] != far["names"]["dashboard"]
+    assert far["names"]["secrets"] == {}, "the api's token is the plane's own"
+
+
+def table(region):
+    return f"arn:aws:dynamodb:{region}:{NAMES.account}:table/{NAMES.table}"
+
+
+@pytest.mark.parametrize("stage", sorted(QUEUES))
+def test_a_further_regions_functions_write_at_home_what_is_the_planes_own_and_nothing_else(far, stage):
+    policy = far["policies"][stage]
+    assert iam.allowed(policy, "dynamodb:PutItem", table(FAR), {"dynamodb:LeadingKeys": ["status/prod"]})
+    assert iam.allowed(policy, "dynamodb:GetItem", table(HOME), {"dynamodb:LeadingKeys": ["plane"]})
+    for key in ("receiver", "status/-"):
+        assert iam.allowed(policy, "dynamodb:PutItem", table(HOME), {"dynamodb:LeadingKeys": [key]})
+    for key in ("status/prod", "object/prod", "plane", "sent"):
+        assert not iam.allowed(policy, "dynamodb:PutItem", table(HOME), {"dynamodb:LeadingKeys": [key]}), key
+    assert not iam.allowed(policy, "dynamodb:PutItem", table(HOME))
+
+
+def test_copies_of_secrets_are_made_in_the_clusters_region_alone(far):
+    for region, may in ((FAR, True), (HOME, False)):
+        arn = f"arn:aws:secretsmanager:{region}:{NAMES.account}:secret:{NAMES.secret_path}x-AbCdEf"
+        tag = {"aws:RequestTag/penstock.dev/owner": ["uid"]}
+        assert iam.allowed(far["policies"]["reconcile"], "secretsmanager:CreateSecret", arn, tag) is may
+        assert iam.allowed(far["policies"]["reconcile"], "secretsmanager:GetSecretValue", arn)
+
+
+def test_home_reaches_all_regions_and_nobody_a_third(home, far):
+    topic = f"arn:aws:sns:{{}}:{NAMES.account}:{NAMES.prefix}-source-changed"
+    for region in (HOME, FAR):
+        assert iam.allowed(home["policies"]["webhook"], "sns:Publish", topic.format(region))
+        assert iam.allowed(home["policies"]["tick"], "dynamodb:Query", f"{table(region)}/index/due")
+        queue = f"arn:aws:sqs:{region}:{NAMES.account}:{NAMES.prefix}-fetch-dead"
+        assert iam.allowed(home["policies"]["tick"], "sqs:ReceiveMessage", queue)
+    for said in (home, far):
+        for policy in said["policies"].values():
+            assert "eu-west-1" not in str(policy)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"regions": [HOME]},
+        {"regions": ["somewhere"]},
+        {"region": FAR, "home_region": HOME, "regions": []},
+    ],
+)
+def test_regions_that_cannot_be_stop_the_plan(tmp_path, given):
+    with pytest.raises(AssertionError, match="regions are"):
+        terraform.outputs("aws/model", tmp_path, **{**ACCOUNT, **given})
