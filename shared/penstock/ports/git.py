@@ -32,11 +32,15 @@ GitRef = Reference
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Head:
-    """A resolved ref. ``ref``: full name (``refs/heads/main``); ``revision``: Flux's ``main@sha1:<40 hex>``."""
+    """A resolved ref. ``ref``: full name (``refs/heads/main``); ``revision``: Flux's ``main@sha1:<40 hex>``.
+
+    ``tag``: id of the annotated tag that the ref names, "" where it names a commit.
+    """
 
     ref: str
     commit: str
     revision: str
+    tag: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +60,9 @@ class Git(Protocol):
 
     def checkout(self, remote: Remote, head: Head, limits: Limits) -> MemoryTree:
         """The files of that commit, fetched at depth 1. Symlinks and submodules are left out.
+
+        Comes as a CommitTree with the raw commit, and the raw tag where ``head.tag`` names one: both have the ids that
+        the head names, so who checks a signature checks that of the files.
 
         Raises Transient where the ref moved on meanwhile and the commit cannot be had by its id.
         """

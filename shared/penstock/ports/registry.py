@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from penstock.core.signatures.attached import Attached
 from penstock.core.sources.oci import ImageName
 from penstock.core.tree import MemoryTree
 
@@ -64,4 +65,11 @@ class Registry(Protocol):
 
         Of an index: of its image for linux/amd64. Raises Terminal where the layer is no gzipped tarball, or over the
         limits.
+        """
+
+    def signatures(self, image: RemoteImage, digest: str, kind: str) -> tuple[Attached, ...]:
+        """What is kept beside a digest as signatures of a kind (cosign | notation), the last ones first.
+
+        Nothing of it is verified but that each has the digest by which it is named. At most
+        core.signatures.attached.MOST_SIGNATURES are given; one that is too large is left out.
         """

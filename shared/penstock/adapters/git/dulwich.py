@@ -58,7 +58,7 @@ class DulwichGit:
 
         doing = f"unable to clone '{remote.url}'"
         pack = self._fetch(remote, head, limits, doing)
-        return _saying(doing, lambda: read_commit(Objects(pack, limits, _patched), head.commit, limits))
+        return _saying(doing, lambda: read_commit(Objects(pack, limits, _patched), head.commit, limits, tag=head.tag))
 
     def _list(self, remote: Remote, ref_prefixes: Sequence[str], doing: str, deadline: "Deadline") -> dict[str, str]:
         """Refs by full name; an annotated tag's commit stands under its name with ``^{}``."""
@@ -80,7 +80,8 @@ class DulwichGit:
 
             return fetch_pack(pool, remote.url, head)
 
-        call = self._speak(remote, lambda pool, base: v2.fetch_pack(pool, base, head.commit), old)
+        wanted = [each for each in (head.commit, head.tag) if each]
+        call = self._speak(remote, lambda pool, base: v2.fetch_pack(pool, base, wanted), old)
         deadline = _deadline(remote)
         return _saying(doing, lambda: self._with_pool(remote, limits.bytes, deadline, call))
 

@@ -58,9 +58,13 @@ def list_refs(pool: Pool, base: str, prefixes: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def fetch_pack(pool: Pool, base: str, commit: str) -> bytes:
-    """A pack with one commit and all that it needs. Raises Transient where the server does not give that commit."""
-    arguments = [b"no-progress\n", b"ofs-delta\n", f"want {commit}\n".encode(), b"deepen 1\n", b"done\n"]
+def fetch_pack(pool: Pool, base: str, wanted: Sequence[str]) -> bytes:
+    """A pack with these objects (a commit, its tag) and all that they need, one commit deep.
+
+    Raises Transient where the server does not give one of them.
+    """
+    wants = [f"want {each}\n".encode() for each in wanted]
+    arguments = [b"no-progress\n", b"ofs-delta\n", *wants, b"deepen 1\n", b"done\n"]
     response = _post(pool, base, b"fetch", arguments)
     received = bytearray()
     inside = False

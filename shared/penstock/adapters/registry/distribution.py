@@ -4,9 +4,11 @@ import hashlib
 import json
 from contextlib import closing
 
+from penstock.adapters.registry.attached import collect
 from penstock.adapters.registry.http import RegistryHttp
 from penstock.adapters.registry.tarball import untar
-from penstock.core.errors import Terminal
+from penstock.core.errors import NotFound, Terminal
+from penstock.core.signatures.attached import Attached, referrers_tag
 from penstock.core.sources.oci import (
     INDEX_TYPES,
     MANIFEST_TYPES,
@@ -64,6 +66,32 @@ class DistributionRegistry:
                 raise Terminal(f"{image.name}: the layer has {layer.size} bytes, over the limit", reason=FAILED_LAYER)
             packed, _ = http.get(f"blobs/{layer.digest}", most=limits.packed_bytes)
         return PulledImage(tree=untar(checked(packed, layer.digest, image), limits), annotations=manifest.annotations)
+
+    def signatures(self, image: RemoteImage, digest: str, kind: str) -> tuple[Attached, ...]:
+        """See Registry. The referrers API is asked first, then the tag that stands in for it."""
+        with closing(RegistryHttp(image)) as http:
+            return collect(_Repository(http, image), digest, kind)
+
+
+class _Repository:
+    """A Reader of one repository, over the connections of one call."""
+
+    def __init__(self, http: RegistryHttp, image: RemoteImage) -> None:
+        self._http, self._image = http, image
+
+    def manifest(self, reference: str) -> bytes:
+        if is_digest(reference):
+            return _manifest(self._http, self._image, reference)
+        return self._http.get(f"manifests/{reference}", accept=_ACCEPT, most=MOST_MANIFEST_BYTES)[0]
+
+    def blob(self, digest: str, most: int) -> bytes:
+        return checked(self._http.get(f"blobs/{digest}", most=most)[0], digest, self._image)
+
+    def referrers(self, digest: str) -> bytes:
+        try:
+            return self._http.get(f"referrers/{digest}", accept=INDEX_TYPES[0], most=MOST_MANIFEST_BYTES)[0]
+        except NotFound:
+            return self.manifest(referrers_tag(digest))
 
 
 def checked(data: bytes, digest: str, image: RemoteImage) -> bytes:

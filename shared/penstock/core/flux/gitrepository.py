@@ -41,6 +41,15 @@ class Include:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """``spec.verify``: whether the tag's, the commit's, or both signatures must hold, by keys of ``secret``."""
+
+    tag: bool = False
+    head: bool = True
+    secret: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GitRepository:
     """One GitRepository, defaults applied.
 
@@ -65,8 +74,7 @@ class GitRepository:
     provider: str = "generic"
     service_account: str = ""
     proxy_secret: str = ""
-    verify_mode: str = ""
-    verify_secret: str = ""
+    verification: Verification | None = None
 
 
 def parse_git_repository(manifest: Manifest, *, file: str = "") -> GitRepository:
@@ -79,7 +87,6 @@ def parse_git_repository(manifest: Manifest, *, file: str = "") -> GitRepository
         raise _wrong_version(manifest, where)
     ref = ref_of(manifest)
     parts = _url(spec)
-    mode, verify_secret = spec.optional("verify", _verify) or ("", "")
     parsed = GitRepository(
         namespace=ref.namespace,
         name=ref.name,
@@ -93,13 +100,12 @@ def parse_git_repository(manifest: Manifest, *, file: str = "") -> GitRepository
         ignore=spec.string("ignore", default="") if spec.has("ignore") else spec.raw("ignore"),
         suspend=spec.boolean("suspend", default=False),
         include=spec.each("include", _include),
-        sparse_checkout=spec.strings("sparseCheckout"),
+        sparse_checkout=_directories(spec),
         recurse_submodules=spec.boolean("recurseSubmodules", default=False),
         provider=spec.string("provider", default="generic", one_of=("generic", "aws", "azure", "github")),
         service_account=spec.name("serviceAccountName", default=""),
         proxy_secret=spec.optional("proxySecretRef", _name) or "",
-        verify_mode=mode,
-        verify_secret=verify_secret,
+        verification=spec.optional("verify", _verify),
     )
     spec.done()
     return parsed
@@ -112,12 +118,10 @@ def unserved(repository: GitRepository) -> tuple[str, ...]:
     """
     found = (
         ("spec.url (ssh)", repository.url.startswith("ssh://")),
-        ("spec.sparseCheckout", bool(repository.sparse_checkout)),
         ("spec.recurseSubmodules", repository.recurse_submodules),
         ("spec.provider", repository.provider != "generic"),
         ("spec.serviceAccountName", bool(repository.service_account)),
         ("spec.proxySecretRef", bool(repository.proxy_secret)),
-        ("spec.verify", bool(repository.verify_mode)),
     )
     return tuple(path for path, is_set in found if is_set)
 
@@ -173,9 +177,20 @@ def _path(each: Fields, name: str) -> str:
     return path
 
 
-def _verify(verify: Fields) -> tuple[str, str]:
+def _directories(spec: Fields) -> tuple[str, ...]:
+    found = spec.strings("sparseCheckout")
+    for index, each in enumerate(found):
+        if ".." in each.split("/"):
+            raise spec.error(f"sparseCheckout[{index}]", f"is {each!r}, must not lead out of the tree")
+    return found
+
+
+def _verify(verify: Fields) -> Verification:
     mode = verify.string("mode", default="HEAD", one_of=("HEAD", "head", "Tag", "TagAndHEAD"))
-    return mode, verify.optional("secretRef", _name) or ""
+    secret = verify.optional("secretRef", _name)
+    if not secret:
+        raise verify.error("secretRef", "is required: the public keys whose signatures count")
+    return Verification(tag=mode.startswith("Tag"), head=mode.lower().endswith("head"), secret=secret)
 
 
 def _name(reference: Fields) -> str:

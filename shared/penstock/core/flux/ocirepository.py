@@ -42,6 +42,28 @@ class LayerSelector:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OidcIdentity:
+    """An entry of ``matchOIDCIdentity``: regular expressions that find themselves in a certificate's issuer, subject."""
+
+    issuer: str
+    subject: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """``spec.verify``. ``secret``: of public keys or certificates; ``trusted_root_secret``: of trusted_root.json."""
+
+    provider: str = "cosign"
+    secret: str = ""
+    trusted_root_secret: str = ""
+    identities: tuple[OidcIdentity, ...] = ()
+
+    def __str__(self) -> str:
+        """The provider as Flux's messages name it."""
+        return f"{self.provider} keyless" if self.provider == "cosign" and not self.secret else self.provider
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OciRepository:
     """One OCIRepository, defaults applied. ``secret``, ``cert_secret``: names in its namespace, or ""."""
 
@@ -61,7 +83,7 @@ class OciRepository:
     provider: str = "generic"
     service_account: str = ""
     proxy_secret: str = ""
-    verify_provider: str = ""
+    verification: Verification | None = None
 
 
 def parse_oci_repository(manifest: Manifest, *, file: str = "") -> OciRepository:
@@ -92,7 +114,7 @@ def parse_oci_repository(manifest: Manifest, *, file: str = "") -> OciRepository
         provider=spec.string("provider", default="generic", one_of=("generic", "aws", "azure", "gcp")),
         service_account=spec.name("serviceAccountName", default=""),
         proxy_secret=spec.optional("proxySecretRef", _name) or "",
-        verify_provider=spec.optional("verify", _verify) or "",
+        verification=spec.optional("verify", _verify),
     )
     spec.done()
     return parsed
@@ -104,7 +126,6 @@ def unserved(repository: OciRepository) -> tuple[str, ...]:
         ("spec.provider", repository.provider != "generic"),
         ("spec.serviceAccountName", bool(repository.service_account)),
         ("spec.proxySecretRef", bool(repository.proxy_secret)),
-        ("spec.verify", bool(repository.verify_provider)),
     )
     return tuple(path for path, is_set in found if is_set)
 
@@ -134,12 +155,20 @@ def _layer(selector: Fields) -> LayerSelector:
     )
 
 
-def _verify(verify: Fields) -> str:
-    provider = verify.string("provider", default="cosign", one_of=("cosign", "notation"))
-    verify.optional("secretRef", _name)
-    verify.optional("trustedRootSecretRef", _name)
-    verify.each("matchOIDCIdentity", lambda each: (each.string("issuer"), each.string("subject")))
-    return provider
+def _verify(verify: Fields) -> Verification:
+    found = Verification(
+        provider=verify.string("provider", default="cosign", one_of=("cosign", "notation")),
+        secret=verify.optional("secretRef", _name) or "",
+        trusted_root_secret=verify.optional("trustedRootSecretRef", _name) or "",
+        identities=verify.each("matchOIDCIdentity", _identity),
+    )
+    if found.provider == "notation" and not found.secret:
+        raise verify.error("secretRef", "is required for provider notation: trustpolicy.json and certificates")
+    return found
+
+
+def _identity(each: Fields) -> OidcIdentity:
+    return OidcIdentity(issuer=each.string("issuer", longest=1024), subject=each.string("subject", longest=1024))
 
 
 def _name(reference: Fields) -> str:

@@ -4,10 +4,13 @@ from penstock.core.tree import Blob, MemoryTree
 
 
 class CommitTree(MemoryTree):
-    """A commit's files. ``subject``: first line of the commit's message."""
+    """A commit's files. ``subject``: first line of the commit's message.
 
-    __slots__ = ("subject",)
+    ``commit``: the commit object's content; ``tag``: that of the annotated tag that was asked for; b"" where unknown.
+    """
 
-    def __init__(self, files: dict[str, Blob], *, subject: str) -> None:
+    __slots__ = ("commit", "subject", "tag")
+
+    def __init__(self, files: dict[str, Blob], *, subject: str, commit: bytes = b"", tag: bytes = b"") -> None:
         super().__init__(files)
-        self.subject = subject
+        self.subject, self.commit, self.tag = subject, commit, tag

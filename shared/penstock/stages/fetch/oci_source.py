@@ -1,15 +1,16 @@
 """Looking at an OCIRepository: which digest its ref means now, and the files of its layer."""
 
 from dataclasses import replace
-from typing import cast
 
 from penstock.core.errors import InvalidDocument, PenstockError, Terminal
 from penstock.core.flux.ocirepository import EXTRACT, OciRepository
 from penstock.core.sources.ignore import apply_ignore
-from penstock.core.sources.oci import Matcher, newest_tag
+from penstock.core.sources.oci import newest_tag
 from penstock.core.sources.outcome import oci_words
+from penstock.core.sources.patterns import Matcher, compiled
 from penstock.ports.deps import Deps
 from penstock.ports.registry import PullLimits, RemoteImage
+from penstock.stages.fetch.oci_verify import verify
 from penstock.stages.fetch.remote import policy_of
 from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, secret_of, unchanged
 
@@ -33,15 +34,24 @@ def look(visit: Visit, repository: OciRepository) -> Found:
     except PenstockError as error:
         return failure(visit, error, doing=_DETERMINE)
     revision = f"{tag}@{digest}" if tag else digest
-    if is_stored(visit, revision):
+    if is_stored(visit, revision, verified=repository.verification is not None):
         return unchanged(visit, revision, oci_words(revision, repository.url, visit.held.status.metadata))
+    try:
+        verified = verify(visit, repository, image, digest)
+    except InvalidDocument:
+        raise
+    except PenstockError as error:
+        return failure(visit, error)
     try:
         pulled = deps.registry.pull(image, digest, media_type=repository.layer.media_type, limits=PullLimits())
     except PenstockError as error:
         return failure(visit, error, doing=_PULL.format(url=repository.url))
     extracted = repository.layer.operation == EXTRACT
     tree = apply_ignore(pulled.tree, repository.ignore) if extracted else pulled.tree
-    kept = keep(visit, revision, tree, oci_words(revision, repository.url, pulled.annotations))
+    words = oci_words(revision, repository.url, pulled.annotations)
+    if verified:
+        words = replace(words, verified=f"verified signature of revision {revision}")
+    kept = keep(visit, revision, tree, words)
     status = replace(kept.outcome.status, metadata=dict(pulled.annotations))
     return Found(outcome=replace(kept.outcome, status=status), tree=tree)
 
@@ -69,14 +79,4 @@ def _resolved(image: RemoteImage, repository: OciRepository, deps: Deps) -> tupl
 
 
 def _filter(pattern: str) -> Matcher | None:
-    """RE2: no expression of a user's hangs it."""
-    if not pattern:
-        return None
-    import re2  # noqa: PLC0415 - a compiled library that most sources never need
-
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return cast("Matcher", re2.compile(pattern, options=options))
-    except re2.error as error:
-        raise InvalidDocument("is no regular expression", path="spec.ref.semverFilter") from error
+    return compiled(pattern, "spec.ref.semverFilter") if pattern else None

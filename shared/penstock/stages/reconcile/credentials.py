@@ -6,6 +6,7 @@ Secrets that this very run applied, else from the home cluster.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from penstock.core.errors import PenstockError
 from penstock.core.messages import PLANE, Outgoing, SourceChanged
@@ -20,7 +21,17 @@ from penstock.stages.reconcile.index import children
 from penstock.stages.reconcile.receivers import index_receivers
 
 REFERRERS = ("Receiver", "Provider", *FETCHED)
-_FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")
+_FIELDS = (
+    ("secretRef",),
+    ("certSecretRef",),
+    ("proxySecretRef",),
+    ("verify", "secretRef"),
+    ("verify", "trustedRootSecretRef"),
+    ("sts", "secretRef"),
+    ("sts", "certSecretRef"),
+)
+"""Where in a spec a Secret is named."""
+
 
 
 def copy_credentials(
@@ -69,11 +80,12 @@ def _known(attempt: Attempt, kind: str, coming: Sequence[Manifest]) -> dict[str,
 def _names(records: Mapping[str, ObjectRecord]) -> Iterator[str]:
     """The Secrets (``namespace/name``) that objects (by ``namespace/name``) refer to."""
     for name, record in records.items():
-        spec = record.document.get("spec") or {}
-        for field in _FIELDS:
-            reference = spec.get(field)
-            if isinstance(reference, Mapping) and reference.get("name"):
-                yield f"{name.partition('/')[0]}/{reference['name']}"
+        for path in _FIELDS:
+            found: Any = record.document.get("spec")
+            for step in (*path, "name"):
+                found = found.get(step) if isinstance(found, Mapping) else None
+            if found:
+                yield f"{name.partition('/')[0]}/{found}"
 
 
 def _source(attempt: Attempt, kind: str, name: str, record: ObjectRecord) -> SourceChanged:
