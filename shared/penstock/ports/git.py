@@ -11,18 +11,23 @@ from typing import Protocol
 
 from penstock.core.flux.gitrepository import Reference
 from penstock.core.tree import MemoryTree
+from penstock.ports.identity import CloudIdentity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remote:
     """A repository: ``url`` without userinfo, and how to get in.
 
-    ``credentials``: the data of Flux's Secret (username, password, bearerToken, ca.crt, …; flux-core §1.3).
+    ``credentials``: the data of Flux's Secret (username, password, bearerToken, ca.crt, …; flux-core §1.3);
+    ``identity``: whose cloud identity logs in instead (aws: CodeCommit, azure: Azure DevOps); ``github_app``: the
+    Secret is a GitHub App's.
     ``timeout``: seconds for one call.
     """
 
     url: str
     credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    identity: CloudIdentity | None = None
+    github_app: bool = False
     timeout: float = 60.0
 
 

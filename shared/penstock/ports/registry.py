@@ -12,6 +12,7 @@ from typing import Protocol
 from penstock.core.signatures.attached import Attached
 from penstock.core.sources.oci import ImageName
 from penstock.core.tree import MemoryTree
+from penstock.ports.identity import CloudIdentity
 
 FAILED_PULL = "OCIArtifactPullFailed"
 FAILED_LAYER = "OCIArtifactLayerOperationFailed"
@@ -21,13 +22,14 @@ FAILED_LAYER = "OCIArtifactLayerOperationFailed"
 class RemoteImage:
     """A repository of a registry, and how to get in.
 
-    ``login``: the data of a Secret of type kubernetes.io/dockerconfigjson, ``certificates``: of ``certSecretRef``
-    (``ca.crt``); ``insecure``: plain HTTP; ``allowed_hosts``: private addresses that it may be at (see
+    ``login``: the data of a Secret of type kubernetes.io/dockerconfigjson; ``identity``: whose cloud identity logs in
+    where there is none; ``certificates``: of ``certSecretRef`` (``ca.crt``); ``insecure``: plain HTTP; ``allowed_hosts``: private addresses that it may be at (see
     core.sources.addresses); ``timeout``: seconds for one call.
     """
 
     name: ImageName
     login: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    identity: CloudIdentity | None = None
     certificates: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     insecure: bool = False
     allowed_hosts: tuple[str, ...] = ()

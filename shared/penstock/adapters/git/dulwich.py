@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from penstock.adapters.git.refs import choose, named, prefixes
-from penstock.core.errors import NotFound, PenstockError, Transient
+from penstock.core.errors import NotFound, PenstockError, Refused, Transient
 from penstock.core.sources.addresses import GuardedUrl
 from penstock.core.tree import MemoryTree
 from penstock.ports.git import GitRef, Head, Limits, Remote
@@ -19,6 +19,7 @@ from penstock.ports.git import GitRef, Head, Limits, Remote
 if TYPE_CHECKING:
     from penstock.adapters.git.http import Pool
     from penstock.adapters.http.deadline import Deadline
+    from penstock.adapters.identity.logins import SourceLogins
 
 T = TypeVar("T")
 
@@ -31,9 +32,13 @@ _IDLE_SECONDS = 10.0
 
 
 class DulwichGit:
-    """See ports.git.Git. A url that is a GuardedUrl reaches only the addresses that it may."""
+    """See ports.git.Git. A url that is a GuardedUrl reaches only the addresses that it may.
 
-    def __init__(self) -> None:
+    ``logins``: for remotes with a cloud identity or a GitHub App.
+    """
+
+    def __init__(self, logins: "SourceLogins | None" = None) -> None:
+        self._logins = logins
         self._bases: OrderedDict[tuple[str, tuple[str, ...]], str] = OrderedDict()
         self._idle: OrderedDict[object, tuple[Pool, float]] = OrderedDict()
         self._lock = threading.Lock()
@@ -44,6 +49,7 @@ class DulwichGit:
         if known is not None:
             return known
         doing = f"unable to list remote for '{remote.url}'"
+        remote = self._logged_in(remote)
         deadline = _deadline(remote)
         found = choose(ref, self._list(remote, prefixes(ref), doing, deadline))
         if found is not None:
@@ -57,8 +63,16 @@ class DulwichGit:
         from penstock.adapters.git.pack import Objects, read_commit  # noqa: PLC0415 - loads where it is used
 
         doing = f"unable to clone '{remote.url}'"
+        remote = self._logged_in(remote)
         pack = self._fetch(remote, head, limits, doing)
         return _saying(doing, lambda: read_commit(Objects(pack, limits, _patched), head.commit, limits, tag=head.tag))
+
+    def _logged_in(self, remote: Remote) -> Remote:
+        if remote.identity is None and not remote.github_app:
+            return remote
+        if self._logins is None:
+            raise Refused("no cloud identities are set up here", reason="AuthenticationFailed")
+        return self._logins.git(remote)
 
     def _list(self, remote: Remote, ref_prefixes: Sequence[str], doing: str, deadline: "Deadline") -> dict[str, str]:
         """Refs by full name; an annotated tag's commit stands under its name with ``^{}``."""

@@ -24,11 +24,11 @@ _DENIED = "AuthenticationFailed"
 class RegistryHttp:
     """Requests to one repository, within one deadline, over kept connections. Close it."""
 
-    def __init__(self, image: RemoteImage) -> None:
-        """Raises Terminal where the Secret is no login, or its CA no certificate."""
+    def __init__(self, image: RemoteImage, login: Login | None = None) -> None:
+        """``login``: instead of the Secret's. Raises Terminal where the Secret is none, or its CA no certificate."""
         self._image, self._deadline = image, Deadline(image.timeout)
         self._scheme = "http" if image.insecure else "https"
-        self._login = login_for(image.login, image.name.registry)
+        self._login = login or login_for(image.login, image.name.registry)
         self._authorization = ""
         self._client = HttpClient(guard=Guard(allowed_hosts=image.allowed_hosts), trust=tls_context(image.certificates))
         self._telling = Telling(about=str(image.name), reason=FAILED_PULL, denied=_DENIED, who="the registry")

@@ -5,19 +5,24 @@ sets and that nothing here acts on yet, so that a caller refuses them by name in
 """
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from penstock.core.errors import InvalidDocument
-from penstock.core.flux.fields import Fields, Where, open_document
-from penstock.core.resources import Manifest, ref_of
+from penstock.core.flux.fields import Fields
+from penstock.core.flux.source_fields import (
+    API_VERSION,
+    AWS,
+    AZURE,
+    GENERIC,
+    GITHUB,
+    SourceDocument,
+    common_fields,
+    open_source,
+    reference,
+    wrong_url,
+)
+from penstock.core.resources import Manifest
 
-API_GROUP = "source.toolkit.fluxcd.io"
-API_VERSION = f"{API_GROUP}/v1"
 KIND = "GitRepository"
-
-_API_VERSIONS = (API_VERSION, f"{API_GROUP}/v1beta2")
-_TIMEOUT = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,30 +55,20 @@ class Verification:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GitRepository:
+class GitRepository(SourceDocument):
     """One GitRepository, defaults applied.
 
-    ``url``: without userinfo; ``username``/``password``: the url's userinfo, for where there is no Secret;
-    ``secret``: name of the Secret in the same namespace, or ""; ``ignore``: None where the document has none.
+    ``url``: without userinfo (but for ssh, where the user stays); ``username``/``password``: the url's userinfo, for
+    where there is no Secret.
     """
 
-    namespace: str
-    name: str
     url: str
-    interval: timedelta
-    timeout: timedelta = _TIMEOUT
     reference: Reference = field(default_factory=Reference)
-    secret: str = ""
     username: str = ""
     password: str = field(default="", repr=False)
-    ignore: str | None = None
-    suspend: bool = False
     include: tuple[Include, ...] = ()
     sparse_checkout: tuple[str, ...] = ()
     recurse_submodules: bool = False
-    provider: str = "generic"
-    service_account: str = ""
-    proxy_secret: str = ""
     verification: Verification | None = None
 
 
@@ -82,31 +77,25 @@ def parse_git_repository(manifest: Manifest, *, file: str = "") -> GitRepository
 
     Raises InvalidDocument with the dotted path of the first field that is wrong (reason ``URLInvalid`` for the url).
     """
-    spec, where = open_document(manifest, file=file)
-    if manifest["apiVersion"] not in _API_VERSIONS:
-        raise _wrong_version(manifest, where)
-    ref = ref_of(manifest)
+    spec = open_source(manifest, file=file)
     parts = _url(spec)
     parsed = GitRepository(
-        namespace=ref.namespace,
-        name=ref.name,
+        **common_fields(spec, manifest, (GENERIC, AWS, AZURE, GITHUB)),
         url=parts._replace(netloc=_host(parts)).geturl() if parts.scheme != "ssh" else parts.geturl(),
         username=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
-        interval=spec.duration("interval"),
-        timeout=spec.duration("timeout", default=_TIMEOUT),
         reference=spec.optional("ref", _reference) or Reference(),
-        secret=spec.optional("secretRef", _name) or "",
-        ignore=spec.string("ignore", default="") if spec.has("ignore") else spec.raw("ignore"),
-        suspend=spec.boolean("suspend", default=False),
         include=spec.each("include", _include),
         sparse_checkout=_directories(spec),
         recurse_submodules=spec.boolean("recurseSubmodules", default=False),
-        provider=spec.string("provider", default="generic", one_of=("generic", "aws", "azure", "github")),
-        service_account=spec.name("serviceAccountName", default=""),
-        proxy_secret=spec.optional("proxySecretRef", _name) or "",
         verification=spec.optional("verify", _verify),
     )
+    if parsed.service_account and parsed.provider not in (AWS, AZURE):
+        raise spec.error("serviceAccountName", "can only be set when provider is 'azure' or 'aws'")
+    if parsed.provider == GITHUB and not parsed.secret:
+        error = spec.error("secretRef", "with github app data must be specified when provider is set to github")
+        error.reason = "InvalidProviderConfiguration"
+        raise error
     spec.done()
     return parsed
 
@@ -119,16 +108,9 @@ def unserved(repository: GitRepository) -> tuple[str, ...]:
     found = (
         ("spec.url (ssh)", repository.url.startswith("ssh://")),
         ("spec.recurseSubmodules", repository.recurse_submodules),
-        ("spec.provider", repository.provider != "generic"),
-        ("spec.serviceAccountName", bool(repository.service_account)),
         ("spec.proxySecretRef", bool(repository.proxy_secret)),
     )
     return tuple(path for path, is_set in found if is_set)
-
-
-def _wrong_version(manifest: Manifest, where: Where) -> InvalidDocument:
-    problem = f"is {manifest['apiVersion']!r}, must be {API_VERSION}"
-    return InvalidDocument(problem, path="apiVersion", document=where.document, file=where.file)
 
 
 def _url(spec: Fields) -> SplitResult:
@@ -140,9 +122,7 @@ def _url(spec: Fields) -> SplitResult:
     except ValueError:
         usable = False
     if not usable or any(character.isspace() or not character.isprintable() for character in text):
-        error = spec.error("url", "must be http://, https:// or ssh://, with a host (git@host:path is no URL)")
-        error.reason = "URLInvalid"
-        raise error
+        raise wrong_url(spec, "url", "must be http://, https:// or ssh://, with a host (git@host:path is no URL)")
     return parts
 
 
@@ -187,11 +167,7 @@ def _directories(spec: Fields) -> tuple[str, ...]:
 
 def _verify(verify: Fields) -> Verification:
     mode = verify.string("mode", default="HEAD", one_of=("HEAD", "head", "Tag", "TagAndHEAD"))
-    secret = verify.optional("secretRef", _name)
+    secret = reference(verify, "secretRef")
     if not secret:
         raise verify.error("secretRef", "is required: the public keys whose signatures count")
     return Verification(tag=mode.startswith("Tag"), head=mode.lower().endswith("head"), secret=secret)
-
-
-def _name(reference: Fields) -> str:
-    return reference.name("name")

@@ -16,6 +16,11 @@ def secret_name(cluster: str, namespace: str, name: str) -> str:
     return "_".join((PREFIX, *(_escape(part) for part in (cluster, namespace, name))))
 
 
+def pull_secrets_name(service_account: str) -> str:
+    """Where the logins of a ServiceAccount's imagePullSecrets stand, put together, beside the Secrets of its namespace."""
+    return f"imagepullsecrets.{service_account}"
+
+
 def parse_secret_name(text: str) -> tuple[str, str, str]:
     """(cluster, namespace, name). Raises Terminal for a name that is not ours."""
     parts = text.split("_")

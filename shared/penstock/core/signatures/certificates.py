@@ -93,7 +93,7 @@ def _chain(found: "Certificate", authority: Authority, moment: datetime) -> "lis
     if not authority.chain or not authority.valid[0] <= moment <= authority.valid[1]:
         return []
     usage = (ExtendedKeyUsage, Criticality.NON_CRITICAL, None)  # checked by itself: it is not client authentication
-    policy = PolicyBuilder().store(Store(authority.chain)).time(moment)
+    policy = PolicyBuilder().store(Store(list(authority.chain))).time(moment)
     policy = policy.extension_policies(
         ca_policy=ExtensionPolicy.webpki_defaults_ca().may_be_present(*usage),
         ee_policy=ExtensionPolicy.webpki_defaults_ee().may_be_present(*usage),

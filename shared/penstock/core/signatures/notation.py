@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -97,7 +97,7 @@ def _is_verified(found: Attached, policy: TrustPolicy, digest: str, now: datetim
     protected = json_of(_url_decoded(envelope.get("protected")), "an envelope's protected header")
     chain = der_chain((envelope.get("header") or {}).get("x5c"))
     _check_integrity(envelope, protected, chain[0], digest)
-    checks = {
+    checks: dict[str, Callable[[], None]] = {
         "authenticity": lambda: _check_authenticity(chain, policy, protected, now),
         "expiry": lambda: _check_expiry(protected, now),
         "revocation": lambda: _check_revocation(chain),

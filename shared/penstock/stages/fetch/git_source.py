@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
-from penstock.core.errors import PenstockError, Terminal, Transient
+from penstock.core.errors import PenstockError, Refused, Terminal, Transient
 from penstock.core.flux.gitrepository import GitRepository
+from penstock.core.flux.source_fields import AWS, AZURE, GITHUB
+from penstock.core.identity.git_hosts import APP_ID
 from penstock.core.sources.commit import CommitTree
 from penstock.core.sources.ignore import apply_ignore
 from penstock.core.sources.include import overlay
@@ -13,6 +15,7 @@ from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
 from penstock.ports.git import Head, Limits, Remote
 from penstock.stages.fetch.git_verify import check_mode, verify
+from penstock.stages.fetch.identity import identity_of
 from penstock.stages.fetch.includes import digests, included_by
 from penstock.stages.fetch.remote import remote_of
 from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, unchanged
@@ -30,7 +33,7 @@ def look(visit: Visit, repository: GitRepository) -> Found:
     deps = visit.deps
     check_mode(repository)
     try:
-        remote = remote_of(repository, visit.message.cluster, deps)
+        remote = _remote(visit, repository)
         included = included_by(repository, visit.message.cluster, deps)
     except Terminal as error:
         return failure(visit, error)
@@ -55,6 +58,17 @@ def look(visit: Visit, repository: GitRepository) -> Found:
     words = replace(words, verified=verified)
     kept = keep(visit, head.revision, apply_ignore(tree, repository.ignore), words)
     return Found(outcome=kept.outcome, tree=kept.tree, included=digests(included))
+
+
+def _remote(visit: Visit, repository: GitRepository) -> Remote:
+    remote = remote_of(repository, visit.message.cluster, visit.deps)
+    if repository.provider in (AWS, AZURE):
+        return replace(remote, identity=identity_of(visit, repository))
+    is_app = APP_ID in remote.credentials
+    if is_app and repository.provider != GITHUB:
+        problem = f"secretRef '{repository.namespace}/{repository.secret}' has github app data but provider is not set to"
+        raise Refused(f"{problem} github", reason="InvalidProviderConfiguration")
+    return replace(remote, github_app=repository.provider == GITHUB)
 
 
 def _checkout(remote: Remote, head: Head, repository: GitRepository, deps: Deps) -> tuple[Head, MemoryTree]:

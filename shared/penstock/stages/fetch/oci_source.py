@@ -1,15 +1,19 @@
 """Looking at an OCIRepository: which digest its ref means now, and the files of its layer."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from penstock.core.errors import InvalidDocument, PenstockError, Terminal
 from penstock.core.flux.ocirepository import EXTRACT, OciRepository
+from penstock.core.flux.source_fields import GENERIC
+from penstock.core.secrets.names import pull_secrets_name, secret_name
 from penstock.core.sources.ignore import apply_ignore
 from penstock.core.sources.oci import newest_tag
 from penstock.core.sources.outcome import oci_words
 from penstock.core.sources.patterns import Matcher, compiled
 from penstock.ports.deps import Deps
 from penstock.ports.registry import PullLimits, RemoteImage
+from penstock.stages.fetch.identity import identity_of
 from penstock.stages.fetch.oci_verify import verify
 from penstock.stages.fetch.remote import policy_of
 from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, secret_of, unchanged
@@ -57,14 +61,24 @@ def look(visit: Visit, repository: OciRepository) -> Found:
 
 
 def _image(visit: Visit, repository: OciRepository) -> RemoteImage:
+    login = _login(visit, repository)
     return RemoteImage(
         name=repository.image,
-        login=secret_of(visit, repository.namespace, repository.secret),
+        login=login,
+        identity=identity_of(visit, repository) if repository.provider != GENERIC and not login else None,
         certificates=secret_of(visit, repository.namespace, repository.cert_secret),
         insecure=repository.insecure,
         allowed_hosts=policy_of(visit.message.cluster, visit.deps).allowed_hosts,
         timeout=repository.timeout.total_seconds(),
     )
+
+
+def _login(visit: Visit, repository: OciRepository) -> Mapping[str, bytes]:
+    """The Secret that the document names, else the pull secrets of its ServiceAccount, which `reconcile` has copied."""
+    if repository.secret or not repository.service_account:
+        return secret_of(visit, repository.namespace, repository.secret)
+    name = pull_secrets_name(repository.service_account)
+    return visit.deps.secrets.get(secret_name(visit.message.cluster, repository.namespace, name)) or {}
 
 
 def _resolved(image: RemoteImage, repository: OciRepository, deps: Deps) -> tuple[str, str]:

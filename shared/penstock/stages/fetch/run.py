@@ -12,6 +12,7 @@ from typing import Any
 
 from penstock.core.errors import Conflict, InvalidDocument
 from penstock.core.flux import artifactgenerator, bucket, gitrepository, ocirepository
+from penstock.core.flux.source_fields import API_VERSION
 from penstock.core.messages import PLANE, Outgoing, SourceChanged
 from penstock.core.records import ObjectRecord, object_key, status_key
 from penstock.core.resources import Manifest
@@ -38,7 +39,6 @@ _UNKNOWN_INTERVAL = timedelta(minutes=10)
 class _Kind:
     """How a kind of source is read and looked at. ``parse`` gives what ``unserved`` and ``look`` take."""
 
-    api_version: str
     parse: Callable[[Manifest], Any]
     unserved: Callable[[Any], tuple[str, ...]]
     look: Callable[[Visit, Any], Found]
@@ -46,19 +46,17 @@ class _Kind:
 
 _KINDS = {
     gitrepository.KIND: _Kind(
-        api_version=gitrepository.API_VERSION,
         parse=gitrepository.parse_git_repository,
         unserved=gitrepository.unserved,
         look=git_source.look,
     ),
     ocirepository.KIND: _Kind(
-        api_version=ocirepository.API_VERSION,
         parse=ocirepository.parse_oci_repository,
         unserved=ocirepository.unserved,
         look=oci_source.look,
     ),
     bucket.KIND: _Kind(
-        api_version=bucket.API_VERSION, parse=bucket.parse_bucket, unserved=bucket.unserved, look=bucket_source.look
+        parse=bucket.parse_bucket, unserved=bucket.unserved, look=bucket_source.look
     ),
 }
 
@@ -139,7 +137,7 @@ def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
         hint=visit.message.hint,
         trace=deps.trace,
     )
-    address = (visit.message.cluster, _KINDS[visit.message.kind].api_version, *_name(visit))
+    address = (visit.message.cluster, API_VERSION, *_name(visit))
     messages = events(held, outcome, address, deps)
     if (outcome.changed or held.pending) and outcome.status.artifact:
         messages += _wake_all(visit, found)

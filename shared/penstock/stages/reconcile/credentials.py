@@ -18,6 +18,7 @@ from penstock.core.sources.kinds import FETCHED
 from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, objects
 from penstock.stages.reconcile.context import decoded, secret_data
 from penstock.stages.reconcile.index import children
+from penstock.stages.reconcile.pull_secrets import copy_pull_secrets, pulls_as
 from penstock.stages.reconcile.receivers import index_receivers
 
 REFERRERS = ("Receiver", "Provider", *FETCHED)
@@ -53,6 +54,9 @@ def copy_credentials(
     for kind, records in known.items():
         for name, record in records.items():
             changed = [copies.bring(secret) for secret in _names({name: record})]
+            account = pulls_as(record.document)
+            if account:
+                changed.append(copy_pull_secrets(attempt, name.partition("/")[0], account, reread=reread))
             if kind in FETCHED and any(changed):
                 messages.append(Outgoing(message=_source(attempt, kind, name, record)))
     index_receivers(attempt, known["Receiver"])
