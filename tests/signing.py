@@ -65,7 +65,11 @@ def simple(key, digest=DIGEST, **annotations):
 
 def statement(digest=DIGEST):
     subject = [{"digest": {"sha256": digest.removeprefix("sha256:")}}]
-    found = {"_type": "https://in-toto.io/Statement/v1", "subject": subject, "predicateType": "https://sigstore.dev/cosign/sign/v1"}
+    found = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": subject,
+        "predicateType": "https://sigstore.dev/cosign/sign/v1",
+    }
     return json.dumps(found).encode()
 
 
@@ -123,7 +127,11 @@ class Sigstore:
     def certificate(self, key, *, subject=SUBJECT, issuer=ISSUER, logged=True, usage=ExtendedKeyUsageOID.CODE_SIGNING):
         """A certificate that is good for ten minutes. The log stamps what it is without the stamp (RFC 6962)."""
         der_issuer = b"\x0c" + (b"\x81" if len(issuer) > 127 else b"") + bytes([len(issuer)]) + issuer.encode()
-        general = x509.RFC822Name(subject) if "@" in subject and "/" not in subject else x509.UniformResourceIdentifier(subject)
+        general = (
+            x509.RFC822Name(subject)
+            if "@" in subject and "/" not in subject
+            else x509.UniformResourceIdentifier(subject)
+        )
         built = (
             self._builder(x509.Name([]), self.ca.subject, key.public_key(), minutes=10)
             .add_extension(_usage(digital_signature=True), critical=True)

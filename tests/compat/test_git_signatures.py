@@ -41,7 +41,11 @@ def gpg(tmp_path_factory):
         run("gpg", "--batch", "--passphrase", "", "--quick-gen-key", name, kind, "sign", "never", env=environment)
         listed = run("gpg", "--batch", "--with-colons", "--list-keys", name, env=environment).decode()
         key = next(line.split(":")[4] for line in listed.splitlines() if line.startswith("pub"))
-        return ("-c", f"gpg.program={program}", "-c", f"user.signingkey={key}"), key, run("gpg", "--armor", "--export", name, env=environment)
+        return (
+            ("-c", f"gpg.program={program}", "-c", f"user.signingkey={key}"),
+            key,
+            run("gpg", "--armor", "--export", name, env=environment),
+        )
 
     yield make
     run("gpgconf", "--kill", "all", env=environment)
@@ -101,7 +105,10 @@ def test_pgp_signatures(served, gpg, tmp_path, kind):
 
 def refuses(tree, trusted):
     """Neither the commit nor its tag, and neither a commit nor a tag that was changed afterwards."""
-    for reason, found in (("InvalidCommitSignature", signed_commit(tree.commit)), ("InvalidTagSignature", signed_tag(tree.tag))):
+    for reason, found in (
+        ("InvalidCommitSignature", signed_commit(tree.commit)),
+        ("InvalidTagSignature", signed_tag(tree.tag)),
+    ):
         with pytest.raises(Refused, match="signature verification of it failed") as caught:
             verify_object(found, trusted, what="it", reason=reason)
         assert caught.value.reason == reason
@@ -113,7 +120,11 @@ def test_what_was_changed_after_signing_does_not_count(served, gpg, tmp_path):
         trusted = Signers(pgp=(public,), ssh=(public,))
         check(tree, trusted)
         for raw, read in ((tree.commit, signed_commit), (tree.tag, signed_tag)):
-            for changed in (raw.replace(b"author", b"auth0r"), raw.replace(b"tagger", b"tagg3r"), raw.replace(b"a@b", b"c@d")):
+            for changed in (
+                raw.replace(b"author", b"auth0r"),
+                raw.replace(b"tagger", b"tagg3r"),
+                raw.replace(b"a@b", b"c@d"),
+            ):
                 if changed != raw:
                     with pytest.raises(Refused):
                         verify_object(read(changed), trusted, what="it", reason="x")

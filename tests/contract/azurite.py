@@ -76,7 +76,10 @@ class Azurite:
     def _send(self, method, path, data=b""):
         """With a SharedKey of the test's own making, so that the adapter's is not checked by itself."""
         url = self.url + path
-        headers = {"x-ms-date": datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT"), "x-ms-version": azure_blob.VERSION}
+        headers = {
+            "x-ms-date": datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT"),
+            "x-ms-version": azure_blob.VERSION,
+        }
         if "?" not in path:
             headers["x-ms-blob-type"] = "BlockBlob"
         parts = urllib.parse.urlsplit(url)

@@ -254,7 +254,9 @@ def test_signatures_are_found_beside_a_digest_each_kind_by_itself(served):
 
 def test_a_signature_that_is_too_large_is_left_out_and_the_others_are_found(served):
     digest = served.push("1.0.0", FILES)
-    entries = [attach(served, digest, BUNDLE_TYPE, data, artifact=BUNDLE_TYPE) for data in (b"{}", b"x" * (1024 * 1024 + 1))]
+    entries = [
+        attach(served, digest, BUNDLE_TYPE, data, artifact=BUNDLE_TYPE) for data in (b"{}", b"x" * (1024 * 1024 + 1))
+    ]
     referred(served, digest, *entries)
     assert [each.data for each in served.registry.signatures(served.image(), digest, "cosign")] == [b"{}"]
 

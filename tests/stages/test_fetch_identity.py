@@ -144,7 +144,10 @@ def test_an_sts_of_a_directory_and_one_of_aws():
     plane.settle(seconds=30)
     assert seen.remotes[-1].sts.credentials == {"username": b"dev", "password": b"canary"}
     assert plane.config_map("a", "default") == {"key": "1"}
-    for endpoint, region in (("https://sts.eu-central-1.amazonaws.com", "eu-central-1"), ("https://vpce-0a-b.sts.us-east-2.vpce.amazonaws.com", "us-east-2")):
+    for endpoint, region in (
+        ("https://sts.eu-central-1.amazonaws.com", "eu-central-1"),
+        ("https://vpce-0a-b.sts.us-east-2.vpce.amazonaws.com", "us-east-2"),
+    ):
         plane.push(fleet("Bucket", bucket(provider="aws", sts={"provider": "aws", "endpoint": endpoint})))
         plane.settle(seconds=30)
         assert (seen.remotes[-1].region, seen.remotes[-1].sts) == (region, None)
@@ -159,7 +162,10 @@ def test_an_sts_of_a_directory_and_one_of_aws():
     [
         ({"provider": "gcp", "sts": {"provider": "aws", "endpoint": "https://x"}}, "spec.sts"),
         ({"sts": {"provider": "aws", "endpoint": "https://x"}}, "spec.sts"),
-        ({"provider": "aws", "sts": {"provider": "aws", "endpoint": "https://x", "secretRef": {"name": "a"}}}, "spec.sts"),
+        (
+            {"provider": "aws", "sts": {"provider": "aws", "endpoint": "https://x", "secretRef": {"name": "a"}}},
+            "spec.sts",
+        ),
         ({"sts": {"provider": "ldap", "endpoint": "x"}}, "spec.sts.endpoint"),
         ({"serviceAccountName": "a"}, "spec.serviceAccountName"),
         ({"provider": "aws", "serviceAccountName": "a", "secretRef": {"name": "a"}}, "spec.serviceAccountName"),

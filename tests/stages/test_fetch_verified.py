@@ -21,7 +21,9 @@ def secret(name, **data):
     encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
     metadata = {"name": name, "namespace": "flux-system"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}}
-    return yaml.safe_dump_all([namespace, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}])
+    return yaml.safe_dump_all(
+        [namespace, {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}]
+    )
 
 
 def attach(plane, digest, signature):
@@ -242,10 +244,15 @@ def test_a_tag_and_the_commit_it_names_are_verified_each_as_the_mode_says():
     plane.git.tag(SITE, "v1.0.0", commit)
     plane.push(verifying("Tag", signer, {"tag": "v1.0.0"}))
     plane.settle(seconds=30)
-    assert conditions(plane)["Ready"] == "False InvalidGitObject: cannot verify signature of tag 'v1.0.0' since it is not signed"
+    assert (
+        conditions(plane)["Ready"]
+        == "False InvalidGitObject: cannot verify signature of tag 'v1.0.0' since it is not signed"
+    )
     plane.git.tag(SITE, "v1.0.0", commit, sign=signer.tag)
     later(plane)
-    assert conditions(plane)["SourceVerified"].startswith("True Succeeded: verified signature of\n\t- tag 'v1.0.0' with key")
+    assert conditions(plane)["SourceVerified"].startswith(
+        "True Succeeded: verified signature of\n\t- tag 'v1.0.0' with key"
+    )
     plane.push(verifying("TagAndHEAD", signer, {"semver": "1.x"}))
     plane.settle(seconds=30)
     assert conditions(plane)["SourceVerified"].startswith("False InvalidCommitSignature")
@@ -262,11 +269,15 @@ def test_a_signed_tag_that_a_server_gives_for_another_commit_does_not_count():
     plane.git.point(SITE, "refs/tags/v1.0.0^{}", site(plane, "evil"))
     plane.push(verifying("Tag", signer, {"tag": "v1.0.0"}))
     plane.settle(seconds=30)
-    assert conditions(plane)["Ready"].startswith("False InvalidTagSignature: tag 'v1.0.0' is signed, but is not of commit")
+    assert conditions(plane)["Ready"].startswith(
+        "False InvalidTagSignature: tag 'v1.0.0' is signed, but is not of commit"
+    )
     assert git_status(plane).artifact == ""
 
 
-@pytest.mark.parametrize("ref", [{"branch": "main"}, {"name": "refs/heads/main"}, {"commit": "a" * 40, "tag": "v1.0.0"}, {}])
+@pytest.mark.parametrize(
+    "ref", [{"branch": "main"}, {"name": "refs/heads/main"}, {"commit": "a" * 40, "tag": "v1.0.0"}, {}]
+)
 def test_a_tag_signature_without_a_tag_is_an_error_of_the_document(ref):
     plane = MemoryPlane()
     site(plane, "1")

@@ -36,8 +36,9 @@ from penstock.wiring.telemetry import log_of, telemetry_of
 from penstock.wiring.topology import load_pipeline
 
 if TYPE_CHECKING:
-    from penstock.adapters.identity.logins import SourceLogins
     from werkzeug.wrappers import Request, Response
+
+    from penstock.adapters.identity.logins import SourceLogins
 
 Makers = Mapping[str, Callable[[], Any]]
 PORTS = tuple(name for name in Deps.__dataclass_fields__ if name not in ("trace", "pushed"))

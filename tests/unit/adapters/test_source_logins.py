@@ -114,7 +114,10 @@ def test_a_github_app_is_looked_up_and_asked_for_a_token_only_where_the_policy_a
         {
             f"{api}/orgs/acme/installation": (404, {"message": "Not Found"}),
             f"{api}/users/acme/installation": (200, {"id": 7}),
-            f"{api}/app/installations/7/access_tokens": (201, {"token": "canary", "expires_at": "2030-01-01T00:00:00Z"}),
+            f"{api}/app/installations/7/access_tokens": (
+                201,
+                {"token": "canary", "expires_at": "2030-01-01T00:00:00Z"},
+            ),
         }
     )
     url = GuardedUrl("https://ghe.example.com/acme/fleet", ("10.0.0.0/8",))
@@ -153,7 +156,10 @@ def test_an_sts_of_a_directory_gives_keys_for_its_bucket():
     assert world.asked[0].body == (
         b"Action=AssumeRoleWithLDAPIdentity&Version=2011-06-15&LDAPUsername=dev&LDAPPassword=canary%26"
     )
-    world.answers["https://sts.example.com"] = 403, b"<ErrorResponse><Error><Message>no such user</Message></Error></ErrorResponse>"
+    world.answers["https://sts.example.com"] = (
+        403,
+        b"<ErrorResponse><Error><Message>no such user</Message></Error></ErrorResponse>",
+    )
     world.now += 700
     with pytest.raises(Refused, match="no such user") as caught:
         world.logins.ldap_keys(bucket)
@@ -175,8 +181,12 @@ def test_an_application_asks_entra_id_by_its_secret():
 
 def test_an_adapter_without_logins_refuses_an_identity():
     refused = [
-        lambda: DistributionRegistry().tags(RemoteImage(name=ImageName(registry=ECR, repository="r"), identity=own("aws"))),
-        lambda: DulwichGit().resolve(Remote(url="https://dev.azure.com/a/b", identity=own("azure")), GitRef(branch="x")),
+        lambda: DistributionRegistry().tags(
+            RemoteImage(name=ImageName(registry=ECR, repository="r"), identity=own("aws"))
+        ),
+        lambda: DulwichGit().resolve(
+            Remote(url="https://dev.azure.com/a/b", identity=own("azure")), GitRef(branch="x")
+        ),
         lambda: S3Buckets().objects(RemoteBucket(name="b", endpoint="https://s3", identity=own("aws")), "", most=1),
         lambda: GcsBuckets().objects(RemoteBucket(name="b", endpoint="https://gcs", identity=own("gcp")), "", most=1),
     ]

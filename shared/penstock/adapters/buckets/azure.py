@@ -29,7 +29,13 @@ class AzureBuckets:
         with closing(self._open(bucket)) as http:
 
             def read(marker: str) -> tuple[list[BucketObject], str]:
-                query = {"restype": "container", "comp": "list", "maxresults": str(_PAGE), "prefix": prefix, "marker": marker}
+                query = {
+                    "restype": "container",
+                    "comp": "list",
+                    "maxresults": str(_PAGE),
+                    "prefix": prefix,
+                    "marker": marker,
+                }
                 asked = urlencode({name: value for name, value in query.items() if value}, quote_via=quote)
                 status, body, _ = http.get(_url(bucket, "", asked), most=_MOST_LIST_BYTES)
                 if status != 200:

@@ -79,9 +79,8 @@ class HttpSender:
         return HttpResponse(status=answer.status, headers=headers, body=answer.all(self._limit))
 
     def _kept(self) -> "HttpClient":
-        from penstock.adapters.http.client import HttpClient  # noqa: PLC0415 - see above
-
         from penstock.adapters.http.addresses import Guard  # noqa: PLC0415 - see above
+        from penstock.adapters.http.client import HttpClient  # noqa: PLC0415 - see above
 
         if self._client is None:
             guard = Guard(allowed_hosts=self._allowed_hosts)

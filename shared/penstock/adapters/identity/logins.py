@@ -112,7 +112,9 @@ class SourceLogins:
         def make() -> tuple[AwsKeys, float]:
             return ldap_sts.given(send(ldap_sts.ask(sts.endpoint, sts.credentials)))
 
-        return self._login(("ldap", sts.endpoint, *bucket.allowed_hosts, digest), make, f"STS of bucket '{bucket.name}'")
+        return self._login(
+            ("ldap", sts.endpoint, *bucket.allowed_hosts, digest), make, f"STS of bucket '{bucket.name}'"
+        )
 
     def application_token(self, application: azure.Application, scope: str, secret: str) -> str:
         """A token of an application of Microsoft Entra ID, by its client secret."""

@@ -9,7 +9,6 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from penstock.core.flux.fields import Fields
 from penstock.core.flux.source_fields import (
-    API_VERSION,
     AWS,
     AZURE,
     GENERIC,

@@ -104,9 +104,7 @@ def parse_oci_repository(manifest: Manifest, *, file: str = "") -> OciRepository
 
 def unserved(repository: OciRepository) -> tuple[str, ...]:
     """Dotted paths of fields that the document sets and that nothing acts on yet."""
-    found = (
-        ("spec.proxySecretRef", bool(repository.proxy_secret)),
-    )
+    found = (("spec.proxySecretRef", bool(repository.proxy_secret)),)
     return tuple(path for path, is_set in found if is_set)
 
 

@@ -36,7 +36,9 @@ _LOGIN_PATH = r"/?[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?
 _HOST = re.compile(r"[A-Za-z0-9*]([-A-Za-z0-9.:/*]*[A-Za-z0-9])?")
 _RESOURCE = re.compile(r"(?:arn:aws|/subscriptions/|projects/)[^\s*]*\*?")
 _REF = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
-_SOURCE = re.compile(r"(?:GitRepository|OCIRepository|Bucket)/[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_SOURCE = re.compile(
+    r"(?:GitRepository|OCIRepository|Bucket)/[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
+)
 _REFERENCE_FIELDS = ("branch", "tag", "semver", "name", "commit")
 _GROUP_KIND = re.compile(r"[a-z0-9.-]{0,253}/[A-Z][A-Za-z0-9]{0,62}")
 _LONGEST_MANAGER = 128

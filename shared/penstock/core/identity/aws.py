@@ -28,7 +28,9 @@ DOMAINS = {
 
 REGION = r"[a-z]{2,8}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2}"
 TOKEN_AUDIENCE = "sts.amazonaws.com"  # noqa: S105 - no password
-_STS = re.compile(rf"(?:vpce-[a-z0-9-]+\.)?sts(?:-fips)?(?:\.(?P<region>{REGION}))?(?:\.vpce)?\.amazonaws\.(?:com|com\.cn|eu)")
+_STS = re.compile(
+    rf"(?:vpce-[a-z0-9-]+\.)?sts(?:-fips)?(?:\.(?P<region>{REGION}))?(?:\.vpce)?\.amazonaws\.(?:com|com\.cn|eu)"
+)
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}")
 
 

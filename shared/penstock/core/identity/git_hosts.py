@@ -76,9 +76,14 @@ def check_devops(url: str) -> None:
 
 def github_app(secret: Mapping[str, bytes]) -> App:
     """The app in a Secret. Raises Terminal, saying which key is missing or too many."""
-    texts = {name: secret.get(name, b"").decode("utf-8", "replace").strip() for name in (APP_ID, _INSTALLATION, _OWNER, _BASE)}
+    texts = {
+        name: secret.get(name, b"").decode("utf-8", "replace").strip()
+        for name in (APP_ID, _INSTALLATION, _OWNER, _BASE)
+    }
     if not texts[APP_ID] or not secret.get(_KEY):
-        raise Terminal("secretRef with github app data must be specified when provider is set to github", reason=_PROVIDER)
+        raise Terminal(
+            "secretRef with github app data must be specified when provider is set to github", reason=_PROVIDER
+        )
     if bool(texts[_INSTALLATION]) == bool(texts[_OWNER]):
         raise Terminal(f"the Secret needs either {_INSTALLATION} or {_OWNER}", reason=_PROVIDER)
     if not texts[APP_ID].isalnum() or not (texts[_INSTALLATION] or "1").isdigit():

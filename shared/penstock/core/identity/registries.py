@@ -45,7 +45,9 @@ class EcrRegistry:
 def ecr_registry(registry: str) -> EcrRegistry:
     """The ECR that a registry's host stands for. Raises InvalidDocument, as all of these, where it is none."""
     if registry == PUBLIC_ECR:
-        return EcrRegistry(region=PUBLIC_ECR_REGION, host=f"api.ecr-public.{PUBLIC_ECR_REGION}.amazonaws.com", public=True)
+        return EcrRegistry(
+            region=PUBLIC_ECR_REGION, host=f"api.ecr-public.{PUBLIC_ECR_REGION}.amazonaws.com", public=True
+        )
     found = _ECR.fullmatch(registry)
     if found is None:
         raise _wrong(registry, "aws", "ACCOUNT.dkr.ecr.REGION.amazonaws.com or public.ecr.aws")

@@ -52,7 +52,9 @@ def names(found: "Certificate") -> tuple[str, tuple[str, ...]]:
     except ExtensionNotFound:
         return _issuer(found), ()
     subjects = [
-        value for kind in (RFC822Name, UniformResourceIdentifier, DNSName) for value in alternatives.get_values_for_type(kind)
+        value
+        for kind in (RFC822Name, UniformResourceIdentifier, DNSName)
+        for value in alternatives.get_values_for_type(kind)
     ]
     return _issuer(found), tuple(str(each) for each in subjects)
 
@@ -75,7 +77,9 @@ def _utf8_string(data: bytes) -> bytes:
     tag, rest = data[:1], data[1:]
     head = rest[1:2] if rest[:1] == b"\x81" else rest[:1]
     content = rest[2:] if rest[:1] == b"\x81" else rest[1:]
-    return content if tag == _UTF8_STRING and head == len(content).to_bytes(1 if len(content) < 256 else 2, "big") else b""
+    return (
+        content if tag == _UTF8_STRING and head == len(content).to_bytes(1 if len(content) < 256 else 2, "big") else b""
+    )
 
 
 def _chain(found: "Certificate", authority: Authority, moment: datetime) -> "list[Certificate]":

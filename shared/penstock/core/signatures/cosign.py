@@ -92,7 +92,9 @@ def check_statement(payload_type: str, payload: bytes, digest: str) -> None:
     if payload_type != IN_TOTO or statement.get("_type") not in _STATEMENTS:
         raise ValueError("an envelope holds no in-toto statement")
     subjects = statement.get("subject")
-    digests = [each.get("digest") for each in subjects if isinstance(each, Mapping)] if isinstance(subjects, list) else []
+    digests = (
+        [each.get("digest") for each in subjects if isinstance(each, Mapping)] if isinstance(subjects, list) else []
+    )
     named = [f"sha256:{each.get('sha256')}" for each in digests if isinstance(each, Mapping)]
     if not any(hmac.compare_digest(each.encode(), digest.encode()) for each in named):
         _same_digest(named[0] if named else None, digest)

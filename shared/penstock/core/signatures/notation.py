@@ -61,7 +61,9 @@ def trust_policy(secret: Mapping[str, bytes], repository: str) -> TrustPolicy:
         document = json_of(secret[POLICY], POLICY)
         statement = _statement(document, repository)
         found = _policy(statement)
-        certificates = [each for name in sorted(secret) if name.endswith(_SUFFIXES) for each in pem_certificates(secret[name])]
+        certificates = [
+            each for name in sorted(secret) if name.endswith(_SUFFIXES) for each in pem_certificates(secret[name])
+        ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         detail = str(error) if type(error) is ValueError else "a field is missing, or of the wrong type"
         raise refused(f"the Secret's {POLICY} or a certificate cannot be used: {detail}") from error
@@ -122,7 +124,9 @@ def _check_integrity(
     if protected.get("cty") != _PAYLOAD or protected.get(_SCHEME) != _X509:
         raise ValueError("an envelope is of another scheme than notary.x509")
     payload, header = str(envelope.get("payload")), str(envelope.get("protected"))
-    if not _is_signed(str(protected.get("alg")), signing, _url_decoded(envelope.get("signature")), f"{header}.{payload}"):
+    if not _is_signed(
+        str(protected.get("alg")), signing, _url_decoded(envelope.get("signature")), f"{header}.{payload}"
+    ):
         raise ValueError("one is by another key, or was changed")
     target = json_of(_url_decoded(payload), "a payload").get("targetArtifact")
     named = target.get("digest") if isinstance(target, Mapping) else None
@@ -195,9 +199,11 @@ def _is_named(identity: str, signing: "Certificate") -> bool:
 
     kind, _, text = identity.partition(":")
     wanted = Name.from_rfc4514_string(",".join(part.strip() for part in text.split(",")))
-    return kind == "x509.subject" and len(list(wanted)) > 0 and {(a.oid, a.value) for a in wanted} <= {
-        (a.oid, a.value) for a in signing.subject
-    }
+    return (
+        kind == "x509.subject"
+        and len(list(wanted)) > 0
+        and {(a.oid, a.value) for a in wanted} <= {(a.oid, a.value) for a in signing.subject}
+    )
 
 
 def _statement(document: Mapping[str, Any], repository: str) -> Mapping[str, Any]:

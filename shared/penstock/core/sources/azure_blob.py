@@ -43,7 +43,9 @@ def shared_key(url: str, sent: Mapping[str, str], endpoint: str, key: bytes) -> 
         raise Terminal("the Secret's accountKey is no base64", reason=_DENIED) from error
     account, parts = account_of(endpoint), urlsplit(url)
     named = "".join(f"{name}:{sent[name]}\n" for name in sorted(sent) if name.startswith("x-ms-"))
-    query = "".join(f"\n{name.lower()}:{value}" for name, value in sorted(parse_qsl(parts.query, keep_blank_values=True)))
+    query = "".join(
+        f"\n{name.lower()}:{value}" for name, value in sorted(parse_qsl(parts.query, keep_blank_values=True))
+    )
     text = f"GET\n{_EMPTY_HEADERS}{named}/{account}{parts.path}{query}"
     signature = base64.b64encode(hmac.digest(secret, text.encode(), hashlib.sha256)).decode()
     return f"SharedKey {account}:{signature}"

@@ -12,7 +12,9 @@ from penstock.core.identity.sigv4 import AwsKeys
 
 def ask(endpoint: str, credentials: Mapping[str, bytes]) -> HttpRequest:
     """The request. Raises Terminal where the Secret has no ``username`` and ``password``."""
-    user, password = (credentials.get(name, b"").decode("utf-8", "replace").strip() for name in ("username", "password"))
+    user, password = (
+        credentials.get(name, b"").decode("utf-8", "replace").strip() for name in ("username", "password")
+    )
     if not user or not password:
         raise Terminal("the Secret of spec.sts needs 'username' and 'password'", reason="AuthenticationFailed")
     form = {

@@ -16,7 +16,13 @@ from penstock.core.sources.oci import ORIGIN_REVISION, ORIGIN_SOURCE
 SHORTEST_RETRY = 0.75
 VERIFIED = "SourceVerified"
 UNVERIFIED = frozenset(
-    {"VerificationError", "InvalidVerificationMode", "InvalidGitObject", "InvalidTagSignature", "InvalidCommitSignature"}
+    {
+        "VerificationError",
+        "InvalidVerificationMode",
+        "InvalidGitObject",
+        "InvalidTagSignature",
+        "InvalidCommitSignature",
+    }
 )
 """Flux's reasons of a signature that does not hold: condition SourceVerified is False then."""
 

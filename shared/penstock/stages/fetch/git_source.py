@@ -66,7 +66,9 @@ def _remote(visit: Visit, repository: GitRepository) -> Remote:
         return replace(remote, identity=identity_of(visit, repository))
     is_app = APP_ID in remote.credentials
     if is_app and repository.provider != GITHUB:
-        problem = f"secretRef '{repository.namespace}/{repository.secret}' has github app data but provider is not set to"
+        problem = (
+            f"secretRef '{repository.namespace}/{repository.secret}' has github app data but provider is not set to"
+        )
         raise Refused(f"{problem} github", reason="InvalidProviderConfiguration")
     return replace(remote, github_app=repository.provider == GITHUB)
 

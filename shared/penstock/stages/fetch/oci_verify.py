@@ -37,9 +37,7 @@ def verify(visit: Visit, repository: OciRepository, image: RemoteImage, digest: 
     return True
 
 
-def _without_keys(
-    visit: Visit, namespace: str, asked: Verification, found: tuple[Attached, ...], digest: str
-) -> None:
+def _without_keys(visit: Visit, namespace: str, asked: Verification, found: tuple[Attached, ...], digest: str) -> None:
     identities = [
         Identity(
             issuer=compiled(each.issuer, f"spec.verify.matchOIDCIdentity[{index}].issuer"),

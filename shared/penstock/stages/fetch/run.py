@@ -55,9 +55,7 @@ _KINDS = {
         unserved=ocirepository.unserved,
         look=oci_source.look,
     ),
-    bucket.KIND: _Kind(
-        parse=bucket.parse_bucket, unserved=bucket.unserved, look=bucket_source.look
-    ),
+    bucket.KIND: _Kind(parse=bucket.parse_bucket, unserved=bucket.unserved, look=bucket_source.look),
 }
 
 

@@ -34,7 +34,6 @@ _FIELDS = (
 """Where in a spec a Secret is named."""
 
 
-
 def copy_credentials(
     attempt: Attempt, applied: Mapping[str, Manifest], coming: Sequence[Manifest] = ()
 ) -> list[Outgoing]:

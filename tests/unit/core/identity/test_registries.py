@@ -27,7 +27,11 @@ def answer(value, status=200):
     ("registry", "region", "host"),
     [
         (ECR, "eu-central-1", "api.ecr.eu-central-1.amazonaws.com"),
-        ("111122223333.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1", "ecr-fips.us-gov-west-1.amazonaws.com"),
+        (
+            "111122223333.dkr.ecr-fips.us-gov-west-1.amazonaws.com",
+            "us-gov-west-1",
+            "ecr-fips.us-gov-west-1.amazonaws.com",
+        ),
         ("111122223333.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1", "api.ecr.cn-north-1.amazonaws.com.cn"),
         ("111122223333.dkr-ecr.eu-west-1.on.aws", "eu-west-1", "api.ecr.eu-west-1.amazonaws.com"),
         ("public.ecr.aws", "us-east-1", "api.ecr-public.us-east-1.amazonaws.com"),
@@ -39,7 +43,8 @@ def test_the_region_and_api_of_an_ecr(registry, region, host):
 
 
 @pytest.mark.parametrize(
-    "registry", ["ghcr.io", f"{ECR}.evil.example.com", "evil.example.com", "1.dkr.ecr.x.amazonaws.com", f"{ECR}:8443", f"x{ECR}"]
+    "registry",
+    ["ghcr.io", f"{ECR}.evil.example.com", "evil.example.com", "1.dkr.ecr.x.amazonaws.com", f"{ECR}:8443", f"x{ECR}"],
 )
 def test_no_token_goes_to_a_registry_of_somebody_else(registry):
     for ask in (registries.ecr_registry, registries.acr_scope, registries.check_gcp):
@@ -69,7 +74,10 @@ def test_ecr_is_asked_with_a_signature_as_botocore_makes_it():
 
 def test_the_login_of_an_ecr():
     basic = base64.b64encode(b"AWS:canary").decode()
-    for registry, data in ((ECR, [{"authorizationToken": basic, "expiresAt": 1.8e9}]), ("public.ecr.aws", {"authorizationToken": basic, "expiresAt": 1.8e9})):
+    for registry, data in (
+        (ECR, [{"authorizationToken": basic, "expiresAt": 1.8e9}]),
+        ("public.ecr.aws", {"authorizationToken": basic, "expiresAt": 1.8e9}),
+    ):
         login, end = registries.ecr_login(answer({"authorizationData": data}), registries.ecr_registry(registry))
         assert (login.basic, end) == (basic, 1.8e9)
         assert "canary" not in repr(login)

@@ -8,7 +8,19 @@ import json
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from tests.signing import DIGEST, ISSUER, OTHER_DIGEST, SIGNED_AT, SUBJECT, Sigstore, bundle, new_key, payload, rekord, sign
+from tests.signing import (
+    DIGEST,
+    ISSUER,
+    OTHER_DIGEST,
+    SIGNED_AT,
+    SUBJECT,
+    Sigstore,
+    bundle,
+    new_key,
+    payload,
+    rekord,
+    sign,
+)
 
 from penstock.core.errors import Refused
 from penstock.core.signatures.certificates import names
@@ -42,7 +54,9 @@ def test_a_signature_counts_whose_identity_one_of_the_matchers_finds(sigstore, r
     assert verify_keyless(found, [identity(issuer="githubusercontent", subject="fleet")], root, DIGEST)
 
 
-@pytest.mark.parametrize(("issuer", "subject"), [("^https://accounts.google.com$", ".*"), (".*", "^https://github.com/evil/")])
+@pytest.mark.parametrize(
+    ("issuer", "subject"), [("^https://accounts.google.com$", ".*"), (".*", "^https://github.com/evil/")]
+)
 def test_a_signature_of_somebody_else_does_not_count(sigstore, root, issuer, subject):
     with pytest.raises(Refused, match="whom matchOIDCIdentity does not name") as caught:
         verify_keyless([sigstore.signed()], [identity(issuer, subject)], root, DIGEST)
@@ -142,10 +156,14 @@ def test_a_log_that_is_retired_counts_for_what_it_logged_before(sigstore):
     document = json.loads(sigstore.root)
     window = document["tlogs"][0]["publicKey"]["validFor"]
     window["end"] = "2026-04-01T00:00:00Z"
-    assert verify_keyless([sigstore.signed()], US, trust_root({"trusted_root.json": json.dumps(document).encode()}), DIGEST)
+    assert verify_keyless(
+        [sigstore.signed()], US, trust_root({"trusted_root.json": json.dumps(document).encode()}), DIGEST
+    )
     window["end"] = "2026-02-01T00:00:00Z"
     with pytest.raises(Refused, match="no trusted transparency log"):
-        verify_keyless([sigstore.signed()], US, trust_root({"trusted_root.json": json.dumps(document).encode()}), DIGEST)
+        verify_keyless(
+            [sigstore.signed()], US, trust_root({"trusted_root.json": json.dumps(document).encode()}), DIGEST
+        )
 
 
 def test_the_public_instance_is_known_and_trusts_nobody_of_ours(sigstore):

@@ -39,8 +39,12 @@ class Notary:
         self.root = self._built(issuer, issuer, self.ca_key, dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
         if ca:
             self.root = self.root.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        self.root = self.root.add_extension(_usage(key_cert_sign=True), critical=True).sign(self.ca_key, hashes.SHA256())
-        leaf = self._built(named(SUBJECT), issuer, self.key, until).add_extension(_usage(digital_signature=usage), critical=True)
+        self.root = self.root.add_extension(_usage(key_cert_sign=True), critical=True).sign(
+            self.ca_key, hashes.SHA256()
+        )
+        leaf = self._built(named(SUBJECT), issuer, self.key, until).add_extension(
+            _usage(digital_signature=usage), critical=True
+        )
         leaf = leaf.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
         if revocable:
             where = x509.UniformResourceIdentifier("http://ocsp.example.com")
@@ -105,13 +109,19 @@ def notary():
 
 
 def test_a_signature_of_a_trusted_authority_counts(notary):
-    for identities in (("*",), ("x509.subject: C=DE, O=acme",), ("x509.subject: CN=other", "x509.subject: CN=release,O=acme")):
+    for identities in (
+        ("*",),
+        ("x509.subject: C=DE, O=acme",),
+        ("x509.subject: CN=other", "x509.subject: CN=release,O=acme"),
+    ):
         assert verify_notation([notary.sign()], notary.policy(identities=identities), DIGEST, NOW)
     by_rsa = Notary(rsa.generate_private_key(public_exponent=65537, key_size=2048))
     assert verify_notation([by_rsa.sign()], by_rsa.policy(), DIGEST, NOW)
 
 
-@pytest.mark.parametrize("identity", ["x509.subject: C=DE, O=evil", "x509.subject: C=US,O=acme", "x509.issuer: CN=release"])
+@pytest.mark.parametrize(
+    "identity", ["x509.subject: C=DE, O=evil", "x509.subject: C=US,O=acme", "x509.issuer: CN=release"]
+)
 def test_a_signature_of_somebody_else_does_not_count(notary, identity):
     with pytest.raises(Refused, match="whom the trust policy 'fleet' does not name"):
         verify_notation([notary.sign()], notary.policy(identities=(identity,)), DIGEST, NOW)
@@ -169,11 +179,18 @@ def test_a_policy_that_only_audits_verifies_nothing_but_integrity(notary):
 def test_headers_that_are_not_known_do_not_count(notary):
     policy = notary.policy()
     refuses(notary.sign(header={"crit": ["x"]}), policy, "critical headers")
-    refuses(notary.sign(header={"io.cncf.notary.signingScheme": "notary.x509.signingAuthority"}), policy, "another scheme")
+    refuses(
+        notary.sign(header={"io.cncf.notary.signingScheme": "notary.x509.signingAuthority"}), policy, "another scheme"
+    )
     refuses(notary.sign(algorithm="none"), policy, "by another key")
     refuses(notary.sign(algorithm="ES512"), policy, "by another key")
     refuses(Attached(media_type="application/cose", data=b""), policy, "in COSE, which is not served")
-    for data in (b"", b"{}", b'{"protected": "e30", "payload": "e30", "header": {"x5c": ["AA=="]}}', b'{"protected": "?"}'):
+    for data in (
+        b"",
+        b"{}",
+        b'{"protected": "e30", "payload": "e30", "header": {"x5c": ["AA=="]}}',
+        b'{"protected": "?"}',
+    ):
         with pytest.raises(Refused):
             verify_notation([Attached(media_type=JWS, data=data)], policy, DIGEST, NOW)
 
@@ -204,7 +221,20 @@ def test_a_policy_without_certificates_or_with_an_unknown_level_is_refused(notar
         notary.policy(level="lax")
     with pytest.raises(Refused, match="names no trustStores or trustedIdentities"):
         notary.policy(identities=())
-    found = json.dumps({"version": "1.0", "trustPolicies": [{"name": "a", "registryScopes": ["*"], "signatureVerification": {"level": "strict"}, "trustStores": ["ca:a"], "trustedIdentities": ["*"]}]})
+    found = json.dumps(
+        {
+            "version": "1.0",
+            "trustPolicies": [
+                {
+                    "name": "a",
+                    "registryScopes": ["*"],
+                    "signatureVerification": {"level": "strict"},
+                    "trustStores": ["ca:a"],
+                    "trustedIdentities": ["*"],
+                }
+            ],
+        }
+    )
     with pytest.raises(Refused, match="has no certificate"):
         trust_policy({"trustpolicy.json": found.encode()}, REPOSITORY)
     with pytest.raises(Refused, match="cannot be used"):
