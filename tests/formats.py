@@ -69,9 +69,7 @@ def written():
     plane.push(SECOND)
     plane.step_stage("fetch")
     return {
-        "artifacts": {
-            digest: base64.b64encode(plane.storage.get(digest)).decode() for digest in plane.storage.digests()
-        },
+        "artifacts": {digest: base64.b64encode(plane.storage.get(digest)).decode() for digest in plane.storage.digests()},
         "cluster": [_bare(stored.object) for stored in plane.cluster.api._objects.values()],
         "messages": [encode(envelope).decode() for envelope in waiting(plane)],
         "records": [{"due": each.due, "key": each.key, "value": each.value} for each in plane.state.list("")],

@@ -82,12 +82,7 @@ def hop(cloud: Cloud) -> None:
     finally:
         del sys.modules[name]
     mine = cloud.runs[20:]  # the first ones make connections
-    tell(
-        f"{cloud.name}: hop, the plane's own share, median of {len(mine)}",
-        statistics.median(r.cpu for r in mine),
-        "ms",
-        HOP_GOAL,
-    )
+    tell(f"{cloud.name}: hop, the plane's own share, median of {len(mine)}", statistics.median(r.cpu for r in mine), "ms", HOP_GOAL)
     tell(f"{cloud.name}: hop, with the emulator's answer to its publish", statistics.median(r.wall for r in mine), "ms")
 
 
@@ -416,11 +411,7 @@ BUDGETS = {"aws": 1.0, "google": 1.6}
 def child(program: str, environment: dict[str, str]) -> float:
     """What a new process prints last."""
     done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={"PATH": "/usr/bin:/bin", **environment},
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-c", program], env={"PATH": "/usr/bin:/bin", **environment}, capture_output=True, text=True, check=True
     )
     return float(json.loads(done.stdout.splitlines()[-1]))
 

@@ -122,11 +122,7 @@ class GooglePlane(MemoryPlane):
     def call(self, stage, body):
         """A function's answer to one POST."""
         request = EnvironBuilder(method="POST", json=body).get_request()
-        made = (
-            functions.schedule_function
-            if self.pipeline.stage(stage).trigger == "schedule"
-            else functions.topic_function
-        )
+        made = functions.schedule_function if self.pipeline.stage(stage).trigger == "schedule" else functions.topic_function
         return made(stage, request)
 
     def publish_dead(self, stage, data):

@@ -8,9 +8,7 @@ from tests.infra.hcl import read
 
 INFRA = Path(__file__).parents[2] / "infra" / "terraform"
 MODULES = sorted({path.parent for path in INFRA.rglob("*.tf")})
-CLUSTERS = re.compile(
-    r"^(kubernetes|helm|kubectl|flux|null|terraform_data|external|local|aws_eks|google_container|google_gke)"
-)
+CLUSTERS = re.compile(r"^(kubernetes|helm|kubectl|flux|null|terraform_data|external|local|aws_eks|google_container|google_gke)")
 """What reaches into clusters, or runs programs that could."""
 
 

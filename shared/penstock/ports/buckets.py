@@ -33,7 +33,7 @@ class RemoteBucket:
     ``provider``: generic (S3's API) | aws | gcp | azure; ``endpoint``: ``https://host[:port]``; ``credentials``: the
     data of Flux's Secret (``accesskey`` and ``secretkey``; for gcp ``serviceaccount``; for azure ``accountKey``,
     ``sasKey``, or an application's), empty for a public bucket; ``identity``: whose cloud identity reads it where there
-    are none; ``sts``: who gives temporary keys for it; ``certificates``: ``ca.crt``; ``allowed_hosts``: private addresses that it may be at; ``timeout``: seconds for one
+    are none; ``sts``: who gives temporary keys for it; ``proxy``: its URL; ``certificates``: ``ca.crt``; ``allowed_hosts``: private addresses that it may be at; ``timeout``: seconds for one
     call.
     """
 
@@ -45,6 +45,7 @@ class RemoteBucket:
     identity: CloudIdentity | None = None
     sts: LdapSts | None = None
     certificates: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    proxy: str = field(default="", repr=False)
     allowed_hosts: tuple[str, ...] = ()
     timeout: float = 60.0
 

@@ -20,7 +20,7 @@ class Remote:
 
     ``credentials``: the data of Flux's Secret (username, password, bearerToken, ca.crt, …; flux-core §1.3);
     ``identity``: whose cloud identity logs in instead (aws: CodeCommit, azure: Azure DevOps); ``github_app``: the
-    Secret is a GitHub App's.
+    Secret is a GitHub App's; ``proxy``: its URL.
     ``timeout``: seconds for one call.
     """
 
@@ -28,6 +28,7 @@ class Remote:
     credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     identity: CloudIdentity | None = None
     github_app: bool = False
+    proxy: str = field(default="", repr=False)
     timeout: float = 60.0
 
 

@@ -23,7 +23,7 @@ class RemoteImage:
     """A repository of a registry, and how to get in.
 
     ``login``: the data of a Secret of type kubernetes.io/dockerconfigjson; ``identity``: whose cloud identity logs in
-    where there is none; ``certificates``: of ``certSecretRef`` (``ca.crt``); ``insecure``: plain HTTP; ``allowed_hosts``: private addresses that it may be at (see
+    where there is none; ``certificates``: of ``certSecretRef`` (``ca.crt``); ``insecure``: plain HTTP; ``proxy``: its URL; ``allowed_hosts``: private addresses that it may be at (see
     core.sources.addresses); ``timeout``: seconds for one call.
     """
 
@@ -31,6 +31,7 @@ class RemoteImage:
     login: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     identity: CloudIdentity | None = None
     certificates: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    proxy: str = field(default="", repr=False)
     insecure: bool = False
     allowed_hosts: tuple[str, ...] = ()
     timeout: float = 60.0

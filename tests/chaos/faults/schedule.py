@@ -52,11 +52,7 @@ class Action:
     def __str__(self) -> str:
         if self.what == "push":
             return f"{self.at:7.1f} s  push {expected(self.files)}"
-        return (
-            f"{self.at:7.1f} s  {self.what} {self.name}{self.body!r}"
-            if self.body
-            else f"{self.at:7.1f} s  {self.what} {self.name}"
-        )
+        return f"{self.at:7.1f} s  {self.what} {self.name}{self.body!r}" if self.body else f"{self.at:7.1f} s  {self.what} {self.name}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -55,9 +55,7 @@ def outcome(schedule: Schedule, play: Sequence[Fault] | None = None) -> Failure 
             world.calm(check_state)
             check(world)
     except AssertionError as error:
-        return Failure(
-            schedule=schedule, faults=tuple(world.decisions.happened), problem=str(error).split("\nassert")[0]
-        )
+        return Failure(schedule=schedule, faults=tuple(world.decisions.happened), problem=str(error).split("\nassert")[0])
     finally:
         world.close()
     return None

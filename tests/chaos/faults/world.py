@@ -73,10 +73,7 @@ class FaultyBus:
         now = self.world.time
         for dispatch in messages:
             self._count += 1
-            message, where = (
-                dispatch.envelope.message,
-                f"message {self._count} of plane {self.world.name_of(self.plane)}",
-            )
+            message, where = dispatch.envelope.message, f"message {self._count} of plane {self.world.name_of(self.plane)}"
             at = f"{message.topic} {message.key}"
             if isinstance(message, Event):
                 self.published.setdefault(message.id, []).append(message)
@@ -236,9 +233,7 @@ class Process:
         self.until = self.world.time + seconds
         self._pause()
         limit = self.stage.timeout
-        if self.world.time - self.started > limit and self.world.decide(
-            "killed", f"{self.where} (timeout)", ("timeout",)
-        ):
+        if self.world.time - self.started > limit and self.world.decide("killed", f"{self.where} (timeout)", ("timeout",)):
             self.dead = True
             raise Killed
 
@@ -461,9 +456,7 @@ class World:
 
     def _owned(self) -> bool:
         """Whether the first plane has the cluster."""
-        return (
-            self.first.live("v1", "ConfigMap", "penstock-system", "kustomization.flux-system.flux-system") is not None
-        )
+        return self.first.live("v1", "ConfigMap", "penstock-system", "kustomization.flux-system.flux-system") is not None
 
     def calm(self, check: Callable[["World"], None]) -> None:
         """No more accidents; whoever is suspended is resumed. Within an hour all must be as ``check`` has it."""

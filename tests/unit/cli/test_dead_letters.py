@@ -77,12 +77,7 @@ def test_one_is_shown_as_a_pointer(plane, capsys):
     ident, _ = ids(plane, capsys)
     assert call(plane, "show", ident) == 0
     told = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert (told["stage"], told["topic"], told["name"], told["trace"]) == (
-        "fetch",
-        "source-changed",
-        "fleet",
-        "ab" * 16,
-    )
+    assert (told["stage"], told["topic"], told["name"], told["trace"]) == ("fetch", "source-changed", "fleet", "ab" * 16)
 
 
 def test_a_stage_alone(plane, capsys):
@@ -177,9 +172,7 @@ def test_on_google_they_are_read_given_back_and_dropped(on_google):
     assert {letter.receipt for letter in letters} == set(ids)
     assert {letter.receipt for letter in bus.dead_letters()} == set(ids)  # a look hides nothing
     by_id = {letter.receipt: letter for letter in letters}
-    assert (
-        by_id[ids[0]].error == f"given up by Pub/Sub after 8 deliveries: the log of fetch says why, trace {'ab' * 16}"
-    )
+    assert by_id[ids[0]].error == f"given up by Pub/Sub after 8 deliveries: the log of fetch says why, trace {'ab' * 16}"
     assert dead_letters._envelope(by_id[ids[2]]) is None
     bus.drop_dead_letter(by_id[ids[0]], again=True)
     bus.drop_dead_letter(by_id[ids[0]], again=True)

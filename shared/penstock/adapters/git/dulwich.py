@@ -1,4 +1,4 @@
-"""Git over smart HTTP(S): nothing touches the disk.
+"""Git over smart HTTP(S) and SSH: nothing touches the disk.
 
 Remotes that speak protocol v2, nearly all, are read by ``v2``; dulwich speaks to the others, and applies the deltas
 of packs. Both, and urllib3, load at the first call: stages that only import this module start without them.
@@ -78,6 +78,11 @@ class DulwichGit:
         """Refs by full name; an annotated tag's commit stands under its name with ``^{}``."""
         from penstock.adapters.git import v2  # noqa: PLC0415 - urllib3 loads where it is used
 
+        if _is_ssh(remote):
+            from penstock.adapters.git import ssh  # noqa: PLC0415 - asyncssh loads where it is used
+
+            return _saying(doing, lambda: ssh.list_refs(remote, ref_prefixes, _MOST_REFS_BYTES, deadline))
+
         def old(pool: "Pool") -> dict[str, str]:
             from penstock.adapters.git.client import list_refs  # noqa: PLC0415 - dulwich loads where it is used
 
@@ -88,6 +93,11 @@ class DulwichGit:
 
     def _fetch(self, remote: Remote, head: Head, limits: Limits, doing: str) -> bytes:
         from penstock.adapters.git import v2  # noqa: PLC0415 - urllib3 loads where it is used
+
+        if _is_ssh(remote):
+            from penstock.adapters.git import ssh  # noqa: PLC0415 - asyncssh loads where it is used
+
+            return _saying(doing, lambda: ssh.fetch_pack(remote, head, limits.bytes, _deadline(remote)))
 
         def old(pool: "Pool") -> bytes:
             from penstock.adapters.git.client import fetch_pack  # noqa: PLC0415 - dulwich loads where it is used
@@ -172,6 +182,10 @@ def _deadline(remote: Remote) -> "Deadline":
     return Deadline(remote.timeout)
 
 
+def _is_ssh(remote: Remote) -> bool:
+    return remote.url.startswith("ssh://")
+
+
 def _key(remote: Remote) -> tuple[str, tuple[str, ...]]:
     allowed = remote.url.allowed_hosts if isinstance(remote.url, GuardedUrl) else ("",)
     return str(remote.url), allowed
@@ -179,7 +193,7 @@ def _key(remote: Remote) -> tuple[str, tuple[str, ...]]:
 
 def _login(remote: Remote) -> object:
     """What two calls must share to share connections."""
-    return _key(remote), tuple(sorted(remote.credentials.items()))
+    return _key(remote), remote.proxy, tuple(sorted(remote.credentials.items()))
 
 
 def _patched(base: bytes, delta: bytes) -> bytes:

@@ -9,8 +9,9 @@ import sys
 import time
 from functools import lru_cache
 from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
 
-from urllib3 import PoolManager, ProxyManager
+from urllib3 import PoolManager, ProxyManager, make_headers
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
@@ -133,11 +134,21 @@ def pool_manager(
 ) -> PoolManager:
     """Pools whose connections keep deadlines and ask the guard. ``proxy``: URL or ""; ``kept``: connections a host."""
     if proxy:
-        made: PoolManager = ProxyManager(proxy, ssl_context=trust, maxsize=kept)
+        made: PoolManager = _proxied(proxy, trust, kept)
     else:
         made = PoolManager(ssl_context=trust, maxsize=kept)
     made.pool_classes_by_scheme = guarded_pools(guard or Guard())
     return made
+
+
+def _proxied(proxy: str, trust: ssl.SSLContext | None, kept: int) -> ProxyManager:
+    """Through a proxy, logged in where its URL has a user."""
+    parts = urlsplit(proxy)
+    headers = None
+    if parts.username is not None:
+        headers = make_headers(proxy_basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}")
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return ProxyManager(bare, proxy_headers=headers, ssl_context=trust, maxsize=kept)
 
 
 @lru_cache(maxsize=64)

@@ -64,11 +64,6 @@ def parse_bucket(manifest: Manifest, *, file: str = "") -> Bucket:
     return parsed
 
 
-def unserved(_bucket: Bucket) -> tuple[str, ...]:
-    """Dotted paths of fields that the document sets and that nothing acts on yet: none."""
-    return ()
-
-
 def _check(spec: Fields, bucket: Bucket) -> None:
     """What Flux's CustomResourceDefinition asks of fields that go together."""
     sts = bucket.sts

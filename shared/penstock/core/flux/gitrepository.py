@@ -105,9 +105,7 @@ def unserved(repository: GitRepository) -> tuple[str, ...]:
     A caller that goes on regardless would fetch something else than was asked for.
     """
     found = (
-        ("spec.url (ssh)", repository.url.startswith("ssh://")),
         ("spec.recurseSubmodules", repository.recurse_submodules),
-        ("spec.proxySecretRef", bool(repository.proxy_secret)),
     )
     return tuple(path for path, is_set in found if is_set)
 

@@ -1,7 +1,6 @@
 """OCIRepository (source.toolkit.fluxcd.io): manifests from an artifact in a container registry.
 
-Spec: Flux's docs/spec/v1/ocirepositories.md. Every field of v1 is parsed; ``unserved`` lists those that a document
-sets and that nothing here acts on yet, so that a caller refuses them by name instead of ignoring them.
+Spec: Flux's docs/spec/v1/ocirepositories.md. Every field of v1 is parsed and acted upon.
 """
 
 from dataclasses import dataclass, field
@@ -100,12 +99,6 @@ def parse_oci_repository(manifest: Manifest, *, file: str = "") -> OciRepository
     )
     spec.done()
     return parsed
-
-
-def unserved(repository: OciRepository) -> tuple[str, ...]:
-    """Dotted paths of fields that the document sets and that nothing acts on yet."""
-    found = (("spec.proxySecretRef", bool(repository.proxy_secret)),)
-    return tuple(path for path, is_set in found if is_set)
 
 
 def _image(spec: Fields, url: str) -> ImageName:

@@ -15,7 +15,7 @@ from penstock.ports.buckets import FAILED, LdapSts, RemoteBucket
 from penstock.ports.deps import Deps
 from penstock.stages.fetch.identity import identity_of
 from penstock.stages.fetch.remote import policy_of
-from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, secret_of, unchanged
+from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, proxy_of, secret_of, unchanged
 
 _MOST_OBJECTS = 20_000
 _MOST_BYTES = 256 * 1024 * 1024
@@ -52,6 +52,7 @@ def _remote(visit: Visit, bucket: Bucket) -> RemoteBucket:
         credentials=secret_of(visit, bucket.namespace, bucket.secret),
         identity=identity_of(visit, bucket) if cloud else None,
         sts=_sts(visit, bucket),
+        proxy=proxy_of(visit, bucket),
         certificates=secret_of(visit, bucket.namespace, bucket.cert_secret),
         allowed_hosts=policy_of(visit.message.cluster, visit.deps).allowed_hosts,
         timeout=bucket.timeout.total_seconds(),

@@ -18,7 +18,7 @@ from penstock.stages.fetch.git_verify import check_mode, verify
 from penstock.stages.fetch.identity import identity_of
 from penstock.stages.fetch.includes import digests, included_by
 from penstock.stages.fetch.remote import remote_of
-from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, unchanged
+from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, proxy_of, unchanged
 
 _LIMITS = Limits(bytes=256 * 1024 * 1024)
 """A clone is held in memory three times over while it becomes an artifact; a function has 1 GiB."""
@@ -61,7 +61,9 @@ def look(visit: Visit, repository: GitRepository) -> Found:
 
 
 def _remote(visit: Visit, repository: GitRepository) -> Remote:
-    remote = remote_of(repository, visit.message.cluster, visit.deps)
+    remote = replace(
+        remote_of(repository, visit.message.cluster, visit.deps), proxy=proxy_of(visit, repository)
+    )
     if repository.provider in (AWS, AZURE):
         return replace(remote, identity=identity_of(visit, repository))
     is_app = APP_ID in remote.credentials

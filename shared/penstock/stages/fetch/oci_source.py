@@ -16,7 +16,7 @@ from penstock.ports.registry import PullLimits, RemoteImage
 from penstock.stages.fetch.identity import identity_of
 from penstock.stages.fetch.oci_verify import verify
 from penstock.stages.fetch.remote import policy_of
-from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, secret_of, unchanged
+from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, proxy_of, secret_of, unchanged
 
 _DETERMINE, _PULL = "failed to determine artifact digest", "failed to pull artifact from '{url}'"
 
@@ -68,6 +68,7 @@ def _image(visit: Visit, repository: OciRepository) -> RemoteImage:
         identity=identity_of(visit, repository) if repository.provider != GENERIC and not login else None,
         certificates=secret_of(visit, repository.namespace, repository.cert_secret),
         insecure=repository.insecure,
+        proxy=proxy_of(visit, repository),
         allowed_hosts=policy_of(visit.message.cluster, visit.deps).allowed_hosts,
         timeout=repository.timeout.total_seconds(),
     )

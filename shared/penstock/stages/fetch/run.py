@@ -37,25 +37,16 @@ _UNKNOWN_INTERVAL = timedelta(minutes=10)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Kind:
-    """How a kind of source is read and looked at. ``parse`` gives what ``unserved`` and ``look`` take."""
+    """How a kind of source is read and looked at. ``parse`` gives what ``look`` takes."""
 
     parse: Callable[[Manifest], Any]
-    unserved: Callable[[Any], tuple[str, ...]]
     look: Callable[[Visit, Any], Found]
 
 
 _KINDS = {
-    gitrepository.KIND: _Kind(
-        parse=gitrepository.parse_git_repository,
-        unserved=gitrepository.unserved,
-        look=git_source.look,
-    ),
-    ocirepository.KIND: _Kind(
-        parse=ocirepository.parse_oci_repository,
-        unserved=ocirepository.unserved,
-        look=oci_source.look,
-    ),
-    bucket.KIND: _Kind(parse=bucket.parse_bucket, unserved=bucket.unserved, look=bucket_source.look),
+    gitrepository.KIND: _Kind(parse=gitrepository.parse_git_repository, look=git_source.look),
+    ocirepository.KIND: _Kind(parse=ocirepository.parse_oci_repository, look=oci_source.look),
+    bucket.KIND: _Kind(parse=bucket.parse_bucket, look=bucket_source.look),
 }
 
 

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from penstock.core.errors import PenstockError, Terminal, Transient
+from penstock.core.flux.source_fields import SourceDocument
 from penstock.core.messages import SourceChanged
 from penstock.core.records import ObjectRecord
 from penstock.core.sources.artifact import encode
 from penstock.core.sources.outcome import VERIFIED, Look, Outcome, Words, failed, is_of, stored
+from penstock.core.sources.proxies import proxy_url
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
 from penstock.stages.fetch.ledger import Held
@@ -73,3 +75,13 @@ def failure(visit: Visit, error: PenstockError, *, doing: str = "") -> Found:
 def secret_of(visit: Visit, namespace: str, name: str) -> Mapping[str, bytes]:
     """The plane's copy of a Secret that a source names; empty for "". Raises Refused where it has none."""
     return stored_secret(visit.message.cluster, namespace, name, visit.deps) if name else {}
+
+
+def proxy_of(visit: Visit, source: SourceDocument) -> str:
+    """The URL of the proxy that a source names; "" for none. Raises Refused, Terminal where its Secret is none."""
+    if not source.proxy_secret:
+        return ""
+    try:
+        return proxy_url(secret_of(visit, source.namespace, source.proxy_secret))
+    except Terminal as error:
+        raise Terminal(f"failed to get proxy address: {error}", reason=error.reason) from error
