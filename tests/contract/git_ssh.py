@@ -52,10 +52,11 @@ class SshServer:
             "git", program.removeprefix("git-"), str(self._root) + path, stdin=pipe, stdout=pipe, stderr=pipe, env=environment
         )
         self._children.append(git)
-        await process.redirect(stdin=git.stdin)
-        await asyncio.gather(_copied(git.stdout, process.stdout), _copied(git.stderr, process.stderr))
-        process.exit(await git.wait())
-        await process.wait_closed()
+        told = asyncio.ensure_future(_copied(process.stdin, git.stdin))
+        with contextlib.suppress(OSError):
+            await asyncio.gather(_copied(git.stdout, process.stdout), _copied(git.stderr, process.stderr))
+            process.exit(await git.wait())
+        told.cancel()
 
     def __exit__(self, *_):
         async def stop():
@@ -82,6 +83,7 @@ class SshServer:
 
 
 async def _copied(source, target):
-    while data := await source.read(65536):
-        target.write(data)
-        await target.drain()
+    with contextlib.suppress(OSError, asyncssh.Error):
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
