@@ -21,6 +21,7 @@ BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 SIGNED_AT = dt.datetime(2026, 3, 1, 12, 0, 30, tzinfo=dt.UTC)
 ISSUER = "https://token.actions.githubusercontent.com"
 SUBJECT = "https://github.com/acme/fleet/.github/workflows/release.yaml@refs/tags/v1.0.0"
+_FULCIO_ISSUER_V1, _FULCIO_ISSUER = (x509.ObjectIdentifier(f"1.3.6.1.4.1.57264.1.{number}") for number in (1, 8))
 
 
 def b64(data):
@@ -138,9 +139,8 @@ class Sigstore:
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.ca_key.public_key()), critical=False)
             .add_extension(x509.SubjectAlternativeName([general]), critical=True)
-            .add_extension(
-                x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8"), der_issuer), critical=False
-            )
+            .add_extension(x509.UnrecognizedExtension(_FULCIO_ISSUER_V1, issuer.encode()), critical=False)
+            .add_extension(x509.UnrecognizedExtension(_FULCIO_ISSUER, der_issuer), critical=False)
         )
         if not logged:
             return built.sign(self.ca_key, hashes.SHA256())
