@@ -133,8 +133,14 @@ def attach(world, digest, signature):
     blob = world.served.blob(signature.data)
     manifest = manifest_of(blob, {}, "application/vnd.dev.cosign.simplesigning.v1+json")
     manifest["layers"][0]["annotations"] = dict(signature.annotations)
-    config = json.dumps({"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": [blob[0]]}}).encode()
-    manifest["config"] = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": world.served.blob(config)[0], "size": len(config)}
+    config = json.dumps(
+        {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": [blob[0]]}}
+    ).encode()
+    manifest["config"] = {
+        "mediaType": "application/vnd.oci.image.config.v1+json",
+        "digest": world.served.blob(config)[0],
+        "size": len(config),
+    }
     assert manifest["mediaType"] == MANIFEST_TYPE
     world.served.manifest(digest.replace(":", "-") + ".sig", manifest)
 

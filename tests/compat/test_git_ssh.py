@@ -103,11 +103,16 @@ def test_only_known_hosts_and_accepted_keys(server):
     other = asyncssh.generate_private_key("ssh-ed25519")
     strange = f"[127.0.0.1]:{server.port} ".encode() + other.export_public_key()
     for known in (strange, b"example.com " + server.host.export_public_key()):
-        error = refused(server, Refused, "not among the Secret's known_hosts", credentials={**server.secret, "known_hosts": known})
+        error = refused(
+            server, Refused, "not among the Secret's known_hosts", credentials={**server.secret, "known_hosts": known}
+        )
         assert error.reason == "AuthenticationFailed"
     assert server.commands == []
     error = refused(
-        server, Refused, "does not accept the Secret's identity", credentials={**server.secret, "identity": other.export_private_key()}
+        server,
+        Refused,
+        "does not accept the Secret's identity",
+        credentials={**server.secret, "identity": other.export_private_key()},
     )
     assert error.reason == "AuthenticationFailed"
 
@@ -116,7 +121,12 @@ def test_a_key_with_a_passphrase(server):
     locked = server.client.export_private_key(passphrase="canary")
     opened = {**server.secret, "identity": locked, "password": b"canary\n"}
     assert DulwichGit().resolve(server.remote("fleet", credentials=opened), GitRef(branch="main")).commit
-    refused(server, Terminal, "is encrypted, and the Secret has no password", credentials={**server.secret, "identity": locked})
+    refused(
+        server,
+        Terminal,
+        "is encrypted, and the Secret has no password",
+        credentials={**server.secret, "identity": locked},
+    )
     error = refused(server, Terminal, "does not open", credentials={**opened, "password": b"wrong"})
     assert "wrong" not in str(error)
 
@@ -139,7 +149,9 @@ def test_private_addresses_and_closed_ports(server):
 
 
 def test_a_path_is_one_word_of_the_command(server):
-    remote = dataclasses.replace(server.remote("fleet"), url=f"ssh://git@127.0.0.1:{server.port}/a%20b;touch%20x/$(c).git")
+    remote = dataclasses.replace(
+        server.remote("fleet"), url=f"ssh://git@127.0.0.1:{server.port}/a%20b;touch%20x/$(c).git"
+    )
     with pytest.raises((NotFound, Transient)):
         DulwichGit().resolve(remote, GitRef(branch="main"))
     assert server.commands[-1][1] == "git-upload-pack '/a b;touch x/$(c).git'"

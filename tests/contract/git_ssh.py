@@ -49,7 +49,13 @@ class SshServer:
             environment["GIT_PROTOCOL"] = process.env["GIT_PROTOCOL"]
         pipe = asyncio.subprocess.PIPE
         git = await asyncio.create_subprocess_exec(
-            "git", program.removeprefix("git-"), str(self._root) + path, stdin=pipe, stdout=pipe, stderr=pipe, env=environment
+            "git",
+            program.removeprefix("git-"),
+            str(self._root) + path,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            env=environment,
         )
         self._children.append(git)
         told = asyncio.ensure_future(_copied(process.stdin, git.stdin))

@@ -65,7 +65,7 @@ class Git(Protocol):
         """Where the ref points now (one ls-remote)."""
 
     def checkout(self, remote: Remote, head: Head, limits: Limits) -> MemoryTree:
-        """The files of that commit, fetched at depth 1. Symlinks and submodules are left out.
+        """The files of that commit, fetched at depth 1. Symlinks are left out, submodules named.
 
         Comes as a CommitTree with the raw commit, and the raw tag where ``head.tag`` names one: both have the ids that
         the head names, so who checks a signature checks that of the files.

@@ -23,7 +23,8 @@ class RemoteImage:
     """A repository of a registry, and how to get in.
 
     ``login``: the data of a Secret of type kubernetes.io/dockerconfigjson; ``identity``: whose cloud identity logs in
-    where there is none; ``certificates``: of ``certSecretRef`` (``ca.crt``); ``insecure``: plain HTTP; ``proxy``: its URL; ``allowed_hosts``: private addresses that it may be at (see
+    where there is none; ``certificates``: of ``certSecretRef`` (``ca.crt``, ``tls.crt`` and ``tls.key``); ``insecure``:
+    plain HTTP; ``proxy``: its URL; ``allowed_hosts``: private addresses that it may be at (see
     core.sources.addresses); ``timeout``: seconds for one call.
     """
 

@@ -78,8 +78,8 @@ class AzureBuckets:
         tenant, client, secret = (_text(given, name) for name in ("tenantId", "clientId", "clientSecret"))
         if not (tenant and client and secret) or not azure.is_tenant(tenant):
             raise Terminal(
-                "the Secret needs accountKey, sasKey, or tenantId with clientId and clientSecret (certificates and managed "
-                "identities of a Secret are not served: use serviceAccountName)",
+                "the Secret needs accountKey, sasKey, or tenantId with clientId and clientSecret (certificates and "
+                "managed identities of a Secret are not served: use serviceAccountName)",
                 reason=_DENIED,
             )
         cloud = azure.cloud_of(_text(given, "authorityHost"))

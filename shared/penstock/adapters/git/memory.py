@@ -28,7 +28,7 @@ class MemoryGit:
         """A repository without commits."""
         self._refs.setdefault(url, {})
 
-    def commit(
+    def commit(  # noqa: PLR0913 - a repository in one call, for tests
         self,
         url: str,
         files: Mapping[str, Blob],
@@ -36,13 +36,17 @@ class MemoryGit:
         ref: str = "refs/heads/main",
         subject: str = "change",
         sign: Callable[[bytes], bytes] = bytes,
+        submodules: Mapping[str, str] | None = None,
     ) -> str:
-        """A new commit with exactly these files, at ``ref``; its id. ``sign``: the commit object -> it, signed."""
+        """A new commit with exactly these files, at ``ref``; its id.
+
+        ``sign``: the commit object -> it, signed; ``submodules``: path -> commit.
+        """
         self.create(url)
         tree = hashlib.sha1(f"{len(self._commits)}".encode(), usedforsecurity=False).hexdigest()
         raw = sign(f"tree {tree}\nauthor {_WHO}\ncommitter {_WHO}\n\n{subject}\n".encode())
         commit = _object_id("commit", raw)
-        self._commits[commit] = CommitTree(dict(files), subject=subject, commit=raw)
+        self._commits[commit] = CommitTree(dict(files), subject=subject, commit=raw, submodules=submodules)
         self._refs[url][ref] = commit
         return commit
 
@@ -98,7 +102,13 @@ class MemoryGit:
             raise Refused(f"unable to clone '{remote.url}': over the limit", reason=_FAILED)
         if not head.tag:
             return tree
-        return CommitTree(dict(tree.items()), subject=tree.subject, commit=tree.commit, tag=self._tags[head.tag])
+        return CommitTree(
+            dict(tree.items()),
+            subject=tree.subject,
+            commit=tree.commit,
+            tag=self._tags[head.tag],
+            submodules=tree.submodules,
+        )
 
     def _open(self, remote: Remote, doing: str) -> dict[str, str]:
         if remote.url in self._failures:

@@ -1,10 +1,11 @@
 """Git over SSH: one session runs ``git-upload-pack`` on the server. Keys and known hosts stay in memory.
 
-A server that takes the variable GIT_PROTOCOL is spoken to in protocol v2, as over HTTP; another one in the first protocol
-(v0.py). asyncssh, and the event loop that it wants, live for one call.
+A server that takes the variable GIT_PROTOCOL is spoken to in protocol v2, as over HTTP; another one in the first
+protocol (v0.py). asyncssh, and the event loop that it wants, live for one call.
 """
 
 import asyncio
+import contextlib
 import shlex
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -166,10 +167,8 @@ class Session:
             async def closed(connection: "asyncssh.SSHClientConnection") -> None:
                 await asyncio.wait_for(connection.wait_closed(), 1.0)
 
-            try:
+            with contextlib.suppress(Exception):  # it is given up anyway
                 self._loop.run_until_complete(closed(self._connection))
-            except Exception:  # noqa: BLE001, S110 - it is given up anyway
-                pass
         self._process = self._connection = None
         self._loop.close()
 

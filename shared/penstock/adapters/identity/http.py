@@ -27,11 +27,11 @@ class HttpSender:
     """A Send over kept-alive connections. Redirects are not followed: their answer is what comes back.
 
     ``proxy_for``: URL -> the operator's proxy, or "". ``trust``: instead of the public certificate authorities.
-    ``limit``: bytes of an answer. ``allowed_hosts``: private addresses that it may reach; None: every address. A cloud that
-    is busy or cut the connection is asked three times within ``seconds``.
+    ``limit``: bytes of an answer. ``allowed_hosts``: private addresses that it may reach; None: every address. A cloud
+    that is busy or cut the connection is asked three times within ``seconds``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a default
         self,
         proxy_for: Callable[[str], str] = lambda _url: "",
         *,

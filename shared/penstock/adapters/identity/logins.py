@@ -1,7 +1,7 @@
 """Logins of sources: a cloud identity, or a GitHub App, as what a registry, a Git host or an object store takes.
 
-Which identity may be used for what has been decided before (stages/fetch/identity.py); what is decided here is where its
-tokens go: to hosts of that very cloud, whatever a manifest names.
+Which identity may be used for what has been decided before (stages/fetch/identity.py); what is decided here is where
+its tokens go: to hosts of that very cloud, whatever a manifest names.
 """
 
 import hashlib
@@ -34,8 +34,10 @@ T = TypeVar("T")
 
 
 class SourceLogins:
-    """``identities``: gives the port when it is first needed; ``send``: to the clouds; ``guarded``: to hosts that a
-    Secret names; ``clock``: POSIX seconds.
+    """Safe to use from several threads.
+
+    ``identities``: gives the port when it is first needed; ``send``: to the clouds; ``guarded``: to hosts that a Secret
+    names; ``clock``: POSIX seconds.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Bucket (source.toolkit.fluxcd.io): manifests from objects of an S3-compatible bucket, of Google Cloud Storage or Azure.
+"""Bucket (source.toolkit.fluxcd.io): manifests from objects behind S3's API, of Google Cloud Storage or Azure.
 
 Spec: Flux's docs/spec/v1/buckets.md. Every field of v1 is parsed and acted upon.
 """

@@ -1,7 +1,6 @@
 """GitRepository (source.toolkit.fluxcd.io): where manifests come from.
 
-Spec: Flux's docs/spec/v1/gitrepositories.md. Every field of v1 is parsed; ``unserved`` lists those that a document
-sets and that nothing here acts on yet, so that a caller refuses them by name instead of ignoring them.
+Spec: Flux's docs/spec/v1/gitrepositories.md. Every field of v1 is parsed and acted upon.
 """
 
 from dataclasses import dataclass, field
@@ -97,17 +96,6 @@ def parse_git_repository(manifest: Manifest, *, file: str = "") -> GitRepository
         raise error
     spec.done()
     return parsed
-
-
-def unserved(repository: GitRepository) -> tuple[str, ...]:
-    """Dotted paths of fields that the document sets and that nothing acts on yet.
-
-    A caller that goes on regardless would fetch something else than was asked for.
-    """
-    found = (
-        ("spec.recurseSubmodules", repository.recurse_submodules),
-    )
-    return tuple(path for path, is_set in found if is_set)
 
 
 def _url(spec: Fields) -> SplitResult:

@@ -47,7 +47,7 @@ class LayerSelector:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OidcIdentity:
-    """An entry of ``matchOIDCIdentity``: regular expressions that find themselves in a certificate's issuer, subject."""
+    """An entry of ``matchOIDCIdentity``: regular expressions for a certificate's issuer and subject."""
 
     issuer: str
     subject: str

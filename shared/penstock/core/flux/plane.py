@@ -73,8 +73,8 @@ class Policy:
     takes; ``own_identity_clusters``: cluster resource names, ``*`` for what follows, that it may reach with the plane's
     own identity; ``default_decryption_service_account``: who decrypts where ``decryption`` names nobody;
     ``own_identity_decryption``: Kustomizations (``namespace/name``) that may decrypt with the plane's own identity
-    though they are applied as somebody else; ``own_identity_sources``: sources (``Kind/namespace/name``) that are fetched
-    with the plane's own identity; ``prune_objects``, ``prune_percent``: more deletions than both need an
+    though they are applied as somebody else; ``own_identity_sources``: sources (``Kind/namespace/name``) that are
+    fetched with the plane's own identity; ``prune_objects``, ``prune_percent``: more deletions than both need an
     approval; ``sops_mac``: enforce | warn; ``field_validation``: Strict | Warn; ``sops_vaults``: the only Vaults that
     SOPS files may name; ``kubernetes_events``: what is news is an Event in the target cluster, too; ``stage_kinds``:
     (group, kind) of what is applied after definitions and classes, and before the rest; ``override_managers``: field

@@ -77,10 +77,11 @@ def ecr_login(answer: HttpResponse, registry: EcrRegistry) -> tuple[Login, float
     try:
         data = found if registry.public else found[0]
         token, expires = str(data["authorizationToken"]), float(data["expiresAt"])
-        if b":" not in b64decode(token, validate=True):
-            raise ValueError
+        usable = b":" in b64decode(token, validate=True)
     except (KeyError, IndexError, TypeError, ValueError, Error):
         raise malformed(what) from None
+    if not usable:
+        raise malformed(what)
     return Login(basic=token), expires
 
 

@@ -17,7 +17,7 @@ def secret_name(cluster: str, namespace: str, name: str) -> str:
 
 
 def pull_secrets_name(service_account: str) -> str:
-    """Where the logins of a ServiceAccount's imagePullSecrets stand, put together, beside the Secrets of its namespace."""
+    """The name of a ServiceAccount's imagePullSecrets, put together, beside the Secrets of its namespace."""
     return f"imagepullsecrets.{service_account}"
 
 

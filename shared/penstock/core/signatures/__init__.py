@@ -1,4 +1,4 @@
-"""Signatures of what sources bring: container artifacts (Cosign, Notation), Git commits and tags. Pure: bytes in, a verdict out.
+"""Signatures of what sources bring: artifacts (Cosign, Notation), Git commits and tags. Pure: bytes in, a verdict out.
 
 keys.py        PEM public keys; one signature by one key
 attached.py    what a registry keeps beside an artifact, as its manifests name it
@@ -11,5 +11,5 @@ git_objects.py what of a commit or tag is signed, and its signature
 sshsig.py      OpenSSH signatures
 pgp.py         OpenPGP signatures
 
-Every check raises ``Refused`` with reason VerificationError, and returns nothing that could be taken for a yes by mistake.
+Every check raises ``Refused`` (reason VerificationError) or ValueError; nothing it returns could pass for a yes.
 """

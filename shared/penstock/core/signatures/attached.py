@@ -1,8 +1,8 @@
 """What a registry keeps beside an artifact: where signatures stand, and what their manifests name.
 
 Cosign keeps simple signing payloads as layers of the tag ``sha256-<hex>.sig``; Sigstore bundles and Notary Project
-signatures are manifests whose ``subject`` is the artifact, found by the referrers API (OCI distribution 1.1) or, where a
-registry has none, in the index under the tag ``sha256-<hex>``.
+signatures are manifests whose ``subject`` is the artifact, found by the referrers API (OCI distribution 1.1) or, where
+a registry has none, in the index under the tag ``sha256-<hex>``.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Sigstore bundles that were signed without keys (Cosign 3, GitHub's attestations), verified by sigstore-python.
 
-It checks Fulcio's chain and SCT, Rekor's inclusion proof and checkpoint, signed timestamps, and the envelope's signature;
-offline, with the trusted root that it is given. It is an extra: most sources need none of it.
+It checks Fulcio's chain and SCT, Rekor's inclusion proof and checkpoint, signed timestamps, and the envelope's
+signature; offline, with the trusted root that it is given. It is an extra: most sources need none of it.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
 """Fulcio's certificates: their chain at the time of signing, their entry in a certificate log, and whom they name.
 
-RFC 6962 for signed certificate timestamps; https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md for the issuer.
+RFC 6962 for signed certificate timestamps; the issuer: https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md.
 """
 
 import hashlib

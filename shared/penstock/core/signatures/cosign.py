@@ -1,8 +1,8 @@
 """Cosign with public keys: simple signing payloads, and in-toto statements in DSSE envelopes of Sigstore bundles.
 
 https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md, and the protocol of DSSE. As in Flux, no
-transparency log is asked where the keys are given. A signature counts for the digest that it names: neither the tag that
-it stands under nor the artifact that it refers to is a proof.
+transparency log is asked where the keys are given. A signature counts for the digest that it names: neither the tag
+that it stands under nor the artifact that it refers to is a proof.
 """
 
 import base64
@@ -60,7 +60,7 @@ def _signed_by(found: Attached, keys: Mapping[str, "PublicKeyTypes"], digest: st
         return name
     envelope = json_of(found.data, "a bundle").get("dsseEnvelope")
     if not isinstance(envelope, Mapping):
-        raise ValueError("a bundle has no DSSE envelope")
+        raise ValueError("a bundle has no DSSE envelope")  # noqa: TRY004 - data, not a caller's mistake
     payload, payload_type, signatures = envelope_parts(envelope)
     signed = pre_authentication(payload_type, payload)
     for signature in signatures:
@@ -122,7 +122,7 @@ def json_of(data: bytes, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise ValueError(f"{what} is no JSON")
+        raise ValueError(f"{what} is no JSON")  # noqa: TRY004 - data, not a caller's mistake
     return found
 
 

@@ -1,4 +1,4 @@
-"""What of a Git commit or tag is signed, and by what (gitformat-signature(5)); and whether a trusted key has signed it."""
+"""What of a Git commit or tag is signed (gitformat-signature(5)), and whether a trusted key has signed it."""
 
 import re
 from collections.abc import Mapping

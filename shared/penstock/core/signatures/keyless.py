@@ -54,7 +54,7 @@ def verify_keyless(
 
 
 def _signer(found: Attached, root: TrustRoot, digest: str, identities: Sequence[Identity]) -> tuple[str, str]:
-    """Issuer and subject. Raises ValueError. Identity comes last: of a signature that does not hold, nothing is told."""
+    """Issuer and subject. Raises ValueError. Identity comes last: only of a signature that holds is it told."""
     if found.media_type == SIMPLE_SIGNING:
         signing = _check_simple(found, root, digest)
     else:
@@ -96,7 +96,7 @@ def _promised(bundle: Mapping[str, Any], root: TrustRoot) -> tuple[bytes, dateti
     """The logged entry, and when it was logged, as a trusted log has signed it."""
     payload = bundle.get("Payload")
     if not isinstance(payload, Mapping):
-        raise ValueError("a log entry is malformed")
+        raise ValueError("a log entry is malformed")  # noqa: TRY004 - data, not a caller's mistake
     body, time, index, log = (payload.get(name) for name in ("body", "integratedTime", "logIndex", "logID"))
     if not isinstance(body, str) or not isinstance(log, str) or type(time) is not int or type(index) is not int:
         raise ValueError("a log entry is malformed")

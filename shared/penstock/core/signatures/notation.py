@@ -2,8 +2,8 @@
 
 https://github.com/notaryproject/specifications (signature-specification, signature-envelope-jws,
 trust-store-trust-policy). As in Flux, every certificate of the Secret is in every trust store that a policy names. What
-would need a network (revocation) or a timestamp authority is not done: where the policy enforces it, and the certificates
-ask for it, the signature is refused.
+would need a network (revocation) or a timestamp authority is not done: where the policy enforces it, and the
+certificates ask for it, the signature is refused.
 """
 
 import base64

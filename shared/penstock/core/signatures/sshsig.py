@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ _LEAST_RSA_BITS = 2048
 
 
 def verify(signature: bytes, payload: bytes, trusted: Iterable[bytes]) -> str:
-    """The fingerprint (``SHA256:…``) of the trusted key that has signed the payload. ``trusted``: authorized_keys files.
+    """The fingerprint (``SHA256:…``) of the trusted key that has signed. ``trusted``: authorized_keys files.
 
     Raises ValueError.
     """
@@ -52,7 +53,7 @@ def _keys(files: Iterable[bytes]) -> frozenset[bytes]:
     found = set()
     for line in (line for file in files for line in file.splitlines()):
         words = line.split()
-        for kind, encoded in zip(words, words[1:], strict=False):
+        for kind, encoded in itertools.pairwise(words):
             try:
                 key = base64.b64decode(encoded, validate=True)
             except (binascii.Error, ValueError):

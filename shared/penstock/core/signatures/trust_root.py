@@ -68,8 +68,8 @@ def _public() -> bytes:
         package = files("sigstore")
     except ModuleNotFoundError as error:
         raise refused(
-            "the public Sigstore instance's trusted root comes with sigstore-python: pip install 'penstock[sigstore]', or "
-            "name one of your own in spec.verify.trustedRootSecretRef"
+            "the public Sigstore instance's trusted root comes with sigstore-python: pip install 'penstock[sigstore]', "
+            "or name one of your own in spec.verify.trustedRootSecretRef"
         ) from error
     return package.joinpath(*_PUBLIC).read_bytes()
 

@@ -1,4 +1,4 @@
-"""Temporary keys of a MinIO for who is known to its directory (AssumeRoleWithLDAPIdentity, the AWS query API's shape)."""
+"""Temporary keys of a MinIO for who is known to its directory (AssumeRoleWithLDAPIdentity)."""
 
 from collections.abc import Mapping
 from datetime import datetime

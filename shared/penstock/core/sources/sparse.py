@@ -20,7 +20,8 @@ def sparse(tree: MemoryTree, directories: Sequence[str]) -> MemoryTree:
         found = {path: held for path, held in files.items() if not clean or f"{path}/".startswith(f"{clean}/")}
         if not found:
             raise NotFound(
-                f"failed to sparse checkout directories: sparse checkout dir '{directory}' does not exist in repository",
+                "failed to sparse checkout directories: "
+                f"sparse checkout dir '{directory}' does not exist in repository",
                 reason="GitOperationFailed",
             )
         kept.update(found)

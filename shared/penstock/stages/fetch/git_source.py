@@ -18,6 +18,7 @@ from penstock.stages.fetch.git_verify import check_mode, verify
 from penstock.stages.fetch.identity import identity_of
 from penstock.stages.fetch.includes import digests, included_by
 from penstock.stages.fetch.remote import remote_of
+from penstock.stages.fetch.submodules import with_submodules
 from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, proxy_of, unchanged
 
 _LIMITS = Limits(bytes=256 * 1024 * 1024)
@@ -47,6 +48,8 @@ def look(visit: Visit, repository: GitRepository) -> Found:
     others = [(each.include, each.tree(deps)) for each in included]
     try:
         head, checked_out = _checkout(remote, head, repository, deps)
+        if repository.recurse_submodules:
+            checked_out = with_submodules(checked_out, remote, _LIMITS, deps)
         tree = overlay(sparse(checked_out, repository.sparse_checkout), others)
     except PenstockError as error:
         return failure(visit, error, doing=_CHECKOUT)
@@ -61,9 +64,7 @@ def look(visit: Visit, repository: GitRepository) -> Found:
 
 
 def _remote(visit: Visit, repository: GitRepository) -> Remote:
-    remote = replace(
-        remote_of(repository, visit.message.cluster, visit.deps), proxy=proxy_of(visit, repository)
-    )
+    remote = replace(remote_of(repository, visit.message.cluster, visit.deps), proxy=proxy_of(visit, repository))
     if repository.provider in (AWS, AZURE):
         return replace(remote, identity=identity_of(visit, repository))
     is_app = APP_ID in remote.credentials

@@ -1,4 +1,4 @@
-"""Whether a commit, or the tag that names it, is signed as its GitRepository asks: before its files become an artifact."""
+"""Whether a commit, or the tag that names it, is signed as its GitRepository asks: before it becomes an artifact."""
 
 from penstock.core.errors import InvalidDocument, Refused
 from penstock.core.flux.gitrepository import GitRepository

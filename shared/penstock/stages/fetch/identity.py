@@ -1,8 +1,8 @@
-"""As whom a source is fetched where its ``provider`` is a cloud: a ServiceAccount of its namespace, or the plane itself.
+"""As whom a source of a cloud is fetched: a ServiceAccount of its namespace, or the plane itself.
 
-In Flux a source without serviceAccountName is fetched with the controller's identity. One plane has one identity for many
-clusters and tenants: who may write a source could read with it what the plane may read, another tenant's too. So that is
-for sources that the operator lists (``policy.ownIdentitySources``): names, not a switch, since a switch would open all
+In Flux a source without serviceAccountName is fetched with the controller's identity. One plane has one identity for
+many clusters and tenants: who may write a source could read with it what the plane may read, another tenant's too. So
+that is for sources that the operator lists (``policy.ownIdentitySources``): names, not a switch, since a switch would open all
 for one.
 """
 

@@ -4,7 +4,7 @@ The payload of a webhook is only a hint: the head is resolved here. A newer obse
 meanwhile wins: then everything is read and resolved again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -93,7 +93,6 @@ def _visited(visit: Visit) -> list[Outgoing]:
     kind = _KINDS[visit.message.kind]
     try:
         source = kind.parse(visit.record.document)
-        _check_served(visit, kind.unserved(source))
         if source.suspend:
             rest(visit.deps, visit.held)
             return []
@@ -103,11 +102,6 @@ def _visited(visit: Visit) -> list[Outgoing]:
     except InvalidDocument as error:
         return _recorded(visit, Found(outcome=failed(visit.held.status, visit.look, error, stalled=True)))
     return _recorded(timed, found)
-
-
-def _check_served(visit: Visit, fields: Sequence[str]) -> None:
-    if fields:
-        raise InvalidDocument("is not served yet", path=fields[0], document="/".join(_name(visit)))
 
 
 def _recorded(visit: Visit, found: Found) -> list[Outgoing]:

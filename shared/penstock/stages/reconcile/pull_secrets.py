@@ -1,4 +1,4 @@
-"""Logins of OCIRepositories with a ServiceAccount: its imagePullSecrets, put together for `fetch`, which reads no cluster."""
+"""Logins of OCIRepositories with a ServiceAccount: its imagePullSecrets, put together for `fetch`."""
 
 import json
 from collections.abc import Mapping
