@@ -51,9 +51,7 @@ class PubsubLetters:
                 self._client.call("POST", f"{self._names.endpoints.pubsub}/v1/{topic}:publish", act, body)
             self._call(letter.stage, "acknowledge", {"ackIds": [each["ackId"]]})
 
-    def _look(
-        self, stage: str, wanted: Callable[[Any], bool], *, most: int = 100_000
-    ) -> Iterator[dict[str, Any]]:
+    def _look(self, stage: str, wanted: Callable[[Any], bool], *, most: int = 100_000) -> Iterator[dict[str, Any]]:
         """Messages until one is ``wanted``, or ``most`` were seen; afterwards all that were not are visible again."""
         seen: dict[str, dict[str, Any]] = {}
         found, empty = "", 0

@@ -72,7 +72,9 @@ class SecretManagerSecrets(CachedSecrets):
     def _create(self, name: str, text: str, owner: str) -> None:
         """A crash before its first version leaves a secret that reads as missing; the next put adds the version."""
         if len(self._prefix + name) > MOST_ID:
-            raise Terminal(f"secret {self._prefix}{name} has a name of more than {MOST_ID} characters: Google takes none")
+            raise Terminal(
+                f"secret {self._prefix}{name} has a name of more than {MOST_ID} characters: Google takes none"
+            )
         url = f"{self._base}/{self._parent}/secrets?{urlencode({'secretId': self._prefix + name})}"
         act = Act(permission="secretmanager.secrets.create", resource=self._parent, expect=("ALREADY_EXISTS",))
         try:

@@ -73,16 +73,15 @@ def _resolved(url: str, parent: str, path: str) -> str:
         usable = parts.scheme in ("http", "https", "ssh") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         usable = False
-    if (
-        not usable
-        or not found.isprintable()
-        or " " in found
-        or (parts.password or (parts.username and parts.scheme != "ssh"))
-    ):
-        raise Terminal(
-            f"submodule '{path}' has a url in {FILE} that is not http, https or ssh without a login", reason=_FAILED
-        )
+    if not usable or not found.isprintable() or " " in found or _has_login(found):
+        problem = f"has a url in {FILE} that is not http, https or ssh without a login"
+        raise Terminal(f"submodule '{path}' {problem}", reason=_FAILED)
     return found
+
+
+def _has_login(url: str) -> bool:
+    parts = urlsplit(url)
+    return bool(parts.password or (parts.username and parts.scheme != "ssh"))
 
 
 def _relative(url: str, parent: str) -> str:
