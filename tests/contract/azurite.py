@@ -1,16 +1,16 @@
 """Azure's own emulator of Blob Storage, on loopback. Not built by `make tools`: npm installs it (see missing())."""
 
+import base64
+import hashlib
+import hmac
 import shutil
 import socket
 import subprocess
 import time
-from datetime import UTC, datetime, timedelta
-import base64
-import hashlib
-import hmac
 import urllib.error
 import urllib.parse
 import urllib.request
+from datetime import UTC, datetime, timedelta
 
 from tests.controlplane.build import cache
 

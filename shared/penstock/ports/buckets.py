@@ -33,8 +33,8 @@ class RemoteBucket:
     ``provider``: generic (S3's API) | aws | gcp | azure; ``endpoint``: ``https://host[:port]``; ``credentials``: the
     data of Flux's Secret (``accesskey`` and ``secretkey``; for gcp ``serviceaccount``; for azure ``accountKey``,
     ``sasKey``, or an application's), empty for a public bucket; ``identity``: whose cloud identity reads it where there
-    are none; ``sts``: who gives temporary keys for it; ``proxy``: its URL; ``certificates``: ``ca.crt``,
-    ``tls.crt`` and ``tls.key``; ``allowed_hosts``: private addresses that it may be at; ``timeout``: seconds for one call.
+    are none; ``sts``: who gives temporary keys for it; ``proxy``: its URL; ``certificates``: ``ca.crt``, ``tls.crt``
+    and ``tls.key``; ``allowed_hosts``: private addresses that it may be at; ``timeout``: seconds for one call.
     """
 
     name: str

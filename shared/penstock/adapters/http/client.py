@@ -6,7 +6,7 @@ A redirect is followed for GET and HEAD only, never from https to http, and take
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import urllib3

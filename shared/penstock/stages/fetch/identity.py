@@ -2,8 +2,8 @@
 
 In Flux a source without serviceAccountName is fetched with the controller's identity. One plane has one identity for
 many clusters and tenants: who may write a source could read with it what the plane may read, another tenant's too. So
-that is for sources that the operator lists (``policy.ownIdentitySources``): names, not a switch, since a switch would open all
-for one.
+that is for sources that the operator lists (``policy.ownIdentitySources``): names, not a switch, since a switch would
+open all for one.
 """
 
 from penstock.core.errors import Refused

@@ -40,7 +40,7 @@ def test_one_good_signature_among_bad_ones_is_enough_and_none_is_not():
     key = new_key()
     keys = trusted_keys({"a.pub": pem(key)})
     assert verify_keyed([simple(new_key()), bundle(key, OTHER_DIGEST), simple(key)], keys, DIGEST) == "a.pub"
-    with pytest.raises(Refused, match="no matching signatures were found$"):
+    with pytest.raises(Refused, match=r"no matching signatures were found$"):
         verify_keyed([], keys, DIGEST)
 
 

@@ -140,7 +140,7 @@ def test_other_digests_authorities_and_keys_do_not_count(notary):
     forged = Notary()
     forged.leaf, forged.root = notary.leaf, notary.root
     refuses(forged.sign(), notary.policy(), "by another key, or was changed")
-    with pytest.raises(Refused, match="no matching signatures were found$"):
+    with pytest.raises(Refused, match=r"no matching signatures were found$"):
         verify_notation([], notary.policy(), DIGEST, NOW)
 
 
