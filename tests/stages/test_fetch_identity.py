@@ -2,6 +2,8 @@
 
 import base64
 import json
+import time
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -9,6 +11,7 @@ from tests.memory_plane import MemoryPlane
 from tests.stages.test_fetch_sources import REPOSITORY, bucket, config_map, fleet, later, oci, ready
 from tests.stages.test_fetch_verified import SITE, conditions, git, secret, site
 
+from penstock.adapters.identity.clouds import read_account
 from penstock.ports.identity import CloudIdentity
 
 PROVIDERS = [
@@ -63,6 +66,16 @@ def test_the_planes_own_identity_is_for_listed_sources_only(kind, document, port
     assert seen.remotes[0].identity == CloudIdentity(provider=provider)
 
 
+ANNOTATIONS = {"gcp.auth.fluxcd.io/workload-identity-provider": "projects/1/locations/global/workloadIdentityPools/p/providers/x"}
+AUDIENCES = {"aws": "sts.amazonaws.com", "azure": "api://AzureADTokenExchange", "gcp": f"//iam.googleapis.com/{ANNOTATIONS['gcp.auth.fluxcd.io/workload-identity-provider']}"}
+
+
+def reader(**annotations):
+    metadata = {"name": "reader", "namespace": "flux-system", "annotations": {**ANNOTATIONS, **annotations}}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}}
+    return yaml.safe_dump_all([namespace, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}])
+
+
 @pytest.mark.parametrize(("kind", "document", "port"), PROVIDERS)
 def test_a_service_account_of_the_sources_own_namespace_is_taken_where_it_names_one(kind, document, port):
     plane = world()
@@ -71,10 +84,40 @@ def test_a_service_account_of_the_sources_own_namespace_is_taken_where_it_names_
     changed["spec"]["serviceAccountName"] = "reader"
     plane.push(fleet(kind, yaml.safe_dump(changed)))
     plane.settle(seconds=30)
+    assert "there is no token of ServiceAccount flux-system/reader" in told(plane, kind)
+    plane.push({"clusters/prod/reader.yaml": reader(a="1")})
+    plane.settle(seconds=60)
+    later(plane)
     assert plane.config_map("a", "default") == {"key": "1"}
-    who = seen.remotes[0].identity.who
+    who = seen.remotes[-1].identity.who
     assert (who.cluster, who.namespace, who.name) == ("prod", "flux-system", "reader")
-    assert who.home() is plane.cluster
+    assert read_account(who)["metadata"]["annotations"]["a"] == "1"
+    given = who.home().request_token("flux-system", "reader", audiences=(), seconds=600)
+    assert AUDIENCES[changed["spec"]["provider"]] in given.token
+    assert given.expires > plane.clock.now().timestamp()
+    plane.push({"clusters/prod/reader.yaml": reader(a="2")})
+    plane.settle(seconds=60)
+    later(plane)
+    later(plane)
+    assert read_account(seen.remotes[-1].identity.who)["metadata"]["annotations"]["a"] == "2"
+
+
+def test_a_token_is_brought_anew_before_it_ends(monkeypatch):
+    plane = world()
+    monkeypatch.setattr("penstock.adapters.cluster.memory.time", SimpleNamespace(time=lambda: plane.clock.now().timestamp(), monotonic=time.monotonic))
+    seen = Seen(plane, "registry")
+    plane.push({**fleet("OCIRepository", oci(provider="aws", serviceAccountName="reader")), "clusters/prod/reader.yaml": reader()})
+    plane.settle(seconds=60)
+    first = seen.remotes[-1].identity.who.home().request_token("flux-system", "reader", audiences=(), seconds=600)
+    for _ in range(3):
+        plane.clock.advance(5 * 3600)
+        plane.tick()
+        plane.settle(seconds=60)
+        later(plane)
+        later(plane)
+        held = seen.remotes[-1].identity.who.home().request_token("flux-system", "reader", audiences=(), seconds=600)
+        assert held.expires > plane.clock.now().timestamp()
+    assert held.expires > first.expires
 
 
 def test_a_secret_comes_before_any_identity():

@@ -31,9 +31,8 @@ locals {
       reconcile = ["read", "write"]
       notify    = ["read"]
     }
-    # clusters are reached, and data keys unwrapped, by the function's own identity. fetch has the port to ask for tokens of
-    # the ServiceAccounts that sources name, and no right to it: who wants that gives it one by oneself.
-    clusters = { api = [], fetch = [], reconcile = ["reach"] }
+    # clusters are reached, and data keys unwrapped, by the function's own identity
+    clusters = { api = [], reconcile = ["reach"] }
     keys     = { reconcile = ["decrypt"] }
   }
 

@@ -176,6 +176,8 @@ class Session:
 async def _connect(remote: Remote, deadline: Deadline) -> "asyncssh.SSHClientConnection":
     import asyncssh  # noqa: PLC0415 - heavy, and only for ssh
 
+    if remote.proxy:
+        raise Terminal("a proxy for ssh is not served: use https, or leave proxySecretRef out", reason=DENIED)
     parts = urlsplit(remote.url)
     host, port = parts.hostname or "", parts.port or _PORT
     key, known = _credentials(remote.credentials)

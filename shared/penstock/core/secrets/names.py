@@ -21,6 +21,11 @@ def pull_secrets_name(service_account: str) -> str:
     return f"imagepullsecrets.{service_account}"
 
 
+def account_token_name(provider: str, service_account: str) -> str:
+    """The name of a ServiceAccount's token for a cloud's exchange, beside the Secrets of its namespace."""
+    return f"token.{provider}.{service_account}"
+
+
 def parse_secret_name(text: str) -> tuple[str, str, str]:
     """(cluster, namespace, name). Raises Terminal for a name that is not ours."""
     parts = text.split("_")

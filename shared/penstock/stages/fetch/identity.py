@@ -4,17 +4,26 @@ In Flux a source without serviceAccountName is fetched with the controller's ide
 many clusters and tenants: who may write a source could read with it what the plane may read, another tenant's too. So
 that is for sources that the operator lists (``policy.ownIdentitySources``): names, not a switch, since a switch would
 open all for one.
+
+`fetch` reaches no cluster: the ServiceAccount's token is what `reconcile` has copied (stages/reconcile/source_identity.py).
 """
+
+import json
+from collections.abc import Mapping
 
 from penstock.core.errors import Refused
 from penstock.core.flux.plane import parse_plane
 from penstock.core.flux.source_fields import SourceDocument
 from penstock.core.messages import PLANE
 from penstock.core.records import PLANE_KEY, PlaneRecord
+from penstock.core.resources import Gvk, Manifest
+from penstock.core.secrets.names import account_token_name, secret_name
 from penstock.ports.deps import Deps
-from penstock.ports.identity import Account, CloudIdentity
+from penstock.ports.identity import Account, CloudIdentity, ServiceAccountToken
 from penstock.stages.fetch.remote import policy_of
 from penstock.stages.fetch.visit import Visit
+
+_DENIED = "AuthenticationFailed"
 
 
 def identity_of(visit: Visit, source: SourceDocument) -> CloudIdentity:
@@ -27,20 +36,42 @@ def identity_of(visit: Visit, source: SourceDocument) -> CloudIdentity:
         raise Refused(
             f"provider {source.provider} without secretRef and serviceAccountName would take the plane's own identity: "
             f"name one of them, or the operator lists {named} in policy.ownIdentitySources",
-            reason="AuthenticationFailed",
+            reason=_DENIED,
         )
     return CloudIdentity(provider=source.provider)
 
 
 def _account(cluster: str, source: SourceDocument, deps: Deps) -> Account:
     if cluster == PLANE:
-        raise Refused("the plane's own source has no cluster with ServiceAccounts", reason="AuthenticationFailed")
+        raise Refused("the plane's own source has no cluster with ServiceAccounts", reason=_DENIED)
+    name = account_token_name(source.provider, source.service_account)
+    held = deps.secrets.get(secret_name(cluster, source.namespace, name))
+    who = f"ServiceAccount {source.namespace}/{source.service_account}"
+    if held is None:
+        raise Refused(f"there is no token of {who}: does it exist, and may the plane ask for one?", reason=_DENIED)
     found = deps.state.get(PLANE_KEY)
     plane = parse_plane(PlaneRecord.from_value(found.value).document) if found else None
     return Account(
-        home=lambda: deps.clusters.connect(cluster),
+        home=lambda: _Held(held, who, deps.clock.now().timestamp()),
         cluster=cluster,
         namespace=source.namespace,
         name=source.service_account,
         gke=plane.cluster(cluster).kube_config.gke if plane else "",
     )
+
+
+class _Held:
+    """What `reconcile` has copied of a ServiceAccount, as its cluster would give it to whoever exchanges its token."""
+
+    def __init__(self, held: Mapping[str, bytes], who: str, now: float) -> None:
+        self._held, self._who, self._now = held, who, now
+
+    def get(self, _gvk: Gvk, _namespace: str, _name: str) -> Manifest:
+        account: Manifest = json.loads(self._held["account"])
+        return account
+
+    def request_token(self, _namespace: str, _name: str, *, audiences: tuple[str, ...], seconds: int) -> ServiceAccountToken:  # noqa: ARG002
+        expires = float(self._held["expires"])
+        if expires <= self._now:
+            raise Refused(f"the token of {self._who} has ended: the next reconcile brings another", reason=_DENIED)
+        return ServiceAccountToken(token=self._held["token"].decode(), expires=expires)
