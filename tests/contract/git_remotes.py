@@ -42,6 +42,7 @@ class ServedRemote:
 
     def annotate(self, tag, commit):
         self._run("-c", "user.name=a", "-c", "user.email=a@b", "tag", "--annotate", "--message", tag, tag, commit)
+        return self._run("rev-parse", f"refs/tags/{tag}").strip()
 
     def require_login(self):
         self.server.login = ("flux", "hunter2")
@@ -63,8 +64,7 @@ class MemoryRemote:
         self.git.point(self.url, ref, commit)
 
     def annotate(self, tag, commit):
-        self.git.point(self.url, f"refs/tags/{tag}", "1" * 40)
-        self.git.point(self.url, f"refs/tags/{tag}^{{}}", commit)
+        return self.git.tag(self.url, tag, commit)
 
     def require_login(self):
         self.git.require(self.url, LOGIN)

@@ -9,6 +9,7 @@ import urllib.request
 import botocore.session
 import pytest
 from moto.server import ThreadedMotoServer
+from tests.contract.azurite import Azurite, missing
 
 from penstock.adapters.buckets.memory import MemoryBuckets
 from penstock.adapters.buckets.providers import ProviderBuckets
@@ -128,11 +129,20 @@ def s3():
     server.stop()
 
 
-@pytest.fixture(params=["memory", "s3", "gcs"])
+@pytest.fixture
+def azurite(tmp_path):
+    if missing():
+        pytest.skip(missing())
+    running = Azurite(tmp_path, BUCKET)
+    yield running
+    running.close()
+
+
+@pytest.fixture(params=["memory", "s3", "gcs", pytest.param("azure", marks=pytest.mark.real)])
 def store(request):
     if request.param == "memory":
         return Memory()
-    return request.getfixturevalue({"s3": "s3", "gcs": "recorded"}[request.param])
+    return request.getfixturevalue({"s3": "s3", "gcs": "recorded", "azure": "azurite"}[request.param])
 
 
 def test_objects_come_with_their_size_and_an_etag_that_changes(store):
@@ -221,3 +231,32 @@ def test_a_service_account_that_is_none_is_refused_without_telling_it(recorded, 
     with pytest.raises(Terminal, match="no service account's key") as caught:
         recorded.buckets.objects(recorded.remote(credentials={"serviceaccount": key}), "", most=10)
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.real
+def test_azure_is_read_by_a_shared_access_signature_and_not_without_one(azurite, monkeypatch):
+    monkeypatch.setattr("penstock.adapters.buckets.azure._PAGE", 2)
+    for number in range(5):
+        azurite.put(f"a b+{number}", b"x")
+    remote = azurite.remote(credentials={"sasKey": b"?" + azurite.sas()})
+    assert [each.key for each in azurite.buckets.objects(remote, "a b", most=9)] == [f"a b+{n}" for n in range(5)]
+    assert azurite.buckets.read(remote, "a b+1", most=9)[0] == b"x"
+    for credentials in ({"sasKey": azurite.sas() + b"x"}, {"accountKey": b"Y2FuYXJ5"}, {"sasKey": azurite.sas("w")}):
+        with pytest.raises((Refused, Terminal)) as caught:
+            azurite.buckets.objects(azurite.remote(credentials=credentials), "", most=9)
+        assert "sig=" not in str(caught.value)
+    with pytest.raises((Refused, NotFound, Terminal)):
+        azurite.buckets.objects(azurite.remote(credentials={}), "", most=9)
+
+
+@pytest.mark.parametrize(
+    "credentials", [{"other": b"x"}, {"accountKey": b"?"}, {"sasKey": b"no signature"}, {"clientId": b"only"}]
+)
+def test_a_secret_that_azure_cannot_use_is_named(recorded, credentials):
+    class Logins:
+        pass
+
+    buckets = ProviderBuckets(Logins())
+    with pytest.raises(Terminal, match="the Secret") as caught:
+        buckets.objects(recorded.remote(provider="azure", credentials=credentials), "", most=9)
+    assert caught.value.reason == "AuthenticationFailed"

@@ -1,3 +1,5 @@
+import dataclasses
+import hashlib
 import shutil
 
 import pytest
@@ -39,7 +41,8 @@ def test_the_branch_points_at_its_newest_commit(served):
         (GitRef(tag="v1.0.0", branch="gone"), "refs/tags/v1.0.0", "v1.0.0@sha1:{}"),
         (GitRef(tag="v2.0.0"), "refs/tags/v2.0.0", "v2.0.0@sha1:{}"),
         (GitRef(semver=">=1 <2"), "refs/tags/v1.0.0", "v1.0.0@sha1:{}"),
-        (GitRef(semver="*"), "refs/tags/v2.0.0", "v2.0.0@sha1:{}"),
+        (GitRef(semver="*"), "refs/tags/v1.0.0", "v1.0.0@sha1:{}"),
+        (GitRef(semver=">=2"), "refs/tags/v2.0.0", "v2.0.0@sha1:{}"),
         (GitRef(tag="v1.0.0", semver=">=2"), "refs/tags/v1.0.0", "v1.0.0@sha1:{}"),
         (GitRef(name="refs/pull/1/head", tag="gone"), "refs/pull/1/head", "refs/pull/1/head@sha1:{}"),
         (GitRef(name="refs/heads/a/b"), "refs/heads/a/b", "refs/heads/a/b@sha1:{}"),
@@ -50,8 +53,21 @@ def test_every_way_to_name_a_head(served, ref, full, revision):
     commit = served.commit(FILES)
     for name in ("refs/heads/master", "refs/heads/a/b", "refs/tags/v1.0.0", "refs/pull/1/head"):
         served.point(name, commit)
-    served.annotate("v2.0.0", commit)
-    assert served.git.resolve(remote_of(served), ref) == Head(ref=full, commit=commit, revision=revision.format(commit))
+    tag = served.annotate("v2.0.0", commit) if full.endswith("v2.0.0") else ""
+    head = served.git.resolve(remote_of(served), ref)
+    assert head == Head(ref=full, commit=commit, revision=revision.format(commit), tag=tag)
+
+
+def test_a_checkout_brings_the_commit_and_its_tag_as_they_are(served):
+    commit = served.commit(FILES)
+    tag = served.annotate("v1.0.0", commit)
+    head = served.git.resolve(remote_of(served), GitRef(tag="v1.0.0"))
+    tree = served.git.checkout(remote_of(served), head, Limits())
+    for kind, raw, name in (("commit", tree.commit, commit), ("tag", tree.tag, tag)):
+        assert hashlib.sha1(f"{kind} {len(raw)}\0".encode() + raw).hexdigest() == name
+    assert len(tree) == len(FILES)
+    branch = served.git.checkout(remote_of(served), dataclasses.replace(head, tag=""), Limits())
+    assert (branch.commit, branch.tag) == (tree.commit, b"")
 
 
 @pytest.mark.parametrize(

@@ -208,3 +208,70 @@ def test_what_skopeo_copies_is_the_same_artifact(tmp_path):
         subprocess.run(["skopeo", *flags, *names], check=True, timeout=60)
         assert served.registry.digest(served.image(), "2.0.0") == digest
         assert FLUX_LAYER
+
+
+def attach(served, digest, media, data, *, annotations=None, tag="", artifact=""):
+    """Push a signature: under Cosign's tag, or as a manifest whose subject the digest is. Its entry in an index."""
+    blob, size = served.blob(data)
+    manifest = manifest_of((blob, size), {}, media)
+    manifest["layers"][0]["annotations"] = annotations or {}
+    if artifact:
+        manifest |= {"artifactType": artifact, "subject": {"mediaType": MANIFEST_TYPE, "digest": digest, "size": 2}}
+    pushed = served.manifest(tag or f"signature-{len(data)}", manifest)
+    return {"mediaType": MANIFEST_TYPE, "digest": pushed, "size": 2, "artifactType": artifact}
+
+
+def referred(served, digest, *entries):
+    """The index that stands in for the referrers API, where a registry has none (distribution 2 has none)."""
+    served.manifest(digest.replace(":", "-"), {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": list(entries)})
+
+
+BUNDLE_TYPE, NOTARY_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json", "application/vnd.cncf.notary.signature"
+SIMPLE_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
+
+
+def test_signatures_are_found_beside_a_digest_each_kind_by_itself(served):
+    digest = served.push("1.0.0", FILES)
+    other = served.push("2.0.0", {"b.yaml": b""})
+    attach(served, digest, SIMPLE_TYPE, b"{1}", annotations={"k": "v"}, tag=digest.replace(":", "-") + ".sig")
+    referred(
+        served,
+        digest,
+        attach(served, digest, BUNDLE_TYPE, b"{22}", artifact=BUNDLE_TYPE),
+        attach(served, digest, "application/jose+json", b"{333}", artifact=NOTARY_TYPE),
+        attach(served, digest, "text/spdx", b"{4444}", artifact="text/spdx"),
+    )
+    found = served.registry.signatures(served.image(), digest, "cosign")
+    assert [(each.media_type, each.data, dict(each.annotations)) for each in found] == [
+        (BUNDLE_TYPE, b"{22}", {}),
+        (SIMPLE_TYPE, b"{1}", {"k": "v"}),
+    ]
+    notary = served.registry.signatures(served.image(), digest, "notation")
+    assert [(each.media_type, each.data) for each in notary] == [("application/jose+json", b"{333}")]
+    for kind in ("cosign", "notation"):
+        assert served.registry.signatures(served.image(), other, kind) == ()
+
+
+def test_a_signature_that_is_too_large_is_left_out_and_the_others_are_found(served):
+    digest = served.push("1.0.0", FILES)
+    entries = [
+        attach(served, digest, BUNDLE_TYPE, data, artifact=BUNDLE_TYPE) for data in (b"{}", b"x" * (1024 * 1024 + 1))
+    ]
+    referred(served, digest, *entries)
+    assert [each.data for each in served.registry.signatures(served.image(), digest, "cosign")] == [b"{}"]
+
+
+def test_more_signatures_than_the_bound_are_not_read(served):
+    digest = served.push("1.0.0", FILES)
+    layer = manifest_of(served.blob(b"{}"), {}, SIMPLE_TYPE)
+    layer["layers"] = layer["layers"] * 60
+    served.manifest(digest.replace(":", "-") + ".sig", layer)
+    assert len(served.registry.signatures(served.image(), digest, "cosign")) == 50
+
+
+def test_signatures_need_the_login_as_well(private):
+    digest = private.push("1.0.0", FILES)
+    with pytest.raises(Refused) as caught:
+        private.registry.signatures(private.image(), digest, "cosign")
+    assert caught.value.reason == "AuthenticationFailed"
+    assert private.registry.signatures(private.image(login=login(private.host)), digest, "cosign") == ()

@@ -364,8 +364,8 @@ def test_a_failing_source_tries_again_by_itself_then_leaves_it_to_tick():
     ("spec", "message"),
     [
         (
-            {"verify": {"secretRef": {"name": "keys"}}},
-            "GitRepository/flux-system/flux-system, spec.verify: is not served yet",
+            {"recurseSubmodules": True},
+            "GitRepository/flux-system/flux-system, spec.recurseSubmodules: is not served yet",
         ),
         ({"url": "ssh://git@h/r"}, "spec.url (ssh): is not served yet"),
         ({"url": "nonsense"}, "spec.url: must be http"),

@@ -146,7 +146,8 @@ def test_the_login_comes_from_the_secret_that_the_document_names():
             "False BuildFailed: spec.ref.semverFilter: is no regular expression",
         ),
         ({"layerSelector": {"mediaType": "a/b"}}, "False OCIArtifactLayerOperationFailed: failed to pull artifact"),
-        ({"verify": {"provider": "cosign"}}, "spec.verify: is not served yet"),
+        ({"verify": {"provider": "notation"}}, "spec.verify.secretRef: is required for provider notation"),
+        ({"verify": {"matchOIDCIdentity": [{"issuer": "(", "subject": "."}]}}, "issuer: is no regular expression"),
     ],
 )
 def test_what_is_wrong_is_said_and_the_last_artifact_stays(spec, told):
@@ -217,7 +218,7 @@ def test_who_waits_for_a_source_waits_for_its_artifact():
 
 def test_a_source_that_nothing_mends_fails_who_waits_for_it():
     plane = MemoryPlane()
-    plane.push(waiting(oci(verify={"provider": "cosign"})))
+    plane.push(waiting(oci(ref={"semver": "no range"})))
     plane.settle(seconds=60)
     assert plane.ready("infra").startswith("False HealthCheckFailed")
     assert "OCIRepository/flux-system/apps" in plane.ready("infra")

@@ -9,18 +9,32 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from penstock.core.sources.bucket import BucketObject
+from penstock.ports.identity import CloudIdentity
 
 FAILED = "BucketOperationFailed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LdapSts:
+    """An STS that gives keys to who is known to its directory (AssumeRoleWithLDAPIdentity).
+
+    ``credentials``: ``username`` and ``password``; ``certificates``: ``ca.crt``.
+    """
+
+    endpoint: str
+    credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    certificates: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemoteBucket:
     """A bucket, and how to get in.
 
-    ``provider``: generic (S3's API) | aws | gcp; ``endpoint``: ``https://host[:port]``; ``credentials``: the data of
-    Flux's Secret (``accesskey`` and ``secretkey``; for gcp ``serviceaccount``), empty for a public bucket;
-    ``certificates``: ``ca.crt``; ``allowed_hosts``: private addresses that it may be at; ``timeout``: seconds for one
-    call.
+    ``provider``: generic (S3's API) | aws | gcp | azure; ``endpoint``: ``https://host[:port]``; ``credentials``: the
+    data of Flux's Secret (``accesskey`` and ``secretkey``; for gcp ``serviceaccount``; for azure ``accountKey``,
+    ``sasKey``, or an application's), empty for a public bucket; ``identity``: whose cloud identity reads it where there
+    are none; ``sts``: who gives temporary keys for it; ``proxy``: its URL; ``certificates``: ``ca.crt``, ``tls.crt``
+    and ``tls.key``; ``allowed_hosts``: private addresses that it may be at; ``timeout``: seconds for one call.
     """
 
     name: str
@@ -28,7 +42,10 @@ class RemoteBucket:
     provider: str = "generic"
     region: str = ""
     credentials: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    identity: CloudIdentity | None = None
+    sts: LdapSts | None = None
     certificates: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    proxy: str = field(default="", repr=False)
     allowed_hosts: tuple[str, ...] = ()
     timeout: float = 60.0
 

@@ -59,6 +59,18 @@ class Account:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CloudIdentity:
+    """Whose identity logs in at a cloud's service. ``provider``: aws | azure | gcp; ``who``: see above."""
+
+    provider: str
+    who: Account | None = None
+
+    def __str__(self) -> str:
+        """Who asks, for people."""
+        return "the plane's own identity" if self.who is None else str(self.who)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Bearer:
     """A bearer token, and the POSIX time at which it ends."""
 

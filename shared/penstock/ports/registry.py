@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from penstock.core.signatures.attached import Attached
 from penstock.core.sources.oci import ImageName
 from penstock.core.tree import MemoryTree
+from penstock.ports.identity import CloudIdentity
 
 FAILED_PULL = "OCIArtifactPullFailed"
 FAILED_LAYER = "OCIArtifactLayerOperationFailed"
@@ -20,14 +22,17 @@ FAILED_LAYER = "OCIArtifactLayerOperationFailed"
 class RemoteImage:
     """A repository of a registry, and how to get in.
 
-    ``login``: the data of a Secret of type kubernetes.io/dockerconfigjson, ``certificates``: of ``certSecretRef``
-    (``ca.crt``); ``insecure``: plain HTTP; ``allowed_hosts``: private addresses that it may be at (see
+    ``login``: the data of a Secret of type kubernetes.io/dockerconfigjson; ``identity``: whose cloud identity logs in
+    where there is none; ``certificates``: of ``certSecretRef`` (``ca.crt``, ``tls.crt`` and ``tls.key``); ``insecure``:
+    plain HTTP; ``proxy``: its URL; ``allowed_hosts``: private addresses that it may be at (see
     core.sources.addresses); ``timeout``: seconds for one call.
     """
 
     name: ImageName
     login: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    identity: CloudIdentity | None = None
     certificates: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    proxy: str = field(default="", repr=False)
     insecure: bool = False
     allowed_hosts: tuple[str, ...] = ()
     timeout: float = 60.0
@@ -64,4 +69,11 @@ class Registry(Protocol):
 
         Of an index: of its image for linux/amd64. Raises Terminal where the layer is no gzipped tarball, or over the
         limits.
+        """
+
+    def signatures(self, image: RemoteImage, digest: str, kind: str) -> tuple[Attached, ...]:
+        """What is kept beside a digest as signatures of a kind (cosign | notation), the last ones first.
+
+        Nothing of it is verified but that each has the digest by which it is named. At most
+        core.signatures.attached.MOST_SIGNATURES are given; one that is too large is left out.
         """

@@ -38,6 +38,8 @@ from penstock.wiring.topology import load_pipeline
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response
 
+    from penstock.adapters.identity.logins import SourceLogins
+
 Makers = Mapping[str, Callable[[], Any]]
 PORTS = tuple(name for name in Deps.__dataclass_fields__ if name not in ("trace", "pushed"))
 ALWAYS = frozenset({"clock", "telemetry"})
@@ -130,20 +132,25 @@ class Runtime:
 
         return kube_clusters(self.settings, self.port("state"), self.port("secrets"))
 
+    def _logins(self) -> "SourceLogins":
+        from penstock.wiring.logins import source_logins  # noqa: PLC0415 - see above
+
+        return source_logins(self.settings)
+
     def _git(self) -> Git:
         from penstock.adapters.git.dulwich import DulwichGit  # noqa: PLC0415 - see above
 
-        return DulwichGit()
+        return DulwichGit(self._logins())
 
     def _registry(self) -> Registry:
         from penstock.adapters.registry.distribution import DistributionRegistry  # noqa: PLC0415 - see above
 
-        return DistributionRegistry()
+        return DistributionRegistry(self._logins())
 
     def _buckets(self) -> Buckets:
         from penstock.adapters.buckets.providers import ProviderBuckets  # noqa: PLC0415 - see above
 
-        return ProviderBuckets()
+        return ProviderBuckets(self._logins())
 
     def _keys(self) -> Keys:
         from penstock.wiring.keys import key_services  # noqa: PLC0415 - see above

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from penstock.adapters.buckets.http import BucketHttp, Sign, every_page
+from penstock.adapters.identity.logins import SourceLogins
 from penstock.core.errors import NotFound, Refused, Terminal, Transient
 from penstock.core.sources.bucket import BucketObject
 from penstock.ports.buckets import FAILED, RemoteBucket
@@ -19,11 +20,14 @@ _DENIED = "AuthenticationFailed"
 
 
 class GcsBuckets:
-    """Buckets over HTTP. A connection lasts for one call."""
+    """Buckets over HTTP. A connection lasts for one call. ``logins``: for buckets with an identity."""
+
+    def __init__(self, logins: SourceLogins | None = None) -> None:
+        self._logins = logins
 
     def objects(self, bucket: RemoteBucket, prefix: str, *, most: int) -> tuple[BucketObject, ...]:
         """See Buckets. Follows the page tokens."""
-        with closing(BucketHttp(bucket, _signer(bucket))) as http:
+        with closing(BucketHttp(bucket, self._signer(bucket))) as http:
 
             def read(token: str) -> tuple[list[BucketObject], str]:
                 query = {"prefix": prefix, "pageToken": token, "maxResults": str(_PAGE), "fields": _FIELDS}
@@ -37,7 +41,7 @@ class GcsBuckets:
 
     def read(self, bucket: RemoteBucket, key: str, *, most: int) -> tuple[bytes, str] | None:
         """See Buckets. The etag is asked for first: an upload in between shows as another etag at the next look."""
-        with closing(BucketHttp(bucket, _signer(bucket))) as http:
+        with closing(BucketHttp(bucket, self._signer(bucket))) as http:
             url = f"{_base(bucket)}/{quote(key, safe='')}"
             status, body, _ = http.get(f"{url}?fields=name,etag,size", most=_MOST_LIST_BYTES)
             if status != 200:
@@ -45,6 +49,14 @@ class GcsBuckets:
             etag = str(_json(body, bucket).get("etag", ""))
             status, data, _ = http.get(f"{url}?alt=media", most=most)
         return (data, etag) if status == 200 else None
+
+    def _signer(self, bucket: RemoteBucket) -> Sign:
+        if bucket.credentials or bucket.identity is None:
+            return _signer(bucket)
+        if self._logins is None:
+            raise Refused(f"bucket '{bucket.name}': no identities are set up here", reason=_DENIED)
+        token = self._logins.token(bucket.identity, _SCOPE)
+        return lambda _url: {"Authorization": f"Bearer {token}"}
 
 
 def _base(bucket: RemoteBucket) -> str:

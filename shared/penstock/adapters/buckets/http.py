@@ -9,6 +9,7 @@ from penstock.adapters.http.addresses import Guard
 from penstock.adapters.http.client import HttpClient, Outgoing, host_of
 from penstock.adapters.http.deadline import Deadline
 from penstock.adapters.http.errors import Telling
+from penstock.adapters.http.proxies import tenants_proxy
 from penstock.adapters.http.trust import tls_context
 from penstock.core.errors import Refused
 from penstock.core.sources.bucket import BucketObject
@@ -23,9 +24,9 @@ class BucketHttp:
 
     def __init__(self, bucket: RemoteBucket, sign: Sign) -> None:
         self._sign, self._deadline = sign, Deadline(bucket.timeout)
-        self._client = HttpClient(
-            guard=Guard(allowed_hosts=bucket.allowed_hosts), trust=tls_context(bucket.certificates)
-        )
+        guard = Guard(allowed_hosts=bucket.allowed_hosts)
+        proxy_for = tenants_proxy(bucket.proxy, guard)
+        self._client = HttpClient(guard=guard, trust=tls_context(bucket.certificates), proxy_for=proxy_for)
         self._telling = Telling(
             about=f"bucket '{bucket.name}' at {host_of(bucket.endpoint)}",
             reason=FAILED,

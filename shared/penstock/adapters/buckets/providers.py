@@ -1,16 +1,19 @@
 """The buckets port: to each provider its own API."""
 
+from penstock.adapters.buckets.azure import AzureBuckets
 from penstock.adapters.buckets.gcs import GcsBuckets
 from penstock.adapters.buckets.s3 import S3Buckets
+from penstock.adapters.identity.logins import SourceLogins
 from penstock.core.sources.bucket import BucketObject
 from penstock.ports.buckets import Buckets, RemoteBucket
 
 
 class ProviderBuckets:
-    """Buckets of Google Cloud Storage by its own API, all others by S3's."""
+    """Buckets of Google Cloud Storage and Azure by their own APIs, all others by S3's."""
 
-    def __init__(self) -> None:
-        self._gcs, self._s3 = GcsBuckets(), S3Buckets()
+    def __init__(self, logins: SourceLogins | None = None) -> None:
+        self._s3 = S3Buckets(logins)
+        self._others: dict[str, Buckets] = {"gcp": GcsBuckets(logins), "azure": AzureBuckets(logins)}
 
     def objects(self, bucket: RemoteBucket, prefix: str, *, most: int) -> tuple[BucketObject, ...]:
         """See Buckets."""
@@ -21,4 +24,4 @@ class ProviderBuckets:
         return self._of(bucket).read(bucket, key, most=most)
 
     def _of(self, bucket: RemoteBucket) -> Buckets:
-        return self._gcs if bucket.provider == "gcp" else self._s3
+        return self._others.get(bucket.provider, self._s3)

@@ -7,7 +7,9 @@ from urllib.parse import quote, urlencode
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from penstock.adapters.buckets.http import BucketHttp, Sign, every_page
-from penstock.core.errors import NotFound, Terminal
+from penstock.adapters.identity.logins import SourceLogins
+from penstock.core.errors import NotFound, Refused, Terminal
+from penstock.core.identity.sigv4 import AwsKeys
 from penstock.core.sources.bucket import BucketObject
 from penstock.ports.buckets import FAILED, RemoteBucket
 
@@ -18,11 +20,14 @@ _DEFAULT_REGION = "us-east-1"
 
 
 class S3Buckets:
-    """Buckets over HTTP. A connection lasts for one call."""
+    """Buckets over HTTP. A connection lasts for one call. ``logins``: for buckets with an identity or an STS."""
+
+    def __init__(self, logins: SourceLogins | None = None) -> None:
+        self._logins = logins
 
     def objects(self, bucket: RemoteBucket, prefix: str, *, most: int) -> tuple[BucketObject, ...]:
         """See Buckets. Follows the continuation tokens."""
-        with closing(BucketHttp(bucket, _signer(bucket))) as http:
+        with closing(BucketHttp(bucket, _signer(bucket, self._keys(bucket)))) as http:
 
             def read(token: str) -> tuple[list[BucketObject], str]:
                 query = {"list-type": "2", "max-keys": str(_PAGE), "prefix": prefix, "continuation-token": token}
@@ -36,9 +41,22 @@ class S3Buckets:
 
     def read(self, bucket: RemoteBucket, key: str, *, most: int) -> tuple[bytes, str] | None:
         """See Buckets."""
-        with closing(BucketHttp(bucket, _signer(bucket))) as http:
+        with closing(BucketHttp(bucket, _signer(bucket, self._keys(bucket)))) as http:
             status, body, headers = http.get(f"{_base(bucket)}/{quote(key)}", most=most)
         return (body, headers.get("ETag", "").strip('"')) if status == 200 else None
+
+    def _keys(self, bucket: RemoteBucket) -> AwsKeys | None:
+        """None for a public bucket. Raises Terminal where the Secret holds no keys."""
+        if bucket.credentials:
+            access, secret = (_key(bucket.credentials, name) for name in ("accesskey", "secretkey"))
+            return AwsKeys(access_key_id=access, secret_access_key=secret)
+        if bucket.identity is None and bucket.sts is None:
+            return None
+        if self._logins is None:
+            raise Refused(f"bucket '{bucket.name}': no identities are set up here", reason="AuthenticationFailed")
+        if bucket.identity is not None:
+            return self._logins.aws_keys(bucket.identity, bucket.region or _DEFAULT_REGION)
+        return self._logins.ldap_keys(bucket)
 
 
 def _base(bucket: RemoteBucket) -> str:
@@ -48,18 +66,18 @@ def _base(bucket: RemoteBucket) -> str:
     return f"{endpoint}/{bucket.name}"
 
 
-def _signer(bucket: RemoteBucket) -> Sign:
-    """Nothing for a public bucket. Raises Terminal where the Secret holds no keys, or botocore is not installed."""
-    if not bucket.credentials:
+def _signer(bucket: RemoteBucket, keys: AwsKeys | None) -> Sign:
+    """Nothing for a public bucket. Raises Terminal where botocore is not installed."""
+    if keys is None:
         return lambda _url: {}
-    access, secret = (_key(bucket.credentials, name) for name in ("accesskey", "secretkey"))
     try:
         from botocore.auth import S3SigV4Auth  # noqa: PLC0415 - only where a bucket wants it
         from botocore.awsrequest import AWSRequest  # noqa: PLC0415 - see above
         from botocore.credentials import Credentials  # noqa: PLC0415 - see above
     except ImportError as error:
         raise Terminal("Buckets with credentials need botocore: pip install 'penstock[aws]'", reason=FAILED) from error
-    auth = S3SigV4Auth(Credentials(access, secret), "s3", bucket.region or _DEFAULT_REGION)
+    held = Credentials(keys.access_key_id, keys.secret_access_key, keys.session_token or None)
+    auth = S3SigV4Auth(held, "s3", bucket.region or _DEFAULT_REGION)
 
     def sign(url: str) -> dict[str, str]:
         request: Any = AWSRequest(method="GET", url=url)

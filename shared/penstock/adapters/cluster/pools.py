@@ -1,15 +1,12 @@
 """Kept-alive connections to one server, and the TLS settings of a client: key material stays in memory."""
 
-import contextlib
-import os
 import ssl
-import tempfile
 import threading
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from penstock.adapters.cluster.credentials import Login
 from penstock.adapters.cluster.kubeconfig import Connection
+from penstock.adapters.http.trust import readable
 from penstock.core.errors import Terminal
 
 if TYPE_CHECKING:
@@ -75,25 +72,8 @@ def tls_context(connection: Connection, certificate: bytes) -> ssl.SSLContext:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if certificate:
-            with _readable(certificate) as path:
+            with readable(certificate) as path:
                 context.load_cert_chain(path, password=b"")  # never ask a terminal for a passphrase
     except (ssl.SSLError, UnicodeDecodeError, ValueError) as error:
         raise Terminal(f"{connection.server}: the kubeconfig's certificates cannot be used: {error}") from error
     return context
-
-
-@contextlib.contextmanager
-def _readable(data: bytes) -> Iterator[str]:
-    """A path under which OpenSSL finds ``data``: in memory where the system can, else a private file, gone at once."""
-    if hasattr(os, "memfd_create"):
-        number = os.memfd_create("penstock", os.MFD_CLOEXEC)
-        try:
-            os.write(number, data)
-            yield f"/proc/self/fd/{number}"
-        finally:
-            os.close(number)
-        return
-    with tempfile.NamedTemporaryFile() as file:  # made with mode 0600
-        file.write(data)
-        file.flush()
-        yield file.name

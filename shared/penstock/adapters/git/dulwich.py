@@ -1,4 +1,4 @@
-"""Git over smart HTTP(S): nothing touches the disk.
+"""Git over smart HTTP(S) and SSH: nothing touches the disk.
 
 Remotes that speak protocol v2, nearly all, are read by ``v2``; dulwich speaks to the others, and applies the deltas
 of packs. Both, and urllib3, load at the first call: stages that only import this module start without them.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from penstock.adapters.git.refs import choose, named, prefixes
-from penstock.core.errors import NotFound, PenstockError, Transient
+from penstock.core.errors import NotFound, PenstockError, Refused, Transient
 from penstock.core.sources.addresses import GuardedUrl
 from penstock.core.tree import MemoryTree
 from penstock.ports.git import GitRef, Head, Limits, Remote
@@ -19,6 +19,7 @@ from penstock.ports.git import GitRef, Head, Limits, Remote
 if TYPE_CHECKING:
     from penstock.adapters.git.http import Pool
     from penstock.adapters.http.deadline import Deadline
+    from penstock.adapters.identity.logins import SourceLogins
 
 T = TypeVar("T")
 
@@ -31,9 +32,13 @@ _IDLE_SECONDS = 10.0
 
 
 class DulwichGit:
-    """See ports.git.Git. A url that is a GuardedUrl reaches only the addresses that it may."""
+    """See ports.git.Git. A url that is a GuardedUrl reaches only the addresses that it may.
 
-    def __init__(self) -> None:
+    ``logins``: for remotes with a cloud identity or a GitHub App.
+    """
+
+    def __init__(self, logins: "SourceLogins | None" = None) -> None:
+        self._logins = logins
         self._bases: OrderedDict[tuple[str, tuple[str, ...]], str] = OrderedDict()
         self._idle: OrderedDict[object, tuple[Pool, float]] = OrderedDict()
         self._lock = threading.Lock()
@@ -44,6 +49,7 @@ class DulwichGit:
         if known is not None:
             return known
         doing = f"unable to list remote for '{remote.url}'"
+        remote = self._logged_in(remote)
         deadline = _deadline(remote)
         found = choose(ref, self._list(remote, prefixes(ref), doing, deadline))
         if found is not None:
@@ -57,12 +63,25 @@ class DulwichGit:
         from penstock.adapters.git.pack import Objects, read_commit  # noqa: PLC0415 - loads where it is used
 
         doing = f"unable to clone '{remote.url}'"
+        remote = self._logged_in(remote)
         pack = self._fetch(remote, head, limits, doing)
-        return _saying(doing, lambda: read_commit(Objects(pack, limits, _patched), head.commit, limits))
+        return _saying(doing, lambda: read_commit(Objects(pack, limits, _patched), head.commit, limits, tag=head.tag))
+
+    def _logged_in(self, remote: Remote) -> Remote:
+        if remote.identity is None and not remote.github_app:
+            return remote
+        if self._logins is None:
+            raise Refused("no cloud identities are set up here", reason="AuthenticationFailed")
+        return self._logins.git(remote)
 
     def _list(self, remote: Remote, ref_prefixes: Sequence[str], doing: str, deadline: "Deadline") -> dict[str, str]:
         """Refs by full name; an annotated tag's commit stands under its name with ``^{}``."""
         from penstock.adapters.git import v2  # noqa: PLC0415 - urllib3 loads where it is used
+
+        if _is_ssh(remote):
+            from penstock.adapters.git import ssh  # noqa: PLC0415 - asyncssh loads where it is used
+
+            return _saying(doing, lambda: ssh.list_refs(remote, ref_prefixes, _MOST_REFS_BYTES, deadline))
 
         def old(pool: "Pool") -> dict[str, str]:
             from penstock.adapters.git.client import list_refs  # noqa: PLC0415 - dulwich loads where it is used
@@ -75,12 +94,18 @@ class DulwichGit:
     def _fetch(self, remote: Remote, head: Head, limits: Limits, doing: str) -> bytes:
         from penstock.adapters.git import v2  # noqa: PLC0415 - urllib3 loads where it is used
 
+        if _is_ssh(remote):
+            from penstock.adapters.git import ssh  # noqa: PLC0415 - asyncssh loads where it is used
+
+            return _saying(doing, lambda: ssh.fetch_pack(remote, head, limits.bytes, _deadline(remote)))
+
         def old(pool: "Pool") -> bytes:
             from penstock.adapters.git.client import fetch_pack  # noqa: PLC0415 - dulwich loads where it is used
 
             return fetch_pack(pool, remote.url, head)
 
-        call = self._speak(remote, lambda pool, base: v2.fetch_pack(pool, base, head.commit), old)
+        wanted = [each for each in (head.commit, head.tag) if each]
+        call = self._speak(remote, lambda pool, base: v2.fetch_pack(pool, base, wanted), old)
         deadline = _deadline(remote)
         return _saying(doing, lambda: self._with_pool(remote, limits.bytes, deadline, call))
 
@@ -157,6 +182,10 @@ def _deadline(remote: Remote) -> "Deadline":
     return Deadline(remote.timeout)
 
 
+def _is_ssh(remote: Remote) -> bool:
+    return remote.url.startswith("ssh://")
+
+
 def _key(remote: Remote) -> tuple[str, tuple[str, ...]]:
     allowed = remote.url.allowed_hosts if isinstance(remote.url, GuardedUrl) else ("",)
     return str(remote.url), allowed
@@ -164,7 +193,7 @@ def _key(remote: Remote) -> tuple[str, tuple[str, ...]]:
 
 def _login(remote: Remote) -> object:
     """What two calls must share to share connections."""
-    return _key(remote), tuple(sorted(remote.credentials.items()))
+    return _key(remote), remote.proxy, tuple(sorted(remote.credentials.items()))
 
 
 def _patched(base: bytes, delta: bytes) -> bytes:

@@ -11,6 +11,7 @@ from penstock.adapters.http.addresses import guard_of
 from penstock.adapters.http.client import HttpClient, Incoming, Outgoing, origin
 from penstock.adapters.http.deadline import Deadline
 from penstock.adapters.http.errors import Telling
+from penstock.adapters.http.proxies import tenants_proxy
 from penstock.adapters.http.trust import DENIED, tls_context
 from penstock.core.errors import NotFound, Terminal
 from penstock.ports.git import Remote
@@ -60,7 +61,9 @@ class Pool:
         self.headers: dict[str, str] = {"User-Agent": f"git/2.0 (penstock/{__version__})"}
         self._remote, self._most, self._deadline = remote, most, deadline
         self._authorization = authorization(remote.credentials)
-        self._client = HttpClient(guard=guard_of(remote.url), trust=tls_context(remote.credentials))
+        guard = guard_of(remote.url)
+        proxy_for = tenants_proxy(remote.proxy, guard)
+        self._client = HttpClient(guard=guard, trust=tls_context(remote.credentials), proxy_for=proxy_for)
 
     def renew(self, *, most: int, deadline: Deadline) -> None:
         """Another call to the same remote, over the same connections."""

@@ -1,7 +1,7 @@
 """Remotes in a dict: what tests push to."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from penstock.adapters.git.refs import choose, named, prefixes
 from penstock.core.errors import NotFound, PenstockError, Refused, Transient
@@ -10,6 +10,7 @@ from penstock.core.tree import Blob, MemoryTree
 from penstock.ports.git import GitRef, Head, Limits, Remote
 
 _FAILED = "GitOperationFailed"
+_WHO = "Penstock <penstock@example.com> 1700000000 +0000"
 
 
 class MemoryGit:
@@ -19,6 +20,7 @@ class MemoryGit:
         self.calls: list[tuple[str, str]] = []
         self._refs: dict[str, dict[str, str]] = {}
         self._commits: dict[str, CommitTree] = {}
+        self._tags: dict[str, bytes] = {}
         self._logins: dict[str, Mapping[str, bytes]] = {}
         self._failures: dict[str, PenstockError] = {}
 
@@ -26,15 +28,35 @@ class MemoryGit:
         """A repository without commits."""
         self._refs.setdefault(url, {})
 
-    def commit(
-        self, url: str, files: Mapping[str, Blob], *, ref: str = "refs/heads/main", subject: str = "change"
+    def commit(  # noqa: PLR0913 - a repository in one call, for tests
+        self,
+        url: str,
+        files: Mapping[str, Blob],
+        *,
+        ref: str = "refs/heads/main",
+        subject: str = "change",
+        sign: Callable[[bytes], bytes] = bytes,
+        submodules: Mapping[str, str] | None = None,
     ) -> str:
-        """A new commit with exactly these files, at ``ref``; its id."""
+        """A new commit with exactly these files, at ``ref``; its id.
+
+        ``sign``: the commit object -> it, signed; ``submodules``: path -> commit.
+        """
         self.create(url)
-        commit = hashlib.sha1(f"{len(self._commits)} {subject}".encode(), usedforsecurity=False).hexdigest()
-        self._commits[commit] = CommitTree(dict(files), subject=subject)
+        tree = hashlib.sha1(f"{len(self._commits)}".encode(), usedforsecurity=False).hexdigest()
+        raw = sign(f"tree {tree}\nauthor {_WHO}\ncommitter {_WHO}\n\n{subject}\n".encode())
+        commit = _object_id("commit", raw)
+        self._commits[commit] = CommitTree(dict(files), subject=subject, commit=raw, submodules=submodules)
         self._refs[url][ref] = commit
         return commit
+
+    def tag(self, url: str, name: str, commit: str, *, sign: Callable[[bytes], bytes] = bytes) -> str:
+        """An annotated tag of a commit; the tag's id. ``sign``: the tag object -> it, signed."""
+        raw = sign(f"object {commit}\ntype commit\ntag {name}\ntagger {_WHO}\n\n{name}\n".encode())
+        tag = _object_id("tag", raw)
+        self._tags[tag] = raw
+        self._refs[url] |= {f"refs/tags/{name}": tag, f"refs/tags/{name}^{{}}": commit}
+        return tag
 
     def point(self, url: str, ref: str, commit: str) -> None:
         """Move or make a ref (``refs/tags/v1^{}`` too); an empty commit removes it."""
@@ -78,7 +100,15 @@ class MemoryGit:
         sizes = [len(found.data) for _, found in tree.items()]
         if len(sizes) > limits.files or sum(sizes) > limits.bytes or max(sizes, default=0) > limits.file_bytes:
             raise Refused(f"unable to clone '{remote.url}': over the limit", reason=_FAILED)
-        return tree
+        if not head.tag:
+            return tree
+        return CommitTree(
+            dict(tree.items()),
+            subject=tree.subject,
+            commit=tree.commit,
+            tag=self._tags[head.tag],
+            submodules=tree.submodules,
+        )
 
     def _open(self, remote: Remote, doing: str) -> dict[str, str]:
         if remote.url in self._failures:
@@ -89,3 +119,7 @@ class MemoryGit:
         if login is not None and dict(remote.credentials) != login:
             raise Refused(f"{doing} '{remote.url}': authentication required", reason="AuthenticationFailed")
         return self._refs[remote.url]
+
+
+def _object_id(kind: str, raw: bytes) -> str:
+    return hashlib.sha1(f"{kind} {len(raw)}\0".encode() + raw, usedforsecurity=False).hexdigest()

@@ -107,21 +107,25 @@ class Objects:
         return result
 
 
-def read_commit(objects: Objects, commit: str, limits: Limits) -> CommitTree:
+def read_commit(objects: Objects, commit: str, limits: Limits, *, tag: str = "") -> CommitTree:
     """The commit's regular files; symlinks, submodules and names that are not UTF-8 are left out.
 
     Raises Refused where there are more files or bytes than ``limits`` allows.
     """
-    header, _, message = objects.get(commit, _COMMIT).partition(b"\n\n")
+    raw = objects.get(commit, _COMMIT)
+    header, _, message = raw.partition(b"\n\n")
     first, _, _ = header.partition(b"\n")
     if not first.startswith(b"tree "):
         raise Terminal(f"commit {commit} names no tree", reason=_FAILED)
-    files = dict(_walk(objects, first[5:].decode("ascii", "replace"), limits))
+    submodules: dict[str, str] = {}
+    files = dict(_walk(objects, first[5:].decode("ascii", "replace"), limits, submodules))
     subject, _, _ = message.strip().decode("utf-8", "replace").partition("\n")
-    return CommitTree(files, subject=subject.strip())
+    tagged = objects.get(tag, _TAG) if tag else b""
+    return CommitTree(files, subject=subject.strip(), commit=raw, tag=tagged, submodules=submodules)
 
 
-def _walk(objects: Objects, root: str, limits: Limits) -> Iterator[tuple[str, Blob]]:
+def _walk(objects: Objects, root: str, limits: Limits, submodules: dict[str, str]) -> Iterator[tuple[str, Blob]]:
+    """The files. ``submodules``: takes the paths and commits of those."""
     budget = Budget(limits)
     pending = [("", root)]
     while pending:
@@ -140,6 +144,8 @@ def _walk(objects: Objects, root: str, limits: Limits) -> Iterator[tuple[str, Bl
                 data = objects.get(name, _BLOB)
                 budget.take(len(data), path)
                 yield path, Blob(id=name, data=data, executable=bool(mode & 0o100))
+            elif mode & 0o170000 == 0o160000:
+                submodules[path] = name
 
 
 def _tree_entries(data: bytes) -> Iterator[tuple[int, bytes, str]]:

@@ -38,10 +38,12 @@ def choose(ref: GitRef, refs: Mapping[str, str]) -> Head | None:
         if tag is None:
             raise NotFound(f"no match found for semver: {ref.semver}", reason="GitOperationFailed")
         full = TAGS + tag
-    commit = refs.get(full + _PEELED) or refs.get(full)
+    peeled, pointed = refs.get(full + _PEELED), refs.get(full)
+    commit = peeled or pointed
     if not commit:
         return None
-    return Head(ref=full, commit=commit, revision=git_revision(full if ref.name else short_name(full), commit))
+    revision = git_revision(full if ref.name else short_name(full), commit)
+    return Head(ref=full, commit=commit, revision=revision, tag=(pointed or "") if peeled else "")
 
 
 def _by_semver(ref: GitRef) -> bool:

@@ -9,8 +9,9 @@ import sys
 import time
 from functools import lru_cache
 from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
 
-from urllib3 import PoolManager, ProxyManager
+from urllib3 import PoolManager, ProxyManager, make_headers
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
@@ -132,7 +133,7 @@ def pool_manager(guard: Guard | None = None, *, proxy: str = "", **options: Any)
     ``proxy``: URL or ""; an https one is trusted as the system does. ``options``: of urllib3's PoolManager.
     """
     if proxy:
-        made: PoolManager = ProxyManager(proxy, proxy_ssl_context=_timed(system_trust()), **options)
+        made: PoolManager = _proxied(proxy, options)
     else:
         made = PoolManager(**options)
     made.pool_classes_by_scheme = guarded_pools(guard or Guard())
@@ -142,6 +143,16 @@ def pool_manager(guard: Guard | None = None, *, proxy: str = "", **options: Any)
 def _timed(context: ssl.SSLContext) -> ssl.SSLContext:
     context.sslsocket_class = TimedTlsSocket
     return context
+
+
+def _proxied(proxy: str, options: dict[str, Any]) -> ProxyManager:
+    """Through a proxy, logged in where its URL has a user."""
+    parts = urlsplit(proxy)
+    headers = None
+    if parts.username is not None:
+        headers = make_headers(proxy_basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}")
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return ProxyManager(bare, proxy_headers=headers, proxy_ssl_context=_timed(system_trust()), **options)
 
 
 @lru_cache(maxsize=64)

@@ -27,10 +27,11 @@ class HttpSender:
     """A Send over kept-alive connections. Redirects are not followed: their answer is what comes back.
 
     ``proxy_for``: URL -> the operator's proxy, or "". ``trust``: instead of the public certificate authorities.
-    ``limit``: bytes of an answer. A cloud that is busy or cut the connection is asked three times within ``seconds``.
+    ``limit``: bytes of an answer. ``allowed_hosts``: private addresses that it may reach; None: every address. A cloud
+    that is busy or cut the connection is asked three times within ``seconds``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a default
         self,
         proxy_for: Callable[[str], str] = lambda _url: "",
         *,
@@ -38,7 +39,9 @@ class HttpSender:
         trust: Callable[[], "ssl.SSLContext | None"] = lambda: None,
         limit: int = ANSWER_LIMIT,
         seconds: float = WHOLE_SECONDS,
+        allowed_hosts: tuple[str, ...] | None = None,
     ) -> None:
+        self._allowed_hosts = allowed_hosts
         self._proxy_for, self._sleep, self._trust, self._limit = proxy_for, sleep, trust, limit
         self._seconds = seconds
         self._client: HttpClient | None = None
@@ -76,8 +79,10 @@ class HttpSender:
         return HttpResponse(status=answer.status, headers=headers, body=answer.all(self._limit))
 
     def _kept(self) -> "HttpClient":
+        from penstock.adapters.http.addresses import Guard  # noqa: PLC0415 - see above
         from penstock.adapters.http.client import HttpClient  # noqa: PLC0415 - see above
 
         if self._client is None:
-            self._client = HttpClient(trust=self._trust(), proxy_for=self._proxy_for)
+            guard = Guard(allowed_hosts=self._allowed_hosts)
+            self._client = HttpClient(guard=guard, trust=self._trust(), proxy_for=self._proxy_for)
         return self._client

@@ -4,9 +4,12 @@ import hashlib
 import json
 from contextlib import closing
 
+from penstock.adapters.identity.logins import SourceLogins
+from penstock.adapters.registry.attached import collect
 from penstock.adapters.registry.http import RegistryHttp
 from penstock.adapters.registry.tarball import untar
-from penstock.core.errors import Terminal
+from penstock.core.errors import NotFound, Refused, Terminal
+from penstock.core.signatures.attached import Attached, referrers_tag
 from penstock.core.sources.oci import (
     INDEX_TYPES,
     MANIFEST_TYPES,
@@ -23,13 +26,16 @@ _MOST_PAGES, _MOST_TAGS = 1000, 100_000
 
 
 class DistributionRegistry:
-    """Registry over HTTP. A connection lasts for one call."""
+    """Registry over HTTP. A connection lasts for one call. ``logins``: for images with a cloud identity."""
+
+    def __init__(self, logins: SourceLogins | None = None) -> None:
+        self._logins = logins
 
     def tags(self, image: RemoteImage) -> tuple[str, ...]:
         """See Registry. Follows the registry's pages."""
         found: list[str] = []
         path = "tags/list?n=1000"
-        with closing(RegistryHttp(image)) as http:
+        with closing(self._open(image)) as http:
             for _ in range(_MOST_PAGES):
                 body, headers = http.get(path, most=MOST_MANIFEST_BYTES)
                 found += _tags(body, image)
@@ -42,7 +48,7 @@ class DistributionRegistry:
 
     def digest(self, image: RemoteImage, tag: str) -> str:
         """See Registry."""
-        with closing(RegistryHttp(image)) as http:
+        with closing(self._open(image)) as http:
             path = f"manifests/{tag}"
             _, headers = http.get(path, accept=_ACCEPT, most=0, method="HEAD")
             told = headers.get("Docker-Content-Digest", "")
@@ -53,7 +59,7 @@ class DistributionRegistry:
 
     def pull(self, image: RemoteImage, digest: str, *, media_type: str, limits: PullLimits) -> PulledImage:
         """See Registry."""
-        with closing(RegistryHttp(image)) as http:
+        with closing(self._open(image)) as http:
             body = _manifest(http, image, digest)
             chosen = parse_index(body)
             if chosen is not None:
@@ -64,6 +70,39 @@ class DistributionRegistry:
                 raise Terminal(f"{image.name}: the layer has {layer.size} bytes, over the limit", reason=FAILED_LAYER)
             packed, _ = http.get(f"blobs/{layer.digest}", most=limits.packed_bytes)
         return PulledImage(tree=untar(checked(packed, layer.digest, image), limits), annotations=manifest.annotations)
+
+    def signatures(self, image: RemoteImage, digest: str, kind: str) -> tuple[Attached, ...]:
+        """See Registry. The referrers API is asked first, then the tag that stands in for it."""
+        with closing(self._open(image)) as http:
+            return collect(_Repository(http, image), digest, kind)
+
+    def _open(self, image: RemoteImage) -> RegistryHttp:
+        if image.identity is None or image.login:
+            return RegistryHttp(image)
+        if self._logins is None:
+            raise Refused(f"{image.name}: no cloud identities are set up here", reason="AuthenticationFailed")
+        return RegistryHttp(image, self._logins.registry(image, image.identity))
+
+
+class _Repository:
+    """A Reader of one repository, over the connections of one call."""
+
+    def __init__(self, http: RegistryHttp, image: RemoteImage) -> None:
+        self._http, self._image = http, image
+
+    def manifest(self, reference: str) -> bytes:
+        if is_digest(reference):
+            return _manifest(self._http, self._image, reference)
+        return self._http.get(f"manifests/{reference}", accept=_ACCEPT, most=MOST_MANIFEST_BYTES)[0]
+
+    def blob(self, digest: str, most: int) -> bytes:
+        return checked(self._http.get(f"blobs/{digest}", most=most)[0], digest, self._image)
+
+    def referrers(self, digest: str) -> bytes:
+        try:
+            return self._http.get(f"referrers/{digest}", accept=INDEX_TYPES[0], most=MOST_MANIFEST_BYTES)[0]
+        except NotFound:
+            return self.manifest(referrers_tag(digest))
 
 
 def checked(data: bytes, digest: str, image: RemoteImage) -> bytes:

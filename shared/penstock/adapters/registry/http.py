@@ -11,6 +11,7 @@ from penstock.adapters.http.addresses import Guard
 from penstock.adapters.http.client import HttpClient, Incoming, Outgoing
 from penstock.adapters.http.deadline import Deadline
 from penstock.adapters.http.errors import Telling
+from penstock.adapters.http.proxies import tenants_proxy
 from penstock.adapters.http.trust import tls_context
 from penstock.core.errors import Refused, Terminal
 from penstock.core.sources.registry_auth import Challenge, Login, challenge, login_for
@@ -24,13 +25,15 @@ _DENIED = "AuthenticationFailed"
 class RegistryHttp:
     """Requests to one repository, within one deadline, over kept connections. Close it."""
 
-    def __init__(self, image: RemoteImage) -> None:
-        """Raises Terminal where the Secret is no login, or its CA no certificate."""
+    def __init__(self, image: RemoteImage, login: Login | None = None) -> None:
+        """``login``: instead of the Secret's. Raises Terminal where the Secret is none, or its CA no certificate."""
         self._image, self._deadline = image, Deadline(image.timeout)
         self._scheme = "http" if image.insecure else "https"
-        self._login = login_for(image.login, image.name.registry)
+        self._login = login or login_for(image.login, image.name.registry)
         self._authorization = ""
-        self._client = HttpClient(guard=Guard(allowed_hosts=image.allowed_hosts), trust=tls_context(image.certificates))
+        guard = Guard(allowed_hosts=image.allowed_hosts)
+        proxy_for = tenants_proxy(image.proxy, guard)
+        self._client = HttpClient(guard=guard, trust=tls_context(image.certificates), proxy_for=proxy_for)
         self._telling = Telling(about=str(image.name), reason=FAILED_PULL, denied=_DENIED, who="the registry")
 
     def close(self) -> None:

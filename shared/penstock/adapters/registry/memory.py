@@ -7,9 +7,11 @@ import json
 import tarfile
 from collections.abc import Mapping
 
+from penstock.adapters.registry.attached import collect
 from penstock.adapters.registry.distribution import checked
 from penstock.adapters.registry.tarball import untar
 from penstock.core.errors import NotFound, Refused
+from penstock.core.signatures.attached import Attached
 from penstock.core.sources.oci import ImageName, parse_index, parse_manifest, select_layer
 from penstock.core.sources.registry_auth import login_for
 from penstock.ports.registry import FAILED_PULL, PulledImage, PullLimits, RemoteImage
@@ -65,6 +67,25 @@ class MemoryRegistry:
         layer = select_layer(manifest, media_type)
         return PulledImage(tree=untar(self._blob(image, layer.digest), limits), annotations=manifest.annotations)
 
+    def signatures(self, image: RemoteImage, digest: str, kind: str) -> tuple[Attached, ...]:
+        """See Registry."""
+        return collect(_Repository(self, image), digest, kind)
+
+    def referrers(self, image: RemoteImage, digest: str) -> bytes:
+        """The index of tagged manifests whose subject the digest is."""
+        found = []
+        for each in dict.fromkeys(self._open(image).values()):
+            body = self._blob(image, each)
+            manifest = json.loads(body)
+            if (manifest.get("subject") or {}).get("digest") == digest:
+                kind = manifest.get("artifactType") or manifest["config"]["mediaType"]
+                found.append({"mediaType": _MANIFEST, "digest": each, "size": len(body), "artifactType": kind})
+        return json.dumps({"manifests": found}).encode()
+
+    def read(self, image: RemoteImage, reference: str) -> bytes:
+        """What is under a tag or digest."""
+        return self._blob(image, reference if ":" in reference else self.digest(image, reference))
+
     def _open(self, image: RemoteImage) -> dict[str, str]:
         self.requests += 1
         name = str(image.name)
@@ -80,6 +101,22 @@ class MemoryRegistry:
         if found is None:
             raise NotFound(f"{image.name}: not found", reason=FAILED_PULL)
         return checked(found, digest, image)
+
+
+class _Repository:
+    """See adapters.registry.attached.Reader."""
+
+    def __init__(self, registry: MemoryRegistry, image: RemoteImage) -> None:
+        self._registry, self._image = registry, image
+
+    def manifest(self, reference: str) -> bytes:
+        return self._registry.read(self._image, reference)
+
+    def blob(self, digest: str, most: int) -> bytes:
+        return self._registry.read(self._image, digest)[: most + 1]
+
+    def referrers(self, digest: str) -> bytes:
+        return self._registry.referrers(self._image, digest)
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:

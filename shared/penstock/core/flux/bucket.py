@@ -1,122 +1,103 @@
-"""Bucket (source.toolkit.fluxcd.io): manifests from objects of an S3-compatible bucket, or of Google Cloud Storage.
+"""Bucket (source.toolkit.fluxcd.io): manifests from objects behind S3's API, of Google Cloud Storage or Azure.
 
-Spec: Flux's docs/spec/v1/buckets.md. Every field of v1 is parsed; ``unserved`` lists those that a document sets and
-that nothing here acts on yet, so that a caller refuses them by name instead of ignoring them.
+Spec: Flux's docs/spec/v1/buckets.md. Every field of v1 is parsed and acted upon.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 from urllib.parse import urlsplit
 
-from penstock.core.errors import InvalidDocument
-from penstock.core.flux.fields import Fields, open_document
-from penstock.core.resources import Manifest, ref_of
+from penstock.core.flux.fields import Fields
+from penstock.core.flux.source_fields import (
+    AWS,
+    AZURE,
+    GCP,
+    GENERIC,
+    SourceDocument,
+    common_fields,
+    open_source,
+    reference,
+    wrong_url,
+)
+from penstock.core.resources import Manifest
 
-API_GROUP = "source.toolkit.fluxcd.io"
-API_VERSION = f"{API_GROUP}/v1"
 KIND = "Bucket"
-GENERIC, AWS, GCP, AZURE = "generic", "aws", "gcp", "azure"
-
-_API_VERSIONS = (API_VERSION, f"{API_GROUP}/v1beta2")
-_TIMEOUT = timedelta(seconds=60)
+LDAP = "ldap"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bucket:
-    """One Bucket, defaults applied.
+class Sts:
+    """``spec.sts``: who gives temporary keys. ``provider``: aws | ldap; ``endpoint``: its URL."""
 
-    ``endpoint``: ``https://host[:port]`` (http where ``insecure``); ``secret``, ``cert_secret``: names in its
-    namespace, or "".
-    """
-
-    namespace: str
-    name: str
-    bucket: str
+    provider: str
     endpoint: str
-    interval: timedelta
-    timeout: timedelta = _TIMEOUT
-    region: str = ""
-    prefix: str = ""
     secret: str = ""
     cert_secret: str = ""
-    ignore: str | None = None
-    suspend: bool = False
-    provider: str = GENERIC
-    service_account: str = ""
-    proxy_secret: str = ""
-    sts: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bucket(SourceDocument):
+    """One Bucket, defaults applied. ``endpoint``: ``https://host[:port]`` (http where ``insecure``)."""
+
+    bucket: str
+    endpoint: str
+    region: str = ""
+    prefix: str = ""
+    cert_secret: str = ""
+    sts: Sts | None = None
 
 
 def parse_bucket(manifest: Manifest, *, file: str = "") -> Bucket:
     """The Bucket of a manifest. Raises InvalidDocument with the dotted path of the first field that is wrong."""
-    spec, where = open_document(manifest, file=file)
-    if manifest["apiVersion"] not in _API_VERSIONS:
-        problem = f"is {manifest['apiVersion']!r}, must be {API_VERSION}"
-        raise InvalidDocument(problem, path="apiVersion", document=where.document, file=file)
-    ref = ref_of(manifest)
+    spec = open_source(manifest, file=file)
+    common = common_fields(spec, manifest, (GENERIC, AWS, GCP, AZURE))
     parsed = Bucket(
-        namespace=ref.namespace,
-        name=ref.name,
-        bucket=spec.string("bucketName", pattern=r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}"),
-        endpoint=_endpoint(spec),
-        interval=spec.duration("interval"),
-        timeout=spec.duration("timeout", default=_TIMEOUT),
+        **common,
+        bucket=spec.string("bucketName", pattern=r"[A-Za-z0-9$][A-Za-z0-9._-]{1,221}"),
+        endpoint=_endpoint(spec, azure=common["provider"] == AZURE),
         region=spec.string("region", default="", pattern="[A-Za-z0-9-]{0,63}"),
         prefix=spec.string("prefix", default="", longest=1024),
-        secret=spec.optional("secretRef", _name) or "",
-        cert_secret=spec.optional("certSecretRef", _name) or "",
-        ignore=spec.string("ignore", default="") if spec.has("ignore") else spec.raw("ignore"),
-        suspend=spec.boolean("suspend", default=False),
-        provider=spec.string("provider", default=GENERIC, one_of=(GENERIC, AWS, GCP, AZURE)),
-        service_account=spec.name("serviceAccountName", default=""),
-        proxy_secret=spec.optional("proxySecretRef", _name) or "",
-        sts=spec.optional("sts", _sts) is not None,
+        cert_secret=reference(spec, "certSecretRef"),
+        sts=spec.optional("sts", _sts),
     )
+    _check(spec, parsed)
     spec.done()
     return parsed
 
 
-def unserved(bucket: Bucket) -> tuple[str, ...]:
-    """Dotted paths of fields that the document sets and that nothing acts on yet."""
-    found = (
-        ("spec.provider (azure)", bucket.provider == AZURE),
-        ("spec.secretRef (missing: the plane's own identity is not used for Buckets)", _ambient(bucket)),
-        ("spec.serviceAccountName", bool(bucket.service_account)),
-        ("spec.proxySecretRef", bool(bucket.proxy_secret)),
-        ("spec.sts", bucket.sts),
-    )
-    return tuple(path for path, is_set in found if is_set)
+def _check(spec: Fields, bucket: Bucket) -> None:
+    """What Flux's CustomResourceDefinition asks of fields that go together."""
+    sts = bucket.sts
+    if sts is not None and (bucket.provider, sts.provider) not in ((AWS, AWS), (GENERIC, LDAP)):
+        raise spec.error("sts", "is only for provider 'aws' with STS provider 'aws', and 'generic' with 'ldap'")
+    if sts is not None and sts.provider == AWS and (sts.secret or sts.cert_secret):
+        raise spec.error("sts", "needs no secretRef or certSecretRef for STS provider 'aws'")
+    if bucket.service_account and bucket.provider == GENERIC:
+        raise spec.error("serviceAccountName", "is not supported for provider 'generic'")
+    if bucket.service_account and bucket.secret:
+        raise spec.error("serviceAccountName", "cannot be set together with secretRef")
 
 
-def _ambient(bucket: Bucket) -> bool:
-    """Flux's controller would use its own identity here; a tenant must not read with the plane's."""
-    return bucket.provider in (AWS, GCP) and not bucket.secret
-
-
-def _endpoint(spec: Fields) -> str:
-    """Flux takes ``host``, ``host:port`` and URLs."""
+def _endpoint(spec: Fields, *, azure: bool) -> str:
+    """Flux takes ``host``, ``host:port`` and URLs; for Azure a URL that may have a path (the account, on emulators)."""
     text = spec.string("endpoint", longest=2048)
-    scheme = "http" if spec.boolean("insecure", default=False) else "https"
+    insecure = spec.boolean("insecure", default=False)
+    scheme = "http" if insecure or (azure and text.startswith("http://")) else "https"
     host = text.partition("://")[2] or text
     try:
         parts = urlsplit(f"{scheme}://{host.rstrip('/')}")
         usable = bool(parts.hostname) and (parts.port or 1) > 0 and not (parts.username or parts.query)
+        usable = usable and (azure or not parts.path)
     except ValueError:
         usable = False
     if not usable or any(character.isspace() or not character.isprintable() for character in text):
-        error = spec.error("endpoint", "must be a host, such as minio.example.com or minio.example.com:9000")
-        error.reason = "URLInvalid"
-        raise error
+        raise wrong_url(spec, "endpoint", "must be a host, such as minio.example.com or minio.example.com:9000")
     return parts.geturl()
 
 
-def _sts(sts: Fields) -> bool:
-    sts.string("provider", one_of=("aws", "ldap"))
-    sts.string("endpoint", default="")
-    sts.optional("secretRef", _name)
-    sts.optional("certSecretRef", _name)
-    return True
-
-
-def _name(reference: Fields) -> str:
-    return reference.name("name")
+def _sts(sts: Fields) -> Sts:
+    return Sts(
+        provider=sts.string("provider", one_of=(AWS, LDAP)),
+        endpoint=sts.string("endpoint", pattern=r"https?://[^\s]+", longest=2048),
+        secret=reference(sts, "secretRef"),
+        cert_secret=reference(sts, "certSecretRef"),
+    )

@@ -1,23 +1,26 @@
 """GitRepository (source.toolkit.fluxcd.io): where manifests come from.
 
-Spec: Flux's docs/spec/v1/gitrepositories.md. Every field of v1 is parsed; ``unserved`` lists those that a document
-sets and that nothing here acts on yet, so that a caller refuses them by name instead of ignoring them.
+Spec: Flux's docs/spec/v1/gitrepositories.md. Every field of v1 is parsed and acted upon.
 """
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from penstock.core.errors import InvalidDocument
-from penstock.core.flux.fields import Fields, Where, open_document
-from penstock.core.resources import Manifest, ref_of
+from penstock.core.flux.fields import Fields
+from penstock.core.flux.source_fields import (
+    AWS,
+    AZURE,
+    GENERIC,
+    GITHUB,
+    SourceDocument,
+    common_fields,
+    open_source,
+    reference,
+    wrong_url,
+)
+from penstock.core.resources import Manifest
 
-API_GROUP = "source.toolkit.fluxcd.io"
-API_VERSION = f"{API_GROUP}/v1"
 KIND = "GitRepository"
-
-_API_VERSIONS = (API_VERSION, f"{API_GROUP}/v1beta2")
-_TIMEOUT = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,32 +44,30 @@ class Include:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GitRepository:
+class Verification:
+    """``spec.verify``: whether the tag's, the commit's, or both signatures must hold, by keys of ``secret``."""
+
+    tag: bool = False
+    head: bool = True
+    secret: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GitRepository(SourceDocument):
     """One GitRepository, defaults applied.
 
-    ``url``: without userinfo; ``username``/``password``: the url's userinfo, for where there is no Secret;
-    ``secret``: name of the Secret in the same namespace, or ""; ``ignore``: None where the document has none.
+    ``url``: without userinfo (but for ssh, where the user stays); ``username``/``password``: the url's userinfo, for
+    where there is no Secret.
     """
 
-    namespace: str
-    name: str
     url: str
-    interval: timedelta
-    timeout: timedelta = _TIMEOUT
     reference: Reference = field(default_factory=Reference)
-    secret: str = ""
     username: str = ""
     password: str = field(default="", repr=False)
-    ignore: str | None = None
-    suspend: bool = False
     include: tuple[Include, ...] = ()
     sparse_checkout: tuple[str, ...] = ()
     recurse_submodules: bool = False
-    provider: str = "generic"
-    service_account: str = ""
-    proxy_secret: str = ""
-    verify_mode: str = ""
-    verify_secret: str = ""
+    verification: Verification | None = None
 
 
 def parse_git_repository(manifest: Manifest, *, file: str = "") -> GitRepository:
@@ -74,57 +75,27 @@ def parse_git_repository(manifest: Manifest, *, file: str = "") -> GitRepository
 
     Raises InvalidDocument with the dotted path of the first field that is wrong (reason ``URLInvalid`` for the url).
     """
-    spec, where = open_document(manifest, file=file)
-    if manifest["apiVersion"] not in _API_VERSIONS:
-        raise _wrong_version(manifest, where)
-    ref = ref_of(manifest)
+    spec = open_source(manifest, file=file)
     parts = _url(spec)
-    mode, verify_secret = spec.optional("verify", _verify) or ("", "")
     parsed = GitRepository(
-        namespace=ref.namespace,
-        name=ref.name,
+        **common_fields(spec, manifest, (GENERIC, AWS, AZURE, GITHUB)),
         url=parts._replace(netloc=_host(parts)).geturl() if parts.scheme != "ssh" else parts.geturl(),
         username=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
-        interval=spec.duration("interval"),
-        timeout=spec.duration("timeout", default=_TIMEOUT),
         reference=spec.optional("ref", _reference) or Reference(),
-        secret=spec.optional("secretRef", _name) or "",
-        ignore=spec.string("ignore", default="") if spec.has("ignore") else spec.raw("ignore"),
-        suspend=spec.boolean("suspend", default=False),
         include=spec.each("include", _include),
-        sparse_checkout=spec.strings("sparseCheckout"),
+        sparse_checkout=_directories(spec),
         recurse_submodules=spec.boolean("recurseSubmodules", default=False),
-        provider=spec.string("provider", default="generic", one_of=("generic", "aws", "azure", "github")),
-        service_account=spec.name("serviceAccountName", default=""),
-        proxy_secret=spec.optional("proxySecretRef", _name) or "",
-        verify_mode=mode,
-        verify_secret=verify_secret,
+        verification=spec.optional("verify", _verify),
     )
+    if parsed.service_account and parsed.provider not in (AWS, AZURE):
+        raise spec.error("serviceAccountName", "can only be set when provider is 'azure' or 'aws'")
+    if parsed.provider == GITHUB and not parsed.secret:
+        error = spec.error("secretRef", "with github app data must be specified when provider is set to github")
+        error.reason = "InvalidProviderConfiguration"
+        raise error
     spec.done()
     return parsed
-
-
-def unserved(repository: GitRepository) -> tuple[str, ...]:
-    """Dotted paths of fields that the document sets and that nothing acts on yet.
-
-    A caller that goes on regardless would fetch something else than was asked for.
-    """
-    found = (
-        ("spec.url (ssh)", repository.url.startswith("ssh://")),
-        ("spec.sparseCheckout", bool(repository.sparse_checkout)),
-        ("spec.recurseSubmodules", repository.recurse_submodules),
-        ("spec.provider", repository.provider != "generic"),
-        ("spec.serviceAccountName", bool(repository.service_account)),
-        ("spec.proxySecretRef", bool(repository.proxy_secret)),
-        ("spec.verify", bool(repository.verify_mode)),
-    )
-    return tuple(path for path, is_set in found if is_set)
-
-
-def _wrong_version(manifest: Manifest, where: Where) -> InvalidDocument:
-    problem = f"is {manifest['apiVersion']!r}, must be {API_VERSION}"
-    return InvalidDocument(problem, path="apiVersion", document=where.document, file=where.file)
 
 
 def _url(spec: Fields) -> SplitResult:
@@ -136,9 +107,7 @@ def _url(spec: Fields) -> SplitResult:
     except ValueError:
         usable = False
     if not usable or any(character.isspace() or not character.isprintable() for character in text):
-        error = spec.error("url", "must be http://, https:// or ssh://, with a host (git@host:path is no URL)")
-        error.reason = "URLInvalid"
-        raise error
+        raise wrong_url(spec, "url", "must be http://, https:// or ssh://, with a host (git@host:path is no URL)")
     return parts
 
 
@@ -173,10 +142,17 @@ def _path(each: Fields, name: str) -> str:
     return path
 
 
-def _verify(verify: Fields) -> tuple[str, str]:
+def _directories(spec: Fields) -> tuple[str, ...]:
+    found = spec.strings("sparseCheckout")
+    for index, each in enumerate(found):
+        if ".." in each.split("/"):
+            raise spec.error(f"sparseCheckout[{index}]", f"is {each!r}, must not lead out of the tree")
+    return found
+
+
+def _verify(verify: Fields) -> Verification:
     mode = verify.string("mode", default="HEAD", one_of=("HEAD", "head", "Tag", "TagAndHEAD"))
-    return mode, verify.optional("secretRef", _name) or ""
-
-
-def _name(reference: Fields) -> str:
-    return reference.name("name")
+    secret = reference(verify, "secretRef")
+    if not secret:
+        raise verify.error("secretRef", "is required: the public keys whose signatures count")
+    return Verification(tag=mode.startswith("Tag"), head=mode.lower().endswith("head"), secret=secret)

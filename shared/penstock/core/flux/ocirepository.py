@@ -1,24 +1,28 @@
 """OCIRepository (source.toolkit.fluxcd.io): manifests from an artifact in a container registry.
 
-Spec: Flux's docs/spec/v1/ocirepositories.md. Every field of v1 is parsed; ``unserved`` lists those that a document
-sets and that nothing here acts on yet, so that a caller refuses them by name instead of ignoring them.
+Spec: Flux's docs/spec/v1/ocirepositories.md. Every field of v1 is parsed and acted upon.
 """
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 
-from penstock.core.errors import InvalidDocument
-from penstock.core.flux.fields import Fields, open_document
-from penstock.core.resources import Manifest, ref_of
+from penstock.core.flux.fields import Fields
+from penstock.core.flux.source_fields import (
+    AWS,
+    AZURE,
+    GCP,
+    GENERIC,
+    SourceDocument,
+    common_fields,
+    open_source,
+    reference,
+    wrong_url,
+)
+from penstock.core.resources import Manifest
 from penstock.core.sources.oci import ImageName, image_name
 
-API_GROUP = "source.toolkit.fluxcd.io"
-API_VERSION = f"{API_GROUP}/v1"
 KIND = "OCIRepository"
 EXTRACT, COPY = "extract", "copy"
 
-_API_VERSIONS = (API_VERSION, f"{API_GROUP}/v1beta2")
-_TIMEOUT = timedelta(seconds=60)
 _DIGEST = r"(?:sha256:[0-9a-f]{64})?"
 _TAG = r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
 
@@ -42,26 +46,38 @@ class LayerSelector:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OciRepository:
-    """One OCIRepository, defaults applied. ``secret``, ``cert_secret``: names in its namespace, or ""."""
+class OidcIdentity:
+    """An entry of ``matchOIDCIdentity``: regular expressions for a certificate's issuer and subject."""
 
-    namespace: str
-    name: str
+    issuer: str
+    subject: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """``spec.verify``. ``secret``: of public keys or certificates; ``trusted_root_secret``: of trusted_root.json."""
+
+    provider: str = "cosign"
+    secret: str = ""
+    trusted_root_secret: str = ""
+    identities: tuple[OidcIdentity, ...] = ()
+
+    def __str__(self) -> str:
+        """The provider as Flux's messages name it."""
+        return f"{self.provider} keyless" if self.provider == "cosign" and not self.secret else self.provider
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OciRepository(SourceDocument):
+    """One OCIRepository, defaults applied. ``cert_secret``: as the other Secrets."""
+
     url: str
     image: ImageName
-    interval: timedelta
-    timeout: timedelta = _TIMEOUT
     reference: OciReference = field(default_factory=OciReference)
     layer: LayerSelector = field(default_factory=LayerSelector)
-    secret: str = ""
     cert_secret: str = ""
-    ignore: str | None = None
     insecure: bool = False
-    suspend: bool = False
-    provider: str = "generic"
-    service_account: str = ""
-    proxy_secret: str = ""
-    verify_provider: str = ""
+    verification: Verification | None = None
 
 
 def parse_oci_repository(manifest: Manifest, *, file: str = "") -> OciRepository:
@@ -69,53 +85,27 @@ def parse_oci_repository(manifest: Manifest, *, file: str = "") -> OciRepository
 
     Raises InvalidDocument with the dotted path of the first field that is wrong (reason ``URLInvalid`` for the url).
     """
-    spec, where = open_document(manifest, file=file)
-    if manifest["apiVersion"] not in _API_VERSIONS:
-        problem = f"is {manifest['apiVersion']!r}, must be {API_VERSION}"
-        raise InvalidDocument(problem, path="apiVersion", document=where.document, file=file)
-    ref = ref_of(manifest)
+    spec = open_source(manifest, file=file)
     url = spec.string("url", longest=2048)
     parsed = OciRepository(
-        namespace=ref.namespace,
-        name=ref.name,
+        **common_fields(spec, manifest, (GENERIC, AWS, AZURE, GCP)),
         url=url,
         image=_image(spec, url),
-        interval=spec.duration("interval"),
-        timeout=spec.duration("timeout", default=_TIMEOUT),
         reference=spec.optional("ref", _reference) or OciReference(),
         layer=spec.optional("layerSelector", _layer) or LayerSelector(),
-        secret=spec.optional("secretRef", _name) or "",
-        cert_secret=spec.optional("certSecretRef", _name) or "",
-        ignore=spec.string("ignore", default="") if spec.has("ignore") else spec.raw("ignore"),
+        cert_secret=reference(spec, "certSecretRef"),
         insecure=spec.boolean("insecure", default=False),
-        suspend=spec.boolean("suspend", default=False),
-        provider=spec.string("provider", default="generic", one_of=("generic", "aws", "azure", "gcp")),
-        service_account=spec.name("serviceAccountName", default=""),
-        proxy_secret=spec.optional("proxySecretRef", _name) or "",
-        verify_provider=spec.optional("verify", _verify) or "",
+        verification=spec.optional("verify", _verify),
     )
     spec.done()
     return parsed
-
-
-def unserved(repository: OciRepository) -> tuple[str, ...]:
-    """Dotted paths of fields that the document sets and that nothing acts on yet."""
-    found = (
-        ("spec.provider", repository.provider != "generic"),
-        ("spec.serviceAccountName", bool(repository.service_account)),
-        ("spec.proxySecretRef", bool(repository.proxy_secret)),
-        ("spec.verify", bool(repository.verify_provider)),
-    )
-    return tuple(path for path, is_set in found if is_set)
 
 
 def _image(spec: Fields, url: str) -> ImageName:
     try:
         return image_name(url)
     except ValueError as error:
-        wrong = spec.error("url", str(error))
-        wrong.reason = "URLInvalid"
-        raise wrong from None
+        raise wrong_url(spec, "url", str(error)) from None
 
 
 def _reference(ref: Fields) -> OciReference:
@@ -134,13 +124,17 @@ def _layer(selector: Fields) -> LayerSelector:
     )
 
 
-def _verify(verify: Fields) -> str:
-    provider = verify.string("provider", default="cosign", one_of=("cosign", "notation"))
-    verify.optional("secretRef", _name)
-    verify.optional("trustedRootSecretRef", _name)
-    verify.each("matchOIDCIdentity", lambda each: (each.string("issuer"), each.string("subject")))
-    return provider
+def _verify(verify: Fields) -> Verification:
+    found = Verification(
+        provider=verify.string("provider", default="cosign", one_of=("cosign", "notation")),
+        secret=reference(verify, "secretRef"),
+        trusted_root_secret=reference(verify, "trustedRootSecretRef"),
+        identities=verify.each("matchOIDCIdentity", _identity),
+    )
+    if found.provider == "notation" and not found.secret:
+        raise verify.error("secretRef", "is required for provider notation: trustpolicy.json and certificates")
+    return found
 
 
-def _name(reference: Fields) -> str:
-    return reference.name("name")
+def _identity(each: Fields) -> OidcIdentity:
+    return OidcIdentity(issuer=each.string("issuer", longest=1024), subject=each.string("subject", longest=1024))

@@ -15,6 +15,7 @@ from penstock.core.errors import NotFound
 from penstock.core.flux import gitrepository, kustomization
 from penstock.core.flux.fields import Fields, Where, open_document
 from penstock.core.flux.plane_kubeconfig import ClusterKubeConfig, read_kube_config
+from penstock.core.flux.source_fields import API_VERSION as SOURCE_API_VERSION
 from penstock.core.resources import Manifest
 from penstock.core.secrets.services.vault import origin_of
 
@@ -35,6 +36,9 @@ _LOGIN_PATH = r"/?[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?
 _HOST = re.compile(r"[A-Za-z0-9*]([-A-Za-z0-9.:/*]*[A-Za-z0-9])?")
 _RESOURCE = re.compile(r"(?:arn:aws|/subscriptions/|projects/)[^\s*]*\*?")
 _REF = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_SOURCE = re.compile(
+    r"(?:GitRepository|OCIRepository|Bucket)/[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
+)
 _REFERENCE_FIELDS = ("branch", "tag", "semver", "name", "commit")
 _GROUP_KIND = re.compile(r"[a-z0-9.-]{0,253}/[A-Z][A-Za-z0-9]{0,62}")
 _LONGEST_MANAGER = 128
@@ -69,7 +73,8 @@ class Policy:
     takes; ``own_identity_clusters``: cluster resource names, ``*`` for what follows, that it may reach with the plane's
     own identity; ``default_decryption_service_account``: who decrypts where ``decryption`` names nobody;
     ``own_identity_decryption``: Kustomizations (``namespace/name``) that may decrypt with the plane's own identity
-    though they are applied as somebody else; ``prune_objects``, ``prune_percent``: more deletions than both need an
+    though they are applied as somebody else; ``own_identity_sources``: sources (``Kind/namespace/name``) that are
+    fetched with the plane's own identity; ``prune_objects``, ``prune_percent``: more deletions than both need an
     approval; ``sops_mac``: enforce | warn; ``field_validation``: Strict | Warn; ``sops_vaults``: the only Vaults that
     SOPS files may name; ``kubernetes_events``: what is news is an Event in the target cluster, too; ``stage_kinds``:
     (group, kind) of what is applied after definitions and classes, and before the rest; ``override_managers``: field
@@ -84,6 +89,7 @@ class Policy:
     own_identity_clusters: tuple[str, ...] = ()
     default_decryption_service_account: str = ""
     own_identity_decryption: tuple[str, ...] = ()
+    own_identity_sources: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     prune_objects: int = 10
     prune_percent: int = 50
@@ -172,7 +178,7 @@ def plane_source_document(plane: Plane) -> Manifest:
     }
     if plane.source.secret:
         spec["secretRef"] = {"name": plane.source.secret}
-    return _document(gitrepository.API_VERSION, gitrepository.KIND, spec)
+    return _document(SOURCE_API_VERSION, gitrepository.KIND, spec)
 
 
 def root_kustomization(plane: Plane, cluster: PlaneCluster) -> Manifest:
@@ -253,6 +259,7 @@ def _policy(fields: Fields, base: Policy) -> Policy:
             "defaultDecryptionServiceAccount", default=base.default_decryption_service_account
         ),
         own_identity_decryption=_kustomizations(fields, base),
+        own_identity_sources=_sources(fields, base),
         allowed_hosts=_hosts(fields) if fields.raw("allowedHosts") is not None else base.allowed_hosts,
         prune_objects=limits[0],
         prune_percent=limits[1],
@@ -322,6 +329,17 @@ def _kustomizations(fields: Fields, base: Policy) -> tuple[str, ...]:
             raise fields.error(
                 f"ownIdentityDecryption[{index}]", f"is {ref!r}, must be a Kustomization's NAMESPACE/NAME"
             )
+    return refs
+
+
+def _sources(fields: Fields, base: Policy) -> tuple[str, ...]:
+    if fields.raw("ownIdentitySources") is None:
+        return base.own_identity_sources
+    refs = fields.strings("ownIdentitySources")
+    for index, ref in enumerate(refs):
+        if len(ref) > 340 or not _SOURCE.fullmatch(ref):
+            problem = f"is {ref!r}, must be KIND/NAMESPACE/NAME of a GitRepository, OCIRepository or Bucket"
+            raise fields.error(f"ownIdentitySources[{index}]", problem)
     return refs
 
 

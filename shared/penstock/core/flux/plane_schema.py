@@ -145,6 +145,7 @@ def _either_way() -> list[Schema]:
 def _policy() -> Schema:
     resource = {"type": "string", "maxLength": 1024, "pattern": r"^(arn:aws|/subscriptions/|projects/)[^\s*]*\*?$"}
     ref = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+    source = r"^(GitRepository|OCIRepository|Bucket)/" + ref[1:]
     hosts = {"type": "string", "maxLength": 253, "pattern": r"^[A-Za-z0-9*]([-A-Za-z0-9.:/*]*[A-Za-z0-9])?$"}
     limits = _object(
         {
@@ -166,6 +167,7 @@ def _policy() -> Schema:
             "ownIdentityClusters": {"type": "array", "items": resource},
             "defaultDecryptionServiceAccount": _name("Decrypts where spec.decryption names nobody."),
             "ownIdentityDecryption": {"type": "array", "items": {"type": "string", "maxLength": 317, "pattern": ref}},
+            "ownIdentitySources": {"type": "array", "items": {"type": "string", "maxLength": 340, "pattern": source}},
             "allowedHosts": {"type": "array", "items": hosts},
             "prune": limits,
             "sopsMac": {"enum": ["enforce", "warn"], "default": "enforce"},

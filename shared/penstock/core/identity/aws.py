@@ -7,7 +7,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from penstock.core.errors import InvalidDocument
 from penstock.core.http import HttpRequest, HttpResponse
@@ -28,6 +28,9 @@ DOMAINS = {
 
 REGION = r"[a-z]{2,8}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2}"
 TOKEN_AUDIENCE = "sts.amazonaws.com"  # noqa: S105 - no password
+_STS = re.compile(
+    rf"(?:vpce-[a-z0-9-]+\.)?sts(?:-fips)?(?:\.(?P<region>{REGION}))?(?:\.vpce)?\.amazonaws\.(?:com|com\.cn|eu)"
+)
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}")
 
 
@@ -45,6 +48,16 @@ def host(service: str, region: str, partition: str) -> str:
     if not re.fullmatch(REGION, region) or partition not in DOMAINS:
         raise InvalidDocument(f"{partition}:{region} is no partition and region of AWS")
     return f"{service}.{region}.{DOMAINS[partition]}"
+
+
+def sts_region(endpoint: str) -> str:
+    """The region of an STS' URL, a private endpoint's too. Raises InvalidDocument where it is no STS of AWS."""
+    parts = urlsplit(endpoint)
+    found = _STS.fullmatch(parts.hostname or "")
+    if found is None or parts.scheme != "https" or parts.path not in ("", "/") or parts.port or parts.username:
+        problem = f"is {endpoint[:200]!r}, must be AWS's STS, such as https://sts.eu-central-1.amazonaws.com"
+        raise InvalidDocument(problem, path="spec.sts.endpoint")
+    return found["region"] or "us-east-1"
 
 
 def partition_of_role(arn: str) -> str:

@@ -16,6 +16,16 @@ def secret_name(cluster: str, namespace: str, name: str) -> str:
     return "_".join((PREFIX, *(_escape(part) for part in (cluster, namespace, name))))
 
 
+def pull_secrets_name(service_account: str) -> str:
+    """The name of a ServiceAccount's imagePullSecrets, put together, beside the Secrets of its namespace."""
+    return f"imagepullsecrets.{service_account}"
+
+
+def account_token_name(provider: str, service_account: str) -> str:
+    """The name of a ServiceAccount's token for a cloud's exchange, beside the Secrets of its namespace."""
+    return f"token.{provider}.{service_account}"
+
+
 def parse_secret_name(text: str) -> tuple[str, str, str]:
     """(cluster, namespace, name). Raises Terminal for a name that is not ours."""
     parts = text.split("_")

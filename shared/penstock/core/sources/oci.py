@@ -4,9 +4,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from penstock.core.errors import Terminal
+from penstock.core.sources.patterns import Matcher
 from penstock.core.sources.semver import newest
 
 SCHEME = "oci://"
@@ -21,13 +22,6 @@ _PATH = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PLATFORM = ("linux", "amd64")
 """Which image of an index: what Flux's controllers, built for it, take by default."""
-
-
-class Matcher(Protocol):
-    """A compiled regular expression of a user's: RE2, which no expression hangs."""
-
-    def search(self, text: str, /) -> object:
-        """Something true where it is found in ``text``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +70,7 @@ def image_name(url: str) -> ImageName:
     return ImageName(registry=registry, repository=repository)
 
 
-def newest_tag(tags: Iterable[str], semver: str, matches: "Matcher | None") -> str:
+def newest_tag(tags: Iterable[str], semver: str, matches: Matcher | None) -> str:
     """The tag with the highest version in a range, among those that ``matches`` finds itself in.
 
     Raises Terminal where there is none, InvalidDocument where ``semver`` is no range.
@@ -92,14 +86,14 @@ def parse_index(data: bytes) -> Descriptor | None:
 
     Raises Terminal where it is neither, or has none for that platform.
     """
-    found = _json(data)
+    found = json_object(data)
     if "manifests" not in found:
         return None
-    entries = [(each, _descriptor(each)) for each in _list(found, "manifests")]
-    for each, descriptor in entries:
+    entries = [(each, descriptor(each)) for each in mappings(found, "manifests")]
+    for each, described in entries:
         platform = each.get("platform") or {}
         if isinstance(platform, Mapping) and (platform.get("os"), platform.get("architecture")) == _PLATFORM:
-            return descriptor
+            return described
     if len(entries) == 1:
         return entries[0][1]
     raise Terminal(f"the image index has no manifest for {'/'.join(_PLATFORM)}", reason=_OPERATION)
@@ -107,12 +101,12 @@ def parse_index(data: bytes) -> Descriptor | None:
 
 def parse_manifest(data: bytes) -> ImageManifest:
     """An image manifest. Raises Terminal where the bytes are none."""
-    found = _json(data)
+    found = json_object(data)
     annotations = found["annotations"] if found.get("annotations") is not None else {}
     if not isinstance(annotations, Mapping):
         raise _broken("annotations")
     return ImageManifest(
-        layers=tuple(_descriptor(each) for each in _list(found, "layers")),
+        layers=tuple(descriptor(each) for each in mappings(found, "layers")),
         annotations={str(key): str(value) for key, value in annotations.items()},
     )
 
@@ -132,7 +126,8 @@ def is_digest(text: str) -> bool:
     return bool(_DIGEST.fullmatch(text))
 
 
-def _json(data: bytes) -> Mapping[str, Any]:
+def json_object(data: bytes) -> Mapping[str, Any]:
+    """A manifest or index. Raises Terminal where the bytes are no JSON object."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -142,14 +137,16 @@ def _json(data: bytes) -> Mapping[str, Any]:
     return found
 
 
-def _list(found: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+def mappings(found: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """A list of objects in a manifest; empty where it is absent. Raises Terminal."""
     value = found[name] if found.get(name) is not None else []
     if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
         raise _broken(name)
     return value
 
 
-def _descriptor(value: Mapping[str, Any]) -> Descriptor:
+def descriptor(value: Mapping[str, Any]) -> Descriptor:
+    """A descriptor with a digest that can be checked. Raises Terminal."""
     digest, size, media_type = value.get("digest"), value.get("size"), value.get("mediaType", "")
     if not isinstance(digest, str) or not is_digest(digest):
         raise Terminal(f"the manifest names a digest that is no sha256: {str(digest)[:80]!r}", reason=_OPERATION)

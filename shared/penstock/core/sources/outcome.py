@@ -14,6 +14,18 @@ from penstock.core.records import Condition, SourceStatus
 from penstock.core.sources.oci import ORIGIN_REVISION, ORIGIN_SOURCE
 
 SHORTEST_RETRY = 0.75
+VERIFIED = "SourceVerified"
+UNVERIFIED = frozenset(
+    {
+        "VerificationError",
+        "InvalidVerificationMode",
+        "InvalidGitObject",
+        "InvalidTagSignature",
+        "InvalidCommitSignature",
+    }
+)
+"""Flux's reasons of a signature that does not hold: condition SourceVerified is False then."""
+
 BACKSTOP = 60.0
 """Seconds after which an outcome is looked at again that may not have been announced (the process was killed)."""
 
@@ -53,10 +65,14 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Words:
-    """Flux's texts of a stored artifact: ``status``: of the conditions; ``event``: of a NewArtifact event."""
+    """Flux's texts of a stored artifact: ``status``: of the conditions; ``event``: of a NewArtifact event.
+
+    ``verified``: what was verified, for condition SourceVerified; "" where the document does not ask for it.
+    """
 
     status: str
     event: str
+    verified: str = ""
 
 
 def revision_words(revision: str) -> Words:
@@ -93,13 +109,16 @@ def stored(before: SourceStatus, look: Look, revision: str, artifact: str, words
     """A successful look: the source is at ``revision``, its tree is ``artifact``."""
     changed = (revision, artifact) != (before.revision, before.artifact)
     text = words.status
+    positive = [("Ready", "Succeeded", text), ("ArtifactInStorage", "Succeeded", text)]
+    if words.verified:
+        positive.append((VERIFIED, "Succeeded", words.verified))
     status = replace(
         before,
         revision=revision,
         artifact=artifact,
         observation=before.observation + changed,
         generation=look.generation,
-        conditions=_conditions(before, look, (("Ready", "Succeeded", text), ("ArtifactInStorage", "Succeeded", text))),
+        conditions=_conditions(before, look, tuple(positive)),
         last_checked=rfc3339(look.now),
         error="",
     )
@@ -137,13 +156,17 @@ def failed(before: SourceStatus, look: Look, error: PenstockError, *, stalled: b
     """
     message = str(error)
     follow_up = ("Stalled", error.reason, message) if stalled else ("Reconciling", "ProgressingWithRetry", message)
-    kept = tuple((c.type, c.reason, c.message) for c in before.conditions if c.type == "ArtifactInStorage")
-    conditions = _conditions(before, look, (*kept, ("FetchFailed", error.reason, message), follow_up))
-    ready = _condition(before, look, ("Ready", "False", error.reason, message))
+    conditions = [
+        _condition(before, look, ("Ready", "False", error.reason, message)),
+        *_kept(before, error),
+        *_conditions(before, look, (follow_up,)),
+    ]
+    negative = (VERIFIED, "False") if error.reason in UNVERIFIED else ("FetchFailed", "True")
+    conditions.insert(1, _condition(before, look, (*negative, error.reason, message)))
     status = replace(
         before,
         generation=look.generation if stalled else before.generation,
-        conditions=(ready, *conditions),
+        conditions=tuple(conditions),
         last_checked=rfc3339(look.now),
         error=error.reason,
     )
@@ -153,6 +176,22 @@ def failed(before: SourceStatus, look: Look, error: PenstockError, *, stalled: b
     asked = error.retry_after if isinstance(error, Transient) else None
     due = None if stalled else look.now.timestamp() + max(retry_delay(status, look), asked or 0.0)
     return Outcome(status=status, due=due, announcement=announcement)
+
+
+def is_of(status: SourceStatus, revision: str, generation: int, *, verified: bool) -> bool:
+    """Whether what is stored is this revision, made under the document of this generation.
+
+    ``verified``: the document asks for a signature, so that must have been verified under it, too.
+    """
+    wanted = ["ArtifactInStorage", VERIFIED] if verified else ["ArtifactInStorage"]
+    held = {c.type: c.observed_generation for c in status.conditions if c.status == "True"}
+    return status.revision == revision and all(held.get(each) == generation for each in wanted)
+
+
+def _kept(before: SourceStatus, error: PenstockError) -> list[Condition]:
+    """What is still true of the artifact in use: when it was made and verified, and under which document."""
+    wanted = ("ArtifactInStorage",) if error.reason in UNVERIFIED else ("ArtifactInStorage", VERIFIED)
+    return [c for c in before.conditions if c.type in wanted and c.status == "True"]
 
 
 def retry_delay(status: SourceStatus, look: Look) -> float:

@@ -3,16 +3,19 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from penstock.core.errors import NotFound, PenstockError, Refused, Terminal
-from penstock.core.flux.bucket import Bucket
+from penstock.core.flux.bucket import LDAP, Bucket
+from penstock.core.flux.source_fields import AWS, GENERIC
+from penstock.core.identity.aws import sts_region
 from penstock.core.sources.artifact import is_clean
 from penstock.core.sources.bucket import BucketObject, kept, revision
 from penstock.core.sources.ignore import IGNORE_FILE
 from penstock.core.sources.outcome import bucket_words
 from penstock.core.tree import MemoryTree, blob
-from penstock.ports.buckets import FAILED, RemoteBucket
+from penstock.ports.buckets import FAILED, LdapSts, RemoteBucket
 from penstock.ports.deps import Deps
+from penstock.stages.fetch.identity import identity_of
 from penstock.stages.fetch.remote import policy_of
-from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, secret_of, unchanged
+from penstock.stages.fetch.visit import Found, Visit, failure, is_stored, keep, proxy_of, secret_of, unchanged
 
 _MOST_OBJECTS = 20_000
 _MOST_BYTES = 256 * 1024 * 1024
@@ -40,15 +43,39 @@ def look(visit: Visit, bucket: Bucket) -> Found:
 
 
 def _remote(visit: Visit, bucket: Bucket) -> RemoteBucket:
+    cloud = bucket.provider != GENERIC and not bucket.secret
     return RemoteBucket(
         name=bucket.bucket,
         endpoint=bucket.endpoint,
         provider=bucket.provider,
-        region=bucket.region,
+        region=_region(bucket),
         credentials=secret_of(visit, bucket.namespace, bucket.secret),
+        identity=identity_of(visit, bucket) if cloud else None,
+        sts=_sts(visit, bucket),
+        proxy=proxy_of(visit, bucket),
         certificates=secret_of(visit, bucket.namespace, bucket.cert_secret),
         allowed_hosts=policy_of(visit.message.cluster, visit.deps).allowed_hosts,
         timeout=bucket.timeout.total_seconds(),
+    )
+
+
+def _region(bucket: Bucket) -> str:
+    """Keys of a ServiceAccount's role come from the STS of this region: the one that ``sts`` names, where it does."""
+    if bucket.sts is None or bucket.sts.provider != AWS:
+        return bucket.region
+    named = sts_region(bucket.sts.endpoint)
+    if bucket.region not in ("", named):
+        raise Refused(f"spec.sts.endpoint is in region {named}, and spec.region is {bucket.region}", reason=FAILED)
+    return named
+
+
+def _sts(visit: Visit, bucket: Bucket) -> LdapSts | None:
+    if bucket.sts is None or bucket.sts.provider != LDAP or bucket.secret:
+        return None
+    return LdapSts(
+        endpoint=bucket.sts.endpoint,
+        credentials=secret_of(visit, bucket.namespace, bucket.sts.secret),
+        certificates=secret_of(visit, bucket.namespace, bucket.sts.cert_secret),
     )
 
 

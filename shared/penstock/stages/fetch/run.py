@@ -4,7 +4,7 @@ The payload of a webhook is only a hint: the head is resolved here. A newer obse
 meanwhile wins: then everything is read and resolved again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,6 +12,7 @@ from typing import Any
 
 from penstock.core.errors import Conflict, InvalidDocument
 from penstock.core.flux import artifactgenerator, bucket, gitrepository, ocirepository
+from penstock.core.flux.source_fields import API_VERSION
 from penstock.core.messages import PLANE, Outgoing, SourceChanged
 from penstock.core.records import ObjectRecord, object_key, status_key
 from penstock.core.resources import Manifest
@@ -36,30 +37,16 @@ _UNKNOWN_INTERVAL = timedelta(minutes=10)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Kind:
-    """How a kind of source is read and looked at. ``parse`` gives what ``unserved`` and ``look`` take."""
+    """How a kind of source is read and looked at. ``parse`` gives what ``look`` takes."""
 
-    api_version: str
     parse: Callable[[Manifest], Any]
-    unserved: Callable[[Any], tuple[str, ...]]
     look: Callable[[Visit, Any], Found]
 
 
 _KINDS = {
-    gitrepository.KIND: _Kind(
-        api_version=gitrepository.API_VERSION,
-        parse=gitrepository.parse_git_repository,
-        unserved=gitrepository.unserved,
-        look=git_source.look,
-    ),
-    ocirepository.KIND: _Kind(
-        api_version=ocirepository.API_VERSION,
-        parse=ocirepository.parse_oci_repository,
-        unserved=ocirepository.unserved,
-        look=oci_source.look,
-    ),
-    bucket.KIND: _Kind(
-        api_version=bucket.API_VERSION, parse=bucket.parse_bucket, unserved=bucket.unserved, look=bucket_source.look
-    ),
+    gitrepository.KIND: _Kind(parse=gitrepository.parse_git_repository, look=git_source.look),
+    ocirepository.KIND: _Kind(parse=ocirepository.parse_oci_repository, look=oci_source.look),
+    bucket.KIND: _Kind(parse=bucket.parse_bucket, look=bucket_source.look),
 }
 
 
@@ -106,7 +93,6 @@ def _visited(visit: Visit) -> list[Outgoing]:
     kind = _KINDS[visit.message.kind]
     try:
         source = kind.parse(visit.record.document)
-        _check_served(visit, kind.unserved(source))
         if source.suspend:
             rest(visit.deps, visit.held)
             return []
@@ -116,11 +102,6 @@ def _visited(visit: Visit) -> list[Outgoing]:
     except InvalidDocument as error:
         return _recorded(visit, Found(outcome=failed(visit.held.status, visit.look, error, stalled=True)))
     return _recorded(timed, found)
-
-
-def _check_served(visit: Visit, fields: Sequence[str]) -> None:
-    if fields:
-        raise InvalidDocument("is not served yet", path=fields[0], document="/".join(_name(visit)))
 
 
 def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
@@ -139,7 +120,7 @@ def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
         hint=visit.message.hint,
         trace=deps.trace,
     )
-    address = (visit.message.cluster, _KINDS[visit.message.kind].api_version, *_name(visit))
+    address = (visit.message.cluster, API_VERSION, *_name(visit))
     messages = events(held, outcome, address, deps)
     if (outcome.changed or held.pending) and outcome.status.artifact:
         messages += _wake_all(visit, found)

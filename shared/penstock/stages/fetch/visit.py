@@ -1,13 +1,15 @@
 """One look at one source: what it begins with, and what it finds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penstock.core.errors import PenstockError, Terminal, Transient
+from penstock.core.flux.source_fields import SourceDocument
 from penstock.core.messages import SourceChanged
 from penstock.core.records import ObjectRecord
 from penstock.core.sources.artifact import encode
-from penstock.core.sources.outcome import Look, Outcome, Words, failed, stored
+from penstock.core.sources.outcome import VERIFIED, Look, Outcome, Words, failed, is_of, stored
+from penstock.core.sources.proxies import proxy_url
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
 from penstock.stages.fetch.ledger import Held
@@ -38,16 +40,18 @@ class Found:
     included: tuple[str, ...] | None = None
 
 
-def is_stored(visit: Visit, revision: str) -> bool:
-    """Whether the artifact of this revision, under this very document, is in the store."""
+def is_stored(visit: Visit, revision: str, *, verified: bool = False) -> bool:
+    """Whether the artifact of this revision, made (and ``verified``) under this very document, is in the store."""
     before = visit.held.status
-    same = (before.revision, before.generation) == (revision, visit.look.generation)
+    same = is_of(before, revision, visit.look.generation, verified=verified)
     return same and bool(before.artifact) and visit.deps.storage.get(before.artifact) is not None
 
 
 def unchanged(visit: Visit, revision: str, words: Words) -> Found:
     """The very same is stored already."""
-    return Found(outcome=stored(visit.held.status, visit.look, revision, visit.held.status.artifact, words))
+    before = visit.held.status
+    was = next((each.message for each in before.conditions if each.type == VERIFIED and each.status == "True"), "")
+    return Found(outcome=stored(before, visit.look, revision, before.artifact, replace(words, verified=was)))
 
 
 def keep(visit: Visit, revision: str, tree: MemoryTree, words: Words) -> Found:
@@ -71,3 +75,13 @@ def failure(visit: Visit, error: PenstockError, *, doing: str = "") -> Found:
 def secret_of(visit: Visit, namespace: str, name: str) -> Mapping[str, bytes]:
     """The plane's copy of a Secret that a source names; empty for "". Raises Refused where it has none."""
     return stored_secret(visit.message.cluster, namespace, name, visit.deps) if name else {}
+
+
+def proxy_of(visit: Visit, source: SourceDocument) -> str:
+    """The URL of the proxy that a source names; "" for none. Raises Refused, Terminal where its Secret is none."""
+    if not source.proxy_secret:
+        return ""
+    try:
+        return proxy_url(secret_of(visit, source.namespace, source.proxy_secret))
+    except Terminal as error:
+        raise Terminal(f"failed to get proxy address: {error}", reason=error.reason) from error

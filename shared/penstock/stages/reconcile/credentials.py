@@ -6,6 +6,7 @@ Secrets that this very run applied, else from the home cluster.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from penstock.core.errors import PenstockError
 from penstock.core.messages import PLANE, Outgoing, SourceChanged
@@ -17,10 +18,21 @@ from penstock.core.sources.kinds import FETCHED
 from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, objects
 from penstock.stages.reconcile.context import decoded, secret_data
 from penstock.stages.reconcile.index import children
+from penstock.stages.reconcile.pull_secrets import copy_pull_secrets, pulls_as
 from penstock.stages.reconcile.receivers import index_receivers
+from penstock.stages.reconcile.source_identity import account_is_new, copy_token, logs_in_as
 
 REFERRERS = ("Receiver", "Provider", *FETCHED)
-_FIELDS = ("secretRef", "certSecretRef", "proxySecretRef")
+_FIELDS = (
+    ("secretRef",),
+    ("certSecretRef",),
+    ("proxySecretRef",),
+    ("verify", "secretRef"),
+    ("verify", "trustedRootSecretRef"),
+    ("sts", "secretRef"),
+    ("sts", "certSecretRef"),
+)
+"""Where in a spec a Secret is named."""
 
 
 def copy_credentials(
@@ -42,6 +54,12 @@ def copy_credentials(
     for kind, records in known.items():
         for name, record in records.items():
             changed = [copies.bring(secret) for secret in _names({name: record})]
+            account = pulls_as(record.document)
+            if account:
+                changed.append(copy_pull_secrets(attempt, name.partition("/")[0], account, reread=reread))
+            provider, account = logs_in_as(record.document) if kind in FETCHED else ("", "")
+            if provider and (reread or account_is_new(attempt, name.partition("/")[0], provider, account)):
+                changed.append(copy_token(attempt, name.partition("/")[0], provider, account))
             if kind in FETCHED and any(changed):
                 messages.append(Outgoing(message=_source(attempt, kind, name, record)))
     index_receivers(attempt, known["Receiver"])
@@ -69,11 +87,12 @@ def _known(attempt: Attempt, kind: str, coming: Sequence[Manifest]) -> dict[str,
 def _names(records: Mapping[str, ObjectRecord]) -> Iterator[str]:
     """The Secrets (``namespace/name``) that objects (by ``namespace/name``) refer to."""
     for name, record in records.items():
-        spec = record.document.get("spec") or {}
-        for field in _FIELDS:
-            reference = spec.get(field)
-            if isinstance(reference, Mapping) and reference.get("name"):
-                yield f"{name.partition('/')[0]}/{reference['name']}"
+        for path in _FIELDS:
+            found: Any = record.document.get("spec")
+            for step in (*path, "name"):
+                found = found.get(step) if isinstance(found, Mapping) else None
+            if found:
+                yield f"{name.partition('/')[0]}/{found}"
 
 
 def _source(attempt: Attempt, kind: str, name: str, record: ObjectRecord) -> SourceChanged:

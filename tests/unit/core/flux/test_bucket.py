@@ -1,7 +1,7 @@
 import pytest
 
 from penstock.core.errors import InvalidDocument
-from penstock.core.flux.bucket import parse_bucket, unserved
+from penstock.core.flux.bucket import LDAP, Sts, parse_bucket
 
 
 def document(**spec):
@@ -16,7 +16,6 @@ def document(**spec):
 def test_defaults_and_fields():
     found = parse_bucket(document())
     assert (found.bucket, found.endpoint, found.provider) == ("fleet", "https://minio.example.com:9000", "generic")
-    assert unserved(found) == ()
     more = parse_bucket(document(insecure=True, prefix="apps/", region="eu-central-1", secretRef={"name": "keys"}))
     assert (more.endpoint, more.prefix, more.region, more.secret) == (
         "http://minio.example.com:9000", "apps/", "eu-central-1", "keys",
@@ -24,18 +23,17 @@ def test_defaults_and_fields():
     assert parse_bucket(document(endpoint="https://s3.amazonaws.com/")).endpoint == "https://s3.amazonaws.com"
 
 
-@pytest.mark.parametrize(
-    ("spec", "field"),
-    [
-        ({"provider": "azure"}, "spec.provider (azure)"),
-        ({"provider": "aws"}, "spec.secretRef (missing: the plane's own identity is not used for Buckets)"),
-        ({"serviceAccountName": "a"}, "spec.serviceAccountName"),
-        ({"proxySecretRef": {"name": "a"}}, "spec.proxySecretRef"),
-        ({"sts": {"provider": "aws", "endpoint": "https://sts.amazonaws.com"}}, "spec.sts"),
-    ],
-)
-def test_what_nothing_acts_on_is_listed(spec, field):
-    assert unserved(parse_bucket(document(**spec))) == (field,)
+def test_who_gives_temporary_keys():
+    sts = {"provider": "ldap", "endpoint": "https://sts.example.com", "secretRef": {"name": "a"}, "certSecretRef": {"name": "b"}}
+    found = parse_bucket(document(sts=sts)).sts
+    assert found == Sts(provider=LDAP, endpoint="https://sts.example.com", secret="a", cert_secret="b")
+
+
+def test_an_endpoint_of_azure_may_have_a_path():
+    azurite = document(provider="azure", endpoint="http://127.0.0.1:10000/devstoreaccount1", secretRef={"name": "a"})
+    assert parse_bucket(azurite).endpoint == "http://127.0.0.1:10000/devstoreaccount1"
+    blob = document(provider="azure", endpoint="https://acme.blob.core.windows.net", secretRef={"name": "a"})
+    assert parse_bucket(blob).endpoint == "https://acme.blob.core.windows.net"
 
 
 @pytest.mark.parametrize(

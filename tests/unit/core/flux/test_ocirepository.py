@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from penstock.core.errors import InvalidDocument
-from penstock.core.flux.ocirepository import LayerSelector, OciReference, parse_oci_repository, unserved
+from penstock.core.flux.ocirepository import LayerSelector, OciReference, OidcIdentity, Verification, parse_oci_repository
 
 
 def document(**spec):
@@ -20,7 +20,6 @@ def test_defaults():
     assert str(found.image) == "ghcr.io/stefanprodan/manifests/podinfo"
     assert (found.timeout, found.layer, found.reference) == (timedelta(seconds=60), LayerSelector(), OciReference())
     assert (found.ignore, found.insecure, found.suspend, found.secret) == (None, False, False, "")
-    assert unserved(found) == ()
 
 
 def test_every_field():
@@ -45,17 +44,16 @@ def test_every_field():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("spec", "field"),
-    [
-        ({"provider": "aws"}, "spec.provider"),
-        ({"serviceAccountName": "a"}, "spec.serviceAccountName"),
-        ({"proxySecretRef": {"name": "a"}}, "spec.proxySecretRef"),
-        ({"verify": {"provider": "cosign", "matchOIDCIdentity": [{"issuer": "a", "subject": "b"}]}}, "spec.verify"),
-    ],
-)
-def test_what_nothing_acts_on_is_listed(spec, field):
-    assert unserved(parse_oci_repository(document(**spec))) == (field,)
+def test_who_must_have_signed_it():
+    asked = {"provider": "cosign", "matchOIDCIdentity": [{"issuer": "a", "subject": "b"}], "trustedRootSecretRef": {"name": "r"}}
+    found = parse_oci_repository(document(verify=asked)).verification
+    assert found == Verification(identities=(OidcIdentity(issuer="a", subject="b"),), trusted_root_secret="r")
+    assert str(found) == "cosign keyless"
+    by_key = parse_oci_repository(document(verify={"secretRef": {"name": "keys"}})).verification
+    assert (by_key.secret, str(by_key)) == ("keys", "cosign")
+    notation = parse_oci_repository(document(verify={"provider": "notation", "secretRef": {"name": "n"}})).verification
+    assert str(notation) == "notation"
+    assert parse_oci_repository(document()).verification is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""Tokens of the ServiceAccounts that sources of clouds name, for `fetch`, which reaches no cluster.
+
+A token is for a cloud's token exchange alone (its audience), so it opens nothing in the cluster. It is asked for anew when
+half of its life is over; what the ServiceAccount's annotations say goes along, as it was then.
+"""
+
+import json
+from collections.abc import Mapping
+
+from penstock.core.errors import PenstockError
+from penstock.core.identity import accounts, aws, azure
+from penstock.core.resources import Gvk, Manifest
+from penstock.core.secrets.names import account_token_name, secret_name
+from penstock.stages.reconcile.attempt import Attempt
+
+SECONDS = 12 * 3600
+"""Asked of the API server; it may give less."""
+
+_SERVICE_ACCOUNT = Gvk(version="v1", kind="ServiceAccount")
+_CLOUDS = ("aws", "azure", "gcp")
+
+
+def logs_in_as(document: Manifest) -> tuple[str, str]:
+    """Provider and ServiceAccount of a source that logs in at a cloud as one; ("", "") for any other."""
+    spec = document.get("spec") or {}
+    provider, account = str(spec.get("provider") or ""), str(spec.get("serviceAccountName") or "")
+    return (provider, account) if provider in _CLOUDS and account and not spec.get("secretRef") else ("", "")
+
+
+def account_is_new(attempt: Attempt, namespace: str, provider: str, account: str) -> bool:
+    """Whether the store has no token of it yet."""
+    stored_as = secret_name(attempt.cluster, namespace, account_token_name(provider, account))
+    return attempt.deps.secrets.get(stored_as) is None
+
+
+def copy_token(attempt: Attempt, namespace: str, provider: str, account: str) -> bool:
+    """Bring the store's token up to date; whether there was none before. What fails is recorded, and stays as it was."""
+    secrets, now = attempt.deps.secrets, attempt.deps.clock.now().timestamp()
+    stored_as = secret_name(attempt.cluster, namespace, account_token_name(provider, account))
+    held = secrets.get(stored_as)
+    try:
+        found = attempt.home().get(_SERVICE_ACCOUNT, namespace, account)
+        if found is None:
+            secrets.delete(stored_as, owner=attempt.uid)
+            return False
+        described = _described(found)
+        if held is not None and held.get("account") == described and _lasts(held, now):
+            return False
+        given = attempt.home().request_token(
+            namespace, account, audiences=(_audience(attempt, provider, found),), seconds=SECONDS
+        )
+        half = now + (given.expires - now) / 2
+        data = {
+            "account": described,
+            "token": given.token.encode(),
+            "expires": repr(given.expires).encode(),
+            "due": repr(half).encode(),
+        }
+        secrets.put(stored_as, data, owner=attempt.uid)
+    except PenstockError as error:
+        attempt.deps.telemetry.record(
+            "source's account not read", cluster=attempt.cluster, namespace=namespace, name=account, reason=error.reason
+        )
+        return False
+    return held is None
+
+
+def _described(account: Manifest) -> bytes:
+    """What is needed of the ServiceAccount: who it is, and its annotations."""
+    metadata = account["metadata"]
+    kept = {name: metadata.get(name) for name in ("name", "namespace", "uid", "annotations")}
+    return json.dumps({"metadata": kept}, sort_keys=True).encode()
+
+
+def _lasts(held: Mapping[str, bytes], now: float) -> bool:
+    try:
+        return float(held["due"]) > now
+    except (KeyError, ValueError):
+        return False
+
+
+def _audience(attempt: Attempt, provider: str, account: Manifest) -> str:
+    if provider == "aws":
+        return aws.TOKEN_AUDIENCE
+    if provider == "azure":
+        return azure.TOKEN_AUDIENCE
+    return accounts.gcp_federation(account, attempt.plane.cluster(attempt.cluster).kube_config.gke).token_audience
