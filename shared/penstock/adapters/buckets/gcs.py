@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from penstock.adapters.buckets.http import BucketHttp, Sign, every_page
+from penstock.adapters.http.connection import pool_manager
 from penstock.adapters.identity.logins import SourceLogins
 from penstock.core.errors import NotFound, Refused, Terminal, Transient
 from penstock.core.sources.bucket import BucketObject
@@ -68,8 +69,7 @@ def _signer(bucket: RemoteBucket) -> Sign:
     if not bucket.credentials:
         return lambda _url: {}
     try:
-        import urllib3  # noqa: PLC0415 - only where a bucket wants it
-        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - see above
+        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - only where a bucket wants it
         from google.auth.transport.urllib3 import Request  # noqa: PLC0415 - see above
         from google.oauth2.service_account import Credentials  # noqa: PLC0415 - see above
     except ImportError as error:
@@ -83,7 +83,7 @@ def _signer(bucket: RemoteBucket) -> Sign:
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise Terminal("the Secret's 'serviceaccount' is no service account's key", reason=_DENIED) from error
     try:
-        with urllib3.PoolManager() as pool:
+        with pool_manager() as pool:
             credentials.refresh(Request(pool))  # type: ignore[no-untyped-call] # theirs
     except GoogleAuthError as error:
         if getattr(error, "retryable", False):
