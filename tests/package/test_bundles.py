@@ -22,6 +22,7 @@ from tools.package.target import Target, here
 from penstock.wiring import load_pipeline
 
 STAGES = sorted(load_pipeline().stages)
+AGAIN = pytest.mark.xdist_group("package-again")  # one second build for all who look at it
 BOTH = pytest.mark.parametrize("name", sorted(PROVIDERS))
 
 
@@ -64,6 +65,7 @@ def again(tmp_path_factory):
     return place / "out", rows
 
 
+@AGAIN
 @BOTH
 def test_another_checkout_at_another_time_by_another_user_gives_the_same_bytes(name, again):
     assert digest(again[0] / f"{name}.zip") == digest(bundles.made(name).zip)
@@ -259,6 +261,7 @@ def test_functions_need_what_the_package_needs_but_for_what_only_a_machine_does(
 # The command
 
 
+@AGAIN
 def test_a_table_with_everything_and_checksums_that_check(again):
     directory, rows = again
     lines = table(rows).splitlines()

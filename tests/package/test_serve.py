@@ -24,6 +24,8 @@ from tests.package.bundles import ROOT
 from tests.package.containerfile import Container, steps
 from tools.package import lock, wheel
 
+pytestmark = pytest.mark.xdist_group("package-serve")  # one installation for all of them
+
 CONTAINERFILE = ROOT / "infra/serve/Containerfile"
 UNIT = ROOT / "infra/serve/penstock.service"
 PLANE = """
