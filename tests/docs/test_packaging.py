@@ -7,6 +7,7 @@ from tests.package import bundles
 from tests.package.test_bundles import names
 from tools.package import contents, lock
 from tools.package.__main__ import _parser
+from tools.package.archive import EPOCH
 from tools.package.provider import AWS, MB, PROVIDERS
 from tools.package.release import SUMS, WHEEL_LOCK
 from tools.package.target import Target
@@ -54,6 +55,7 @@ def test_the_variables_are_those_that_the_tests_start_it_with():
     starts = (ROOT / "tests/google/bundle.py").read_text()
     assert rows["`GOOGLE_FUNCTION_SOURCE`"] == "functions/<stage>/main.py"
     assert 'f"functions/{stage}/main.py"' in starts
+    assert rows["`SOURCE_DATE_EPOCH`"] == str(EPOCH)
     assert rows["`PYTHONPATH`"] == "/workspace"
     assert '"PYTHONPATH": str(bundles.made("google").root)' in starts
 

@@ -5,6 +5,7 @@ comes first, and kept outside the repository.
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -74,10 +75,10 @@ def digest(*parts: bytes) -> str:
 
 def runtime(directory: Path) -> Path:
     """A folder with AWS's runtime interface client and what it needs alone, as /var/runtime on Lambda has it."""
-    site = Path(lock.uv()).parents[1] / f"lib/python{here().python}/site-packages"
+    site = Path(importlib.util.find_spec("awslambdaric").origin).parents[1]
     for pattern in ("awslambdaric", "snapshot_restore_py*", "simplejson", "runtime_client*"):
         found = list(site.glob(pattern))
-        assert found, f"{pattern} is not in {site}: make .venv/.installed"
+        assert found, f"{pattern} is not in {site}"
         for path in found:
             (directory / path.name).symlink_to(path)
     return directory
@@ -86,7 +87,7 @@ def runtime(directory: Path) -> Path:
 def _key(name: str) -> str:
     """Of all that the bundle is made of."""
     files = {str(path.relative_to(ROOT)): path for path in (ROOT / "tools/package").glob("*.py")}
-    files |= contents.ours(ROOT, PROVIDERS[name]) | {"lock": ROOT / PROVIDERS[name].lock}
+    files |= contents.ours(ROOT) | {"lock": ROOT / PROVIDERS[name].lock}
     parts = [part for each, path in sorted(files.items()) for part in (each.encode(), path.read_bytes())]
     return digest(zlib.ZLIB_RUNTIME_VERSION.encode(), subprocess.check_output([lock.uv(), "--version"]), *parts)
 

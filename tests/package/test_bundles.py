@@ -22,6 +22,7 @@ from tools.package.target import Target, here
 from penstock.wiring import load_pipeline
 
 STAGES = sorted(load_pipeline().stages)
+AGAIN = pytest.mark.xdist_group("package-again")  # one second build for all who look at it
 BOTH = pytest.mark.parametrize("name", sorted(PROVIDERS))
 
 
@@ -56,6 +57,9 @@ def again(tmp_path_factory):
                 target.chmod(0o600)
                 os.utime(target, (1, 1_000_000_000))
     (checkout / "shared/penstock/core/notes.txt").write_text("a file of the user's own")
+    (place / "out").mkdir()
+    for name in ("penstock-0.0.1-py3-none-any.whl", "penstock-0.0.1-py3-none-any.cdx.json", "notes.txt"):
+        (place / "out" / name).write_text("of another time")
     before = os.umask(0o077)
     try:
         rows = release(checkout, here(), place / "out", PROVIDERS.values())
@@ -64,6 +68,7 @@ def again(tmp_path_factory):
     return place / "out", rows
 
 
+@AGAIN
 @BOTH
 def test_another_checkout_at_another_time_by_another_user_gives_the_same_bytes(name, again):
     assert digest(again[0] / f"{name}.zip") == digest(bundles.made(name).zip)
@@ -71,7 +76,7 @@ def test_another_checkout_at_another_time_by_another_user_gives_the_same_bytes(n
 
 def test_another_input_gives_other_bytes(tmp_path):
     """The comparison above can fail: one letter of one file."""
-    inside = contents.ours(ROOT, AWS)
+    inside = contents.ours(ROOT)
     one = hashlib.sha256(written(tmp_path / "a.zip", inside)).hexdigest()
     assert hashlib.sha256(written(tmp_path / "b.zip", dict(reversed(inside.items())))).hexdigest() == one
     changed = inside | {"penstock/LICENSE": b"x"}
@@ -259,6 +264,7 @@ def test_functions_need_what_the_package_needs_but_for_what_only_a_machine_does(
 # The command
 
 
+@AGAIN
 def test_a_table_with_everything_and_checksums_that_check(again):
     directory, rows = again
     lines = table(rows).splitlines()
@@ -267,9 +273,18 @@ def test_a_table_with_everything_and_checksums_that_check(again):
     assert len({line.index("SHA-256" if line is lines[0] else line.split()[-1]) for line in lines}) == 1
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=directory, check=True)
     listed = {line.split()[1] for line in (directory / "SHA256SUMS").read_text().splitlines()}
-    assert listed == {path.name for path in directory.iterdir()} - {"SHA256SUMS"}
+    assert listed == {path.name for path in directory.iterdir()} - {"SHA256SUMS", "notes.txt"}
+    assert len([name for name in listed if name.endswith(".whl")]) == 1
     described = {path.name.removesuffix(".cdx.json") for path in directory.glob("*.cdx.json")}
     assert described == {Path(name).stem for name in listed if name.endswith((".zip", ".whl"))}
+
+
+def test_a_release_that_fails_leaves_what_was_there(tmp_path):
+    """An earlier run's files, and nothing half written beside them."""
+    (tmp_path / "aws.zip").write_text("of another time")
+    with pytest.raises(RuntimeError, match="has no wheel"):
+        release(ROOT, Target(python="3.99"), tmp_path, [AWS])
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("aws.zip", "of another time")]
 
 
 @pytest.mark.parametrize(

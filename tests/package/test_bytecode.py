@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from tools.package import bytecode
+from tools.package.archive import EPOCH
 from tools.package.bytecode import compiled, interpreter
 from tools.package.target import Target, here
 
@@ -67,3 +68,22 @@ def test_sources_that_do_not_compile_are_an_error():
     with pytest.raises(RuntimeError, match=r"-I failed"):
         compiled({"a.py": b"def"}, here())
     assert bytecode.compiled({}, here()) == {}
+
+
+@pytest.mark.parametrize(("more", "kept"), [({"SOURCE_DATE_EPOCH": str(EPOCH)}, True), ({}, False)])
+def test_the_bytecode_that_googles_build_makes_outlives_new_times_by_one_variable(more, kept, tmp_path):
+    """Its command, on a source whose time then changes; whether the bytecode is taken shows in what Python says."""
+    (tmp_path / "module.py").write_text("")
+    command = [sys.executable, "-m", "compileall", "-f", "-q", "."]
+    subprocess.run(command, cwd=tmp_path, env={"PATH": os.defpath, **more}, check=True)
+    os.utime(tmp_path / "module.py", (EPOCH + 1, EPOCH + 1))
+    told = subprocess.run(
+        [sys.executable, "-S", "-v", "-c", "import module"],
+        cwd=tmp_path,
+        env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (f".pyc matches {tmp_path}/module.py" in told.stderr) == kept
+    assert ("bytecode is stale for 'module'" in told.stderr) != kept

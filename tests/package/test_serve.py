@@ -24,6 +24,8 @@ from tests.package.bundles import ROOT
 from tests.package.containerfile import Container, steps
 from tools.package import lock, wheel
 
+pytestmark = pytest.mark.xdist_group("package-serve")  # one installation for all of them
+
 CONTAINERFILE = ROOT / "infra/serve/Containerfile"
 UNIT = ROOT / "infra/serve/penstock.service"
 PLANE = """
@@ -65,6 +67,8 @@ def test_the_wheel_is_the_same_bytes_from_another_place_at_another_time(built, t
         copy = shutil.copytree if (ROOT / each).is_dir() else shutil.copyfile
         (checkout / each).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / each, checkout / each)
+    for path in checkout.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
     again = wheel.build(checkout, tmp_path / "out")
     (first,) = built.glob("*.whl")
     assert (again.name, again.read_bytes()) == (first.name, first.read_bytes())

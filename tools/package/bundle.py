@@ -44,7 +44,7 @@ def build(root: Path, provider: Provider, target: Target, directory: Path, *, by
         staged = Path(name)
         lock.install(root / provider.lock, target, staged)
         found = installed(staged, target)
-        inside = {**contents.dependencies(staged), **contents.ours(root, provider)}
+        inside = {**contents.dependencies(staged), **contents.ours(root)}
         if provider.command:
             inside[MANIFEST] = for_the_build(root / provider.lock, closure(provider.command, found))
         if bytecode and not provider.compiles:

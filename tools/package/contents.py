@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from tools.package.provider import Provider
-
 Contents = Mapping[str, Path | bytes]
 """Name in the bundle -> the file that has its content, or the content."""
+
+ENTRIES = ("main.py", "lambda_handler.py")
+"""Of each stage: Google Cloud's and AWS's."""
 
 NOT_OURS = ("cli/*", "devcluster/*", "kustomize/*", "adapters/git/server.py")
 """Of shared/penstock: the command, the demo's cluster and Git server, and the renderer's public face."""
@@ -27,7 +28,7 @@ AWS_SERVICES = ("dynamodb", "s3", "scheduler", "secretsmanager", "sns", "sqs", "
 """Whose models botocore keeps: those that adapters call, and sts, with which it finds credentials by itself."""
 
 
-def ours(root: Path, provider: Provider) -> dict[str, Path | bytes]:
+def ours(root: Path) -> dict[str, Path | bytes]:
     """The package and the entry points of a checkout."""
     package = root / "shared" / "penstock"
     found: dict[str, Path | bytes] = {"penstock/LICENSE": root / "LICENSE"}
@@ -35,9 +36,8 @@ def ours(root: Path, provider: Provider) -> dict[str, Path | bytes]:
         name = path.relative_to(package).as_posix()
         if path.suffix in {".json", ".py"} and not _matches(name, NOT_OURS):
             found[f"penstock/{name}"] = path
-    for entry in sorted((root / "functions").glob("*/" + provider.entry)):
-        for path in (entry.with_name("main.py"), entry.with_name("lambda_handler.py")):
-            found[path.relative_to(root).as_posix()] = path
+    for entry in ENTRIES:
+        found |= {path.relative_to(root).as_posix(): path for path in sorted(root.glob(f"functions/*/{entry}"))}
     return found
 
 

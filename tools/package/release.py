@@ -5,17 +5,19 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tools.package import bundle, lock, sbom, wheel
 from tools.package.bundle import Bundle
 from tools.package.installed import Installed, installed
-from tools.package.provider import MB, Provider
+from tools.package.provider import MB, PROVIDERS, Provider
 from tools.package.target import Target
 
 SUMS = "SHA256SUMS"
 WHEEL_LOCK = Path("requirements/run.lock")
+WRITTEN = (*(f"{name}.zip" for name in PROVIDERS), "*.cdx.json", "penstock-*.whl", WHEEL_LOCK.name, SUMS)
+"""What may be there of another run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,18 +33,25 @@ class Row:
 def release(
     root: Path, target: Target, directory: Path, providers: Iterable[Provider], *, bytecode: bool = False
 ) -> list[Row]:
-    """Everything, fresh: what stood in ``directory`` under these names is replaced, its other files stay.
+    """Everything, in place of what an earlier run left in ``directory``; other files there stay.
 
-    Raises RuntimeError for a bundle that its cloud would refuse, or that cannot be made for this target.
+    Raises RuntimeError for a bundle that its cloud would refuse, or that cannot be made for this target: then all is
+    left as it was.
     """
     directory.mkdir(parents=True, exist_ok=True)
     version = version_of(root)
-    made = [bundle.build(root, each, target, directory, bytecode=bytecode) for each in providers]
-    rows = [_bundle(each, version) for each in made]
-    rows.append(_wheel(root, target, directory, version))
-    shutil.copyfile(root / WHEEL_LOCK, directory / WHEEL_LOCK.name)
-    sums(directory)
-    return rows
+    with tempfile.TemporaryDirectory(prefix=".package-", dir=directory) as name:
+        fresh = Path(name)
+        made = [bundle.build(root, each, target, fresh, bytecode=bytecode) for each in providers]
+        rows = [_bundle(each, version) for each in made]
+        rows.append(_wheel(root, target, fresh, version))
+        shutil.copyfile(root / WHEEL_LOCK, fresh / WHEEL_LOCK.name)
+        sums(fresh)
+        for old in (path for pattern in WRITTEN for path in directory.glob(pattern)):
+            old.unlink()
+        for path in fresh.iterdir():
+            path.replace(directory / path.name)
+    return [replace(row, path=directory / row.path.name) for row in rows]
 
 
 def version_of(root: Path) -> str:

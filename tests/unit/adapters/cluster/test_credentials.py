@@ -2,6 +2,7 @@
 
 import json
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,14 @@ def test_a_plugin_that_fails_is_refused_with_its_words(tmp_path, body: str, mess
 def test_a_missing_plugin_shows_its_install_hint(tmp_path) -> None:
     config = {"apiVersion": API, "command": "nowhere-to-be-found", "installHint": "brew install it"}
     with pytest.raises(Refused, match=r"nowhere-to-be-found .*brew install it"):
+        exec_plugin(config, {}, folder=str(tmp_path)).login()
+
+
+def test_where_no_plugin_can_be_run_the_error_says_what_to_do(tmp_path, monkeypatch) -> None:
+    """In functions: their bundles are without the package that runs plugins."""
+    monkeypatch.setitem(sys.modules, "kubernetes.config.config_exception", None)
+    config = {"apiVersion": API, "command": "aws"}
+    with pytest.raises(Refused, match=r"exec: aws: functions run no credential plugins: .*kubeConfig\.configMapRef"):
         exec_plugin(config, {}, folder=str(tmp_path)).login()
 
 
