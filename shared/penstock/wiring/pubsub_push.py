@@ -1,8 +1,9 @@
 """Dead letters on Google Cloud: told of by the stage that gives up, or by ``tick`` where nobody came to an end.
 
-At its last attempt, and for a message that cannot be read, a stage tells of the message, publishes it to its dead letter
-topic with its reason as attribute ``error``, and acknowledges it. A message whose function died or hung each time is
-moved by Pub/Sub itself, without that attribute: a subscription of the topic pushes it to ``tick``, which tells of it.
+At its last attempt, and for a message that cannot be read, a stage tells of the message, publishes it to its dead
+letter topic with its reason as attribute ``error``, and acknowledges it. A message whose function died or hung each
+time is moved by Pub/Sub itself, without that attribute: a subscription of the topic pushes it to ``tick``, which tells
+of it.
 """
 
 import base64
@@ -25,8 +26,8 @@ Json = Mapping[str, Any]
 def give_up(runtime: Runtime, stage: str, body: bytes, error: str) -> bool:
     """Tell of the message in a push, and move it to its stage's dead letters.
 
-    False where that cannot be done now: Pub/Sub then gives it again, or moves it. Told of first: a kill in between makes
-    a second report of one id, never none.
+    False where that cannot be done now: Pub/Sub then gives it again, or moves it. Told of first: a kill in between
+    makes a second report of one id, never none.
     """
     push = _push(body)
     data = None if push is None else _data(push)
