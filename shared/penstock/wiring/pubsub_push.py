@@ -52,8 +52,10 @@ def tell_of_lost(runtime: Runtime, names: GoogleNames, teller: str, body: bytes)
     if push is None:
         return False
     data = _data(push)
+    everywhere = [names.at(region) for region in (names.home or names.region, *names.regions)]
     for stage in runtime.pipeline.queues():
-        if push.get("subscription") == names.lost_subscription(teller, stage.name) and data is not None:
+        ours = {each.lost_subscription(teller, stage.name) for each in everywhere}
+        if push.get("subscription") in ours and data is not None:
             error = f"not finished in {stage.attempts} attempts: its function died or hung each time"
             if ERROR not in (push["message"].get("attributes") or {}):  # else its stage has told of it
                 _tell(runtime, DeadLetter(receipt="", stage=stage.name, body=data, error=error))
