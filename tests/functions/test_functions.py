@@ -116,16 +116,20 @@ def test_poison_is_acknowledged_and_told(runtime, as_stage, post):
     assert len(runtime.port("telemetry").named("message refused")) == 1
 
 
+@pytest.mark.parametrize("stage", ["fetch", "tick"])
 @pytest.mark.parametrize(("error", "status"), [(Refused("canary"), 401), (Transient("canary"), 503)])
-def test_a_push_that_does_not_prove_who_sends_it_is_refused_unread(runtime, as_stage, monkeypatch, error, status):
+def test_a_push_that_does_not_prove_who_sends_it_is_refused_unread(
+    runtime, as_stage, monkeypatch, error, status, stage
+):
     def refuse(headers):
         assert headers["authorization"] == "Bearer forged"
         raise error
 
     monkeypatch.setattr(runtime, "check_push", refuse)
     monkeypatch.setattr(functions, "envelope_of", lambda *_: pytest.fail("the body was read"))
-    as_stage("fetch", lambda message, deps: pytest.fail("the stage was called"))
-    answer = client("fetch").post("/", data=b"not even JSON", headers={"Authorization": "Bearer forged"})
+    monkeypatch.setattr(functions, "_told_of_lost", lambda *_: pytest.fail("the body was read"))
+    as_stage(stage, lambda *_: pytest.fail("the stage was called"))
+    answer = client(stage).post("/", data=b"not even JSON", headers={"Authorization": "Bearer forged"})
     assert answer.status_code == status
     assert b"canary" not in answer.data
 

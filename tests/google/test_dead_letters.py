@@ -49,7 +49,13 @@ def names(emulator):
 
 @pytest.fixture
 def runtime(names, monkeypatch):
+    return started(names, monkeypatch)
+
+
+def started(names, monkeypatch, **more):
+    """The functions' runtime from here on."""
     environment = {
+        **more,
         "PENSTOCK_BACKEND": "google",
         "GOOGLE_CLOUD_PROJECT": names.project,
         "PENSTOCK_GOOGLE_REGION": names.region,
@@ -202,6 +208,14 @@ def test_tick_takes_no_other_pushes(runtime, names, subscription):
     assert push("tick", envelope(source()), attempt=1, subscription=subscription) == 204
     assert told(names) == []
     assert len(runtime.port("telemetry").named("message refused")) == 1
+
+
+def test_dead_letters_of_a_further_region_are_told_of_too(names, monkeypatch):
+    runtime = started(names, monkeypatch, PENSTOCK_GOOGLE_REGIONS="europe-west9")
+    there = runtime.settings.google.at("europe-west9").lost_subscription("tick", "notify")
+    assert there.endswith("-europe-west9")
+    assert push("tick", envelope(event()), attempt=1, subscription=there) == 204
+    assert len(runtime.port("telemetry").named("dead letter")) == 1
 
 
 def test_a_dead_letter_that_cannot_be_told_of_comes_again(runtime, names):

@@ -6,11 +6,15 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
+from werkzeug.test import EnvironBuilder
 
 from penstock.adapters.google.names import PushPolicy
 from penstock.adapters.google.push import PushVerifier
+from penstock.adapters.state.memory import MemoryState
 from penstock.core.errors import Refused, Transient
 from penstock.core.http import HttpResponse
+from penstock.wiring import Runtime, Settings, functions
+from penstock.wiring.lazy import Once
 
 NOW = 1_800_000_000.0
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -135,6 +139,15 @@ def test_a_key_that_google_withdrew_ends_with_the_keys_time():
     google.now += 601
     with pytest.raises(Refused):
         verifier.check(push(token()))
+
+
+@pytest.mark.parametrize(("headers", "status"), [(push(token()), 204), (push(token(key=OTHER)), 401), ({}, 401)])
+def test_the_schedulers_call_of_tick_is_verified_as_pushes_are(monkeypatch, tmp_path, headers, status):
+    runtime = Runtime(Settings(data_dir=tmp_path), instead={"state": MemoryState})
+    monkeypatch.setattr(runtime, "check_push", Google().verifier().check)
+    monkeypatch.setattr(functions, "runtime", Once(lambda: runtime))
+    request = EnvironBuilder(method="POST", headers=headers).get_request()
+    assert functions.schedule_function("tick", request).status_code == status
 
 
 def test_without_keys_the_push_must_come_again():

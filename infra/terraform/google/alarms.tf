@@ -80,18 +80,12 @@ resource "google_monitoring_alert_policy" "failures" {
   conditions {
     display_name = "failures by stage"
 
-    condition_threshold {
-      filter          = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.failures.name}\""
-      comparison      = "COMPARISON_GT"
-      threshold_value = var.failures
-      duration        = "0s"
-
-      aggregations {
-        alignment_period     = "600s"
-        cross_series_reducer = "REDUCE_SUM"
-        group_by_fields      = ["metric.label.stage"]
-        per_series_aligner   = "ALIGN_SUM"
-      }
+    # A metric of a log is not known for some minutes after it is made: not looked up when the alarm is.
+    condition_prometheus_query_language {
+      query                     = "sum by (stage) (increase(logging_googleapis_com:user_${replace(google_logging_metric.failures.name, "/[^a-z0-9]/", "_")}{monitored_resource=\"cloud_run_revision\"}[10m])) > ${var.failures}"
+      duration                  = "0s"
+      evaluation_interval       = "60s"
+      disable_metric_validation = true
     }
   }
 }

@@ -7,7 +7,7 @@ resource "google_pubsub_subscription" "pushes" {
   name                       = each.value.name
   topic                      = each.value.of_dead ? google_pubsub_topic.dead[each.value.topic].id : google_pubsub_topic.topics[each.value.topic].id
   ack_deadline_seconds       = each.value.ack_seconds
-  filter                     = each.value.filter
+  filter                     = each.value.filter == "" ? null : each.value.filter
   message_retention_duration = "${14 * 86400}s"
   labels                     = local._labels
 

@@ -1,8 +1,9 @@
 """Dead letters on Google Cloud: told of by the stage that gives up, or by ``tick`` where nobody came to an end.
 
-At its last attempt, and for a message that cannot be read, a stage tells of the message, publishes it to its dead letter
-topic with its reason as attribute ``error``, and acknowledges it. A message whose function died or hung each time is
-moved by Pub/Sub itself, without that attribute: a subscription of the topic pushes it to ``tick``, which tells of it.
+At its last attempt, and for a message that cannot be read, a stage tells of the message, publishes it to its dead
+letter topic with its reason as attribute ``error``, and acknowledges it. A message whose function died or hung each
+time is moved by Pub/Sub itself, without that attribute: a subscription of the topic pushes it to ``tick``, which tells
+of it.
 """
 
 import base64
@@ -25,8 +26,8 @@ Json = Mapping[str, Any]
 def give_up(runtime: Runtime, stage: str, body: bytes, error: str) -> bool:
     """Tell of the message in a push, and move it to its stage's dead letters.
 
-    False where that cannot be done now: Pub/Sub then gives it again, or moves it. Told of first: a kill in between makes
-    a second report of one id, never none.
+    False where that cannot be done now: Pub/Sub then gives it again, or moves it. Told of first: a kill in between
+    makes a second report of one id, never none.
     """
     push = _push(body)
     data = None if push is None else _data(push)
@@ -51,8 +52,10 @@ def tell_of_lost(runtime: Runtime, names: GoogleNames, teller: str, body: bytes)
     if push is None:
         return False
     data = _data(push)
+    everywhere = [names.at(region) for region in (names.home or names.region, *names.regions)]
     for stage in runtime.pipeline.queues():
-        if push.get("subscription") == names.lost_subscription(teller, stage.name) and data is not None:
+        ours = {each.lost_subscription(teller, stage.name) for each in everywhere}
+        if push.get("subscription") in ours and data is not None:
             error = f"not finished in {stage.attempts} attempts: its function died or hung each time"
             if ERROR not in (push["message"].get("attributes") or {}):  # else its stage has told of it
                 _tell(runtime, DeadLetter(receipt="", stage=stage.name, body=data, error=error))

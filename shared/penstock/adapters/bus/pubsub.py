@@ -45,7 +45,7 @@ class _Message:
 class PubsubBus(PubsubLetters):
     """See ports.bus.Bus, and DeadLetters.
 
-    A publisher needs ``pubsub.topics.publish`` on its topics (a stage that is pushed to, also on its dead letter topic),
+    A publisher needs ``pubsub.topics.publish`` on its topics (a stage that is pushed to also on its dead letter topic),
     and for what it delays ``cloudtasks.tasks.create`` on the queue and ``iam.serviceAccounts.actAs`` on the tasks'
     service account.
     """

@@ -1,0 +1,169 @@
+# Runs without a provider: `terraform init && terraform test`.
+
+variables {
+  number  = "123456789012"
+  prefix  = "plane-1"
+  project = "acme-prod"
+  region  = "europe-west3"
+}
+
+run "names" {
+  command = plan
+
+  assert {
+    condition     = output.paths.topics["source-changed"] == "projects/acme-prod/topics/plane-1-source-changed"
+    error_message = output.paths.topics["source-changed"]
+  }
+
+  assert {
+    condition     = output.names.bucket == "plane-1-acme-prod" && output.names.database == "plane-1-state"
+    error_message = "bucket ${output.names.bucket}, database ${output.names.database}"
+  }
+
+  assert {
+    condition     = output.names.secrets["api-token"] == "plane-1-penstock_--_penstock--system_api--token"
+    error_message = output.names.secrets["api-token"]
+  }
+
+  assert {
+    condition     = alltrue([for name in values(output.names.accounts) : length(name) >= 6 && length(name) <= 30])
+    error_message = "names of service accounts have 6 to 30 characters"
+  }
+}
+
+run "least_privilege" {
+  command = plan
+
+  variables {
+    gke_projects = ["acme-apps"]
+    sops_keys    = { sops = "projects/p/locations/l/keyRings/r/cryptoKeys/k" }
+  }
+
+  assert {
+    condition     = toset([for grant in values(output.grants) : grant.who if grant.kind == "key"]) == toset(["reconcile"])
+    error_message = "reconcile alone decrypts"
+  }
+
+  assert {
+    condition     = alltrue([for grant in values(output.grants) : contains(keys(output.permissions), grant.role)])
+    error_message = "a role is granted whose permissions are not listed"
+  }
+
+  assert {
+    condition     = alltrue([for grant in values(output.grants) : grant.condition.expression != "" if grant.kind == "project" && can(regex("record|secret_(reader|keeper)|artifact", grant.role))])
+    error_message = "a right of the whole project where a condition would do"
+  }
+
+  assert {
+    condition = [
+      for name in sort(keys(output.grants)) : output.grants[name].who if endswith(output.grants[name].role, "artifact_writer")
+    ] == ["fetch"]
+    error_message = "fetch alone writes artifacts"
+  }
+
+  assert {
+    condition     = alltrue([for grant in values(output.grants) : grant.kind == "function" if grant.who == "everybody"])
+    error_message = "everybody may do more than call webhook and api"
+  }
+}
+
+run "dead_letters_are_told_of_by_the_schedule" {
+  command = plan
+
+  assert {
+    condition     = output.subscriptions["fetch-dead/tick"].filter == "NOT attributes:error" && output.subscriptions["fetch-dead/tick"].attempts == null
+    error_message = "what nobody told of is pushed to tick, until it is told"
+  }
+
+  assert {
+    condition     = output.subscriptions["artifact-stored/reconcile"].ack_seconds == 570 && output.subscriptions["artifact-stored/reconcile"].attempts == 8
+    error_message = "a push is waited for as long as its stage runs"
+  }
+
+  assert {
+    condition     = output.functions["tick"].instances == 2
+    error_message = "a dead letter may come while tick runs"
+  }
+}
+
+run "a_long_prefix_is_refused" {
+  command = plan
+
+  variables {
+    prefix = "penstock-of-the-platform"
+  }
+
+  expect_failures = [var.prefix]
+}
+
+run "a_bucket_name_that_is_too_long_is_refused" {
+  command = plan
+
+  variables {
+    prefix  = "penstock-of-the-team"
+    project = "acme-production-of-europe-1"
+    bucket  = join("", [for number in range(64) : "b"])
+  }
+
+  expect_failures = [var.bucket]
+}
+
+run "a_prefix_that_names_no_database_is_told" {
+  command = plan
+
+  variables {
+    database = "d"
+  }
+
+  expect_failures = [var.database]
+}
+
+run "a_number_is_not_an_id" {
+  command = plan
+
+  variables {
+    number = "acme-prod"
+  }
+
+  expect_failures = [var.number]
+}
+
+run "a_zone_is_no_region" {
+  command = plan
+
+  variables {
+    region = "europe-west3-a"
+  }
+
+  expect_failures = [var.region]
+}
+
+run "a_version_is_no_key" {
+  command = plan
+
+  variables {
+    sops_keys = { sops = "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1" }
+  }
+
+  expect_failures = [var.sops_keys]
+}
+
+run "a_secret_in_the_environment_is_refused" {
+  command = plan
+
+  variables {
+    environment = { notify = { PENSTOCK_SECRET_X = "canary" } }
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "an_environment_of_an_unknown_stage_is_refused" {
+  command = plan
+
+  variables {
+    environment = { notifi = { PENSTOCK_ALLOWED_HOSTS = "10.0.0.1" } }
+  }
+
+  expect_failures = [output.functions]
+}
