@@ -335,3 +335,19 @@ def test_a_continuation_of_twenty_minutes_is_scheduled(runtime, as_stage):
     scheduler = runtime.bus._clients.client("scheduler")
     (listed,) = scheduler.list_schedules(GroupName="plane-1")["Schedules"]
     assert listed["Name"].startswith("reconcile-due-")
+
+
+def test_a_line_is_what_lambda_reads_and_names_the_call(clock, monkeypatch, capsys, as_stage):
+    """With the function's log format JSON: filtered by level, dated by timestamp, found by the request's id."""
+    with in_process(clock) as clients:
+        make_queues(clients, load_pipeline())
+        made = Runtime(settings_from(ENVIRONMENT), instead={"clock": lambda: clock})
+        monkeypatch.setattr(lambda_functions, "runtime", Once(lambda: made))
+        as_stage("fetch", lambda message, deps: [])
+        put(made)
+        assert call("fetch", events.sqs(take(made)))["batchItemFailures"] == []
+    (line,) = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    wanted = {"level": "INFO", "message": "stage finished", "requestId": events.Context.aws_request_id, "trace": TRACE}
+    assert wanted.items() <= line.items()
+    assert line["timestamp"].endswith("Z")
+    assert "severity" not in line

@@ -3,7 +3,7 @@
 import pytest
 
 from penstock.core.errors import BuildFailed, Conflict, Refused, Transient
-from penstock.core.messages import Envelope, Event, Outgoing, ReconcileDue, SourceChanged
+from penstock.core.messages import ArtifactStored, Envelope, Event, Outgoing, ReconcileDue, SourceChanged
 from penstock.ports.bus import DeadLetter
 from penstock.wiring.outcome import outcome_of
 from penstock.wiring.reports import announce
@@ -33,7 +33,7 @@ def test_what_a_stage_returns_goes_out_in_the_same_trace_as_a_new_span(runtime, 
 
     def run(message, deps):
         seen.append((message, deps.trace))
-        return [Outgoing(message=ReconcileDue(cluster="prod", namespace="a", name="b", why="artifact"))]
+        return [Outgoing(message=ArtifactStored(cluster="prod", namespace="a", name="b", why="artifact"))]
 
     as_stage("fetch", run)
     outcome = runtime.run_message("fetch", envelope())
@@ -46,7 +46,7 @@ def test_what_a_stage_returns_goes_out_in_the_same_trace_as_a_new_span(runtime, 
 
 
 def test_a_delay_is_kept(runtime, as_stage):
-    due = ReconcileDue(cluster="prod", namespace="a", name="b")
+    due = ArtifactStored(cluster="prod", namespace="a", name="b")
     as_stage("fetch", lambda message, deps: [Outgoing(message=due, delay=30)])
     runtime.run_message("fetch", envelope())
     assert taken(runtime, "reconcile") is None
@@ -216,7 +216,7 @@ def test_a_run_is_a_step_below_the_one_that_sent_its_message_and_what_it_sends_g
     def run(message, deps):
         with deps.telemetry.span("checkout"):
             pass
-        return [Outgoing(message=ReconcileDue(cluster="prod", namespace="a", name="b")) for _ in range(3)]
+        return [Outgoing(message=ArtifactStored(cluster="prod", namespace="a", name="b")) for _ in range(3)]
 
     as_stage("fetch", run)
     sent = envelope()

@@ -161,6 +161,12 @@ def trace_of(traceparent: str) -> str:
     return traceparent.split("-")[1] if traceparent.count("-") == 3 else ""
 
 
+def is_sampled(traceparent: str) -> bool:
+    """Whether the span that a W3C traceparent names is kept by who made it; False where it names none."""
+    flags = traceparent.rpartition("-")[2]
+    return bool(trace_of(traceparent)) and flags.endswith(tuple("13579bdf"))
+
+
 def encode(envelope: Envelope) -> bytes:
     """The CloudEvent as JSON. Raises Terminal when it is larger than MAX_BYTES."""
     message = envelope.message

@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.adapters.cluster.counting import Count, counted
 from penstock.core.errors import Terminal
-from penstock.core.messages import PUSH, Envelope, Event, Outgoing, trace_of
+from penstock.core.messages import PUSH, Envelope, Event, Outgoing, is_sampled, trace_of
 from penstock.core.pipeline import Stage
 from penstock.ports.bus import Bus
 from penstock.ports.clock import Clock
@@ -28,7 +28,8 @@ def stage_module(name: str) -> Any:
 class Cause:
     """What a run goes back to: the message, or nothing where it begins a trace (a request, the schedule).
 
-    ``method``: of the request; ``links``: traceparents that have to do with it and are not trusted, or not the only ones.
+    ``method``: of the request; ``links``: traceparents that have to do with it and are not trusted, or not the
+    only ones.
     """
 
     envelope: Envelope | None = None
@@ -85,7 +86,7 @@ def begun(name: str, stage: Stage, deps: Deps, bus: Bus, cause: Cause) -> Iterat
     with step as span, counted() as count:
         trace = trace_of(span.traceparent) or trace_of(cause.parent) or deps.clock.new_id()
         about["trace"] = trace
-        if span.traceparent:
+        if is_sampled(span.traceparent):
             about["span"] = span.traceparent.split("-")[2]
         scoped = Scoped(telemetry=deps.telemetry, parent=span.traceparent, fields=about)
         origin, began = (envelope.origin, envelope.began) if envelope else (stage.name, rfc3339(deps.clock.now()))

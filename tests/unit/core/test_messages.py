@@ -13,6 +13,7 @@ from penstock.core.messages import (
     SourceChanged,
     decode,
     encode,
+    is_sampled,
 )
 
 TRACEPARENT = f"00-{'ab' * 16}-{'cd' * 8}-01"
@@ -155,6 +156,14 @@ def test_what_a_message_says_of_its_trace_comes_back():
     full = envelope(EVENT, links=links, **more)
     assert decode(encode(full)) == full
     assert more.items() <= json.loads(encode(full)).items()
+
+
+@pytest.mark.parametrize(
+    ("flags", "sampled"), [("01", True), ("03", True), ("ff", True), ("00", False), ("02", False), ("", False)]
+)
+def test_sampled(flags, sampled):
+    assert is_sampled(f"00-{'ab' * 16}-{'cd' * 8}-{flags}") == sampled
+    assert not is_sampled(flags)
 
 
 def traced(number, **more):
