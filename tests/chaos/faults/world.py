@@ -18,7 +18,9 @@ from penstock.adapters.cluster.memory_api import MemoryApi
 from penstock.core.errors import Terminal
 from penstock.core.messages import PLANE, Envelope, Event, ReconcileDue, SourceChanged, decode, encode
 from penstock.core.notify import ledger
+from penstock.core.reconcile.inventory import NAMESPACE
 from penstock.core.records import KustomizationStatus, Suspension, object_key, status_key
+from penstock.core.resources import ObjectRef
 from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.stages.api.actions import set_switch
 from penstock.stages.reconcile import source
@@ -260,7 +262,10 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """A change of the cluster. ``by``: label of the process; ``plane``: its plane's name."""
+    """A change of the cluster. ``by``: label of the process; ``plane``: its plane's name.
+
+    ``remembered``: whether the inventory of the Kustomization that did it had the object at that moment.
+    """
 
     at: float
     plane: str
@@ -269,6 +274,7 @@ class Change:
     subject: str
     before: dict[str, Any] | None
     after: dict[str, Any] | None
+    remembered: bool
 
 
 class AuditedApi(MemoryApi):
@@ -292,8 +298,14 @@ class AuditedApi(MemoryApi):
                     subject=getattr(by.message, "name", "") if by else "",
                     before=before,
                     after=after,
+                    remembered=self._remembered(getattr(by.message, "name", "") if by else "", after or before),
                 )
             )
+
+    def _remembered(self, name: str, manifest: dict[str, Any]) -> bool:
+        inventory = self.read(ObjectRef(kind="ConfigMap", namespace=NAMESPACE, name=f"kustomization.flux-system.{name}"))
+        ids = inventory["data"]["inventory"] if inventory is not None else ""
+        return f'"apps_{manifest["metadata"]["name"]}__ConfigMap@v1"' in ids
 
 
 @dataclass(kw_only=True)
