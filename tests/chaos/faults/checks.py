@@ -66,6 +66,7 @@ def check_deeds(world: World) -> None:
         about = change.after or change.before or {}
         if change.by and about["kind"] == "ConfigMap" and about["metadata"]["namespace"] == "apps":
             assert change.remembered, f"not in the inventory when it was written: {_told(change)}"
+            assert change.held, f"another run had the Lease: {_told(change)}"
 
 
 def _check_deletion(world: World, change: Change, born: float) -> None:

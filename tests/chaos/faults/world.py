@@ -24,6 +24,7 @@ from penstock.core.resources import ObjectRef
 from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.stages.api.actions import set_switch
 from penstock.stages.reconcile import source
+from penstock.stages.reconcile.lease import MARGIN, SECONDS
 from penstock.wiring.outcome import Outcome
 from penstock.wiring.reports import announce
 from penstock.wiring.run import run_message, run_tick
@@ -264,7 +265,8 @@ class Process:
 class Change:
     """A change of the cluster. ``by``: label of the process; ``plane``: its plane's name.
 
-    ``remembered``: whether the inventory of the Kustomization that did it had the object at that moment.
+    ``remembered``: whether the inventory of the Kustomization that did it had the object at that moment; ``held``:
+    whether the run had its Lease, or had taken it so long ago that it may have run out under a slow request.
     """
 
     at: float
@@ -275,6 +277,7 @@ class Change:
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     remembered: bool
+    held: bool
 
 
 class AuditedApi(MemoryApi):
@@ -282,6 +285,7 @@ class AuditedApi(MemoryApi):
 
     def __init__(self) -> None:
         self.audit: list[Change] = []
+        self.holders: dict[str, tuple[str, float]] = {}
         self.world: World | None = None
         super().__init__()
 
@@ -289,6 +293,9 @@ class AuditedApi(MemoryApi):
         super()._record(gvk, before, after)
         if self.world is not None:
             by = self.world.current
+            if by is not None and after is not None and after["kind"] == "Lease":
+                self.holders.setdefault(after["spec"]["holderIdentity"], (by.label, self.world.time))
+            name = getattr(by.message, "name", "") if by else ""
             self.audit.append(
                 Change(
                     at=self.world.time,
@@ -298,9 +305,21 @@ class AuditedApi(MemoryApi):
                     subject=getattr(by.message, "name", "") if by else "",
                     before=before,
                     after=after,
-                    remembered=self._remembered(getattr(by.message, "name", "") if by else "", after or before),
+                    remembered=self._remembered(name, after or before),
+                    held=by is not None and self._held(name, by),
                 )
             )
+
+    def _held(self, name: str, by: "Process") -> bool:
+        assert self.world is not None
+        lease = ObjectRef(
+            group="coordination.k8s.io", kind="Lease", namespace=NAMESPACE, name=f"kustomization.flux-system.{name}"
+        )
+        found = self.read(lease)
+        if found is not None and self.holders.get(found["spec"]["holderIdentity"], ("", 0.0))[0] == by.label:
+            return True
+        taken = [at for label, at in self.holders.values() if label == by.label]
+        return bool(taken) and self.world.time - min(taken) > SECONDS - MARGIN
 
     def _remembered(self, name: str, manifest: dict[str, Any]) -> bool:
         inventory = self.read(ObjectRef(kind="ConfigMap", namespace=NAMESPACE, name=f"kustomization.flux-system.{name}"))
