@@ -83,7 +83,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(REFUSALS[what], {}, b'{"error": {"code": "injected"}}')
         connection = self.proxy.connect()
         try:
-            headers = {name: value for name, value in self.headers.items() if name.lower() not in {"connection", "expect"}}
+            headers = {
+                name: value for name, value in self.headers.items() if name.lower() not in {"connection", "expect"}
+            }
             if body:
                 headers["Content-Length"] = str(len(body))
                 headers.pop("Transfer-Encoding", None)
@@ -98,8 +100,6 @@ class _Handler(BaseHTTPRequestHandler):
             return self._cut()
         found = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}
         return self._answer(answer.status, found, data, cut=what == CUT_IN_THE_MIDDLE)
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _any
 
     def _body(self) -> bytes:
         if self.headers.get("Expect", "").lower() == "100-continue":
@@ -144,3 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.shutdown(socket.SHUT_RDWR)
         self.close_connection = True
+
+
+for verb in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+    setattr(_Handler, f"do_{verb}", _Handler._any)

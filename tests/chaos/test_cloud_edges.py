@@ -197,7 +197,9 @@ def plane_behind(control_plane, plan):
     folder = control_plane._own_folder()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(folder / "server.crt", folder / "server.key")
-    with FaultProxy(yaml.safe_load(control_plane.read_kubeconfig())["clusters"][0]["cluster"]["server"], plan, tls).running() as proxy:
+    with FaultProxy(
+        yaml.safe_load(control_plane.read_kubeconfig())["clusters"][0]["cluster"]["server"], plan, tls
+    ).running() as proxy:
         tidy(control_plane)
         yield RealPlane(control_plane, clusters=connections(Behind(control_plane, proxy), seconds=5)), proxy
         tidy(control_plane)

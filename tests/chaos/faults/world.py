@@ -322,7 +322,9 @@ class AuditedApi(MemoryApi):
         return bool(taken) and self.world.time - min(taken) > SECONDS - MARGIN
 
     def _remembered(self, name: str, manifest: dict[str, Any]) -> bool:
-        inventory = self.read(ObjectRef(kind="ConfigMap", namespace=NAMESPACE, name=f"kustomization.flux-system.{name}"))
+        inventory = self.read(
+            ObjectRef(kind="ConfigMap", namespace=NAMESPACE, name=f"kustomization.flux-system.{name}")
+        )
         ids = inventory["data"]["inventory"] if inventory is not None else ""
         return f'"apps_{manifest["metadata"]["name"]}__ConfigMap@v1"' in ids
 
