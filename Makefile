@@ -12,7 +12,7 @@ PYTHON_VERSION ?= 3.13
 ARCH ?= x86_64
 BYTECODE ?=
 
-.PHONY: help demo test test-full tools lint infra package bench bench-cluster bench-cloud bench-full serve lock
+.PHONY: help demo test test-full chaos tools lint infra package bench bench-cluster bench-cloud bench-full serve lock
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -38,6 +38,9 @@ test: $(READY) ## every test that this machine can run
 
 test-full: $(READY) ## the slow ones too: chaos and fuzz at full length
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+
+chaos: $(READY) ## 10,240 schedules of faults: every combination ten times; one that fails is shrunk and printed
+	@$(BIN)/python -m tests.chaos.faults --schedules 10240
 
 tools: $(READY) ## build the real parts that tests run against (cached outside the repository)
 	@$(BIN)/python tests/controlplane/build.py

@@ -13,11 +13,9 @@ from tests.chaos.faults.shrink import run
 
 from penstock.core.notify import ledger as sent
 from penstock.core.reconcile.inventory import Inventory
-from penstock.ports.state import ABSENT
 from penstock.stages import notify, tick
 from penstock.stages.fetch import wake
-from penstock.stages.reconcile import attempt, claims, endings, execute, lease, ledger, planning, write
-from penstock.stages.reconcile import run as reconcile_run
+from penstock.stages.reconcile import attempt, children, claims, execute, lease, ledger, planning, write
 
 MOST = 200
 
@@ -112,15 +110,16 @@ def suspensions_not_kept(original):
     return made
 
 
-def dependents_not_woken(original):
-    return lambda attempt: []
-
-
 def disagreeing_inventories_trusted(original):
     def made(cluster, attempt):
         return replace(original(cluster, attempt), trusted=True)
 
     return made
+
+
+def children_of_yesterday(original):
+    """A run that was overtaken stores and buries children all the same."""
+    return lambda *arguments: True
 
 
 BROKEN = {
@@ -137,6 +136,7 @@ BROKEN = {
     "tick publishes nothing": (tick, "_put_off", a_clock_that_finds_nothing),
     "who never ran is not in the due index": (wake, "_expect", who_never_ran_not_expected),
     "a status is written over a suspension": (execute, "save_status", suspensions_not_kept),
+    "an overtaken parent stores and buries children": (children, "source_known", children_of_yesterday),
     "copies of an inventory that differ are trusted": (planning, "load_ledger", disagreeing_inventories_trusted),
 }
 
@@ -161,6 +161,3 @@ def found(broken, most=MOST):
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_engine_is_found(what):
     assert found(BROKEN[what]) is not None
-
-
-_ = (kinds_of, ABSENT, endings, reconcile_run)

@@ -63,6 +63,10 @@ def check_deeds(world: World) -> None:
         elif change.after is None and change.before is not None:
             _check_deletion(world, change, born.get(change.before["metadata"]["uid"], 0.0))
         _check_suspended(world, change)
+        about = change.after or change.before or {}
+        if change.by and about["kind"] == "ConfigMap" and about["metadata"]["namespace"] == "apps":
+            assert change.remembered, f"not in the inventory when it was written: {_told(change)}"
+            assert change.held, f"another run had the Lease: {_told(change)}"
 
 
 def _check_deletion(world: World, change: Change, born: float) -> None:

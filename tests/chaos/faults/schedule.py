@@ -52,11 +52,7 @@ class Action:
     def __str__(self) -> str:
         if self.what == "push":
             return f"{self.at:7.1f} s  push {expected(self.files)}"
-        return (
-            f"{self.at:7.1f} s  {self.what} {self.name}{self.body!r}"
-            if self.body
-            else f"{self.at:7.1f} s  {self.what} {self.name}"
-        )
+        return f"{self.at:7.1f} s  {self.what} {self.name}" + (f" {self.body!r}" if self.body else "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,11 +84,13 @@ def made(seed: int) -> Schedule:
         name, begin = chance.choice(OWNERS), chance.uniform(0, at + 5)
         actions.append(Action(at=begin, what="suspend", name=name))
         actions.append(Action(at=begin + chance.choice([1.0, 30.0, 400.0]), what="resume", name=name))
-    for _ in range(chance.choice([0, 1])):
+    if chance.choice([0, 1]):
         actions.append(Action(at=chance.uniform(0, at + 5), what="ask", name=chance.choice(OWNERS)))
     if "poison" in kinds:
-        for body in POISON:
-            actions.append(Action(at=chance.uniform(0, at + 5), what="poison", name=chance.choice(STAGES), body=body))
+        actions += [
+            Action(at=chance.uniform(0, at + 5), what="poison", name=chance.choice(STAGES), body=body)
+            for body in POISON
+        ]
     actions.sort(key=lambda each: each.at)
     pace = chance.choice([0.4, 1.0, 2.5])
     rates = {

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Self, TypeVar
 from unittest import mock
 
 from tests.chaos.faults.checks import check, check_state
@@ -114,7 +114,7 @@ class InOrder:
 
     def __init__(self, max_workers: int = 0) -> None: ...
 
-    def __enter__(self) -> "InOrder":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None: ...

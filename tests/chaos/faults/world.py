@@ -18,10 +18,13 @@ from penstock.adapters.cluster.memory_api import MemoryApi
 from penstock.core.errors import Terminal
 from penstock.core.messages import PLANE, Envelope, Event, ReconcileDue, SourceChanged, decode, encode
 from penstock.core.notify import ledger
+from penstock.core.reconcile.inventory import NAMESPACE
 from penstock.core.records import KustomizationStatus, Suspension, object_key, status_key
+from penstock.core.resources import ObjectRef
 from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.stages.api.actions import set_switch
 from penstock.stages.reconcile import source
+from penstock.stages.reconcile.lease import MARGIN, SECONDS
 from penstock.wiring.outcome import Outcome
 from penstock.wiring.reports import announce
 from penstock.wiring.run import run_message, run_tick
@@ -260,7 +263,11 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """A change of the cluster. ``by``: label of the process; ``plane``: its plane's name."""
+    """A change of the cluster. ``by``: label of the process; ``plane``: its plane's name.
+
+    ``remembered``: whether the inventory of the Kustomization that did it had the object at that moment; ``held``:
+    whether the run had its Lease, or had taken it so long ago that it may have run out under a slow request.
+    """
 
     at: float
     plane: str
@@ -269,6 +276,8 @@ class Change:
     subject: str
     before: dict[str, Any] | None
     after: dict[str, Any] | None
+    remembered: bool
+    held: bool
 
 
 class AuditedApi(MemoryApi):
@@ -276,6 +285,7 @@ class AuditedApi(MemoryApi):
 
     def __init__(self) -> None:
         self.audit: list[Change] = []
+        self.holders: dict[str, tuple[str, float]] = {}
         self.world: World | None = None
         super().__init__()
 
@@ -283,6 +293,9 @@ class AuditedApi(MemoryApi):
         super()._record(gvk, before, after)
         if self.world is not None:
             by = self.world.current
+            if by is not None and after is not None and after["kind"] == "Lease":
+                self.holders.setdefault(after["spec"]["holderIdentity"], (by.label, self.world.time))
+            name = getattr(by.message, "name", "") if by else ""
             self.audit.append(
                 Change(
                     at=self.world.time,
@@ -292,8 +305,28 @@ class AuditedApi(MemoryApi):
                     subject=getattr(by.message, "name", "") if by else "",
                     before=before,
                     after=after,
+                    remembered=self._remembered(name, after or before),
+                    held=by is not None and self._held(name, by),
                 )
             )
+
+    def _held(self, name: str, by: "Process") -> bool:
+        assert self.world is not None
+        lease = ObjectRef(
+            group="coordination.k8s.io", kind="Lease", namespace=NAMESPACE, name=f"kustomization.flux-system.{name}"
+        )
+        found = self.read(lease)
+        if found is not None and self.holders.get(found["spec"]["holderIdentity"], ("", 0.0))[0] == by.label:
+            return True
+        taken = [at for label, at in self.holders.values() if label == by.label]
+        return bool(taken) and self.world.time - min(taken) > SECONDS - MARGIN
+
+    def _remembered(self, name: str, manifest: dict[str, Any]) -> bool:
+        inventory = self.read(
+            ObjectRef(kind="ConfigMap", namespace=NAMESPACE, name=f"kustomization.flux-system.{name}")
+        )
+        ids = inventory["data"]["inventory"] if inventory is not None else ""
+        return f'"apps_{manifest["metadata"]["name"]}__ConfigMap@v1"' in ids
 
 
 @dataclass(kw_only=True)
