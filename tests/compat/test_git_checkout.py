@@ -115,10 +115,11 @@ def test_connections_that_went_stale_are_made_anew(served, tmp_path):
     served.commit({"a": b"1"})
     head = head_of(served)
     for pool, _ in served.git._idle.values():
-        for key in pool._manager.pools.keys():  # noqa: SIM118 - no dict
-            connection = pool._manager.pools[key].pool.get()
+        (manager,) = pool._client._managers.values()
+        for key in manager.pools.keys():  # noqa: SIM118 - no dict
+            connection = manager.pools[key].pool.get()
             connection.sock.shutdown(2)
-            pool._manager.pools[key].pool.put(connection)
+            manager.pools[key].pool.put(connection)
     assert len(checked_out(served, head)) == 1
 
 

@@ -85,12 +85,13 @@ class FaultServer:
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
                 self.connections.append(connection)
-            if self._at_once:
-                self._fault(connection)
-                return
-            while request := self._request(connection):
-                self.requests.append(request)
-                self._fault(connection)
+            with connection:
+                if self._at_once:
+                    self._fault(connection)
+                    return
+                while request := self._request(connection):
+                    self.requests.append(request)
+                    self._fault(connection)
 
     def _request(self, connection):
         data = b""

@@ -14,7 +14,9 @@ from tests.contract.http_faults import ADAPTERS, CANARY, OK, FaultServer
 from penstock.adapters.cluster import transport
 from penstock.adapters.git import dulwich as git_adapter
 from penstock.adapters.http import trust
-from penstock.adapters.http.deadline import TimedSocket
+from penstock.adapters.http.client import HttpClient, Outgoing
+from penstock.adapters.http.deadline import Deadline, TimedSocket
+from penstock.adapters.http.errors import Telling
 from penstock.adapters.identity.http import HttpSender
 from penstock.core.errors import PenstockError, Refused, Terminal, Transient
 from penstock.core.http import HttpRequest
@@ -371,6 +373,30 @@ def test_a_proxy_under_tls_that_drips_is_left_in_time(before, piece, tmp_path, m
     trust._context.cache_clear()
     assert time.monotonic() - began < LATEST
     assert server.requests[0].startswith(b"CONNECT cloud.example:443 ")
+
+
+def test_a_connection_that_does_not_come_about_is_given_up_soon():
+    began = time.monotonic()
+    with FaultServer(faults.drips(b"\x16\x03\x03\x40\x00", b"\x16"), at_once=True) as server:
+        client = HttpClient(connect=SECONDS)
+        with contextlib.closing(client), pytest.raises(Transient, match="timed out"):
+            client.open(Outgoing(url=server.url.replace("http:", "https:")), Deadline(60), Telling())
+    assert time.monotonic() - began < LATEST
+
+
+def test_sending_has_more_time_than_connecting():
+    def fault(connection):
+        time.sleep(3 * connect)
+        connection.recv(1000)
+        left = 16 << 20
+        while left > 0:
+            left -= len(connection.recv(1 << 20))
+        connection.sendall(answers(200, body=b"thanks"))
+
+    connect, body = 0.2, b"x" * ((16 << 20) + 1000)
+    with FaultServer(fault, at_once=True) as server, contextlib.closing(HttpClient(connect=connect)) as client:
+        sent = Outgoing(url=server.url, method="PUT", body=body)
+        assert client.open(sent, Deadline(60), Telling()).all(100) == b"thanks"
 
 
 def test_a_server_that_does_not_listen_is_left_in_time():

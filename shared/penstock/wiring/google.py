@@ -15,6 +15,9 @@ from penstock.wiring.settings import Settings
 ANSWER_LIMIT = 128 << 20
 """Bytes: artifacts come in one answer."""
 
+_SECONDS = 60.0
+"""For all attempts at a call: an attempt has time for the largest artifact at 5 MiB/s."""
+
 
 def google_ports(
     settings: Settings, names: GoogleNames, pipeline: Pipeline, clock: Callable[[], Clock]
@@ -79,5 +82,5 @@ def _client() -> Any:
     from penstock.adapters.identity.own import Own  # noqa: PLC0415 - see above
 
     clock = SystemClock()
-    send = HttpSender(limit=ANSWER_LIMIT)
+    send = HttpSender(limit=ANSWER_LIMIT, seconds=_SECONDS)
     return GoogleClient(send, Own(send, {}, lambda: clock.now().timestamp()).gcp, Kept())

@@ -42,7 +42,6 @@ class Patience:
     """
 
     total: float = 30.0
-    connect: float = 10.0
     attempts: int = 8
     first: float = 0.1
     longest: float = 5.0
@@ -208,7 +207,7 @@ class Transport:
             self._pools.prefix + request.target,
             body=request.body,
             headers=headers,
-            timeout=Deadline(timeout, connect=self._patience.connect),
+            timeout=Deadline(timeout),
             retries=False,
             redirect=False,
             preload_content=False,

@@ -13,7 +13,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from penstock.adapters.http.addresses import Guard
-from penstock.adapters.http.connection import pool_manager
+from penstock.adapters.http.connection import CONNECT_SECONDS, pool_manager
 from penstock.adapters.http.deadline import Deadline
 from penstock.adapters.http.errors import Telling
 from penstock.version import __version__
@@ -107,7 +107,7 @@ class HttpClient:
     """Several threads may use it. Close it.
 
     ``guard``: what it may connect to; ``trust``: instead of the public certificate authorities; ``proxy_for``: URL ->
-    the operator's proxy, or "".
+    the operator's proxy, or ""; ``connect``: seconds until a connection stands.
     """
 
     def __init__(
@@ -116,8 +116,9 @@ class HttpClient:
         guard: Guard | None = None,
         trust: "ssl.SSLContext | None" = None,
         proxy_for: Callable[[str], str] = lambda _url: "",
+        connect: float = CONNECT_SECONDS,
     ) -> None:
-        self._guard, self._trust, self._proxy_for = guard or Guard(), trust, proxy_for
+        self._guard, self._trust, self._proxy_for, self._connect = guard or Guard(), trust, proxy_for, connect
         self._managers: dict[str, urllib3.PoolManager] = {}
 
     def close(self) -> None:
@@ -167,7 +168,9 @@ class HttpClient:
     def _manager(self, url: str) -> urllib3.PoolManager:
         proxy = self._proxy_for(url)
         if proxy not in self._managers:
-            self._managers[proxy] = pool_manager(self._guard, proxy=proxy, ssl_context=self._trust, maxsize=_KEPT)
+            self._managers[proxy] = pool_manager(
+                self._guard, proxy=proxy, connect=self._connect, ssl_context=self._trust, maxsize=_KEPT
+            )
         return self._managers[proxy]
 
 

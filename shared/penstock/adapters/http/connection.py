@@ -21,6 +21,9 @@ from penstock.adapters.http.deadline import TimedSocket, TimedTlsSocket
 from penstock.adapters.http.errors import HeadersTooLarge
 from penstock.adapters.http.trust import system_trust
 
+CONNECT_SECONDS = 10.0
+"""Until a connection stands: through proxies, with TLS."""
+
 HEADER_LIMIT = 256 << 10
 """Bytes of an answer's headers, interim answers included."""
 
@@ -66,6 +69,7 @@ class TimedConnection(HTTPConnection):
     """
 
     guard: ClassVar[Guard] = Guard()
+    connect_seconds: ClassVar[float] = CONNECT_SECONDS
     response_class = _Response
     _until: float | None = None
 
@@ -77,6 +81,17 @@ class TimedConnection(HTTPConnection):
     @timeout.setter
     def timeout(self, value: Any) -> None:
         self._until = time.monotonic() + value if isinstance(value, int | float) else None
+
+    def connect(self) -> None:
+        """Within ``connect_seconds`` of the time that there is; what follows has all of it."""
+        until = self._until
+        soon = time.monotonic() + self.connect_seconds
+        self._until = soon if until is None else min(until, soon)
+        try:
+            super().connect()
+        finally:
+            self._until = until
+        self.sock.settimeout(self.timeout)
 
     def _new_conn(self) -> socket.socket:
         """A connection to the first address that answers; each but the last gets a share of the time that is left."""
@@ -127,16 +142,19 @@ class TimedTlsConnection(TimedConnection, HTTPSConnection):
         super().__init__(*arguments, ssl_context=_timed(ssl_context or system_trust()), **options)
 
 
-def pool_manager(guard: Guard | None = None, *, proxy: str = "", **options: Any) -> PoolManager:
+def pool_manager(
+    guard: Guard | None = None, *, proxy: str = "", connect: float = CONNECT_SECONDS, **options: Any
+) -> PoolManager:
     """Pools whose connections keep deadlines and ask the guard.
 
-    ``proxy``: URL or ""; an https one is trusted as the system does. ``options``: of urllib3's PoolManager.
+    ``proxy``: URL or ""; an https one is trusted as the system does. ``connect``: seconds until a connection stands.
+    ``options``: of urllib3's PoolManager.
     """
     if proxy:
         made: PoolManager = _proxied(proxy, options)
     else:
         made = PoolManager(**options)
-    made.pool_classes_by_scheme = guarded_pools(guard or Guard())
+    made.pool_classes_by_scheme = _pools(guard or Guard(), connect)
     return made
 
 
@@ -156,10 +174,11 @@ def _proxied(proxy: str, options: dict[str, Any]) -> ProxyManager:
 
 
 @lru_cache(maxsize=64)
-def guarded_pools(guard: Guard) -> PoolClasses:
-    """urllib3's pool classes by scheme, whose connections keep deadlines and ask the guard."""
-    plain = type("GuardedConnection", (TimedConnection,), {"guard": guard})
-    tls = type("GuardedTlsConnection", (TimedTlsConnection,), {"guard": guard})
+def _pools(guard: Guard, connect: float) -> PoolClasses:
+    """urllib3's pool classes by scheme."""
+    own = {"guard": guard, "connect_seconds": connect}
+    plain = type("GuardedConnection", (TimedConnection,), own)
+    tls = type("GuardedTlsConnection", (TimedTlsConnection,), own)
     return {
         "http": type("GuardedPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
         "https": type("GuardedTlsPool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),

@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from urllib3 import Timeout
 
-CONNECT_SECONDS = 10.0
-"""Until a connection stands and the request is sent."""
-
 _SHORTEST = 0.001
 """Seconds: to the system, 0 means not to wait at all."""
 
@@ -25,11 +22,11 @@ else:
 
 
 class Deadline(Timeout):
-    """``seconds`` from now on for all that is done under it; at most ``connect`` of them until a request is sent."""
+    """``seconds`` from now on for all that is done under it."""
 
-    def __init__(self, seconds: float, *, connect: float = CONNECT_SECONDS) -> None:
+    def __init__(self, seconds: float) -> None:
         super().__init__()
-        self._until, self._most_connect = time.monotonic() + seconds, connect
+        self._until = time.monotonic() + seconds
 
     @property
     def left(self) -> float:
@@ -47,7 +44,7 @@ class Deadline(Timeout):
     @property
     def connect_timeout(self) -> float:
         """Seconds for the connection and the request."""
-        return max(min(self._most_connect, self.left), _SHORTEST)
+        return max(self.left, _SHORTEST)
 
     @property
     def read_timeout(self) -> float:

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 Send = Callable[[HttpRequest], HttpResponse]
 """Sends a request to its ``url``. Raises Transient where no answer came, Terminal where its certificate is wrong."""
 
-CONNECT_SECONDS, ATTEMPT_SECONDS = 3.0, 13.0
-WHOLE_SECONDS = 30.0
-"""For all attempts."""
+CONNECT_SECONDS, WHOLE_SECONDS = 3.0, 30.0
+"""Until a connection stands; for all attempts."""
+
 ANSWER_LIMIT = 1 << 20
+_ATTEMPT = 0.45
+"""The share of one attempt: one that hangs leaves time for another."""
+
 _WAITS = (0.2, 0.8)
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 
@@ -73,7 +76,7 @@ class HttpSender:
             body=request.body or None,
             decode=True,
         )
-        deadline = Deadline(min(ATTEMPT_SECONDS, until - time.monotonic()), connect=CONNECT_SECONDS)
+        deadline = Deadline(min(_ATTEMPT * self._seconds, until - time.monotonic()))
         answer = self._kept().open(outgoing, deadline, Telling(about=host_of(request.url)))
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return HttpResponse(status=answer.status, headers=headers, body=answer.all(self._limit))
@@ -84,5 +87,7 @@ class HttpSender:
 
         if self._client is None:
             guard = Guard(allowed_hosts=self._allowed_hosts)
-            self._client = HttpClient(guard=guard, trust=self._trust(), proxy_for=self._proxy_for)
+            self._client = HttpClient(
+                guard=guard, trust=self._trust(), proxy_for=self._proxy_for, connect=CONNECT_SECONDS
+            )
         return self._client

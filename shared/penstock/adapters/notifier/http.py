@@ -40,7 +40,7 @@ class HttpNotifier:
         )
         try:
             telling = Telling(about=host_of(request.url), reason=_FAILED, who="the provider")
-            answer = client.open(outgoing, Deadline(self._timeout, connect=self._timeout), telling)
+            answer = client.open(outgoing, Deadline(self._timeout), telling)
             try:
                 return HttpResponse(
                     status=answer.status,
