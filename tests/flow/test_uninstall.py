@@ -135,7 +135,7 @@ class Here:
     """A runtime whose ports are the memory plane's."""
 
     def __init__(self, plane):
-        self.plane, self.settings = plane, SimpleNamespace(kubeconfig=(), proxies={})
+        self.plane, self.settings = plane, SimpleNamespace(kubeconfig=(), proxies={}, aws=None, google=None)
         self.bus = plane.bus
 
     def port(self, name):

@@ -582,3 +582,57 @@ def test_a_manifest_cannot_write_what_the_plane_keeps():
     plane.settle()
     assert plane.ready("apps").startswith("True")
     assert plane.config_map("a") == {"key": "1"}
+
+
+BROKEN = {
+    "a document that is no Kustomization": {"clusters/prod/bad.yaml": kustomization("bad", "bad", interval="nope")},
+    "YAML that does not parse": {"clusters/prod/bad.yaml": "a: [b\n"},
+    "an object that is refused": {"clusters/prod/bad.yaml": config_map("bad", "nowhere", key="1")},
+}
+
+
+@pytest.mark.parametrize("why", BROKEN)
+def test_a_parent_that_fails_stops_nobody_below_and_nothing_is_deleted_meanwhile(why):
+    """One typo in a cluster's directory must not freeze everything that it deploys, as it does not under Flux."""
+    plane = started({**APPS, "apps/more.yaml": config_map("more", key="1")})
+    broken = BROKEN[why]
+    revision = plane.push({**broken, "apps/a.yaml": config_map("a", key="2"), "apps/more.yaml": None})
+    plane.settle(seconds=5)
+    assert plane.ready("flux-system").startswith("False"), plane.ready("flux-system")
+    assert plane.config_map("a") == {"key": "2"}
+    ready = plane.ready("apps")
+    assert ready.startswith(f"True ReconciliationSucceeded: Applied revision: {revision}"), ready
+    if "refused" not in why:  # there everybody's render is known: nothing can have moved
+        assert "1 deletions wait until flux-system/flux-system rendered this revision" in ready
+        assert plane.config_map("more") == {"key": "1"}
+    plane.push({"apps/a.yaml": config_map("a", key="3")})
+    plane.settle(seconds=5)
+    assert plane.config_map("a") == {"key": "3"}, "nor does the next push wait"
+    runs = [each for each in plane.telemetry.named("stage finished") if each.get("name") == "apps"]
+    plane.push(dict.fromkeys(broken))
+    plane.settle()
+    for name in ("flux-system", "apps"):
+        assert plane.ready(name).startswith("True"), plane.ready(name)
+    assert plane.config_map("more") is None
+    assert len(runs) < 12
+
+
+def test_what_moves_to_a_child_that_a_broken_parent_did_not_store_is_not_deleted():
+    plane = started(APPS)
+    uid = plane.live("v1", "ConfigMap", "apps", "a")["metadata"]["uid"]
+    plane.push(
+        {
+            "clusters/prod/new.yaml": kustomization("new", "new", dependsOn=[{"name": "apps"}]),
+            "clusters/prod/bad.yaml": kustomization("bad", "bad", interval="nope"),
+            "apps/a.yaml": None,
+            "new/a.yaml": config_map("a", key="2"),
+        }
+    )
+    plane.settle(seconds=90)
+    assert plane.live("v1", "ConfigMap", "apps", "a")["metadata"]["uid"] == uid
+    plane.push({"clusters/prod/bad.yaml": None})
+    plane.settle()
+    assert plane.ready("new").startswith("True"), plane.ready("new")
+    live = plane.live("v1", "ConfigMap", "apps", "a")
+    assert live["metadata"]["uid"] == uid
+    assert live["data"] == {"key": "2"}

@@ -27,8 +27,9 @@ ROOT = f"{NAMESPACE}/{NAME}"
 class Side:
     """``uid``: the plane's, "" where there is none (then one can only look); ``name``: the cluster's in the Plane.
 
-    ``path``: the cluster's path in the source, or None; ``say``: one line of progress; ``identities``: connects by
-    identities (kubeConfig.configMapRef), the plane's own connections; ``policy``, ``gke``: what holds for that.
+    ``path``: the cluster's path in the source, or None; ``say``: one line of progress; ``identities``: the
+    plane's own connections, for what is reached by identity (kubeConfig.configMapRef); ``policy``, ``gke``: what
+    holds for that.
     """
 
     clusters: Clusters
@@ -37,7 +38,7 @@ class Side:
     name: str = ""
     path: str | None = None
     say: Callable[[str], None] = print
-    identities: Clusters | None = None
+    identities: Callable[[], Clusters] | None = None
     policy: Policy = field(default_factory=Policy)
     gke: str = ""
     targets: dict[tuple[str, str, str], Cluster] = field(default_factory=dict)
@@ -73,7 +74,8 @@ class Side:
         origin = Origin(
             home=lambda: self.home, cluster=self.name, namespace=namespace, policy=self.policy, gke=self.gke
         )
-        return (self.identities or self.clusters).connect_remote(remote_cluster(origin, given.config_map))
+        clusters = self.identities() if self.identities is not None else self.clusters
+        return clusters.connect_remote(remote_cluster(origin, given.config_map))
 
 
 def add_cluster_flags(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +97,7 @@ def open_side(args: argparse.Namespace, runtime: Runtime, *, gone: bool = False)
     if not args.cluster:
         if own is None:
             raise Terminal("name a cluster: --cluster NAME of the Plane, or --kubeconfig and --context to look only")
-        return Side(clusters=own, clock=clock, identities=runtime.port("clusters"))
+        return Side(clusters=own, clock=clock, identities=lambda: _planes_own(runtime))
     state: State = runtime.port("state")
     held = stored_plane(state)
     plane = parse_plane(held.document)
@@ -104,17 +106,21 @@ def open_side(args: argparse.Namespace, runtime: Runtime, *, gone: bool = False)
         plane.cluster(args.cluster)
     if path is None and own is None:
         raise NotFound(f"the plane has no cluster {args.cluster} any more: say how to reach it with --kubeconfig")
-    ours: Clusters = runtime.port("clusters")
     return Side(
-        clusters=own or ours,
+        clusters=own or _planes_own(runtime),
         clock=clock,
         uid=held.uid,
         name=args.cluster,
         path=path,
-        identities=ours,
+        identities=lambda: _planes_own(runtime),
         policy=with_flags(plane.policy_for(args.cluster), _flags(state, args.cluster)),
         gke=gke_of(plane, args.cluster),
     )
+
+
+def _planes_own(runtime: Runtime) -> Clusters:
+    clusters: Clusters = runtime.port("clusters")
+    return clusters
 
 
 def _flags(state: State, cluster: str) -> Mapping[str, Any]:

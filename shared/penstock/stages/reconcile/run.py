@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from penstock.core.errors import Conflict, PenstockError
+from penstock.core.errors import Conflict, PenstockError, Transient
 from penstock.core.messages import Outgoing, ReconcileDue
 from penstock.core.reconcile.inventory import entry_texts
 from penstock.core.reconcile.plan import Action
@@ -13,14 +13,15 @@ from penstock.ports.deps import Deps
 from penstock.stages.reconcile import adoption, endings, lease
 from penstock.stages.reconcile.alerts import TOLD
 from penstock.stages.reconcile.attempt import Attempt, applied_mark, forget_status, open_attempt, save_status
-from penstock.stages.reconcile.children import check_children, store_children
+from penstock.stages.reconcile.children import check_children, store_children, wake_children
 from penstock.stages.reconcile.claims import CHILDREN_DUE, Awaits
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.credentials import copy_credentials
 from penstock.stages.reconcile.discovery import discover
 from penstock.stages.reconcile.drift import leave_reported
-from penstock.stages.reconcile.execute import Done, execute, unchanged
+from penstock.stages.reconcile.execute import ApplyFailed, Done, execute, unchanged
 from penstock.stages.reconcile.health import check_health
+from penstock.stages.reconcile.in_cluster import FOREIGN
 from penstock.stages.reconcile.live import owner_selector
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, with_conditions
 from penstock.stages.reconcile.parentage import check_handover, children_due
@@ -89,10 +90,10 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
         with attempt.step("render"):
             rendered = render(attempt.kustomization, source.tree, gather(attempt))
         check_children(attempt, rendered.parts.interpreted)
-    except PenstockError:
+    except PenstockError as error:
         if waiting:
             return endings.waits_for_dependencies(attempt, source, waiting)
-        raise
+        return endings.failed(attempt, error) + _go_on_below(attempt, source, error)
     attempt = record_render(attempt, source, rendered)
     if waiting:
         before = attempt.found
@@ -105,7 +106,20 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
     except Awaits as awaits:
         return endings.waits_for_others(attempt, awaits)
     except PenstockError as error:
-        return endings.failed(attempt, rendered.hidden(error), digest=rendered.digest)
+        messages = endings.failed(attempt, rendered.hidden(error), digest=rendered.digest)
+        return messages + _go_on_below(attempt, source, error)
+
+
+def _go_on_below(attempt: Attempt, source: Source, error: PenstockError) -> list[Outgoing]:
+    """A failure stops nobody below: children go on with the specs that they have, once a revision.
+
+    What they would delete waits until this one has rendered (claims.py). A passing trouble is waited for instead, and
+    where somebody else owns the names there is nothing to go on with.
+    """
+    cause = error.cause if isinstance(error, ApplyFailed) else error
+    if isinstance(cause, Transient) or cause.reason in FOREIGN:
+        return []
+    return wake_children(attempt, source)
 
 
 def _applied_or_adopted(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgoing]:
