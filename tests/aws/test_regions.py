@@ -146,7 +146,7 @@ def test_what_crosses_is_an_index_of_pointers(plane):
     ]
     assert len(crossing) == 1
     assert "hook-token" not in json.dumps(crossing)
-    assert set(json.loads(crossing[0]["j"]["S"])) == {f for f in ReceiverRecord.__dataclass_fields__} | {"format"}
+    assert set(json.loads(crossing[0]["j"]["S"])) == set(ReceiverRecord.__dataclass_fields__) | {"format"}
 
 
 def test_lists_over_all_clusters_are_those_of_all_regions(plane):

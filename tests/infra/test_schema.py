@@ -33,7 +33,7 @@ PLANTED = {
     "a block that is an argument": ("functions.tf", "environment {", "environment = {", "is a block, not an argument"),
     "an argument that is a block": ("topics.tf", "tags              = local._tags", "tags {}", "is an argument, not a block"),
     "two where one may stand": ("functions.tf", "tracing_config {", "logging_config {\n log_format = 1\n}\n tracing_config {", "only one block"),
-    "an unknown variable": ("dashboard.tf", "var.prefix", "var.prefx", "no variable prefx"),
+    "an unknown variable": ("model.tf", "var.prefix", "var.prefx", "no variable prefx"),
     "an unknown local": ("scheduler.tf", "local._tags", "local.tags", "no local tags"),
     "an unknown resource": ("topics.tf", "aws_sqs_queue.queues[each.value.stage]", "aws_sqs_queue.queue[each.value.stage]", "no resource"),
     "an unknown attribute": ("outputs.tf", "role.arn", "aws_iam_role.scheduler.anr", "has no attribute anr"),

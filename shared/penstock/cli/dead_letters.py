@@ -30,8 +30,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "dead-letters",
         help="messages that were given up: look, try again, drop",
-        description="Messages that were given up after their last attempt. They hold pointers alone: dropping one loses "
-        "no work, as what it pointed at is due again at its interval.",
+        description="Messages that were given up after their last attempt. They hold pointers alone: dropping one "
+        "loses no work, as what it pointed at is due again at its interval.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

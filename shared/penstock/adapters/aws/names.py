@@ -12,8 +12,8 @@ class AwsNames:
     """``prefix``: what every name starts with; two planes of one account and region have different ones.
 
     ``account``: 12 digits. ``bucket``: of artifacts. ``scheduler_role``: ARN of the role with which EventBridge
-    Scheduler publishes; "" where this process schedules nothing. ``secrets_store``: where secrets are kept. ``home``: the region of the plane's own,
-    "" for this one; ``regions``: all further ones; ``bucket`` is the home region's.
+    Scheduler publishes; "" where this process schedules nothing. ``secrets_store``: where secrets are kept. ``home``:
+    the region of the plane's own, "" for this one; ``regions``: all further ones; ``bucket`` is the home region's.
     """
 
     region: str

@@ -33,10 +33,11 @@ class PubsubLetters:
 
     def dead_letters(self, *, limit: int = 100) -> tuple[DeadLetter, ...]:
         """The oldest of those that Pub/Sub shows."""
-        found: list[tuple[str, DeadLetter]] = []
-        for stage in self._pipeline.queues():
-            for each in self._look(stage.name, lambda _: False, most=limit):
-                found.append((str(each["message"].get("publishTime", "")), self._letter(stage.name, each)))
+        found = [
+            (str(each["message"].get("publishTime", "")), self._letter(stage.name, each))
+            for stage in self._pipeline.queues()
+            for each in self._look(stage.name, lambda _: False, most=limit)
+        ]
         return tuple(letter for _, letter in sorted(found, key=lambda each: each[0])[:limit])
 
     def drop_dead_letter(self, letter: DeadLetter, *, again: bool) -> None:

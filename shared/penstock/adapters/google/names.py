@@ -27,9 +27,9 @@ class PushPolicy:
 class GoogleNames:
     """``prefix``: what every name starts with. ``region``: of the Cloud Tasks queue. ``bucket``: of artifacts.
 
-    ``home``: the region of the plane's own, "" for this one; ``regions``: all further ones; ``suffix``: what names in one
-    of those end with; ``database``: Firestore's, of the home region, as the bucket is. ``tasks_account``: e-mail of the service account that Cloud Tasks publishes as; "" where
-    this process delays nothing.
+    ``home``: the region of the plane's own, "" for this one; ``regions``: all further ones; ``suffix``: what names in
+    one of those end with. ``database``: Firestore's, of the home region, as the bucket is. ``tasks_account``: e-mail of
+    the service account that Cloud Tasks publishes as; "" where this process delays nothing.
     """
 
     project: str
@@ -45,7 +45,7 @@ class GoogleNames:
     suffix: str = ""
 
     def at(self, region: str) -> "GoogleNames":
-        """The same plane's resources in another of its regions. Names are the project's, so they end with the region."""
+        """The same plane's resources in another of its regions: names are the project's, so they end with it."""
         if region == (self.home or self.region):
             return replace(self, region=region, home=region, regions=())
         suffix, database = f"-{region}", self.database or f"{self.prefix}-state"
