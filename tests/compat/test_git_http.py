@@ -198,7 +198,8 @@ def test_credentials_are_sent_as_flux_would(credentials, header):
         ({"bearerToken": b"", "username": b"a", "password": b"hunter2"}, "bearerToken and username"),
         ({"password": b"hunter2"}, "a password without a username"),
         ({"username": b"a", "password": b"hunter2\nX-Evil: 1"}, "password has more than one line"),
-        ({"tls.crt": b"", "tls.key": b"hunter2"}, "client certificates are not served yet"),
+        ({"tls.crt": b"", "tls.key": b"hunter2"}, "needs both tls.crt and tls.key"),
+        ({"tls.crt": b"hunter2", "tls.key": b"hunter2"}, "no certificate and its key"),
         ({"ca.crt": b"hunter2"}, "ca.crt is no PEM certificate"),
     ],
 )

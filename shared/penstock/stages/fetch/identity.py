@@ -67,6 +67,7 @@ class _Held:
         self._held, self._who, self._now = held, who, now
 
     def get(self, _gvk: Gvk, _namespace: str, _name: str, /) -> Manifest:
+        """The ServiceAccount as it was when its token was asked for."""
         account: Manifest = json.loads(self._held["account"])
         return account
 
@@ -78,6 +79,7 @@ class _Held:
         audiences: Sequence[str] = (),  # noqa: ARG002 - see above
         seconds: int = 3600,  # noqa: ARG002 - see above
     ) -> ServiceAccountToken:
+        """The token. Raises Refused where it has ended."""
         expires = float(self._held["expires"])
         if expires <= self._now:
             raise Refused(f"the token of {self._who} has ended: the next reconcile brings another", reason=_DENIED)
