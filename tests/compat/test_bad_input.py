@@ -6,6 +6,7 @@ what each case says.
 
 import base64
 import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -98,11 +99,18 @@ def policy(control_plane, space: str) -> Iterator[None]:
 
 
 @contextmanager
-def webhook(control_plane, space: str) -> Iterator[None]:
+def hanging(control_plane, space: str) -> Iterator[None]:
+    """A webhook that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server, webhook(control_plane, space, server.getsockname()[1]):
+        yield
+
+
+@contextmanager
+def webhook(control_plane, space: str, port: int = 1) -> Iterator[None]:
     """One that does not answer, and that nothing gets past."""
     hook = {
         "name": "away.example.com",
-        "clientConfig": {"url": "https://127.0.0.1:1/validate"},
+        "clientConfig": {"url": f"https://127.0.0.1:{port}/validate"},
         "rules": [RULE],
         "namespaceSelector": inside(space),
         "matchConditions": [{"name": "new", "expression": NEW}],
@@ -182,6 +190,11 @@ CASES = {
         files={"new.yaml": configured()},
         said=("ConfigMap/{ns}/new", "failed calling webhook", "away.example.com"),
         prepare=webhook,
+    ),
+    "webhook that hangs": Case(
+        files={"new.yaml": configured()},
+        said=("ConfigMap/{ns}/new", "failed calling webhook", "away.example.com", "deadline exceeded"),
+        prepare=hanging,
     ),
     "quota": Case(files={"new.yaml": configured()}, said=("ConfigMap/{ns}/new", "exceeded quota: few"), prepare=quota),
     "Pod Security": Case(
