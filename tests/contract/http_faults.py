@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -16,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from penstock.adapters.buckets.azure import AzureBuckets
 from penstock.adapters.buckets.gcs import GcsBuckets
 from penstock.adapters.buckets.s3 import S3Buckets
 from penstock.adapters.cluster.answers import Call
@@ -209,6 +211,14 @@ def gcs(url, seconds, allowed, *, certificates=None):
     GcsBuckets().read(_bucket(url, seconds, allowed, certificates, provider="gcp"), CANARY, most=1 << 20)
 
 
+def azure(url, seconds, allowed, *, certificates=None):
+    key = b64encode(CANARY.encode())
+    login = {"accountName": b"flux", "accountKey": key}
+    AzureBuckets().read(
+        _bucket(url, seconds, allowed, certificates, provider="azure", credentials=login), "a", most=1 << 20
+    )
+
+
 def _post(url):
     headers = {"authorization": f"Bearer {CANARY}", "content-type": "application/json"}
     return HttpRequest(method="POST", path="", url=f"{url}/{CANARY}?token={CANARY}", headers=headers, body=b"{}")
@@ -239,7 +249,9 @@ def cluster(url, seconds, allowed, *, certificates=None):
     transport.send(Request(method="GET", path="/api/v1/secrets"), Call(verb="list", resource="secrets", identity="we"))
 
 
-ADAPTERS = {each.__name__: each for each in (downloads, git, registry, s3, gcs, identity, google, notifier, cluster)}
+ADAPTERS = {
+    each.__name__: each for each in (downloads, git, registry, s3, gcs, azure, identity, google, notifier, cluster)
+}
 
 
 def server_identity(directory, name="127.0.0.1"):

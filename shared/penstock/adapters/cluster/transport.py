@@ -190,6 +190,7 @@ class Transport:
 
         from penstock.adapters.http.deadline import Deadline  # noqa: PLC0415 - see above
 
+        deadline = Deadline(timeout)
         headers = urllib3.HTTPHeaderDict(request.headers)
         headers.setdefault("Accept", "application/json")
         headers["User-Agent"] = f"penstock/{__version__}"
@@ -207,7 +208,7 @@ class Transport:
             self._pools.prefix + request.target,
             body=request.body,
             headers=headers,
-            timeout=Deadline(timeout),
+            timeout=deadline,
             retries=False,
             redirect=False,
             preload_content=False,
