@@ -1,8 +1,12 @@
 """One push is one trace on a whole plane in memory: parents, children, dependents, and looks at health that go on later."""
 
+from dataclasses import replace
+
 from tests.memory_plane import MemoryPlane, config_map, kustomization, namespace
 
-from penstock.core.messages import PLANE, SourceChanged, trace_of
+from penstock.core.messages import ReconcileDue, trace_of
+from penstock.ports.bus import Dispatch
+from penstock.wiring.sending import rfc3339
 
 DEPLOYMENT = """
 apiVersion: apps/v1
@@ -95,14 +99,9 @@ def test_what_the_log_says_of_a_run_names_it_and_its_trace():
 
 def test_time_from_push_to_ready_is_told_once_for_each_that_the_push_made_ready():
     plane = settled()
-    from penstock.ports.bus import Dispatch
-    from penstock.wiring.sending import rfc3339
-
     plane.push({"web/config.yaml": config_map("web", colour="red")})
     delivery = plane.bus.receive("fetch", wait=0)
     plane.bus.ack(delivery)
-    from dataclasses import replace
-
     pushed = replace(delivery.envelope, origin="webhook", began=rfc3339(plane.clock.now()))
     plane.bus.publish([Dispatch(envelope=pushed)])
     plane.clock.advance(7)
@@ -110,8 +109,9 @@ def test_time_from_push_to_ready_is_told_once_for_each_that_the_push_made_ready(
     told = [f["since_push"] for f in plane.telemetry.named("kustomization reconciled") if "since_push" in f]
     assert len(told) == 1
     assert 7 <= told[0] < 60
-    plane.publish(SourceChanged(cluster=PLANE, namespace="flux-system", name="flux-system"))
-    plane.reconcile("web")
+    again = ReconcileDue(cluster="prod", namespace="flux-system", name="web", why="dependency")
+    plane.bus.publish([Dispatch(envelope=replace(pushed, message=again, id="again"))])
+    plane.settle()
     assert len([f for f in plane.telemetry.named("kustomization reconciled") if "since_push" in f]) == 1
 
 

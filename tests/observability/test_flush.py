@@ -155,6 +155,26 @@ def test_a_collector_that_comes_back_is_found(tmp_path, monkeypatch, patient):
         assert collector.requests.count("/v1/traces") >= 2
 
 
+def test_a_collector_that_answers_byte_by_byte_is_waited_for_no_longer(monkeypatch):
+    """An exporter's timeout is that of one read: each byte begins it anew."""
+    monkeypatch.setattr(pipeline, "FLUSH_SECONDS", 0.2)
+    ended, calls = threading.Event(), []
+    flush = pipeline.Bounded(lambda: calls.append(1) or ended.wait(60))
+    started = time.monotonic()
+    for _ in range(3):
+        flush()
+    assert time.monotonic() - started < SLACK
+    assert calls == [1]
+    ended.set()
+
+
+def test_what_breaks_in_sending_breaks_nothing_else():
+    def broken():
+        raise OSError("no route")
+
+    pipeline.Bounded(broken)()
+
+
 def test_closing_is_bounded_too(tmp_path):
     with Collector(patience=60) as collector:
         runtime, _ = function(tmp_path, collector.url)

@@ -23,9 +23,9 @@ class RecordsOnly:
         name: str,  # noqa: ARG002 - the port's
         /,
         *,
-        parent: str = "",  # noqa: ARG002
-        links: Sequence[str] = (),  # noqa: ARG002
-        **fields: Field,  # noqa: ARG002
+        parent: str = "",  # noqa: ARG002 - the port's
+        links: Sequence[str] = (),  # noqa: ARG002 - the port's
+        **fields: Field,  # noqa: ARG002 - the port's
     ) -> AbstractContextManager[Span]:
         """See ports.telemetry."""
         return nullcontext(Untraced())
