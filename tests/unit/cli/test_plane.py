@@ -118,7 +118,7 @@ def test_clusters_are_added_listed_and_removed(data: str, capsys: pytest.Capture
     assert rows == [
         ["NAME", "PATH", "KUBECONFIG", "CONTEXT", "REGION", "LABELS"],
         ["production", "./clusters/production", "default", "-", "-", "-"],
-        ["staging", "./clusters/staging", "/k/config", "kind-staging", "eu-1", "tier=gold"],
+        ["staging", "./clusters/staging", "/k/config", "kind-staging", "-", "tier=gold"],
     ]
     assert penstock(data, "cluster", "remove", "production") == 0
     assert "cluster production is orphaned: everything on it stays" in capsys.readouterr().out
