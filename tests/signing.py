@@ -181,6 +181,56 @@ class Sigstore:
         }
         return Attached(media_type=SIMPLE_SIGNING, data=data, annotations=annotations)
 
+    def bundle(self, digest=DIGEST, *, key=None, certificate=None, data=None, logged=None):
+        """A bundle as Cosign 3 makes it: an envelope, logged alone in a tree of one leaf, with proof, checkpoint and promise.
+
+        ``logged``: the envelope's signature that the log has, another one than the envelope's own.
+        """
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        signing = certificate or self.certificate(key)
+        data = data or statement(digest)
+        signature = sign(key, pre_authentication(IN_TOTO, data))
+        verifier = b64(signing.public_bytes(Encoding.PEM))
+        hashed = {"algorithm": "sha256", "value": hashlib.sha256(data).hexdigest()}
+        spec = {
+            "envelopeHash": hashed,
+            "payloadHash": hashed,
+            "signatures": [{"signature": b64(logged or signature), "verifier": verifier}],
+        }
+        body = json.dumps({"apiVersion": "0.0.1", "kind": "dsse", "spec": spec}).encode()
+        found = {
+            "mediaType": BUNDLE,
+            "verificationMaterial": {
+                "certificate": {"rawBytes": b64(signing.public_bytes(Encoding.DER))},
+                "tlogEntries": [self._entry(body)],
+            },
+            "dsseEnvelope": {"payload": b64(data), "payloadType": IN_TOTO, "signatures": [{"sig": b64(signature)}]},
+        }
+        return Attached(media_type=BUNDLE, data=json.dumps(found).encode())
+
+    def _entry(self, body):
+        root, log = hashlib.sha256(b"\0" + body).digest(), hashlib.sha256(der(self.rekor_key)).digest()
+        note = f"rekor.example.com - 1\n1\n{b64(root)}\n"
+        signed = b64(log[:4] + sign(self.rekor_key, note.encode()))
+        time = int(SIGNED_AT.timestamp())
+        promised = {"body": b64(body), "integratedTime": time, "logID": log.hex(), "logIndex": 0}
+        promise = sign(self.rekor_key, json.dumps(promised, sort_keys=True, separators=(",", ":")).encode())
+        return {
+            "logIndex": "0",
+            "logId": {"keyId": b64(log)},
+            "kindVersion": {"kind": "dsse", "version": "0.0.1"},
+            "integratedTime": str(time),
+            "inclusionPromise": {"signedEntryTimestamp": b64(promise)},
+            "inclusionProof": {
+                "logIndex": "0",
+                "rootHash": b64(root),
+                "treeSize": "1",
+                "hashes": [],
+                "checkpoint": {"envelope": f"{note}\n\u2014 rekor.example.com {signed}\n"},
+            },
+            "canonicalizedBody": b64(body),
+        }
+
 
 def rekord(data, signature, certificate):
     spec = {

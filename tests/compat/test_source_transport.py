@@ -38,7 +38,9 @@ class Proxy:
                 proxy.seen.append(("GET", self.path, self.headers.get("Proxy-Authorization")))
                 parts = urllib.parse.urlsplit(self.path)
                 with socket.create_connection((parts.hostname, parts.port), timeout=10) as upstream:
-                    upstream.sendall(f"GET {parts.path}?{parts.query} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode())
+                    upstream.sendall(
+                        f"GET {parts.path}?{parts.query} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n".encode()
+                    )
                     while data := upstream.recv(65536):
                         self.connection.sendall(data)
                 self.close_connection = True
@@ -81,10 +83,19 @@ def ask(kind, url, *, proxy="", certificates=None, allowed=LOOPBACK):
     elif kind == "registry":
         name = ImageName(registry=host, repository="r")
         insecure = url.startswith("http:")
-        image = RemoteImage(name=name, insecure=insecure, certificates=held, proxy=proxy, allowed_hosts=allowed, timeout=10)
+        image = RemoteImage(
+            name=name, insecure=insecure, certificates=held, proxy=proxy, allowed_hosts=allowed, timeout=10
+        )
         DistributionRegistry().tags(image)
     else:
-        bucket = RemoteBucket(name="b", endpoint=f"{url.partition(host)[0]}{host}", certificates=held, proxy=proxy, allowed_hosts=allowed, timeout=10)
+        bucket = RemoteBucket(
+            name="b",
+            endpoint=f"{url.partition(host)[0]}{host}",
+            certificates=held,
+            proxy=proxy,
+            allowed_hosts=allowed,
+            timeout=10,
+        )
         ProviderBuckets().objects(bucket, "", most=9)
 
 
@@ -139,7 +150,14 @@ def test_a_client_certificate_is_presented_through_a_proxy_too(kind, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "secret", [{}, {"address": b"proxy:3128"}, {"address": b"socks5://canary"}, {"address": b"http://"}, {"address": b"http://a b"}]
+    "secret",
+    [
+        {},
+        {"address": b"proxy:3128"},
+        {"address": b"socks5://canary"},
+        {"address": b"http://"},
+        {"address": b"http://a b"},
+    ],
 )
 def test_a_secret_that_names_no_proxy_is_refused(secret):
     with pytest.raises(Terminal, match="no 'address'") as caught:

@@ -364,10 +364,10 @@ def test_a_failing_source_tries_again_by_itself_then_leaves_it_to_tick():
     ("spec", "message"),
     [
         (
-            {"recurseSubmodules": True},
-            "GitRepository/flux-system/flux-system, spec.recurseSubmodules: is not served yet",
+            {"verify": {"mode": "HEAD"}},
+            "GitRepository/flux-system/flux-system, spec.verify.secretRef: is required",
         ),
-        ({"url": "ssh://git@h/r"}, "spec.url (ssh): is not served yet"),
+        ({"sparseCheckout": ["../x"]}, "spec.sparseCheckout[0]: is '../x', must not lead out of the tree"),
         ({"url": "nonsense"}, "spec.url: must be http"),
     ],
 )

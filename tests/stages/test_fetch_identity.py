@@ -66,8 +66,14 @@ def test_the_planes_own_identity_is_for_listed_sources_only(kind, document, port
     assert seen.remotes[0].identity == CloudIdentity(provider=provider)
 
 
-ANNOTATIONS = {"gcp.auth.fluxcd.io/workload-identity-provider": "projects/1/locations/global/workloadIdentityPools/p/providers/x"}
-AUDIENCES = {"aws": "sts.amazonaws.com", "azure": "api://AzureADTokenExchange", "gcp": f"//iam.googleapis.com/{ANNOTATIONS['gcp.auth.fluxcd.io/workload-identity-provider']}"}
+ANNOTATIONS = {
+    "gcp.auth.fluxcd.io/workload-identity-provider": "projects/1/locations/global/workloadIdentityPools/p/providers/x"
+}
+AUDIENCES = {
+    "aws": "sts.amazonaws.com",
+    "azure": "api://AzureADTokenExchange",
+    "gcp": f"//iam.googleapis.com/{ANNOTATIONS['gcp.auth.fluxcd.io/workload-identity-provider']}",
+}
 
 
 def reader(**annotations):
@@ -104,9 +110,17 @@ def test_a_service_account_of_the_sources_own_namespace_is_taken_where_it_names_
 
 def test_a_token_is_brought_anew_before_it_ends(monkeypatch):
     plane = world()
-    monkeypatch.setattr("penstock.adapters.cluster.memory.time", SimpleNamespace(time=lambda: plane.clock.now().timestamp(), monotonic=time.monotonic))
+    monkeypatch.setattr(
+        "penstock.adapters.cluster.memory.time",
+        SimpleNamespace(time=lambda: plane.clock.now().timestamp(), monotonic=time.monotonic),
+    )
     seen = Seen(plane, "registry")
-    plane.push({**fleet("OCIRepository", oci(provider="aws", serviceAccountName="reader")), "clusters/prod/reader.yaml": reader()})
+    plane.push(
+        {
+            **fleet("OCIRepository", oci(provider="aws", serviceAccountName="reader")),
+            "clusters/prod/reader.yaml": reader(),
+        }
+    )
     plane.settle(seconds=60)
     first = seen.remotes[-1].identity.who.home().request_token("flux-system", "reader", audiences=(), seconds=600)
     for _ in range(3):

@@ -13,7 +13,9 @@ LOGIN = {"username": b"flux", "password": b"canary"}
 
 
 def modules(**urls):
-    return blob("".join(f'[submodule "{path}"]\n\tpath = {path}\n\turl = {url}\n' for path, url in urls.items()).encode())
+    return blob(
+        "".join(f'[submodule "{path}"]\n\tpath = {path}\n\turl = {url}\n' for path, url in urls.items()).encode()
+    )
 
 
 class Asked:
@@ -61,11 +63,17 @@ def test_they_are_left_out_where_they_are_not_asked_for():
 
 @pytest.mark.parametrize(
     ("described", "told"),
-    [({}, "submodule 'lib' has no url"), ({"lib": "file:///etc"}, "not http, https or ssh"), ({"lib": "../gone"}, "not found")],
+    [
+        ({}, "submodule 'lib' has no url"),
+        ({"lib": "file:///etc"}, "not http, https or ssh"),
+        ({"lib": "../gone"}, "not found"),
+    ],
 )
 def test_one_that_cannot_be_fetched_makes_no_artifact(described, told):
     plane = MemoryPlane()
-    plane.git.commit(SITE, {".gitmodules": modules(**described), "a.yaml": blob(config_map("1"))}, submodules={"lib": "a" * 40})
+    plane.git.commit(
+        SITE, {".gitmodules": modules(**described), "a.yaml": blob(config_map("1"))}, submodules={"lib": "a" * 40}
+    )
     plane.push(fleet("GitRepository", git(ref={"branch": "main"}, recurseSubmodules=True)))
     plane.settle(seconds=30)
     later(plane)
@@ -76,7 +84,9 @@ def test_one_that_cannot_be_fetched_makes_no_artifact(described, told):
 def test_a_ring_of_submodules_ends():
     plane = MemoryPlane()
     plane.git.create(SITE)
-    ring = CommitTree({".gitmodules": modules(again="../site")}, subject="x", commit=b"x", submodules={"again": "b" * 40})
+    ring = CommitTree(
+        {".gitmodules": modules(again="../site")}, subject="x", commit=b"x", submodules={"again": "b" * 40}
+    )
     plane.git._commits["b" * 40] = ring
     plane.git.point(SITE, "refs/heads/main", "b" * 40)
     plane.push(fleet("GitRepository", git(ref={"branch": "main"}, recurseSubmodules=True)))

@@ -211,9 +211,9 @@ def _metadata(top: Fields) -> str:
 def _source(fields: Fields) -> Source:
     url = fields.string("url", longest=2048)
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise fields.error("url", f"is {url!r}, must be an http or https URL of a Git repository")
-    if parts.username or parts.password:
+    if parts.scheme not in ("http", "https", "ssh") or not parts.hostname:
+        raise fields.error("url", f"is {url!r}, must be an http, https or ssh URL of a Git repository")
+    if parts.password or (parts.username and parts.scheme != "ssh"):
         raise fields.error("url", "holds credentials: put them into a secret and name it in secretRef")
     ref = fields.optional("ref", _reference)
     text = fields.string("interval", default=_DEFAULT_INTERVAL)

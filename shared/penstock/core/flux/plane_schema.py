@@ -55,7 +55,7 @@ def _source() -> Schema:
         {
             "url": {
                 "type": "string",
-                "pattern": r"^https?://[^@/]+(/.*)?$",
+                "pattern": r"^(https?://|ssh://([^@/:]+@)?)[^@/]+(/.*)?$",
                 "maxLength": 2048,
                 "description": "The Git repository with the clusters' manifests; no credentials in it.",
             },

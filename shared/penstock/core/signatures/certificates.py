@@ -124,7 +124,10 @@ def _check_usage(found: "Certificate") -> None:
 def _check_log(found: "Certificate", issuer: "Certificate", root: TrustRoot) -> None:
     """Whether one of its embedded timestamps is signed by a trusted certificate log."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415 - see certificate
-    from cryptography.x509 import ExtensionNotFound, PrecertificateSignedCertificateTimestamps  # noqa: PLC0415
+    from cryptography.x509 import (  # noqa: PLC0415 - see certificate
+        ExtensionNotFound,
+        PrecertificateSignedCertificateTimestamps,
+    )
 
     try:
         stamps = found.extensions.get_extension_for_class(PrecertificateSignedCertificateTimestamps).value

@@ -69,7 +69,12 @@ def _check_authority(found: "Certificate", below: int) -> None:
 
 
 def _check_signing(found: "Certificate", *, alone: bool) -> None:
-    from cryptography.x509 import BasicConstraints, ExtendedKeyUsage, ExtensionNotFound, KeyUsage  # noqa: PLC0415
+    from cryptography.x509 import (  # noqa: PLC0415 - see pem_certificates
+        BasicConstraints,
+        ExtendedKeyUsage,
+        ExtensionNotFound,
+        KeyUsage,
+    )
     from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415 - see pem_certificates
 
     def extension(kind: Any) -> Any:

@@ -5,7 +5,7 @@ many clusters and tenants: who may write a source could read with it what the pl
 that is for sources that the operator lists (``policy.ownIdentitySources``): names, not a switch, since a switch would
 open all for one.
 
-`fetch` reaches no cluster: the ServiceAccount's token is what `reconcile` has copied (stages/reconcile/source_identity.py).
+`fetch` reaches no cluster: the ServiceAccount's token is what `reconcile` has copied (its source_identity.py).
 """
 
 import json

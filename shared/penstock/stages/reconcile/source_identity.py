@@ -1,7 +1,7 @@
 """Tokens of the ServiceAccounts that sources of clouds name, for `fetch`, which reaches no cluster.
 
-A token is for a cloud's token exchange alone (its audience), so it opens nothing in the cluster. It is asked for anew when
-half of its life is over; what the ServiceAccount's annotations say goes along, as it was then.
+A token is for a cloud's token exchange alone (its audience), so it opens nothing in the cluster. It is asked for anew
+when half of its life is over; what the ServiceAccount's annotations say goes along, as it was then.
 """
 
 import json
@@ -34,7 +34,7 @@ def account_is_new(attempt: Attempt, namespace: str, provider: str, account: str
 
 
 def copy_token(attempt: Attempt, namespace: str, provider: str, account: str) -> bool:
-    """Bring the store's token up to date; whether there was none before. What fails is recorded, and stays as it was."""
+    """Bring the store's token up to date; whether there was none before. What fails is recorded, nothing lost."""
     secrets, now = attempt.deps.secrets, attempt.deps.clock.now().timestamp()
     stored_as = secret_name(attempt.cluster, namespace, account_token_name(provider, account))
     held = secrets.get(stored_as)

@@ -3,7 +3,13 @@ from datetime import timedelta
 import pytest
 
 from penstock.core.errors import InvalidDocument
-from penstock.core.flux.ocirepository import LayerSelector, OciReference, OidcIdentity, Verification, parse_oci_repository
+from penstock.core.flux.ocirepository import (
+    LayerSelector,
+    OciReference,
+    OidcIdentity,
+    Verification,
+    parse_oci_repository,
+)
 
 
 def document(**spec):
@@ -45,7 +51,11 @@ def test_every_field():
 
 
 def test_who_must_have_signed_it():
-    asked = {"provider": "cosign", "matchOIDCIdentity": [{"issuer": "a", "subject": "b"}], "trustedRootSecretRef": {"name": "r"}}
+    asked = {
+        "provider": "cosign",
+        "matchOIDCIdentity": [{"issuer": "a", "subject": "b"}],
+        "trustedRootSecretRef": {"name": "r"},
+    }
     found = parse_oci_repository(document(verify=asked)).verification
     assert found == Verification(identities=(OidcIdentity(issuer="a", subject="b"),), trusted_root_secret="r")
     assert str(found) == "cosign keyless"

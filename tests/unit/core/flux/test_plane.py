@@ -94,6 +94,8 @@ def test_a_cluster_is_found_by_name() -> None:
 VALID = [
     document(),
     document(source={**SOURCE, "ref": {"branch": "trunk"}, "interval": "1h30m", "secretRef": {"name": "git"}}),
+    document(source={"url": "ssh://git@git.example.com:2222/acme/fleet.git"}),
+    document(policy={"ownIdentitySources": ["OCIRepository/flux-system/fleet", "Bucket/a/b.c"]}),
     document(clusters=[cluster(), cluster(name="b", path="./")]),
     document(clusters=[cluster(kubeConfig={"path": "a", "context": "b"}, region="x", labels={"a": "b"})]),
     document(clusters=[cluster(kubeConfig={"secretRef": {"name": "s", "key": "k"}})]),
@@ -118,7 +120,8 @@ INVALID = [
     ({"apiVersion": "penstock.dev/v1alpha1", "kind": "Plane", "metadata": {"name": "a"}}, "spec: is required"),
     (document(source=None), "spec.source: is required"),
     (document(source={}), "spec.source.url: is required"),
-    (document(source={"url": "ssh://git@x/y"}), "spec.source.url: is 'ssh://git@x/y', must be an http or https"),
+    (document(source={"url": "git@x:y"}), "spec.source.url: is 'git@x:y', must be an http, https or ssh"),
+    (document(source={"url": "ssh://me:pw@x/y"}), "spec.source.url: holds credentials"),
     (document(source={"url": "https://me:pw@x/y"}), "spec.source.url: holds credentials"),
     (document(source={**SOURCE, "ref": {"tags": "v1"}}), "spec.source.ref.tags: is not a field here"),
     (document(source={**SOURCE, "interval": "often"}), "spec.source.interval: 'often' is not a duration"),
@@ -140,6 +143,10 @@ INVALID = [
     (
         document(policy={"ownIdentityDecryption": ["apps"]}),
         "spec.policy.ownIdentityDecryption[0]: is 'apps', must be a Kustomization's NAMESPACE/NAME",
+    ),
+    (
+        document(policy={"ownIdentitySources": ["flux-system/fleet"]}),
+        "spec.policy.ownIdentitySources[0]: is 'flux-system/fleet', must be KIND/NAMESPACE/NAME",
     ),
     (
         document(policy={"ownIdentityClusters": ["*"]}),

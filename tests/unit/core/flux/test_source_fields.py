@@ -50,8 +50,14 @@ FIELDS = {
         "verify.provider": ("notation", {"verify": {"secretRef": NAME}}),
         "verify.secretRef": NAME,
         "verify.trustedRootSecretRef": NAME,
-        "verify.matchOIDCIdentity[].issuer": ("a", {"verify": {"matchOIDCIdentity": [{"issuer": "x", "subject": "x"}]}}),
-        "verify.matchOIDCIdentity[].subject": ("a", {"verify": {"matchOIDCIdentity": [{"issuer": "x", "subject": "x"}]}}),
+        "verify.matchOIDCIdentity[].issuer": (
+            "a",
+            {"verify": {"matchOIDCIdentity": [{"issuer": "x", "subject": "x"}]}},
+        ),
+        "verify.matchOIDCIdentity[].subject": (
+            "a",
+            {"verify": {"matchOIDCIdentity": [{"issuer": "x", "subject": "x"}]}},
+        ),
     },
     "Bucket": {
         **COMMON,
@@ -119,7 +125,9 @@ def test_a_field_changes_what_is_done(kind, path):
 @pytest.mark.parametrize(("kind", "path"), CASES, ids=[f"{kind}-{path}" for kind, path in CASES])
 def test_the_page_tells_of_the_field(kind, path):
     section = SOURCES_PAGE.read_text().split(f"<!-- fields of {kind} -->", 1)[1].split("<!-- end -->", 1)[0]
-    told = set(re.findall(r"`([A-Za-z\[\].]+)`", "\n".join(line.split("|")[1] for line in section.splitlines() if "|" in line)))
+    told = set(
+        re.findall(r"`([A-Za-z\[\].]+)`", "\n".join(line.split("|")[1] for line in section.splitlines() if "|" in line))
+    )
     assert path in told or path.partition(".")[0].removesuffix("[]") in told, f"docs/sources.md: {kind} {path}"
 
 

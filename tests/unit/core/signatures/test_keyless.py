@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
+import sys
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -172,6 +173,31 @@ def test_the_public_instance_is_known_and_trusts_nobody_of_ours(sigstore):
     assert all(hashlib.sha256(log.id).digest() and len(log.id) == 32 for log in (*public.rekor, *public.ct))
     with pytest.raises(Refused, match="no trusted transparency log"):
         verify_keyless([sigstore.signed()], ANYBODY, public, DIGEST)
+
+
+def test_a_bundle_counts_whose_identity_a_matcher_finds(sigstore, root):
+    assert verify_keyless([sigstore.bundle()], US, root, DIGEST) == (ISSUER, SUBJECT)
+    with pytest.raises(Refused, match="does not name"):
+        verify_keyless([sigstore.bundle()], [identity(subject="^nobody$")], root, DIGEST)
+    with pytest.raises(Refused, match="of another digest"):
+        verify_keyless([sigstore.bundle(OTHER_DIGEST)], US, root, DIGEST)
+
+
+def test_a_bundle_of_another_sigstore_or_another_logged_signature_does_not_count(sigstore, root):
+    forged = sigstore.bundle(certificate=sigstore.certificate(new_key()))
+    changed = json.loads(sigstore.bundle(OTHER_DIGEST).data)
+    changed["dsseEnvelope"]["payload"] = json.loads(sigstore.bundle().data)["dsseEnvelope"]["payload"]
+    swapped = dataclasses.replace(forged, data=json.dumps(changed).encode())
+    for found in (Sigstore().bundle(), sigstore.bundle(logged=b"another"), forged, swapped):
+        with pytest.raises(Refused, match="a bundle does not hold"):
+            verify_keyless([found], ANYBODY, root, DIGEST)
+
+
+def test_without_sigstore_python_a_bundle_is_refused_and_says_what_to_install(sigstore, root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sigstore.verify", None)
+    with pytest.raises(Refused, match=r"pip install 'penstock\[sigstore\]'"):
+        verify_keyless([sigstore.bundle()], US, root, DIGEST)
+    assert verify_keyless([sigstore.signed()], US, root, DIGEST), "what stands beside a tag needs it not"
 
 
 def test_a_bundle_that_was_signed_by_key_names_nobody(root):

@@ -10,7 +10,9 @@ COMMIT = "a" * 40
 
 
 def described(url, path="vendor/lib"):
-    return f'# a comment\n[core]\n\tx = y\n[submodule "lib"]\n\tpath = {path}\n\turl = {url}\n\tbranch = main\n'.encode()
+    return (
+        f'# a comment\n[core]\n\tx = y\n[submodule "lib"]\n\tpath = {path}\n\turl = {url}\n\tbranch = main\n'.encode()
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,16 @@ def test_where_a_submodule_is(url, parent, where):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "file:///etc", "/etc/passwd", "https://user:canary@host/lib", "https://user@host/lib", "ext::sh -c x", "https://a b/"]
+    "url",
+    [
+        "",
+        "file:///etc",
+        "/etc/passwd",
+        "https://user:canary@host/lib",
+        "https://user@host/lib",
+        "ext::sh -c x",
+        "https://a b/",
+    ],
 )
 def test_a_url_that_cannot_be_fetched_is_refused_without_its_login(url):
     with pytest.raises(Terminal, match="submodule 'vendor/lib'") as caught:
