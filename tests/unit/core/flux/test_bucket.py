@@ -24,7 +24,12 @@ def test_defaults_and_fields():
 
 
 def test_who_gives_temporary_keys():
-    sts = {"provider": "ldap", "endpoint": "https://sts.example.com", "secretRef": {"name": "a"}, "certSecretRef": {"name": "b"}}
+    sts = {
+        "provider": "ldap",
+        "endpoint": "https://sts.example.com",
+        "secretRef": {"name": "a"},
+        "certSecretRef": {"name": "b"},
+    }
     found = parse_bucket(document(sts=sts)).sts
     assert found == Sts(provider=LDAP, endpoint="https://sts.example.com", secret="a", cert_secret="b")
 
