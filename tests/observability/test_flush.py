@@ -168,6 +168,39 @@ def test_a_collector_that_answers_byte_by_byte_is_waited_for_no_longer(monkeypat
     ended.set()
 
 
+def test_a_run_that_ends_while_another_sends_is_sent_after_it(patient):
+    """Several requests at a time in one process: the one that sends may have begun too early for the others."""
+    sending, go_on, told, sent = threading.Event(), threading.Event(), [], []
+
+    def send():
+        taken = tuple(told)
+        sending.set()
+        assert go_on.wait(60)
+        sent.append(taken)
+        return True
+
+    flush = pipeline.Bounded(send)
+
+    def run(name):
+        told.append(name)
+        flush()
+
+    runs = [threading.Thread(target=run, args=("first",))]
+    runs[0].start()
+    assert sending.wait(60)
+    runs += [threading.Thread(target=run, args=(name,)) for name in ("second", "third")]
+    for each in runs[1:]:
+        each.start()
+    while len(told) < 3:
+        time.sleep(0.01)
+    go_on.set()
+    for each in runs:
+        each.join(60)
+    assert sent[0] == ("first",)
+    assert set(sent[-1]) == {"first", "second", "third"}
+    assert len(sent) <= 3
+
+
 def test_what_breaks_in_sending_breaks_nothing_else():
     def broken():
         raise OSError("no route")

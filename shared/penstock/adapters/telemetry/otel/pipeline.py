@@ -123,18 +123,35 @@ class Bounded:
 
     def __init__(self, send: Any) -> None:
         self._send = send
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._rest_until = 0.0
 
     def __call__(self) -> None:
-        """Returns in time, whatever the collector does."""
-        if time.monotonic() < self._rest_until or (self._thread is not None and self._thread.is_alive()):
+        """Returns in time, whatever the collector does.
+
+        Where another run of this process is sending, what this one told may have come too late for it: sent after it.
+        """
+        end = time.monotonic() + FLUSH_SECONDS
+        if time.monotonic() < self._rest_until:
             return
-        self._thread = threading.Thread(target=self._run, name="otel-flush", daemon=True)
-        self._thread.start()
-        self._thread.join(FLUSH_SECONDS)
-        if self._thread.is_alive():
+        before = self._thread
+        if before is not None:
+            before.join(max(0.0, end - time.monotonic()))
+            if before.is_alive() or time.monotonic() < self._rest_until:
+                return
+        thread = self._started(before)
+        thread.join(max(0.0, end - time.monotonic()))
+        if thread.is_alive():
             self._rest_until = time.monotonic() + BREAK_SECONDS
+
+    def _started(self, before: threading.Thread | None) -> threading.Thread:
+        """A thread that began to send after ``before`` had ended: a new one, or one that somebody else began."""
+        with self._lock:
+            if self._thread is None or self._thread is before or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="otel-flush", daemon=True)
+                self._thread.start()
+            return self._thread
 
     def _run(self) -> None:
         try:
