@@ -114,6 +114,8 @@ bus = open_runtime().bus
 
 
 class Context:
+    aws_request_id = "request-1"
+
     def get_remaining_time_in_millis(self):
         return 900_000
 
@@ -172,9 +174,10 @@ def test_a_function_on_lambda_that_is_killed_in_the_middle_of_a_message(tmp_path
         given |= {"PENSTOCK_ALLOWED_HOSTS": "127.0.0.1", "PATH": os.defpath}
         with function(given) as first:
             assert said(first, 1) == ["takes 1\n"]
-            assert proxy.hanging.wait(60), "it asks its Git server"
+            asked = proxy.hanging.wait(60)
             first.send_signal(signal.SIGKILL)
             first.wait(10)
+            assert asked, f"it asks its Git server: {first.stdout.read()}"
         assert fetched(runtime) is None
         with function(given) as second:
             assert said(second, 2) == ["takes 2\n", "done\n"]
