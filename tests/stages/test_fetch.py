@@ -498,7 +498,7 @@ def test_a_head_that_moves_on_between_the_questions_is_asked_for_again():
 
 def test_a_store_that_cannot_be_reached_is_no_failure_of_the_source():
     class Down(MemoryStorage):
-        def put(self, digest, data):
+        def put(self, digest, data, *, cluster=""):
             raise Transient("no storage today")
 
     world = World()
@@ -674,7 +674,7 @@ def test_a_source_that_moves_on_while_artifacts_are_derived_has_the_last_word():
 
         raced = False
 
-        def put(self, digest, data):
+        def put(self, digest, data, *, cluster=""):
             if not self.raced:
                 self.raced = True
                 world.push({"apps/a.yaml": "new"})
@@ -684,7 +684,7 @@ def test_a_source_that_moves_on_while_artifacts_are_derived_has_the_last_word():
                 world.run()
                 assert world.status().observation == before.observation + 1
                 world.object(generator_document(("apps/**", "")))
-            return world.storage.put(digest, data)
+            return world.storage.put(digest, data, cluster=cluster)
 
         def get(self, digest):
             return world.storage.get(digest)
