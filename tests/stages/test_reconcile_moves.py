@@ -223,3 +223,39 @@ def test_an_object_that_changes_its_namespace_is_made_before_the_old_one_goes():
     plane.settle()
     order = [call for call in plane.writes() if call[1].endswith("/x")]
     assert order == [("patch", "ConfigMap/second/x"), ("delete", "ConfigMap/apps/x")]
+
+
+def test_a_failure_that_others_wait_for_keeps_nobody_busy():
+    """The root wakes the child whose render it waits for; that it fails again wakes the root no more."""
+    plane = MemoryPlane()
+    plane.push(
+        {
+            "clusters/prod/base.yaml": any_kustomization("base", "base"),
+            "clusters/prod/web.yaml": any_kustomization("web", "web"),
+            "base/a.yaml": config_map("a", "default", x="1"),
+            "web/c.yaml": config_map("c", "default", x="1"),
+        }
+    )
+    plane.settle()
+    plane.push(
+        {
+            "clusters/prod/broken.yaml": any_kustomization("broken", "nowhere"),
+            "clusters/prod/web.yaml": None,
+            "clusters/prod/more.yaml": config_map("m", "default", x="1"),
+            "clusters/prod/kept.yaml": config_map("k", "default", x="1"),
+        }
+    )
+    plane.settle()
+    delivered = []
+    deliver = plane.deliver
+    plane.deliver = lambda delivery: delivered.append(delivery) or (deliver(delivery) if len(delivered) < 50 else None)
+    plane.push({"clusters/prod/more.yaml": None})
+    plane.settle()
+    assert len(delivered) < 20
+    assert "wait until flux-system/broken" in plane.ready("flux-system")
+    plane.deliver = deliver
+    plane.push({"nowhere/b.yaml": config_map("b", "default", x="1")})
+    plane.settle()
+    assert plane.config_map("m", "default") is None
+    assert plane.config_map("c", "default") is None
+    assert plane.ready("flux-system").startswith("True")

@@ -176,7 +176,19 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
         messages.append(_self(attempt, "retry", delay=_backoff(attempt, cause)))
     _answer(attempt, status)
     tell(attempt, status)
-    return messages + wake(attempt)
+    return messages + (wake(attempt) if _is_news(attempt.found, status) else [])
+
+
+def _is_news(before: KustomizationStatus, after: KustomizationStatus) -> bool:
+    """Whether a failure tells those who wait for this one anything.
+
+    The same one again does not: a parent that waits for a child's render wakes the child at each look, and the child's
+    failure would wake the parent for ever.
+    """
+    was, now = before.condition("Ready"), after.condition("Ready")
+    same = was is not None and now is not None and (was.status, was.reason) == (now.status, now.reason)
+    seen = (before.last_attempted_revision, before.rendered_revision, before.rendered)
+    return not same or seen != (after.last_attempted_revision, after.rendered_revision, after.rendered)
 
 
 def held(attempt: Attempt) -> list[Outgoing]:
