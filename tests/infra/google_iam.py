@@ -1,6 +1,7 @@
 """Which permissions a call to Google's APIs needs, and whether this project's grants give them.
 
-Sources, read in Google's documentation in 2026 (docs.cloud.google.com and firebase.google.com):
+Sources: Google's documentation (docs.cloud.google.com and firebase.google.com), as far as copies of it could be read in
+2026: whole pages or excerpts. Never tried on a real project:
 
 | API | page |
 | --- | --- |

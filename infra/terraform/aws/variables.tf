@@ -130,8 +130,8 @@ variable "runtime" {
   nullable    = false
 
   validation {
-    condition     = contains(["python3.11", "python3.12", "python3.13"], var.runtime)
-    error_message = "runtime is python3.11, python3.12 or python3.13."
+    condition     = contains(["python3.12", "python3.13"], var.runtime)
+    error_message = "runtime is python3.12 or python3.13."
   }
 }
 
