@@ -128,7 +128,9 @@ def test_the_token_is_compared_in_constant_time_also_where_the_scheme_is_wrong(w
     monkeypatch.setattr(hmac, "compare_digest", lambda held, given: compared.append((held, given)) or held == given)
     world.ask("GET", "/status")
     api.run(world.request("GET", "/status", headers={"authorization": "Basic nobody"}), world.deps)
-    assert compared == [(TOKEN.encode(), TOKEN.encode()), (TOKEN.encode(), b"nobody")]
+    held = (TOKEN.encode(), b"")  # the token, and the one before
+    right, wrong = [(each, TOKEN.encode()) for each in held], [(each, b"nobody") for each in held]
+    assert compared == [*right, *wrong, *wrong], "a wrong one is compared with what is read anew, too"
 
 
 # Paths, methods, bodies

@@ -146,7 +146,6 @@ def test_the_login_comes_from_the_secret_that_the_document_names():
             "False BuildFailed: spec.ref.semverFilter: is no regular expression",
         ),
         ({"layerSelector": {"mediaType": "a/b"}}, "False OCIArtifactLayerOperationFailed: failed to pull artifact"),
-        ({"verify": {"provider": "notation"}}, "spec.verify.secretRef: is required for provider notation"),
         ({"verify": {"matchOIDCIdentity": [{"issuer": "(", "subject": "."}]}}, "issuer: is no regular expression"),
     ],
 )
@@ -160,6 +159,18 @@ def test_what_is_wrong_is_said_and_the_last_artifact_stays(spec, told):
     assert told in ready(plane, "OCIRepository")
     assert plane.config_map("a", "default") == {"key": "1"}
     assert status(plane, "OCIRepository").artifact
+
+
+def test_a_document_that_no_api_server_would_take_is_refused_by_its_parent_and_the_last_artifact_stays():
+    plane = MemoryPlane()
+    plane.registry.push(REPOSITORY, "latest", {"a.yaml": config_map("1")})
+    plane.push(fleet("OCIRepository", oci()))
+    plane.settle(seconds=10)
+    plane.push(fleet("OCIRepository", oci(verify={"provider": "notation"})))
+    plane.registry.push(REPOSITORY, "latest", {"a.yaml": config_map("2")})
+    plane.settle(seconds=10)
+    assert "spec.verify.secretRef: is required for provider notation" in plane.ready("flux-system")
+    assert plane.config_map("a", "default") == {"key": "1"}
 
 
 def test_a_bucket_reaches_the_cluster_and_its_next_object_too():
@@ -186,7 +197,7 @@ def test_a_bucket_reaches_the_cluster_and_its_next_object_too():
         ("../a.yaml", {}, "has no name that a file can have"),
         ("a.yaml", {"bucketName": "none"}, "bucket 'none' not found"),
         ("a.yaml", {"prefix": "apps/"}, "no object begins with prefix 'apps/'"),
-        ("a.yaml", {"provider": "aws"}, "spec.secretRef (missing"),
+        ("a.yaml", {"provider": "aws"}, "policy.ownIdentitySources"),
     ],
 )
 def test_what_is_wrong_with_a_bucket_is_said(key, spec, told):
@@ -218,6 +229,7 @@ def test_who_waits_for_a_source_waits_for_its_artifact():
 
 def test_a_source_that_nothing_mends_fails_who_waits_for_it():
     plane = MemoryPlane()
+    plane.registry.push(REPOSITORY, "1.0.0", {"a.yaml": config_map("1")})
     plane.push(waiting(oci(ref={"semver": "no range"})))
     plane.settle(seconds=60)
     assert plane.ready("infra").startswith("False HealthCheckFailed")

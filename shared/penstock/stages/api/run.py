@@ -101,11 +101,10 @@ def _look(request: HttpRequest, deps: Deps) -> HttpResponse:
 def _authorized(request: HttpRequest, deps: Deps) -> bool:
     """Whether the bearer token is right, compared in constant time. No token configured means that nobody may."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return False
     token = given.strip().encode()
     # what is cached may be the token before: a rotated one is read anew before anybody is refused
-    return any(_is(token, deps.secrets.get(TOKEN_SECRET, newest=newest)) for newest in (False, True))
+    known = any(_is(token, deps.secrets.get(TOKEN_SECRET, newest=newest)) for newest in (False, True))
+    return known and scheme.lower() == "bearer"
 
 
 def _is(token: bytes, data: Mapping[str, bytes] | None) -> bool:
