@@ -45,6 +45,8 @@ imported = sorted(sys.modules)
 
 
 class Context:
+    aws_request_id = "e1506fd5-9e7b-434f-bd42-4f8fa224b599"
+
     def get_remaining_time_in_millis(self):
         return 900_000
 
