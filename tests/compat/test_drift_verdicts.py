@@ -14,7 +14,7 @@ import yaml
 
 from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig
 from penstock.core.drift.compare import Verdict, same_after_dry_run
-from penstock.core.errors import Transient
+from penstock.core.errors import Conflict, Transient
 from penstock.core.reconcile.managers import taken_over
 from penstock.core.reconcile.normalise import normalise
 from penstock.core.reconcile.plan import Action, Ownership, plan
@@ -120,8 +120,13 @@ class World:
         """As a run would leave it: their fields are ours, and everything is applied."""
         live = self.live(kind)
         entries = taken_over(live, FIELD_MANAGER)
-        if entries is not None:
-            self.cluster.replace({**live, "metadata": {**live["metadata"], "managedFields": entries}})
+        while entries is not None:
+            try:
+                self.cluster.replace({**live, "metadata": {**live["metadata"], "managedFields": entries}})
+                break
+            except Conflict:  # a controller wrote in between
+                live = self.live(kind)
+                entries = taken_over(live, FIELD_MANAGER)
         try:
             self.apply(kind)
         except ApiRefused:  # what somebody added does not go with what is desired (two ports of one name)

@@ -176,7 +176,19 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
         messages.append(_self(attempt, "retry", delay=_backoff(attempt, cause)))
     _answer(attempt, status)
     tell(attempt, status)
-    return messages + (wake(attempt) if _is_news(attempt.found, status) else [])
+    return messages + (_woken(attempt) if _is_news(attempt.found, status) else [])
+
+
+def _woken(attempt: Attempt) -> list[Outgoing]:
+    """Those who wait; nobody where the store fails now: they look again by themselves.
+
+    What this run has recorded as told must be sent all the same.
+    """
+    try:
+        return wake(attempt)
+    except Transient as error:
+        attempt.deps.telemetry.record("wakes nobody", stage="reconcile", cluster=attempt.cluster, detail=str(error))
+        return []
 
 
 def _is_news(before: KustomizationStatus, after: KustomizationStatus) -> bool:
