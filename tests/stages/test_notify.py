@@ -199,6 +199,16 @@ def test_equal_words_within_five_minutes_are_told_once(world):
     assert [fact["reason"] for fact in world.telemetry.named("event not told")] == ["Repeated"]
 
 
+def test_words_that_reached_nobody_do_not_silence_the_next_ones(world):
+    world.alert()
+    world.run(replace(EVENT, id="e-0"))
+    world.provider()
+    world.run(replace(EVENT, id="e-1"))
+    world.run(replace(EVENT, id="e-2"))
+    assert len(world.notifier.requests) == 1
+    assert [fact["reason"] for fact in world.telemetry.named("event not told")] == ["Repeated"]
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome", "reason"),
     [

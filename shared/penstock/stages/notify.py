@@ -66,9 +66,10 @@ def run(event: Event, deps: Deps) -> list[Outgoing]:
         deps.telemetry.record("event not told", trace=deps.trace, reason="Repeated", cluster=event.cluster)
         return []
     with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(concerned))) as pool:
-        failures = [
-            each for each in pool.map(lambda pair: _told(pair[0], pair[1], case), concerned) if each is not None
-        ]
+        outcomes = list(pool.map(lambda pair: _told(pair[0], pair[1], case), concerned))
+    failures = [each for each in outcomes if isinstance(each, Transient)]
+    if all(isinstance(each, Terminal) for each in outcomes):
+        _settle(lambda: _unsay(case), case)
     _sweep(deps)
     if failures:
         waits = [each.retry_after for each in failures if each.retry_after is not None]
@@ -143,17 +144,22 @@ def _repeated(case: _Case) -> bool:
     return False
 
 
-def _told(cluster: str, alert: Alert, case: _Case) -> Transient | None:
-    """None where the Alert is done with; the error where it is to be tried again."""
+def _unsay(case: _Case) -> None:
+    """Nobody could be told: the next event that says the same is no repetition."""
+    found = case.deps.state.get(ledger.repeat_record_key(_day(case), repeat_key(case.event)))
+    if found is not None and found.value.get("event") == case.event.id:
+        case.deps.state.delete(found.key, expected=found.version)
+
+
+def _told(cluster: str, alert: Alert, case: _Case) -> PenstockError | None:
+    """None where the Alert is done with; Transient where it is to be tried again, Terminal where it cannot be told."""
     key = ledger.sent_key(_day(case), case.event, cluster, f"{alert.namespace}/{alert.name}")
     try:
         claim = _claim(key, case)
-        if claim is not None:
-            _tell(cluster, alert, claim, case)
+        return None if claim is None else _tell(cluster, alert, claim, case)
     except Transient as error:
         _report(cluster, alert, case, error)
         return error
-    return None
 
 
 def _claim(key: str, case: _Case) -> Record | None:
@@ -169,7 +175,9 @@ def _claim(key: str, case: _Case) -> Record | None:
     return case.deps.state.put(key, value, expected=found.version if found else ABSENT)
 
 
-def _tell(cluster: str, alert: Alert, claim: Record, case: _Case) -> None:
+def _tell(cluster: str, alert: Alert, claim: Record, case: _Case) -> Terminal | None:
+    """What makes it impossible, if anything does. Raises Transient."""
+    refused = None
     try:
         sent = _send(cluster, alert, case)
     except Transient:
@@ -177,13 +185,14 @@ def _tell(cluster: str, alert: Alert, claim: Record, case: _Case) -> None:
         raise
     except Terminal as error:
         _report(cluster, alert, case, error)
-        outcome = ledger.FAILED
+        refused, outcome = error, ledger.FAILED
     else:
         if sent:
             _report(cluster, alert, case, None)
         outcome = ledger.SENT
     value = ledger.outcome_value(outcome, case.now)
     _settle(lambda: case.deps.state.put(claim.key, value, expected=claim.version), case)
+    return refused
 
 
 def _send(cluster: str, alert: Alert, case: _Case) -> int:

@@ -176,19 +176,7 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
         messages.append(_self(attempt, "retry", delay=_backoff(attempt, cause)))
     _answer(attempt, status)
     tell(attempt, status)
-    return messages + (_woken(attempt) if _is_news(attempt.found, status) else [])
-
-
-def _woken(attempt: Attempt) -> list[Outgoing]:
-    """Those who wait; nobody where the store fails now: they look again by themselves.
-
-    What this run has recorded as told must be sent all the same.
-    """
-    try:
-        return wake(attempt)
-    except Transient as error:
-        attempt.deps.telemetry.record("wakes nobody", stage="reconcile", cluster=attempt.cluster, detail=str(error))
-        return []
+    return messages + (wake(attempt) if _is_news(attempt.found, status) else [])
 
 
 def _is_news(before: KustomizationStatus, after: KustomizationStatus) -> bool:
@@ -305,8 +293,15 @@ def _wake_those_without_kinds(attempt: Attempt) -> list[Outgoing]:
 
 
 def wake(attempt: Attempt) -> list[Outgoing]:
-    """Those who wait for this Kustomization look again."""
-    return [_due(attempt, name, "dependency") for name in waiting_for(attempt)]
+    """Those who wait for this Kustomization look again; by themselves, later, where the store fails now.
+
+    An ending wakes after it has recorded what it tells people, and that must be sent all the same.
+    """
+    try:
+        return [_due(attempt, name, "dependency") for name in waiting_for(attempt)]
+    except Transient as error:
+        attempt.deps.telemetry.record("wakes nobody", stage="reconcile", cluster=attempt.cluster, detail=str(error))
+        return []
 
 
 def _due(attempt: Attempt, name: str, why: str) -> Outgoing:
