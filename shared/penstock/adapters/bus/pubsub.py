@@ -8,11 +8,12 @@ goes to its dead letter topic with its reason as attribute ``error``; what Pub/S
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from penstock.adapters.bus.batches import batches
 from penstock.adapters.bus.pubsub_letters import ERROR, PubsubLetters
 from penstock.adapters.google.client import Act, GoogleClient
 from penstock.adapters.google.names import GoogleNames
@@ -59,7 +60,8 @@ class PubsubBus(PubsubLetters):
         ready = [self._message(dispatch) for dispatch in messages]
         for topic in dict.fromkeys(message.topic for message in ready):
             mine = [message for message in ready if message.topic == topic]
-            for batch in _batches([message for message in mine if message.delay <= 0]):
+            now = [message for message in mine if message.delay <= 0]
+            for batch in batches(now, lambda message: len(message.data), most=BATCH, most_bytes=BATCH_BYTES):
                 self._publish(topic, [message.entry for message in batch])
             for message in mine:
                 if message.delay > 0:
@@ -114,17 +116,3 @@ def publishing_task(url: str, entries: Sequence[dict[str, str]], *, due: datetim
             "oauthToken": {"serviceAccountEmail": account, "scope": SCOPE},
         },
     }
-
-
-def _batches(messages: Sequence[_Message]) -> Iterator[list[_Message]]:
-    """In order, each of at most BATCH messages and BATCH_BYTES."""
-    batch: list[_Message] = []
-    size = 0
-    for message in messages:
-        if batch and (len(batch) == BATCH or size + len(message.data) > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(message)
-        size += len(message.data)
-    if batch:
-        yield batch

@@ -8,12 +8,13 @@ to the topic and deletes itself. Nothing is merged and no order is kept: standar
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from penstock.adapters.aws.clients import Answered
+from penstock.adapters.bus.batches import batches
 from penstock.adapters.bus.sqs_queue import SqsQueue
 from penstock.core.errors import Refused, Terminal, Transient
 from penstock.core.messages import encode
@@ -48,8 +49,8 @@ class SnsSqsBus(SqsQueue):
         ready = [self._message(dispatch) for dispatch in messages]
         for topic in dict.fromkeys(message.topic for message in ready):
             mine = [message for message in ready if message.topic == topic]
-            self._publish_all(topic, list(_batches([m for m in mine if not m.delay])))
-            for batch in _batches([m for m in mine if 0 < m.delay <= LONGEST_TIMER]):
+            self._publish_all(topic, _batches(m for m in mine if not m.delay))
+            for batch in _batches(m for m in mine if 0 < m.delay <= LONGEST_TIMER):
                 self._send_later(topic, batch)
             for message in mine:
                 if message.delay > LONGEST_TIMER:
@@ -137,15 +138,5 @@ def _all_taken(answer: dict[str, list[dict[str, str]]], where: str) -> None:
         )
 
 
-def _batches(messages: Sequence[_Message]) -> Iterator[list[_Message]]:
-    """In order, each of at most 10 messages and BATCH_BYTES."""
-    batch: list[_Message] = []
-    size = 0
-    for message in messages:
-        if batch and (len(batch) == BATCH or size + len(message.body) > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(message)
-        size += len(message.body)
-    if batch:
-        yield batch
+def _batches(messages: Iterable[_Message]) -> list[list[_Message]]:
+    return list(batches(messages, lambda message: len(message.body), most=BATCH, most_bytes=BATCH_BYTES))

@@ -32,6 +32,8 @@ _SOON = frozenset(
     }
 )
 _CRASHES = "CrashLoopBackOff"
+WAITING = _NEVER | _SOON | {_CRASHES}
+"""Reasons of waiting containers that tell of trouble, be it hopeless or not yet."""
 _HASH = "pod-template-hash"
 _REVISION_HASH = "controller-revision-hash"
 _DAEMON_GENERATION = "deprecated.daemonset.template.generation"

@@ -8,22 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from penstock.core.health.facts import condition, field, string
+from penstock.core.health.stuck import WAITING
 from penstock.core.resources import Manifest, gvk_of
 
 _SELECTING = frozenset({("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet"), ("apps", "ReplicaSet")})
-_STUCK = frozenset(
-    {
-        "CrashLoopBackOff",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "ErrImageNeverPull",
-        "ErrImagePull",
-        "ImageInspectError",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "RunContainerError",
-    }
-)
 _LONGEST = 300
 
 
@@ -63,7 +51,7 @@ def _of_containers(pod: Manifest) -> str:
         statuses = field(pod, "status", part)
         for status in statuses if isinstance(statuses, list) else ():
             reason = string(status, "state", "waiting", "reason") if isinstance(status, Mapping) else ""
-            if reason in _STUCK:
+            if reason in WAITING:
                 return ": ".join(each for each in (reason, _said(status)) if each)
     return ""
 

@@ -96,7 +96,11 @@ def assume_role(role: Role, token: str) -> HttpRequest:
 
 def assumed(answer: HttpResponse, role: Role) -> tuple[AwsKeys, float]:
     """The role's temporary keys, and the POSIX time at which they end."""
-    what = f"AWS sts:AssumeRoleWithWebIdentity for {role.arn}"
+    return temporary_keys(answer, f"AWS sts:AssumeRoleWithWebIdentity for {role.arn}")
+
+
+def temporary_keys(answer: HttpResponse, what: str, *, without_token: bool = False) -> tuple[AwsKeys, float]:
+    """What any STS answers: keys, and the POSIX time at which they end. ``without_token``: they may lack one."""
     if answer.status != 200:
         raise error_of(answer, what)
     texts = xml_texts(answer.body)
@@ -104,7 +108,7 @@ def assumed(answer: HttpResponse, role: Role) -> tuple[AwsKeys, float]:
         keys = AwsKeys(
             access_key_id=texts["AccessKeyId"],
             secret_access_key=texts["SecretAccessKey"],
-            session_token=texts["SessionToken"],
+            session_token=texts.get("SessionToken", "") if without_token else texts["SessionToken"],
         )
         return keys, datetime.fromisoformat(texts["Expiration"]).timestamp()
     except (KeyError, ValueError):

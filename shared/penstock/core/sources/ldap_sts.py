@@ -1,13 +1,14 @@
 """Temporary keys of a MinIO for who is known to its directory (AssumeRoleWithLDAPIdentity)."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from urllib.parse import urlencode
 
 from penstock.core.errors import Terminal
 from penstock.core.http import HttpRequest, HttpResponse
-from penstock.core.identity.answers import error_of, malformed, xml_texts
+from penstock.core.identity.aws import temporary_keys
 from penstock.core.identity.sigv4 import AwsKeys
+
+_ACTION = "AssumeRoleWithLDAPIdentity"
 
 
 def ask(endpoint: str, credentials: Mapping[str, bytes]) -> HttpRequest:
@@ -18,7 +19,7 @@ def ask(endpoint: str, credentials: Mapping[str, bytes]) -> HttpRequest:
     if not user or not password:
         raise Terminal("the Secret of spec.sts needs 'username' and 'password'", reason="AuthenticationFailed")
     form = {
-        "Action": "AssumeRoleWithLDAPIdentity",
+        "Action": _ACTION,
         "Version": "2011-06-15",
         "LDAPUsername": user,
         "LDAPPassword": password,
@@ -34,16 +35,4 @@ def ask(endpoint: str, credentials: Mapping[str, bytes]) -> HttpRequest:
 
 def given(answer: HttpResponse) -> tuple[AwsKeys, float]:
     """The keys, and the POSIX time at which they end."""
-    what = "AssumeRoleWithLDAPIdentity"
-    if answer.status != 200:
-        raise error_of(answer, what)
-    texts = xml_texts(answer.body)
-    try:
-        keys = AwsKeys(
-            access_key_id=texts["AccessKeyId"],
-            secret_access_key=texts["SecretAccessKey"],
-            session_token=texts.get("SessionToken", ""),
-        )
-        return keys, datetime.fromisoformat(texts["Expiration"]).timestamp()
-    except (KeyError, ValueError):
-        raise malformed(what) from None
+    return temporary_keys(answer, _ACTION, without_token=True)
