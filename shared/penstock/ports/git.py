@@ -48,6 +48,11 @@ class Head:
     revision: str
     tag: str = ""
 
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The ids to ask the remote for: the commit, and the annotated tag."""
+        return (self.commit, self.tag) if self.tag else (self.commit,)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:

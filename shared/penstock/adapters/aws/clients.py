@@ -1,7 +1,7 @@
 """Calls to AWS: botocore is loaded at the first one, and its errors leave as ours."""
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from penstock.adapters.aws.errors import action, code_of, translated
@@ -61,6 +61,18 @@ class Clients:
             # no `from`: an error about parameters quotes them
             raise _unanswered(type(error).__name__, action(service, operation), resource) from None
         return answer
+
+    def pages(
+        self, service: str, operation: str, resource: str, parameters: Mapping[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        """The answers to an operation that hands out ``NextToken``, to the last. Errors as ``call``'s."""
+        token: dict[str, Any] = {}
+        while True:
+            page = self.call(service, operation, resource, {**parameters, **token})
+            yield page
+            if not page.get("NextToken"):
+                return
+            token = {"NextToken": page["NextToken"]}
 
     def download(self, service: str, operation: str, resource: str, parameters: Mapping[str, Any]) -> bytes | None:
         """The whole ``Body`` of an answer; None where there is no such key. Errors as ``call``'s."""

@@ -7,14 +7,13 @@ from urllib.parse import quote, urlencode
 
 from penstock.adapters.buckets.http import BucketHttp, Sign, every_page
 from penstock.adapters.identity.logins import SourceLogins
-from penstock.core.errors import NotFound, Refused, Terminal
+from penstock.core.errors import Refused, Terminal
 from penstock.core.identity import azure
 from penstock.core.sources import azure_blob
 from penstock.core.sources.bucket import BucketObject
-from penstock.ports.buckets import FAILED, RemoteBucket
+from penstock.ports.buckets import RemoteBucket
 
 _PAGE = 1000
-_MOST_LIST_BYTES = 8 * 1024 * 1024
 _DENIED = "AuthenticationFailed"
 
 
@@ -37,10 +36,7 @@ class AzureBuckets:
                     "marker": marker,
                 }
                 asked = urlencode({name: value for name, value in query.items() if value}, quote_via=quote)
-                status, body, _ = http.get(_url(bucket, "", asked), most=_MOST_LIST_BYTES)
-                if status != 200:
-                    raise NotFound(f"bucket '{bucket.name}' not found", reason=FAILED)
-                return azure_blob.page(body, bucket.name)
+                return azure_blob.page(http.listed(_url(bucket, "", asked)), bucket.name)
 
             return every_page(bucket, most, read)
 

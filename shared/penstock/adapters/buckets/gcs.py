@@ -1,14 +1,19 @@
 """Buckets of Google Cloud Storage (JSON API v1), with a service account's key from Flux's Secret."""
 
+import hashlib
 import json
+import math
+import time
 from contextlib import closing
+from datetime import UTC
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from penstock.adapters.buckets.http import BucketHttp, Sign, every_page
+from penstock.adapters.buckets.http import MOST_LIST_BYTES, BucketHttp, Sign, every_page
 from penstock.adapters.http.connection import pool_manager
-from penstock.adapters.identity.logins import SourceLogins
-from penstock.core.errors import NotFound, Refused, Terminal, Transient
+from penstock.adapters.identity.kept import Kept
+from penstock.adapters.identity.logins import KEPT_SECONDS, SourceLogins
+from penstock.core.errors import Refused, Terminal, Transient
 from penstock.core.sources.bucket import BucketObject
 from penstock.ports.buckets import FAILED, RemoteBucket
 
@@ -16,7 +21,6 @@ _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 _FIELDS = "nextPageToken,items(name,etag,size)"
 _PAGE = 1000
 _TOKENS = "https://oauth2.googleapis.com/token"
-_MOST_LIST_BYTES = 8 * 1024 * 1024
 _DENIED = "AuthenticationFailed"
 
 
@@ -24,7 +28,7 @@ class GcsBuckets:
     """Buckets over HTTP. A connection lasts for one call. ``logins``: for buckets with an identity."""
 
     def __init__(self, logins: SourceLogins | None = None) -> None:
-        self._logins = logins
+        self._logins, self._tokens = logins, Kept()
 
     def objects(self, bucket: RemoteBucket, prefix: str, *, most: int) -> tuple[BucketObject, ...]:
         """See Buckets. Follows the page tokens."""
@@ -33,10 +37,7 @@ class GcsBuckets:
             def read(token: str) -> tuple[list[BucketObject], str]:
                 query = {"prefix": prefix, "pageToken": token, "maxResults": str(_PAGE), "fields": _FIELDS}
                 asked = urlencode({name: value for name, value in query.items() if value})
-                status, body, _ = http.get(f"{_base(bucket)}?{asked}", most=_MOST_LIST_BYTES)
-                if status != 200:
-                    raise NotFound(f"bucket '{bucket.name}' not found", reason=FAILED)
-                return _page(body, bucket)
+                return _page(http.listed(f"{_base(bucket)}?{asked}"), bucket)
 
             return every_page(bucket, most, read)
 
@@ -44,7 +45,7 @@ class GcsBuckets:
         """See Buckets. The etag is asked for first: an upload in between shows as another etag at the next look."""
         with closing(BucketHttp(bucket, self._signer(bucket))) as http:
             url = f"{_base(bucket)}/{quote(key, safe='')}"
-            status, body, _ = http.get(f"{url}?fields=name,etag,size", most=_MOST_LIST_BYTES)
+            status, body, _ = http.get(f"{url}?fields=name,etag,size", most=MOST_LIST_BYTES)
             if status != 200:
                 return None
             etag = str(_json(body, bucket).get("etag", ""))
@@ -52,11 +53,16 @@ class GcsBuckets:
         return (data, etag) if status == 200 else None
 
     def _signer(self, bucket: RemoteBucket) -> Sign:
-        if bucket.credentials or bucket.identity is None:
-            return _signer(bucket)
-        if self._logins is None:
+        """Nothing for a public bucket."""
+        if bucket.credentials:
+            key = bucket.credentials.get("serviceaccount", b"")
+            token = self._tokens.get(hashlib.sha256(key).hexdigest(), lambda: _token_of(key))
+        elif bucket.identity is None:
+            return lambda _url: {}
+        elif self._logins is None:
             raise Refused(f"bucket '{bucket.name}': no identities are set up here", reason=_DENIED)
-        token = self._logins.token(bucket.identity, _SCOPE)
+        else:
+            token = self._logins.token(bucket.identity, _SCOPE)
         return lambda _url: {"Authorization": f"Bearer {token}"}
 
 
@@ -64,10 +70,11 @@ def _base(bucket: RemoteBucket) -> str:
     return f"{bucket.endpoint}/storage/v1/b/{quote(bucket.name, safe='')}/o"
 
 
-def _signer(bucket: RemoteBucket) -> Sign:
-    """Nothing for a public bucket. Raises Terminal where the Secret holds no key, or google-auth is not installed."""
-    if not bucket.credentials:
-        return lambda _url: {}
+def _token_of(key: bytes) -> tuple[str, float]:
+    """A token of a service account's key, and until when it is used (POSIX seconds).
+
+    Raises Terminal where it is no key, or google-auth is not installed.
+    """
     try:
         from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - only where a bucket wants it
         from google.auth.transport.urllib3 import Request  # noqa: PLC0415 - see above
@@ -77,7 +84,7 @@ def _signer(bucket: RemoteBucket) -> Sign:
             "Buckets of provider gcp need google-auth: pip install 'penstock[google]'", reason=FAILED
         ) from error
     try:
-        info = json.loads(bucket.credentials["serviceaccount"])
+        info = json.loads(key)
         info["token_uri"] = _TOKENS
         credentials = Credentials.from_service_account_info(info, scopes=[_SCOPE])  # type: ignore[no-untyped-call]
     except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -89,7 +96,8 @@ def _signer(bucket: RemoteBucket) -> Sign:
         if getattr(error, "retryable", False):
             raise Transient("Google's token service does not answer", reason=FAILED) from error
         raise Refused("Google does not accept the service account's key", reason=_DENIED) from error
-    return lambda _url: {"Authorization": f"Bearer {credentials.token}"}
+    ends = credentials.expiry.replace(tzinfo=UTC).timestamp() if credentials.expiry else math.inf
+    return str(credentials.token), min(ends, time.time() + KEPT_SECONDS)
 
 
 def _page(body: bytes, bucket: RemoteBucket) -> tuple[list[BucketObject], str]:

@@ -11,9 +11,12 @@ from penstock.adapters.http.deadline import Deadline
 from penstock.adapters.http.errors import Telling
 from penstock.adapters.http.proxies import tenants_proxy
 from penstock.adapters.http.trust import tls_context
-from penstock.core.errors import Refused
+from penstock.core.errors import NotFound, Refused
 from penstock.core.sources.bucket import BucketObject
 from penstock.ports.buckets import FAILED, RemoteBucket
+
+MOST_LIST_BYTES = 8 * 1024 * 1024
+"""Of a page of a list, and of what is told of one object."""
 
 Sign = Callable[[str], Mapping[str, str]]
 """The headers that a GET of this URL needs."""
@@ -23,7 +26,7 @@ class BucketHttp:
     """GETs to one bucket, within one deadline, over kept connections. Close it. No redirects are followed."""
 
     def __init__(self, bucket: RemoteBucket, sign: Sign) -> None:
-        self._sign, self._deadline = sign, Deadline(bucket.timeout)
+        self._name, self._sign, self._deadline = bucket.name, sign, Deadline(bucket.timeout)
         guard = Guard(allowed_hosts=bucket.allowed_hosts)
         proxy_for = tenants_proxy(bucket.proxy, guard)
         self._client = HttpClient(guard=guard, trust=tls_context(bucket.certificates), proxy_for=proxy_for)
@@ -51,6 +54,13 @@ class BucketHttp:
             return answer.status, b"", answer.headers
         answer.check()
         return answer.status, answer.all(most), answer.headers
+
+    def listed(self, url: str) -> bytes:
+        """A page of the bucket's list. Raises NotFound where there is no such bucket, and as ``get``."""
+        status, body, _ = self.get(url, most=MOST_LIST_BYTES)
+        if status != 200:
+            raise NotFound(f"bucket '{self._name}' not found", reason=FAILED)
+        return body
 
 
 def every_page(

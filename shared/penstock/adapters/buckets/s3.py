@@ -8,13 +8,12 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from penstock.adapters.buckets.http import BucketHttp, Sign, every_page
 from penstock.adapters.identity.logins import SourceLogins
-from penstock.core.errors import NotFound, Refused, Terminal
+from penstock.core.errors import Refused, Terminal
 from penstock.core.identity.sigv4 import AwsKeys
 from penstock.core.sources.bucket import BucketObject
 from penstock.ports.buckets import FAILED, RemoteBucket
 
 _PAGE = 1000
-_MOST_LIST_BYTES = 8 * 1024 * 1024
 _NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 _DEFAULT_REGION = "us-east-1"
 
@@ -32,10 +31,7 @@ class S3Buckets:
             def read(token: str) -> tuple[list[BucketObject], str]:
                 query = {"list-type": "2", "max-keys": str(_PAGE), "prefix": prefix, "continuation-token": token}
                 asked = urlencode({name: value for name, value in sorted(query.items()) if value}, quote_via=quote)
-                status, body, _ = http.get(f"{_base(bucket)}?{asked}", most=_MOST_LIST_BYTES)
-                if status != 200:
-                    raise NotFound(f"bucket '{bucket.name}' not found", reason=FAILED)
-                return _page(body, bucket)
+                return _page(http.listed(f"{_base(bucket)}?{asked}"), bucket)
 
             return every_page(bucket, most, read)
 

@@ -8,7 +8,7 @@ goes to its dead letter topic with its reason as attribute ``error``; what Pub/S
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -73,10 +73,6 @@ class PubsubBus(PubsubLetters):
         entry = {"data": base64.b64encode(letter.body).decode(), "attributes": {ERROR: error}}
         self._publish(self._names.dead_topic(letter.stage), [entry])
 
-    def _publish(self, topic: str, entries: Sequence[Mapping[str, Any]]) -> None:
-        act = Act(permission="pubsub.topics.publish", resource=topic)
-        self._client.call("POST", self._publish_url(topic), act, {"messages": list(entries)})
-
     def _message(self, dispatch: Dispatch) -> _Message:
         topic = self._names.topic(dispatch.envelope.message.topic)
         if dispatch.order:
@@ -88,9 +84,6 @@ class PubsubBus(PubsubLetters):
             )
         data = base64.b64encode(encode(dispatch.envelope)).decode()
         return _Message(topic=topic, data=data, delay=min(dispatch.delay, LONGEST_DELAY))
-
-    def _publish_url(self, topic: str) -> str:
-        return f"{self._names.endpoints.pubsub}/v1/{topic}:publish"
 
     def _schedule(self, message: _Message) -> None:
         """Tasks have no names: those are looked up first, and one whose answer was lost may well publish twice."""

@@ -6,7 +6,7 @@ message's trace.
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from penstock.adapters.google.client import Act, GoogleClient
@@ -50,10 +50,15 @@ class PubsubLetters:
             if each["message"]["messageId"] != letter.receipt:
                 continue
             if again:
-                act = Act(permission="pubsub.topics.publish", resource=topic)
-                body = {"messages": [{"data": each["message"].get("data", "")}]}
-                self._client.call("POST", f"{self._names.endpoints.pubsub}/v1/{topic}:publish", act, body)
+                self._publish(topic, [{"data": each["message"].get("data", "")}])
             self._call(letter.stage, "acknowledge", {"ackIds": [each["ackId"]]})
+
+    def _publish(self, topic: str, entries: Sequence[Mapping[str, Any]]) -> None:
+        act = Act(permission="pubsub.topics.publish", resource=topic)
+        self._client.call("POST", self._publish_url(topic), act, {"messages": list(entries)})
+
+    def _publish_url(self, topic: str) -> str:
+        return f"{self._names.endpoints.pubsub}/v1/{topic}:publish"
 
     def _look(self, stage: str, wanted: Callable[[Any], bool], *, most: int = 100_000) -> Iterator[dict[str, Any]]:
         """Messages until one is ``wanted``, or ``most`` were seen; afterwards all that were not are visible again."""

@@ -6,7 +6,6 @@ Every request of an adapter goes through ``Transport``; libraries' errors end he
 import contextlib
 import random
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from penstock.adapters.cluster.answers import Answer, Call, error_of, is_passing, status_of
-from penstock.adapters.cluster.counting import one_request
+from penstock.adapters.cluster.counting import Count, one_request
 from penstock.adapters.cluster.credentials import Login
 from penstock.adapters.cluster.kubeconfig import Connection
 from penstock.adapters.cluster.pools import Pools
@@ -97,15 +96,14 @@ class Transport:
         self._patience = patience or Patience()
         self._pools = pools or Pools(connection)
         self._acting_as = (("Impersonate-User", impersonate),) if impersonate else connection.acting_as
-        self._lock = threading.Lock()
-        self._requests = 0
+        self._sent = Count()
         self.server_time: datetime | None = None
         """By the Date header of the newest answer."""
 
     @property
     def requests(self) -> int:
         """HTTP requests sent so far, retries included."""
-        return self._requests
+        return self._sent.number
 
     @property
     def pools(self) -> Pools:
@@ -201,8 +199,7 @@ class Transport:
         for name, value in self._acting_as:
             headers.add(name, value)
         one_request()
-        with self._lock:
-            self._requests += 1
+        self._sent.add()
         return self._pools.of(login).urlopen(
             request.method,
             self._pools.prefix + request.target,

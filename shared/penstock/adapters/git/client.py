@@ -44,7 +44,7 @@ def fetch_pack(pool: Pool, url: str, head: Head) -> bytes:
     received = bytearray()
 
     def wants(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001 - dulwich's
-        return [ObjectID(each.encode()) for each in (head.commit, head.tag) if each]
+        return [ObjectID(each.encode()) for each in head.wanted]
 
     def take(data: bytes) -> int:
         received.extend(data)

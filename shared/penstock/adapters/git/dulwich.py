@@ -104,8 +104,7 @@ class DulwichGit:
 
             return fetch_pack(pool, remote.url, head)
 
-        wanted = [each for each in (head.commit, head.tag) if each]
-        call = self._speak(remote, lambda pool, base: v2.fetch_pack(pool, base, wanted), old)
+        call = self._speak(remote, lambda pool, base: v2.fetch_pack(pool, base, head.wanted), old)
         deadline = _deadline(remote)
         return _saying(doing, lambda: self._with_pool(remote, limits.bytes, deadline, call))
 

@@ -43,7 +43,7 @@ def fetch_pack(remote: Remote, head: Head, most: int, deadline: Deadline) -> byt
     """A pack with the head's commit, its tag, and all that they need, one commit deep."""
     with Session(remote, most=most, deadline=deadline) as session:
         if session.speaks_v2:
-            return v2.fetch_pack(session, "", [each for each in (head.commit, head.tag) if each])
+            return v2.fetch_pack(session, "", head.wanted)
         return v0.fetch_pack(session, head.tag or head.commit)
 
 

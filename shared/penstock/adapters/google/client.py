@@ -1,9 +1,10 @@
 """Calls to Google's REST APIs; their errors leave as ours. google-auth loads at the first call that needs a token."""
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from penstock.adapters.google.errors import code_of, translated
 from penstock.adapters.identity.http import Send
@@ -53,6 +54,16 @@ class GoogleClient:
             return json.loads(answer.body) if answer.body else {}
         except ValueError:
             raise Terminal(f"Google's answer to {act.permission} on {act.resource} is no JSON") from None
+
+    def pages(self, url: str, act: Act, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """The answers to a GET that hands out ``nextPageToken``, to the last. Errors as ``call``'s."""
+        token: dict[str, str] = {}
+        while True:
+            page = self.call("GET", f"{url}?{urlencode({**query, **token})}", act)
+            yield page
+            if not page.get("nextPageToken"):
+                return
+            token = {"pageToken": page["nextPageToken"]}
 
     def send(
         self, method: str, url: str, act: Act, body: bytes = b"", headers: Mapping[str, str] | None = None

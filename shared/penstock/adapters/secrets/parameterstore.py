@@ -33,14 +33,9 @@ class ParameterStoreSecrets(CachedSecrets):
 
     def names(self) -> tuple[str, ...]:
         """All, sorted. The values that come along are ciphertext."""
-        found: list[str] = []
-        parameters: dict[str, Any] = {"Path": self._path.rstrip("/"), "MaxResults": 10}
-        while True:
-            page = self._clients.call("ssm", "get_parameters_by_path", f"{self._path}*", parameters)
-            found += [str(each["Name"]) for each in page.get("Parameters", ())]
-            if not page.get("NextToken"):
-                break
-            parameters["NextToken"] = page["NextToken"]
+        parameters = {"Path": self._path.rstrip("/"), "MaxResults": 10}
+        pages = self._clients.pages("ssm", "get_parameters_by_path", f"{self._path}*", parameters)
+        found = [str(each["Name"]) for page in pages for each in page.get("Parameters", ())]
         return tuple(sorted(name.removeprefix(self._path) for name in found))
 
     def _read(self, name: str) -> str | None:

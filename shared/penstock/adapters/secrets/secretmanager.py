@@ -42,15 +42,10 @@ class SecretManagerSecrets(CachedSecrets):
 
     def names(self) -> tuple[str, ...]:
         """All, sorted."""
-        found: list[str] = []
         query = {"pageSize": "500", "filter": f"name:{self._prefix}"}
         act = Act(permission="secretmanager.secrets.list", resource=self._parent)
-        while True:
-            page = self._client.call("GET", f"{self._base}/{self._parent}/secrets?{urlencode(query)}", act)
-            found += [secret["name"].rpartition("/")[2] for secret in page.get("secrets", ())]
-            if not page.get("nextPageToken"):
-                break
-            query["pageToken"] = page["nextPageToken"]
+        pages = self._client.pages(f"{self._base}/{self._parent}/secrets", act, query)
+        found = [secret["name"].rpartition("/")[2] for page in pages for secret in page.get("secrets", ())]
         return tuple(sorted(n.removeprefix(self._prefix) for n in found if n.startswith(self._prefix)))
 
     def _read(self, name: str) -> str | None:

@@ -29,14 +29,9 @@ class SecretsManagerSecrets(CachedSecrets):
 
     def names(self) -> tuple[str, ...]:
         """All, sorted. Secrets Manager's list can be five minutes behind."""
-        found: list[str] = []
-        parameters: dict[str, Any] = {"Filters": [{"Key": "name", "Values": [self._path]}], "MaxResults": 100}
-        while True:
-            page = self._clients.call("secretsmanager", "list_secrets", f"{self._path}*", parameters)
-            found += [entry["Name"] for entry in page.get("SecretList", ())]
-            if not page.get("NextToken"):
-                break
-            parameters["NextToken"] = page["NextToken"]
+        parameters = {"Filters": [{"Key": "name", "Values": [self._path]}], "MaxResults": 100}
+        pages = self._clients.pages("secretsmanager", "list_secrets", f"{self._path}*", parameters)
+        found = [entry["Name"] for page in pages for entry in page.get("SecretList", ())]
         return tuple(sorted(name.removeprefix(self._path) for name in found if name.startswith(self._path)))
 
     def _read(self, name: str) -> str | None:

@@ -55,16 +55,10 @@ class GcsStorage:
 
     def digests(self) -> tuple[str, ...]:
         """All, sorted."""
-        found: list[str] = []
         query = {"prefix": FOLDER, "fields": "nextPageToken,items(name)"}
-        while True:
-            page = self._client.call(
-                "GET", f"{self._objects}?{urlencode(query)}", self._act("storage.objects.list", "")
-            )
-            found += [f"sha256:{item['name'].removeprefix(FOLDER)}" for item in page.get("items", ())]
-            if not page.get("nextPageToken"):
-                return tuple(sorted(found))
-            query["pageToken"] = page["nextPageToken"]
+        pages = self._client.pages(self._objects, self._act("storage.objects.list", ""), query)
+        items = [item for page in pages for item in page.get("items", ())]
+        return tuple(sorted(f"sha256:{item['name'].removeprefix(FOLDER)}" for item in items))
 
     @property
     def _objects(self) -> str:

@@ -28,20 +28,6 @@ class FanOutTelemetry:
                 ]
             )
 
-    def flush(self) -> None:
-        """Let those who export send what they hold."""
-        self._each("flush")
-
-    def close(self) -> None:
-        """Close those that can be closed."""
-        self._each("close")
-
-    def _each(self, name: str) -> None:
-        for target in self._targets:
-            method = getattr(target, name, None)
-            if method is not None:
-                method()
-
 
 class _Spans:
     def __init__(self, spans: Sequence[Span]) -> None:
