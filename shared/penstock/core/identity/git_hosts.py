@@ -4,20 +4,18 @@ CodeCommit takes a signature of the URL as password (15 minutes), Azure DevOps a
 installation's token (https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app).
 """
 
-import hashlib
-import hmac
 import json
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import quote, urlsplit
 
 from penstock.core.errors import InvalidDocument, NotFound, Terminal
 from penstock.core.http import HttpRequest, HttpResponse
-from penstock.core.identity.answers import error_of, json_of, malformed
-from penstock.core.identity.sigv4 import AwsKeys
+from penstock.core.identity.answers import json_of, malformed
+from penstock.core.identity.sigv4 import AwsKeys, Scope, signature_of
 
 DEVOPS_SCOPE = "499b84ac-1321-427f-aa17-267ca6975798/.default"
 CODECOMMIT_SECONDS = 900.0
@@ -55,16 +53,12 @@ def codecommit_region(url: str) -> str:
 def codecommit_login(url: str, keys: AwsKeys, moment: datetime) -> dict[str, bytes]:
     """Username and password for 15 minutes, as ``aws codecommit credential-helper`` makes them. ``moment``: UTC."""
     region, parts = codecommit_region(url), urlsplit(url)
-    stamp = moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
+    scope = Scope(region=region, service="codecommit", moment=moment)
+    stamp = scope.stamp.removesuffix("Z")  # without it: as git's helper has it
     canonical = f"GIT\n{parts.path}\n\nhost:{parts.netloc}\n\nhost\n"
-    scope = f"{stamp[:8]}/{region}/codecommit/aws4_request"
-    text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    key = f"AWS4{keys.secret_access_key}".encode()
-    for part in scope.split("/"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    signature = hmac.digest(key, text.encode(), "sha256").hex()
+    signature = signature_of(canonical, keys, stamp, scope.credential)
     user = f"{keys.access_key_id}%{keys.session_token}" if keys.session_token else keys.access_key_id
-    return {"username": user.encode(), "password": f"{stamp}Z{signature}".encode()}
+    return {"username": user.encode(), "password": f"{scope.stamp}{signature}".encode()}
 
 
 def check_devops(url: str) -> None:
@@ -125,8 +119,6 @@ def ask_token(app: App, installed: str, now: float) -> HttpRequest:
 def app_login(answer: HttpResponse) -> tuple[dict[str, bytes], float]:
     """Username and password, and the POSIX time at which they end."""
     what = "GitHub's answer for a token of the app"
-    if answer.status >= 300:
-        raise error_of(answer, what)
     found = json_of(answer, what)
     try:
         token, end = str(found["token"]), datetime.fromisoformat(str(found["expires_at"])).timestamp()

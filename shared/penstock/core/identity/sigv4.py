@@ -94,11 +94,16 @@ def _canonical(method: str, url: str, query: str, headers: Mapping[str, str], di
 
 
 def _signature(canonical: str, keys: AwsKeys, scope: Scope) -> str:
+    return signature_of(canonical, keys, scope.stamp, scope.credential)
+
+
+def signature_of(canonical: str, keys: AwsKeys, stamp: str, credential: str) -> str:
+    """Hex. ``canonical``: the request in canonical form; ``credential``: the scope, from its date on."""
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     key = f"AWS4{keys.secret_access_key}".encode()
-    for part in scope.credential.split("/"):
+    for part in credential.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
-    text = f"{_ALGORITHM}\n{scope.stamp}\n{scope.credential}\n{digest}"
+    text = f"{_ALGORITHM}\n{stamp}\n{credential}\n{digest}"
     return hmac.digest(key, text.encode(), "sha256").hex()
 
 

@@ -55,8 +55,7 @@ class RepositoryUrl:
     @property
     def root(self) -> str:
         """``directory`` as a path in a tree ("" is the repository's root)."""
-        found = posixpath.normpath("/" + self.directory).lstrip("/")
-        return "" if found == "." else found
+        return posixpath.normpath("/" + self.directory).lstrip("/")
 
 
 def parse_repository_url(text: str) -> RepositoryUrl:

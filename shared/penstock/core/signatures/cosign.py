@@ -9,15 +9,16 @@ import base64
 import binascii
 import hmac
 import json
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from penstock.core.errors import Refused
 from penstock.core.signatures.attached import SIMPLE_SIGNING, Attached
 from penstock.core.signatures.keys import is_signed, public_key, refused
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+T = TypeVar("T")
 
 SIGNATURE = "dev.cosignproject.cosign/signature"
 KEY_SUFFIX = ".pub"
@@ -36,19 +37,19 @@ def trusted_keys(secret: Mapping[str, bytes]) -> dict[str, "PublicKeyTypes"]:
 
 def verify_keyed(found: Iterable[Attached], keys: Mapping[str, "PublicKeyTypes"], digest: str) -> str:
     """The name of a key that has signed this digest. Raises Refused, saying what is wrong with each signature."""
+    return first_that_holds(found, lambda each: _signed_by(each, keys, digest))
+
+
+def first_that_holds(found: Iterable[Attached], check: Callable[[Attached], T]) -> T:
+    """What ``check`` says of the first signature for which it raises no ValueError. Raises Refused: why of each."""
     problems = []
     for each in found:
         try:
-            return _signed_by(each, keys, digest)
+            return check(each)
         except ValueError as error:
             problems.append(str(error))
-    raise unmatched(problems)
-
-
-def unmatched(problems: list[str]) -> Refused:
-    """The error where no signature holds. ``problems``: of each."""
     told = "; ".join(dict.fromkeys(problems))
-    return refused(f"no matching signatures were found{f' ({len(problems)} looked at: {told})' if told else ''}")
+    raise refused(f"no matching signatures were found{f' ({len(problems)} looked at: {told})' if told else ''}")
 
 
 def _signed_by(found: Attached, keys: Mapping[str, "PublicKeyTypes"], digest: str) -> str:

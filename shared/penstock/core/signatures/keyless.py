@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 from penstock.core.signatures.attached import SIMPLE_SIGNING, Attached
 from penstock.core.signatures.bundles import opened
 from penstock.core.signatures.certificates import certificate, check_certificate, names
-from penstock.core.signatures.cosign import SIGNATURE, check_payload, check_statement, decoded, json_of, unmatched
+from penstock.core.signatures.cosign import (
+    SIGNATURE,
+    check_payload,
+    check_statement,
+    decoded,
+    first_that_holds,
+    json_of,
+)
 from penstock.core.signatures.keys import is_signed
 from penstock.core.signatures.trust_root import TrustRoot
 from penstock.core.sources.patterns import Matcher
@@ -42,15 +49,7 @@ def verify_keyless(
 
     Raises Refused, saying what is wrong with each signature.
     """
-    problems = []
-    for each in found:
-        try:
-            signer = _signer(each, root, digest, identities)
-        except ValueError as error:
-            problems.append(str(error))
-        else:
-            return signer
-    raise unmatched(problems)
+    return first_that_holds(found, lambda each: _signer(each, root, digest, identities))
 
 
 def _signer(found: Attached, root: TrustRoot, digest: str, identities: Sequence[Identity]) -> tuple[str, str]:

@@ -8,15 +8,14 @@ certificates ask for it, the signature is refused.
 
 import base64
 import binascii
-import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from penstock.core.signatures.attached import JWS, Attached
-from penstock.core.signatures.cosign import json_of, unmatched
+from penstock.core.signatures.cosign import first_that_holds, json_of
 from penstock.core.signatures.keys import refused
 from penstock.core.signatures.x509_chain import check_chain, der_chain, pem_certificates, revocable
 
@@ -69,13 +68,7 @@ def trust_policy(secret: Mapping[str, bytes], repository: str) -> TrustPolicy:
         raise refused(f"the Secret's {POLICY} or a certificate cannot be used: {detail}") from error
     if not found.skips and not certificates:
         raise refused("the Secret has no certificate: its keys' names end in .crt or .pem")
-    return TrustPolicy(
-        name=found.name,
-        skips=found.skips,
-        enforced=found.enforced,
-        identities=found.identities,
-        certificates=tuple(certificates),
-    )
+    return replace(found, certificates=tuple(certificates))
 
 
 def verify_notation(found: Iterable[Attached], policy: TrustPolicy, digest: str, now: datetime) -> bool:
@@ -83,13 +76,7 @@ def verify_notation(found: Iterable[Attached], policy: TrustPolicy, digest: str,
 
     Raises Refused, saying what is wrong with each signature. ``now``: UTC.
     """
-    problems = []
-    for each in found:
-        try:
-            return _is_verified(each, policy, digest, now)
-        except ValueError as error:
-            problems.append(str(error))
-    raise unmatched(problems)
+    return first_that_holds(found, lambda each: _is_verified(each, policy, digest, now))
 
 
 def _is_verified(found: Attached, policy: TrustPolicy, digest: str, now: datetime) -> bool:
@@ -172,8 +159,7 @@ def _check_authenticity(
     """Chain, trust store and identity. Without a countersigned time the certificates must be valid now."""
     moment = now if "authenticTimestamp" in policy.enforced else _moment(protected.get(_TIME))
     check_chain(chain, moment)
-    trusted = {hashlib.sha256(_der(each)).digest() for each in policy.certificates}
-    if not any(hashlib.sha256(_der(each)).digest() in trusted for each in chain):
+    if not set(policy.certificates) & set(chain):
         raise ValueError("one is of no certificate authority in the Secret")
     if "*" not in policy.identities and not any(_is_named(each, chain[0]) for each in policy.identities):
         subject = chain[0].subject.rfc4514_string()
@@ -237,12 +223,6 @@ def _moment(value: Any) -> datetime:
     if found is None:
         raise ValueError("an envelope has no time of signing")
     return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _der(found: "Certificate") -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - see _is_signed
-
-    return found.public_bytes(Encoding.DER)
 
 
 def _url_decoded(text: Any) -> bytes:

@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from penstock.core.signatures.keys import LEAST_RSA_BITS, is_signed
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
@@ -19,8 +21,6 @@ _ECDSA = {b"ecdsa-sha2-nistp256": "SHA256", b"ecdsa-sha2-nistp384": "SHA384", b"
 _SK_ED25519, _SK_ECDSA = b"sk-ssh-ed25519@openssh.com", b"sk-ecdsa-sha2-nistp256@openssh.com"
 _PRESENT = 1
 """Flag of a security key: somebody touched it. OpenSSH asks for it, too."""
-
-_LEAST_RSA_BITS = 2048
 
 
 def verify(signature: bytes, payload: bytes, trusted: Iterable[bytes]) -> str:
@@ -64,9 +64,8 @@ def _keys(files: Iterable[bytes]) -> frozenset[bytes]:
 
 
 def _is_signed(key: bytes, signed_by: bytes, signed: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only where something is verified
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - see above
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415 - see above
 
     kind = _Reader(key).text()
     reader = _Reader(signed_by)
@@ -78,19 +77,15 @@ def _is_signed(key: bytes, signed_by: bytes, signed: bytes) -> bool:
             return False
         application = _application(key, kind)
         signed = hashlib.sha256(application).digest() + flags + reader.take(4) + hashlib.sha256(signed).digest()
-    try:
-        if isinstance(public, ed25519.Ed25519PublicKey) and algorithm == kind:
-            public.verify(signature, signed)
-        elif isinstance(public, rsa.RSAPublicKey) and algorithm in _RSA and public.key_size >= _LEAST_RSA_BITS:
-            public.verify(signature, signed, padding.PKCS1v15(), getattr(hashes, _RSA[algorithm])())
-        elif isinstance(public, ec.EllipticCurvePublicKey) and algorithm == kind:
-            hashed = getattr(hashes, _ECDSA.get(algorithm, "SHA256"))()
-            public.verify(_der(signature), signed, ec.ECDSA(hashed))
-        else:
-            return False
-    except InvalidSignature:
+    if isinstance(public, rsa.RSAPublicKey):
+        fits = algorithm in _RSA and public.key_size >= LEAST_RSA_BITS
+    else:
+        fits = algorithm == kind
+    if not fits:
         return False
-    return True
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        signature = _der(signature)
+    return is_signed(public, signature, signed, getattr(hashes, (_RSA | _ECDSA).get(algorithm, "SHA256"))())
 
 
 def _public_key(key: bytes, kind: bytes) -> "PublicKeyTypes":

@@ -252,7 +252,7 @@ def source_status(deps: Deps, cluster: str, ref: SourceRef) -> SourceStatus | No
     None where nobody declares such a source.
     """
     found = deps.state.get(object_key(cluster, ref.kind, ref.namespace, ref.name))
-    home = source_cluster(deps, cluster, ref)
+    home = _home(found, cluster)
     status = deps.state.get(status_key(home, ref.kind, ref.namespace, ref.name))
     if status is None:
         return SourceStatus() if found is not None else None
@@ -261,7 +261,10 @@ def source_status(deps: Deps, cluster: str, ref: SourceRef) -> SourceStatus | No
 
 def source_cluster(deps: Deps, cluster: str, ref: SourceRef) -> str:
     """The name under which a source's status stands: the cluster's, or PLANE for the plane's own source."""
-    found = deps.state.get(object_key(cluster, ref.kind, ref.namespace, ref.name))
+    return _home(deps.state.get(object_key(cluster, ref.kind, ref.namespace, ref.name)), cluster)
+
+
+def _home(found: Record | None, cluster: str) -> str:
     return PLANE if found is not None and ObjectRecord.from_value(found.value).implicit else cluster
 
 

@@ -20,7 +20,7 @@ from penstock.stages.reconcile.context import decoded, secret_data
 from penstock.stages.reconcile.index import children
 from penstock.stages.reconcile.pull_secrets import copy_pull_secrets, pulls_as
 from penstock.stages.reconcile.receivers import index_receivers
-from penstock.stages.reconcile.source_identity import account_is_new, copy_token, logs_in_as
+from penstock.stages.reconcile.source_identity import copy_token, logs_in_as
 
 REFERRERS = ("Receiver", "Provider", *FETCHED)
 _FIELDS = (
@@ -58,8 +58,8 @@ def copy_credentials(
             if account:
                 changed.append(copy_pull_secrets(attempt, name.partition("/")[0], account, reread=reread))
             provider, account = logs_in_as(record.document) if kind in FETCHED else ("", "")
-            if provider and (reread or account_is_new(attempt, name.partition("/")[0], provider, account)):
-                changed.append(copy_token(attempt, name.partition("/")[0], provider, account))
+            if provider:
+                changed.append(copy_token(attempt, name.partition("/")[0], provider, account, reread=reread))
             if kind in FETCHED and any(changed):
                 messages.append(Outgoing(message=_source(attempt, kind, name, record)))
     index_receivers(attempt, known["Receiver"])

@@ -27,17 +27,16 @@ def logs_in_as(document: Manifest) -> tuple[str, str]:
     return (provider, account) if provider in _CLOUDS and account and not spec.get("secretRef") else ("", "")
 
 
-def account_is_new(attempt: Attempt, namespace: str, provider: str, account: str) -> bool:
-    """Whether the store has no token of it yet."""
-    stored_as = secret_name(attempt.cluster, namespace, account_token_name(provider, account))
-    return attempt.deps.secrets.get(stored_as) is None
+def copy_token(attempt: Attempt, namespace: str, provider: str, account: str, *, reread: bool) -> bool:
+    """Bring the store's token up to date; whether there was none before. What fails is recorded, nothing lost.
 
-
-def copy_token(attempt: Attempt, namespace: str, provider: str, account: str) -> bool:
-    """Bring the store's token up to date; whether there was none before. What fails is recorded, nothing lost."""
+    ``reread``: look at one that is there, too.
+    """
     secrets, now = attempt.deps.secrets, attempt.deps.clock.now().timestamp()
     stored_as = secret_name(attempt.cluster, namespace, account_token_name(provider, account))
     held = secrets.get(stored_as)
+    if held is not None and not reread:
+        return False
     try:
         found = attempt.home().get(_SERVICE_ACCOUNT, namespace, account)
         if found is None:
