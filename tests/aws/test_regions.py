@@ -11,7 +11,7 @@ from tests.regional_plane import RegionalPlane, document, mentions, woken
 
 from penstock.adapters.aws.clients import Clients
 from penstock.adapters.clock.memory import SimulatedClock
-from penstock.cli.plane import change_plane, publish
+from penstock.cli.plane import change_plane
 from penstock.core.errors import Refused, Terminal
 from penstock.core.records import ReceiverRecord
 from penstock.core.secrets.names import API_TOKEN
@@ -79,7 +79,7 @@ def plane(monkeypatch):
         made.writes = Writes(monkeypatch)
         change_plane(made.runtimes[HOME], document(FAR))
         made.commit()
-        publish(made.runtimes[HOME], [woken()])
+        made.runtimes[HOME].publish([woken()])
         made.settle()
         yield made
 
@@ -120,7 +120,7 @@ def test_everything_of_a_cluster_is_written_in_its_region_alone(plane):
     plane.settle()
     assert ask(plane, "GET", asked["headers"]["location"])["statusCode"] == 200
     plane.commit(**{"app/a.yaml": plane.files["app/a.yaml"].replace("'1'", "'2'")})
-    publish(plane.runtimes[HOME], [woken()])
+    plane.runtimes[HOME].publish([woken()])
     plane.settle()
     plane.clock.advance(2 * 86_400)
     at_home(plane, lambda_functions.schedule_handler("tick"), events.schedule())

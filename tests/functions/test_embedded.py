@@ -15,9 +15,10 @@ from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.http import HttpResponse
 from penstock.core.messages import Envelope, Event, Outgoing, SourceChanged
 from penstock.core.records import PLANE_KEY, PlaneRecord
+from penstock.core.secrets.names import API_TOKEN
 from penstock.ports.bus import Dispatch
 from penstock.wiring import Settings, load_pipeline, open_state
-from penstock.wiring.embedded import API_TOKEN, EmbeddedPlane, Options
+from penstock.wiring.embedded import EmbeddedPlane, Options
 
 DOCUMENT = {
     "apiVersion": "penstock.dev/v1alpha1",

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Request
 
 from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.google.client import GoogleClient
-from penstock.cli.plane import change_plane, publish
+from penstock.cli.plane import change_plane
 from penstock.core.errors import Refused
 from penstock.wiring import functions, load_pipeline, settings_from
 from penstock.wiring.lazy import Once
@@ -126,7 +126,7 @@ def plane(monkeypatch):
         made.writes, made.secret_manager = Writes(monkeypatch), secrets
         change_plane(made.runtimes[HOME], document(FAR))
         made.commit()
-        publish(made.runtimes[HOME], [woken()])
+        made.runtimes[HOME].publish([woken()])
         made.settle()
         yield made
         google.drop_topics(names)

@@ -12,13 +12,11 @@ from penstock.core.flux.plane_diff import diff_planes
 from penstock.core.flux.plane_records import CLUSTER_PREFIXES, PlaneChange, plane_records
 from penstock.core.kustomize.yaml_in import load_documents
 from penstock.core.kustomize.yaml_out import dump_one
-from penstock.core.messages import Message, Outgoing
 from penstock.core.records import PLANE_KEY, PlaneRecord
 from penstock.core.resources import Manifest
 from penstock.ports.state import ABSENT, Record, State
 from penstock.wiring import Runtime, open_runtime, open_state
 from penstock.wiring.regions import check_regions
-from penstock.wiring.sending import Sender
 
 STDIN = "-"
 _LONGEST_DOCUMENT = 4 << 20
@@ -96,7 +94,7 @@ def change_plane(runtime: Runtime, document: Manifest, *, dry_run: bool = False)
     if dry_run:
         return [*lines, f"{name} {_outcome(before, change)} (dry run: nothing was changed)"]
     _write(state, change, before)
-    publish(runtime, change.wake)
+    runtime.publish(change.wake)
     return [*lines, f"{name} {_outcome(before, change)}"]
 
 
@@ -133,9 +131,3 @@ def _write(state: State, change: PlaneChange, before: Record | None) -> None:
         state.put(key, value, expected=None)
     for key in change.deletes:
         state.delete(key, expected=None)
-
-
-def publish(runtime: Runtime, messages: Sequence[Message]) -> None:
-    """Put messages of nobody else's making on the bus: one trace for all of them."""
-    sender = Sender(bus=runtime.bus, clock=runtime.port("clock"), telemetry=runtime.port("telemetry"))
-    sender.send([Outgoing(message=message) for message in messages])

@@ -8,7 +8,6 @@ from penstock.adapters.aws.names import PARAMETER_STORE, AwsNames
 from penstock.adapters.secrets.environment import EnvironmentSecrets
 from penstock.core.pipeline import Pipeline
 from penstock.ports.clock import Clock
-from penstock.wiring.regions import regional
 from penstock.wiring.settings import Settings
 
 
@@ -18,9 +17,10 @@ def aws_ports(
     """Makers of the bus, state, storage and secrets; in a plane of several regions each over one a region."""
     if not names.regions:
         return _ports(settings, names, pipeline, clock)
-    home = names.home or names.region
-    made = {region: _ports(settings, names.at(region), pipeline, clock) for region in (home, *names.regions)}
-    return regional(made, clock, here=names.region, home=home)
+    from penstock.wiring.regions import regional  # noqa: PLC0415 - most planes have one region
+
+    made = {region: _ports(settings, names.at(region), pipeline, clock) for region in names.everywhere}
+    return regional(made, clock, here=names.region, home=names.everywhere[0])
 
 
 def _ports(

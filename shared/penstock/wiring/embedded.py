@@ -19,19 +19,17 @@ from typing import Self
 from penstock.adapters.bus.sqlite import SqliteBus
 from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.flux.plane import NAME, NAMESPACE, Plane
-from penstock.core.messages import PLANE, Message, Outgoing, ReconcileDue, SourceChanged
-from penstock.core.secrets.names import secret_name
+from penstock.core.messages import PLANE, Message, ReconcileDue, SourceChanged
+from penstock.core.secrets.names import API_TOKEN
 from penstock.wiring.lock import DirectoryLock
 from penstock.wiring.places import PlacedClock, Places
 from penstock.wiring.reach import announce, withdraw
 from penstock.wiring.runtime import Makers, Process, Runtime
-from penstock.wiring.sending import Sender
 from penstock.wiring.settings import Settings
 from penstock.wiring.stored_plane import StoredPlane
 from penstock.wiring.web import WebServer, application
 from penstock.wiring.workers import THREADS, Workers
 
-API_TOKEN = secret_name(PLANE, "penstock-system", "api-token")
 SYNC_SECONDS = 60.0
 """After this the webhook refuses what it cannot verify even where a source or a cluster did not answer."""
 
@@ -98,7 +96,7 @@ class EmbeddedPlane:
         self._stack.close()
 
     def _start(self, stack: ExitStack) -> None:
-        self._publish(self._sync_messages())
+        self.runtime.publish(self._sync_messages())
         self.workers.start()
         stack.callback(self.workers.stop)
         self._web.start()
@@ -149,11 +147,6 @@ class EmbeddedPlane:
             for cluster in self.plane.clusters
         ]
         return [SourceChanged(cluster=PLANE, namespace=NAMESPACE, name=NAME), *roots]
-
-    def _publish(self, messages: list[Message]) -> None:
-        port = self.runtime.port
-        sender = Sender(bus=self._bus, clock=port("clock"), telemetry=port("telemetry"))
-        sender.send([Outgoing(message=message) for message in messages])
 
     def _watch_sync(self) -> None:
         started = time.monotonic()

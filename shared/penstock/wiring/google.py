@@ -9,7 +9,6 @@ from penstock.adapters.secrets.environment import EnvironmentSecrets
 from penstock.core.pipeline import Pipeline
 from penstock.ports.clock import Clock
 from penstock.wiring.lazy import Once
-from penstock.wiring.regions import regional
 from penstock.wiring.settings import Settings
 
 ANSWER_LIMIT = 128 << 20
@@ -26,9 +25,10 @@ def google_ports(
     client = Once(_client)
     if not names.regions:
         return _ports(settings, names, pipeline, clock, client)
-    home = names.home or names.region
-    made = {region: _ports(settings, names.at(region), pipeline, clock, client) for region in (home, *names.regions)}
-    return regional(made, clock, here=names.region, home=home)
+    from penstock.wiring.regions import regional  # noqa: PLC0415 - most planes have one region
+
+    made = {region: _ports(settings, names.at(region), pipeline, clock, client) for region in names.everywhere}
+    return regional(made, clock, here=names.region, home=names.everywhere[0])
 
 
 def _ports(

@@ -52,7 +52,7 @@ def tell_of_lost(runtime: Runtime, names: GoogleNames, teller: str, body: bytes)
     if push is None:
         return False
     data = _data(push)
-    everywhere = [names.at(region) for region in (names.home or names.region, *names.regions)]
+    everywhere = [names.at(region) for region in names.everywhere]
     for stage in runtime.pipeline.queues():
         ours = {each.lost_subscription(teller, stage.name) for each in everywhere}
         if push.get("subscription") in ours and data is not None:

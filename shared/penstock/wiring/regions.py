@@ -50,7 +50,7 @@ def regional(
 def check_regions(settings: Settings, plane: Plane, before: Plane | None) -> None:
     """Raises Refused for a cluster in a region that this plane does not have, or in another one than before."""
     names = settings.aws or settings.google
-    has = () if names is None else (names.home or names.region, *names.regions)
+    has = () if names is None else names.everywhere
     moved = {each.name: each.region for each in (before.clusters if before else ())}
     for index, cluster in enumerate(plane.clusters):
         where = f"Plane: spec.clusters[{index}].region is {cluster.region!r}"

@@ -1,6 +1,6 @@
 """One process's plane: its adapters, each made at first use, and the ways to run a stage on them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from penstock.adapters.state.sqlite import SqliteState
 from penstock.adapters.storage.directory import DirectoryStorage
 from penstock.core.errors import Transient
 from penstock.core.http import HttpRequest, HttpResponse
-from penstock.core.messages import Envelope
+from penstock.core.messages import Envelope, Message, Outgoing
 from penstock.core.pipeline import Pipeline
 from penstock.ports.buckets import Buckets
 from penstock.ports.bus import Bus
@@ -31,6 +31,7 @@ from penstock.ports.telemetry import Field, Scoped
 from penstock.wiring import http, run
 from penstock.wiring.lazy import LazyPort, Once, WithheldPort
 from penstock.wiring.outcome import Outcome
+from penstock.wiring.sending import Sender
 from penstock.wiring.settings import Settings, settings_from
 from penstock.wiring.telemetry import log_of, telemetry_of
 from penstock.wiring.topology import load_pipeline
@@ -71,6 +72,11 @@ class Runtime:
         makers = {**self._embedded(), **self._cloud(), **(instead or {})}
         self._ports = {name: Once(make) for name, make in makers.items()}
         self._push_check = Once(self._make_push_check)
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Put messages of nobody else's making on the bus: one trace for all of them."""
+        sender = Sender(bus=self.bus, clock=self.port("clock"), telemetry=self.port("telemetry"))
+        sender.send([Outgoing(message=message) for message in messages])
 
     def _embedded(self) -> dict[str, Callable[[], Any]]:
         return {

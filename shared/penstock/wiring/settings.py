@@ -107,7 +107,7 @@ def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Pat
         kubeconfig=tuple(part for part in found.get("KUBECONFIG", "").split(os.pathsep) if part),
         service_host=found.get("KUBERNETES_SERVICE_HOST", ""),
         service_port=found.get("KUBERNETES_SERVICE_PORT", ""),
-        allowed_hosts=tuple(h.strip() for h in found.get("PENSTOCK_ALLOWED_HOSTS", "").split(",") if h.strip()),
+        allowed_hosts=_listed(found.get("PENSTOCK_ALLOWED_HOSTS", "")),
         proxies={name: found[name] for name in PROXIES if found.get(name)},
         azure={name: found[name] for name in AZURE if found.get(name)},
         url=found.get("PENSTOCK_URL", ""),
@@ -135,7 +135,7 @@ def _aws(environment: Mapping[str, str]) -> AwsNames:
         scheduler_role=environment.get("PENSTOCK_AWS_SCHEDULER_ROLE", ""),
         secrets_store=environment.get("PENSTOCK_AWS_SECRETS") or SECRETS_MANAGER,
         home=environment.get("PENSTOCK_AWS_HOME_REGION", ""),
-        regions=_regions(environment.get("PENSTOCK_AWS_REGIONS", "")),
+        regions=_listed(environment.get("PENSTOCK_AWS_REGIONS", "")),
     )
     checks = (
         ("AWS_REGION", names.region, r"[a-z0-9-]+", "a region"),
@@ -153,7 +153,7 @@ def _aws(environment: Mapping[str, str]) -> AwsNames:
     return names
 
 
-def _regions(text: str) -> tuple[str, ...]:
+def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
@@ -181,7 +181,7 @@ def _google(environment: Mapping[str, str]) -> GoogleNames:
         ),
         endpoints=_google_endpoints(environment),
         home=environment.get("PENSTOCK_GOOGLE_HOME_REGION", ""),
-        regions=_regions(environment.get("PENSTOCK_GOOGLE_REGIONS", "")),
+        regions=_listed(environment.get("PENSTOCK_GOOGLE_REGIONS", "")),
     )
     checks = (
         ("GOOGLE_CLOUD_PROJECT", names.project, r"[a-z][a-z0-9:.-]{4,62}", "the id of a project"),

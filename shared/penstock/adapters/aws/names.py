@@ -25,9 +25,14 @@ class AwsNames:
     home: str = ""
     regions: tuple[str, ...] = ()
 
+    @property
+    def everywhere(self) -> tuple[str, ...]:
+        """All regions of the plane, its home region first."""
+        return (self.home or self.region, *self.regions)
+
     def at(self, region: str) -> "AwsNames":
         """The same plane's resources in another of its regions: names are equal there, but for the bucket's."""
-        home = self.home or self.region
+        home = self.everywhere[0]
         bucket = self.bucket if region == home else f"{self.bucket}-{region}"
         return replace(self, region=region, home=region, regions=(), bucket=bucket)
 

@@ -44,9 +44,14 @@ class GoogleNames:
     regions: tuple[str, ...] = ()
     suffix: str = ""
 
+    @property
+    def everywhere(self) -> tuple[str, ...]:
+        """All regions of the plane, its home region first."""
+        return (self.home or self.region, *self.regions)
+
     def at(self, region: str) -> "GoogleNames":
         """The same plane's resources in another of its regions: names are the project's, so they end with it."""
-        if region == (self.home or self.region):
+        if region == self.everywhere[0]:
             return replace(self, region=region, home=region, regions=())
         suffix, database = f"-{region}", self.database or f"{self.prefix}-state"
         return replace(

@@ -26,11 +26,12 @@ from penstock.core.errors import Refused
 from penstock.core.reconcile.inventory import NAMESPACE as HOME
 from penstock.core.records import KustomizationStatus, ReceiverRecord, status_key
 from penstock.core.resources import Gvk, Manifest
+from penstock.core.secrets.names import API_TOKEN
 from penstock.devcluster import DevCluster
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.foreign import reconciled_by_flux
 from penstock.wiring import Runtime, settings_from
-from penstock.wiring.embedded import API_TOKEN, EmbeddedPlane, Options
+from penstock.wiring.embedded import EmbeddedPlane, Options
 
 NAME = "demo"
 OURS = "app.kubernetes.io/managed-by=penstock"

@@ -19,7 +19,6 @@ from penstock.cli.migrate.survey import survey
 from penstock.cli.migrate.survey_back import survey_back
 from penstock.cli.migrate.text import after_from_flux, after_to_flux, back_lines, plan_lines
 from penstock.cli.migrate.to_flux import move_to_flux
-from penstock.cli.plane import publish
 from penstock.core.errors import Terminal
 from penstock.core.messages import ReconcileDue
 from penstock.wiring import Runtime, open_runtime
@@ -79,7 +78,7 @@ def _from_flux(side: Side, runtime: Runtime, root: str, *, wanted: bool, timeout
     print()
     problems = move_from_flux(side, found, runtime.deps("api"), timeout=timeout)
     namespace, _, name = ROOT.partition("/")
-    publish(runtime, [ReconcileDue(cluster=side.name, namespace=namespace, name=name, why="request")])
+    runtime.publish([ReconcileDue(cluster=side.name, namespace=namespace, name=name, why="request")])
     _print(after_from_flux(found))
     return _status(problems)
 
