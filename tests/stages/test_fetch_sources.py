@@ -7,6 +7,7 @@ import pytest
 import yaml
 from tests.memory_plane import MemoryPlane
 
+from penstock.core.messages import ReconcileDue, SourceChanged
 from penstock.core.records import SourceStatus, status_key
 
 REPOSITORY = "ghcr.io/acme/fleet"
@@ -111,6 +112,30 @@ def test_a_digest_is_its_own_revision_and_copy_leaves_the_ignore_rules_out():
     plane.push(fleet("OCIRepository", oci(ref={"digest": digest}, layerSelector={"operation": "copy"})))
     plane.settle(seconds=10)
     assert plane.ready("apps").startswith("False BuildFailed")
+
+
+def test_a_login_that_several_sources_share_wakes_each_of_them():
+    plane = MemoryPlane()
+    named = [yaml.safe_load(oci(secretRef={"name": "login"})) for _ in range(3)]
+    for number, document in enumerate(named):
+        document["metadata"]["name"] = f"apps-{number}"
+    plane.push({"clusters/prod/sources.yaml": yaml.safe_dump_all(named)})
+    plane.settle(seconds=1)
+    woken, deliver = [], plane.deliver
+
+    def delivered(delivery):
+        message = delivery.envelope.message
+        woken.extend([message.name] if isinstance(message, SourceChanged) and message.kind == "OCIRepository" else [])
+        deliver(delivery)
+
+    plane.deliver = delivered
+    for kind, name, data in (("Namespace", "flux-system", {}), ("Secret", "login", {"stringData": {"key": "value"}})):
+        place = {} if kind == "Namespace" else {"namespace": "flux-system"}
+        plane.cluster.create({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, **place}, **data})
+    plane.publish(ReconcileDue(cluster="prod", namespace="flux-system", name="flux-system", why="interval"))
+    while plane.step():
+        pass
+    assert sorted(woken) == ["apps-0", "apps-1", "apps-2"]
 
 
 def test_the_login_comes_from_the_secret_that_the_document_names():

@@ -4,8 +4,9 @@
 Secrets that this very run applied, else from the home cluster.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from penstock.core.errors import PenstockError
@@ -55,11 +56,14 @@ def copy_credentials(
         for name, record in records.items():
             changed = [copies.bring(secret) for secret in _names({name: record})]
             account = pulls_as(record.document)
+            namespace = name.partition("/")[0]
             if account:
-                changed.append(copy_pull_secrets(attempt, name.partition("/")[0], account, reread=reread))
+                pulls = partial(copy_pull_secrets, attempt, namespace, account, reread=reread)
+                changed.append(copies.once(("pull secrets", namespace, account), pulls))
             provider, account = logs_in_as(record.document) if kind in FETCHED else ("", "")
             if provider:
-                changed.append(copy_token(attempt, name.partition("/")[0], provider, account, reread=reread))
+                token = partial(copy_token, attempt, namespace, provider, account, reread=reread)
+                changed.append(copies.once(("token", namespace, provider, account), token))
             if kind in FETCHED and any(changed):
                 messages.append(Outgoing(message=_source(attempt, kind, name, record)))
     index_receivers(attempt, known["Receiver"])
@@ -103,15 +107,28 @@ def _source(attempt: Attempt, kind: str, name: str, record: ObjectRecord) -> Sou
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Copies:
-    """Brings Secrets (``namespace/name``) into the store. ``tokens``: those whose token before is kept, too."""
+    """Brings Secrets (``namespace/name``) into the store. ``tokens``: those whose token before is kept, too.
+
+    ``known``: what has been brought in this run, and whether it changed: all who share it hear the same.
+    """
 
     attempt: Attempt
     applied: Mapping[str, Manifest]
     reread: bool
     tokens: Collection[str]
+    known: dict[Hashable, bool] = field(default_factory=dict)
+
+    def once(self, key: Hashable, bring: Callable[[], bool]) -> bool:
+        """What ``bring`` says, which is called for the first who asks."""
+        if key not in self.known:
+            self.known[key] = bring()
+        return self.known[key]
 
     def bring(self, secret: str) -> bool:
         """Copy one Secret; whether the store changed."""
+        return self.once(secret, lambda: self._bring(secret))
+
+    def _bring(self, secret: str) -> bool:
         attempt = self.attempt
         namespace, _, name = secret.partition("/")
         stored_as = secret_name(attempt.cluster, namespace, name)
