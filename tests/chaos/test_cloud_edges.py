@@ -13,8 +13,7 @@ from unittest import mock
 
 import pytest
 import yaml
-from moto.server import ThreadedMotoServer
-from tests.aws.plane import ENVIRONMENT, NAMES, make_bucket
+from tests.aws.plane import ENVIRONMENT, NAMES, on_a_server
 from tests.chaos.fault_proxy import CUT_AFTER, CUT_BEFORE, CUT_IN_THE_MIDDLE, EVERYTHING, SLOW, FaultProxy
 from tests.google import plane as google
 from tests.memory_plane import MemoryPlane, config_map, kustomization, namespace
@@ -72,14 +71,8 @@ def server(request):
             google.request("POST", f"{base}/storage/v1/b?project={google.PROJECT}", body)
             yield "gcs", base
         return
-    with mock.patch.dict(os.environ, ENVIRONMENT):
-        running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        running.start()
-        host, port = running.get_host_and_port()
-        with mock.patch.dict(os.environ, {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}):
-            make_bucket(Clients(NAMES.region))
+    with on_a_server() as (host, port):
         yield "s3", f"http://{host}:{port}"
-        running.stop()
 
 
 @contextlib.contextmanager
@@ -225,7 +218,7 @@ class TestApiServer:
             plan.calm = False
             files = {"clusters/prod/apps.yaml": kustomization("apps", "apps"), "apps/namespace.yaml": namespace(SPACE)}
             plane.push({**files, **{f"apps/c{n}.yaml": config_map(f"c{n}", SPACE, k="1") for n in range(MANY)}})
-            plane.until("apps", "True", seconds=150)
+            self.settle(plane, control_plane, {f"c{n}": {"k": "1"} for n in range(MANY)})
             uids = self.uids(control_plane)
             for k in ("2", "3", "4"):
                 plane.push({f"apps/c{n}.yaml": config_map(f"c{n}", SPACE, k=k) for n in range(MANY // 2)})

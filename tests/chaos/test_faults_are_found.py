@@ -81,7 +81,7 @@ BROKEN = {
     "what could not be deleted is forgotten": (execute, "_after", an_inventory_without_what_failed, 532),
     "tick publishes nothing": (tick, "_put_off", a_clock_that_finds_nothing, 389),
     "who never ran is not in the due index": (wake, "_expect", who_never_ran_not_expected, 429),
-    "an overtaken parent stores and buries children": (children, "source_known", children_of_yesterday, 152),
+    "an overtaken parent stores and buries children": (children, "source_known", children_of_yesterday, 311),
 }
 
 

@@ -13,17 +13,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from unittest import mock
 
 import pytest
-from moto.server import ThreadedMotoServer
-from tests.aws.plane import ENVIRONMENT, NAMES, make_bucket, make_queues, make_table
+from tests.aws.plane import ENVIRONMENT, NAMES, on_a_server
 from tests.chaos.fault_proxy import HANGS, FaultProxy
 from tests.google import plane as google
 from tests.google.cloud_tasks import cloud_tasks
 from tests.google.secret_manager import secret_manager
 
-from penstock.adapters.aws.clients import Clients
 from penstock.adapters.git.server import GitServer
 from penstock.cli.plane import change_plane
 from penstock.core.messages import PLANE, decode
@@ -157,16 +154,7 @@ def said(process, count):
 
 def test_a_function_on_lambda_that_is_killed_in_the_middle_of_a_message(tmp_path):
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.dict(os.environ, ENVIRONMENT))
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        stack.callback(server.stop)
-        host, port = server.get_host_and_port()
-        stack.enter_context(mock.patch.dict(os.environ, {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}))
-        clients = Clients(NAMES.region)
-        make_queues(clients, load_pipeline())
-        make_table(clients)
-        make_bucket(clients)
+        stack.enter_context(on_a_server())
         proxy, url = stack.enter_context(repository(tmp_path))
         runtime = Runtime(settings_from(dict(os.environ)))
         change_plane(runtime, document(url))

@@ -142,7 +142,9 @@ class World:
 
     def says_dry_run(self, kind):
         """Whether an apply would leave the object, and what is ours of it, as they are."""
-        live, answer = self.live(kind), self.apply(kind, dry_run=True)
+        live, answer, now = self.live(kind), self.apply(kind, dry_run=True), self.live(kind)
+        while version(live) != version(now):  # a controller wrote in between
+            live, answer, now = now, self.apply(kind, dry_run=True), self.live(kind)
         same = same_after_dry_run(live, answer) and ours(live) == ours(answer)
         return same and taken_over(live, FIELD_MANAGER) is None
 
@@ -172,6 +174,10 @@ class World:
         patch = {"spec": {"replicas": replicas}}
         status, body = self.call("PATCH", path, patch, Content_Type="application/merge-patch+json")
         assert status == 200, body
+
+
+def version(manifest):
+    return manifest["metadata"]["resourceVersion"]
 
 
 def ours(manifest):

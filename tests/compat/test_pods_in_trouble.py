@@ -52,10 +52,24 @@ def plane(control_plane, monkeypatch):
     labels = {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}
     node = {**MANAGED, "metadata": {"name": NODE, "labels": labels}}
     control_plane.call("POST", "/api/v1/nodes", node)
+    wait_for_the_node(control_plane)
     made = RealPlane(control_plane)
     yield made
     tidy(control_plane)
     control_plane.call("DELETE", f"/api/v1/nodes/{NODE}")
+
+
+def wait_for_the_node(control_plane: Any) -> None:
+    """Until the controllers know of it: before, a DaemonSet wants no pod, and that is ready."""
+    daemons = "/apis/apps/v1/namespaces/default/daemonsets"
+    probe = workload("DaemonSet", "default")
+    probe["metadata"]["name"] = "knows-the-node"
+    status, answer = control_plane.call("POST", daemons, probe)
+    assert status == 201, answer
+    mine = f"{daemons}/knows-the-node"
+    eventually(lambda: control_plane.call("GET", mine)[1]["status"].get("desiredNumberScheduled"))
+    control_plane.call("DELETE", f"{mine}?propagationPolicy=Orphan")
+    control_plane.call("DELETE", "/api/v1/namespaces/default/pods?labelSelector=app%3Dweb&gracePeriodSeconds=0")
 
 
 def start(plane: RealPlane, *manifests: dict[str, Any], **spec: Any) -> None:

@@ -331,4 +331,4 @@ def wake(running, namespace, source):
     """What a webhook would publish."""
     from penstock.core.messages import SourceChanged
 
-    running.plane._publish([SourceChanged(cluster=CLUSTER, namespace=namespace, name=source)])
+    running.plane.runtime.publish([SourceChanged(cluster=CLUSTER, namespace=namespace, name=source)])

@@ -144,6 +144,10 @@ class Here:
     def deps(self, _stage):
         return self.plane.deps
 
+    def publish(self, messages):
+        for message in messages:
+            self.plane.publish(message)
+
     def close(self):
         pass
 

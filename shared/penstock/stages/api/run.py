@@ -100,7 +100,10 @@ def _look(request: HttpRequest, deps: Deps) -> HttpResponse:
 
 def _authorized(request: HttpRequest, deps: Deps) -> bool:
     """Whether the bearer token is right, compared in constant time. No token configured means that nobody may."""
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    credentials = request.headers.get("authorization", "")
+    if not credentials:
+        return False  # what gives nothing costs no look into the secret store
+    scheme, _, given = credentials.partition(" ")
     token = given.strip().encode()
     # what is cached may be the token before: a rotated one is read anew before anybody is refused
     known = any(_is(token, deps.secrets.get(TOKEN_SECRET, newest=newest)) for newest in (False, True))
