@@ -242,6 +242,7 @@ class TestApiServer:
             plane.settle(seconds=70)
             if names(control_plane) == wanted and plane.ready("apps").startswith("True"):
                 return
+            plane.clock.advance(60)
             plane.tick()
         assert names(control_plane) == wanted, plane.ready("apps")
 

@@ -439,6 +439,32 @@ def test_where_lists_are_forbidden_everything_is_read_by_name():
     assert plane.config_map("b") is None
 
 
+def test_a_lease_that_was_taken_without_an_answer_holds_up_nobody():
+    """The API server took it, and the answer was lost: several times, and then not even the question arrived."""
+    plane = started()
+    original = plane.cluster.replace
+
+    def unanswered(manifest):
+        if (manifest["kind"], manifest["metadata"]["name"]) == ("Lease", INVENTORY) and lost:
+            lost.pop()() or original(manifest)
+            raise Transient("the connection is gone")
+        return original(manifest)
+
+    plane.cluster.replace = unanswered
+    lost = [lambda: "not even the question", lambda: ""]
+    plane.push({"apps/a.yaml": config_map("a", key="2")})
+    plane.settle(seconds=1)
+    assert plane.ready("apps").startswith("False ReconciliationFailed")
+    assert plane.live("coordination.k8s.io/v1", "Lease", "penstock-system", INVENTORY)["spec"]["holderIdentity"]
+    before = plane.clock.monotonic()
+    plane.reconcile("apps")
+    assert not lost
+    assert plane.ready("apps").startswith("True")
+    assert plane.config_map("a") == {"key": "2"}
+    assert plane.clock.monotonic() - before < 140, "nobody waits for the end of the Lease"
+    assert plane.state.get(f"lease/{CLUSTER}/flux-system/apps") is None
+
+
 @pytest.mark.parametrize("spec", [{"holderIdentity": "x"}, {"holderIdentity": "x", "renewTime": "long ago"}])
 def test_a_lease_that_nobody_understands_is_taken_over(spec):
     plane = started()

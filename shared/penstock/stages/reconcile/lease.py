@@ -6,6 +6,7 @@ finds it held marks it ``again`` and goes away, and the holder publishes itself 
 """
 
 import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -68,10 +69,10 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holder:
-    """``name``: of this run; ``ended``: of one that is known to have ended without giving the Lease back, or ""."""
+    """``name``: of this run; ``ended``: of those that are known to have ended, maybe without giving the Lease back."""
 
     name: str
-    ended: str = ""
+    ended: Collection[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +158,7 @@ def refuse_other_owner(manifest: Manifest, owner: Owner) -> None:
 def _held(lease: Manifest, holder: Holder, now: datetime) -> bool:
     """Whether somebody else has it, who is not known to have ended."""
     spec = lease.get("spec") or {}
-    if spec.get("holderIdentity") in (None, "", holder.name, holder.ended):
+    if spec.get("holderIdentity") in (None, "", holder.name, *holder.ended):
         return False
     try:
         renewed = datetime.fromisoformat(str(spec.get("renewTime")))

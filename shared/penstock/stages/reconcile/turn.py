@@ -1,18 +1,23 @@
 """A run's turn under the Lease, from taking it to giving it back.
 
-A Lease that could not be given back (the API server went away) would hold up the next run until its end. So it is
-written down that its holder has ended, and the next run need not wait.
+A Lease that could not be given back (the API server went away), or that was taken without our hearing of it, would hold
+up the next run until its end. So it is written down that its holder has ended, and the next run need not wait.
 """
 
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from penstock.core.errors import PenstockError
+from penstock.core.errors import PenstockError, Transient
 from penstock.core.records import FORMAT, lease_key
+from penstock.core.resources import Manifest
 from penstock.ports.cluster import Cluster
+from penstock.ports.state import Record
 from penstock.stages.reconcile import lease
 from penstock.stages.reconcile.attempt import Attempt
+
+MOST_ENDED = 16
+"""Holders to be remembered: each try that fails adds one, and the Lease names one of the last."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -31,10 +36,16 @@ def turn(attempt: Attempt, keeper: Cluster, *, first: bool = False) -> Iterator[
     """
     deps, key = attempt.deps, lease_key(attempt.cluster, attempt.message.namespace, attempt.message.name)
     known = deps.state.get(key)
-    ended = str(known.value.get("ended") or "") if known else ""
+    ended = _ended(known)
     holder = lease.Holder(name=deps.clock.new_id(), ended=ended)
     how = lease.How(first=first, adopting=attempt.adopting)
-    held = Turn(claim=lease.acquire(keeper, attempt.owner, holder, deps.clock, how))
+    try:
+        held = Turn(claim=lease.acquire(keeper, attempt.owner, holder, deps.clock, how))
+    except lease.Held:
+        raise
+    except Transient:  # it may have been taken all the same: the answer alone was lost
+        deps.state.put(key, _value(*ended, holder.name), expected=None)
+        raise
     if known:
         deps.state.delete(key, expected=None)
     try:
@@ -44,4 +55,14 @@ def turn(attempt: Attempt, keeper: Cluster, *, first: bool = False) -> Iterator[
             held.again = lease.release(keeper, held.claim)
         except PenstockError:
             held.again = True
-            deps.state.put(key, {"format": FORMAT, "ended": held.claim.holder}, expected=None)
+            deps.state.put(key, _value(held.claim.holder), expected=None)
+
+
+def _ended(record: Record | None) -> list[str]:
+    """The holders that are known to have ended; one release wrote a single name."""
+    found = record.value.get("ended") if record else None
+    return [each for each in (found if isinstance(found, list) else [found]) if isinstance(each, str) and each]
+
+
+def _value(*ended: str) -> Manifest:
+    return {"format": FORMAT, "ended": list(ended[-MOST_ENDED:])}
