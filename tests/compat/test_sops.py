@@ -9,12 +9,17 @@ from typing import Any
 
 import pyrage
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.controlplane.build import tool
 
 from penstock.core.kustomize.yaml_out import dump_one
+from penstock.core.secrets.age_hybrid import parse_hybrid
+from penstock.core.secrets.bech32 import bech32_encode
 from penstock.core.secrets.encrypt import Fresh, encrypt_secret
+from penstock.core.secrets.errors import NoKey
 from penstock.core.secrets.formats import Format
 from penstock.core.secrets.key_ring import key_ring
 from penstock.core.secrets.sops import decrypt_file, verify_file
@@ -39,9 +44,8 @@ def sops(*words: str, data: bytes, home: Path) -> bytes:
 
 
 def encrypted(data: bytes, form: str, home: Path, *words: str) -> bytes:
-    return sops(
-        "encrypt", "--age", RECIPIENT, "--input-type", form, "--output-type", form, *words, data=data, home=home
-    )
+    to = () if "--age" in words else ("--age", RECIPIENT)
+    return sops("encrypt", *to, "--input-type", form, "--output-type", form, *words, data=data, home=home)
 
 
 SCALARS = st.one_of(
@@ -135,6 +139,26 @@ def test_odd_files_come_out_as_sops_writes_them(tmp_path: Path, name: str, rule:
     verify_file(sealed, Format(form), KEYS)
     theirs = sops("decrypt", "--input-type", form, "--output-type", form, data=sealed, home=tmp_path)
     assert decrypt_file(sealed, Format(form), KEYS) == theirs
+
+
+def test_keys_of_ssh_and_post_quantum_ones(tmp_path: Path) -> None:
+    """One file for each recipient; the Secret has both keys, and a third that opens neither."""
+    seeds = [bytes([number]) * 32 for number in (1, 2)]
+    hybrid, stranger = (bech32_encode("age-secret-key-pq-", seed).upper() for seed in seeds)
+    ssh = Ed25519PrivateKey.generate()
+    pem = ssh.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    public = ssh.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    held = {"a.agekey": f"# two\n{stranger}\n{hybrid}\n".encode(), "ssh.agekey": pem}
+    for recipient in (parse_hybrid(hybrid).recipient, public):
+        sealed = encrypted(b"a=canary\n", "dotenv", tmp_path, "--age", recipient)
+        assert decrypt_file(sealed, Format.DOTENV, key_ring(held)) == b"a=canary\n"
+        with pytest.raises(NoKey) as caught:
+            decrypt_file(sealed, Format.DOTENV, key_ring({"a.agekey": stranger.encode()}))
+        assert "but those of age1pq1" in str(caught.value)
+        assert len(str(caught.value)) < 600
+        broken = sealed.replace(b"-----END AGE", b"AAAA\\n-----END AGE")
+        with pytest.raises(NoKey):
+            decrypt_file(broken, Format.DOTENV, key_ring(held))
 
 
 def test_sops_reads_what_we_encrypt(tmp_path: Path) -> None:
