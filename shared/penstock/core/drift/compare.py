@@ -66,9 +66,16 @@ class _Walk:
             return
         for key, value in desired.items():
             self.field(value, live.get(key, _MISSING), owned.get(f"f:{key}"), f"{path}.{key}" if path else key)
-        for key in owned:
+        for key, below in owned.items():
             if key.startswith("f:") and desired.get(key[2:]) is None:
-                self.differ(f"{path}.{key[2:]}" if path else key[2:])
+                self.absent(live.get(key[2:]), below, f"{path}.{key[2:]}" if path else key[2:])
+
+    def absent(self, live: Any, owned: Mapping[str, Any], path: str) -> None:
+        """Ours, and not in Git. An empty structure that was applied (Flux adds some) is owned as an atomic one is."""
+        if isinstance(live, Mapping) and not owned:
+            self.doubt(path)
+        else:
+            self.differ(path)
 
     def field(self, desired: Any, live: Any, owned: Mapping[str, Any] | None, path: str) -> None:
         if desired is None or (live is _MISSING and desired in ({}, [])):
@@ -201,6 +208,17 @@ def compare(desired: Manifest, live: Manifest, *, manager: str, ignored: Collect
 def same_after_dry_run(live: Manifest, applied: Manifest) -> bool:
     """Whether a dry-run's answer is the live object, apart from bookkeeping."""
     return _without_bookkeeping(live) == _without_bookkeeping(applied)
+
+
+def same_ownership(live: Manifest, applied: Manifest, *, manager: str) -> bool:
+    """Whether ``manager`` owns by applying what it owned before a dry-run."""
+    return _owned_by(live, manager) == _owned_by(applied, manager)
+
+
+def _owned_by(manifest: Manifest, manager: str) -> list[Any]:
+    entries = manifest["metadata"].get("managedFields") or ()
+    mine = (e for e in entries if e.get("manager") == manager and e.get("operation") == "Apply")
+    return [each.get("fieldsV1") for each in mine if not each.get("subresource")]
 
 
 def changed_paths(live: Manifest, applied: Manifest) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ TERMINATING = "it is being deleted"
 
 
 TAKEN_OVER = "its values are right, and some of its fields are kubectl's or Flux's: they become ours"
+LET_GO = "its values are right, and we own fields that Git does not have: they are let go"
 """Why an object is configured though nothing of it differs: once."""
 
 

@@ -7,13 +7,13 @@ that the plan has not seen.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from penstock.core.drift.compare import Verdict, changed_paths, same_after_dry_run
+from penstock.core.drift.compare import OWNERSHIP, Verdict, changed_paths, same_after_dry_run, same_ownership
 from penstock.core.drift.ignore import compare_ignoring, payload
 from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Terminal, Transient
 from penstock.core.reconcile.guard import PRECIOUS
 from penstock.core.reconcile.managers import after_takeover, taken_over, with_managed_fields
 from penstock.core.reconcile.order import GroupKind
-from penstock.core.reconcile.plan import Action, Change, compared, merges, owner_of, switch
+from penstock.core.reconcile.plan import LET_GO, Action, Change, compared, merges, owner_of, switch
 from penstock.core.resources import Gvk, Manifest
 from penstock.ports.clock import Clock
 from penstock.ports.cluster import FIELD_MANAGER, ApiRefused, ApplyOptions, Cluster
@@ -64,12 +64,17 @@ def dry_run_one(writer: Writer, change: Change) -> Change:
         raise _refusal(change, refused) from refused
     if writer.claim is None:
         change = replace(change, after=_after(writer, change, answer))  # a plan shows it; a run has no use for it
-    if change.live is None:
-        return change
-    if same_after_dry_run(change.live, answer) and _owned(change.live) and not _to_take_over(writer, change):
+    return change if change.live is None else _judged(writer, change, change.live, answer)
+
+
+def _judged(writer: Writer, change: Change, live: Manifest, answer: Manifest) -> Change:
+    """The change of a live object, as the dry-run's answer has it."""
+    if same_after_dry_run(live, answer) and _owned(live) and not _to_take_over(writer, change):
+        if writer.claim is not None and not same_ownership(live, answer, manager=FIELD_MANAGER):
+            return replace(change, paths=(OWNERSHIP,), doubt=False, reason=LET_GO)  # else it is asked each time
         return replace(change, action=Action.UNCHANGED, paths=(), doubt=False)
     if change.doubt:
-        return replace(change, doubt=False, paths=changed_paths(change.live, answer) or change.paths)
+        return replace(change, doubt=False, paths=changed_paths(live, answer) or change.paths)
     return change
 
 
@@ -143,7 +148,8 @@ def apply_one(writer: Writer, change: Change) -> Change:
             raise _refusal(change, refused) from refused
         before = change.live["metadata"].get("resourceVersion") if change.live else None
         same = before is not None and before == answer["metadata"].get("resourceVersion")
-        return replace(change, live=answer, action=Action.UNCHANGED if same else change.action)
+        quiet = same or change.reason == LET_GO
+        return replace(change, live=answer, action=Action.UNCHANGED if quiet else change.action)
     raise Transient(f"{change.ref} is changed by others all the time")
 
 
@@ -200,7 +206,8 @@ def _fresh(writer: Writer, change: Change) -> Change:
     ours = compared(change.desired, live, FIELD_MANAGER, writer.overridden)
     if compare_ignoring(change.desired, ours, change.ignore, manager=FIELD_MANAGER).verdict is Verdict.EQUAL:
         return replace(change, live=live, action=Action.UNCHANGED)
-    return replace(change, live=live, action=Action.CONFIGURED)
+    reason = "" if change.reason == LET_GO else change.reason
+    return replace(change, live=live, action=Action.CONFIGURED, reason=reason)
 
 
 def _recreate(writer: Writer, change: Change) -> Change:
