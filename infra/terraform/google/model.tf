@@ -14,6 +14,7 @@ module "model" {
   prefix       = var.prefix
   project      = var.project
   region       = var.region
+  regions      = var.regions
   secrets      = var.secrets
   sizes        = var.sizes
   sops_keys    = var.sops_keys

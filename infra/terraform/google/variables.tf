@@ -117,9 +117,24 @@ variable "project" {
 }
 
 variable "region" {
-  description = "Region of everything."
+  description = "Region of everything; of a plane in several, its home region."
   type        = string
   nullable    = false
+}
+
+variable "regions" {
+  description = "Of a plane in several regions: all further ones, and what clusters there have of their own: projects whose GKE clusters are reached, secrets that are kept by hand, Cloud KMS keys."
+  type = map(object({
+    gke_projects = optional(set(string), [])
+    secrets = optional(map(object({
+      cluster   = string
+      name      = string
+      namespace = optional(string, "flux-system")
+    })), {})
+    sops_keys = optional(map(string), {})
+  }))
+  default  = {}
+  nullable = false
 }
 
 variable "runtime" {

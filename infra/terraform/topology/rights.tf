@@ -36,6 +36,23 @@ locals {
     keys     = { reconcile = ["decrypt"] }
   }
 
+  # Of a plane in several regions (core/regions.py): what a function of home does in further ones, and one of those at
+  # home. A line less is a right less: nobody needs all verbs there.
+  _elsewhere = {
+    further = {
+      publishes = {}
+      state     = {}
+      storage   = {}
+      secrets   = {}
+    }
+    home = {
+      publishes = {}
+      state     = {}
+      storage   = {}
+      secrets   = {}
+    }
+  }
+
   missing_verbs = flatten([
     for name, stage in local.stages : [
       for port in stage.ports : "${name}.${port}" if contains(keys(local._verbs), port) && !can(local._verbs[port][name])
@@ -54,6 +71,12 @@ locals {
         for topic in stage.publishes : local.subscribers[topic]
       ]))) : []
       consumes = stage.trigger == "topic"
+      elsewhere = {
+        for where, does in local._elsewhere : where => {
+          publishes = lookup(does.publishes, name, [])
+          verbs     = { for port in keys(local._verbs) : port => contains(stage.ports, port) ? try(does[port][name], []) : [] }
+        }
+      }
       # Stages whose dead letters it looks through.
       dead_letters_of = stage.trigger == "schedule" ? sort(keys(local.queues)) : []
     }
