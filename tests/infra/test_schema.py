@@ -49,7 +49,7 @@ PLANTED_IN_OTHERS = {
     "google: an unknown nested block": ("google/functions.tf", "storage_source {", "bucket_source {", "no argument or block bucket_source"),
     "google: a missing nested argument": ("google/budget.tf", "threshold_percent =", "#threshold_percent =", "threshold_percent is required"),
     "google: a block that is an argument": ("google/storage.tf", "soft_delete_policy {", "soft_delete_policy = {", "is a block, not an argument"),
-    "google: an unknown resource": ("google/tasks.tf", "local._model.names.tasks_queue", "google_pubsub_topic.topic.name", "no resource"),
+    "google: an unknown resource": ("google/tasks.tf", "each.value.tasks_queue", "google_pubsub_topic.topic.name", "no resource"),
     "google: an unknown attribute": ("google/outputs.tf", "subscription.name", "google_pubsub_topic.dead.nam", "has no attribute nam"),
     "google: an unknown attribute of data": ("google/model.tf", "here.number", "here.numbr", "has no attribute numbr"),
     "google: an input that a module needs": ("google/model.tf", "number       =", "#number       =", "number is required"),

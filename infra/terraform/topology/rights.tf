@@ -40,16 +40,41 @@ locals {
   # home. A line less is a right less: nobody needs all verbs there.
   _elsewhere = {
     further = {
-      publishes = {}
-      state     = {}
-      storage   = {}
-      secrets   = {}
+      publishes = {
+        webhook = ["source-changed", "reconcile-due"]
+        api     = ["source-changed", "reconcile-due", "event"]
+        tick    = ["source-changed", "reconcile-due", "event"]
+        fetch   = ["artifact-stored", "event", "source-changed"]
+      }
+      # what is due and whom a commit concerns; records of a cluster that has left the Plane are looked for everywhere
+      state = {
+        webhook   = ["read-hooks", "write-deliveries"]
+        api       = ["read", "write", "remove", "scan"]
+        tick      = ["read", "write", "due", "scan"]
+        fetch     = ["read", "write"]
+        reconcile = ["read"]
+        notify    = ["read"]
+      }
+      storage = {
+        tick      = ["list", "delete"]
+        fetch     = ["read", "write"]
+        reconcile = ["read"]
+      }
+      secrets = { webhook = ["read"] }
     }
+    # the Plane, its own source and its artifact; reconcile writes the index of Receivers, and masks plans under the api's token
     home = {
-      publishes = {}
-      state     = {}
-      storage   = {}
-      secrets   = {}
+      publishes = { reconcile = ["source-changed"] }
+      state = {
+        fetch     = ["read"]
+        reconcile = ["read", "write", "remove"]
+        notify    = ["read"]
+      }
+      storage = {
+        fetch     = ["read"]
+        reconcile = ["read"]
+      }
+      secrets = { reconcile = ["read-token"] }
     }
   }
 

@@ -8,6 +8,7 @@ locals {
   _on_secrets   = { for region, path in local.paths : region => { title = "secrets of ${local._of[region]}", expression = "resource.name.startsWith(\"${path.secrets}\")" } }
   _on_sources   = { for region, path in local.paths : region => { title = "sources of functions${region == var.region ? "" : " in ${region}"}", expression = "resource.name.startsWith(\"${path.sources}\")" } }
   _on_bundles   = { title = "bundles of ${var.prefix}", expression = "resource.name.startsWith(\"${local._bundles}\")" }
+  _on_token     = { title = "api token of ${var.prefix}", expression = "resource.name.startsWith(\"projects/${var.number}/secrets/${local._secret[var.region]}--_penstock--system_api--token/\")" }
   _always       = { title = "", expression = "" }
 
   # No index of Firestore is by verb: webhook's "read-hooks" and api's "scan" are reads as all others are.
@@ -98,6 +99,14 @@ locals {
         kind      = "project"
         resources = contains(reach.verbs.secrets, "read") ? [var.project] : []
         condition = local._on_secrets[reach.region]
+      },
+      {
+        region    = reach.region
+        who       = reach.who
+        role      = local._role.secret_reader
+        kind      = "project"
+        resources = contains(reach.verbs.secrets, "read-token") ? [var.project] : []
+        condition = local._on_token
       },
       {
         region    = reach.region

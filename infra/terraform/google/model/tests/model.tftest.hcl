@@ -11,18 +11,18 @@ run "names" {
   command = plan
 
   assert {
-    condition     = output.paths.topics["source-changed"] == "projects/acme-prod/topics/plane-1-source-changed"
-    error_message = output.paths.topics["source-changed"]
+    condition     = output.paths["europe-west3"].topics["source-changed"] == "projects/acme-prod/topics/plane-1-source-changed"
+    error_message = output.paths["europe-west3"].topics["source-changed"]
   }
 
   assert {
-    condition     = output.names.bucket == "plane-1-acme-prod" && output.names.database == "plane-1-state"
-    error_message = "bucket ${output.names.bucket}, database ${output.names.database}"
+    condition     = output.places["europe-west3"].bucket == "plane-1-acme-prod" && output.places["europe-west3"].database == "plane-1-state"
+    error_message = jsonencode(output.places)
   }
 
   assert {
-    condition     = output.names.secrets["api-token"] == "plane-1-penstock_--_penstock--system_api--token"
-    error_message = output.names.secrets["api-token"]
+    condition     = output.secrets["api-token"].name == "plane-1-penstock_--_penstock--system_api--token"
+    error_message = output.secrets["api-token"].name
   }
 
   assert {
