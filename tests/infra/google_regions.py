@@ -22,6 +22,7 @@ from penstock.wiring import functions, load_pipeline, settings_from
 from penstock.wiring.lazy import Once
 
 HOME, FAR = "europe-west3", "us-central1"
+FLEET = status_key(PLANE, "GitRepository", "flux-system", "flux-system")
 
 
 @contextlib.contextmanager
@@ -83,10 +84,14 @@ def lose_artifacts(plane):
     source._trees.clear()
 
 
-def forget_fleet(plane):
-    """Records of the home region as a backup restores them: the fleet's revision is an older one than clusters know."""
-    plane.runtimes[HOME].port("state").delete(status_key(PLANE, "GitRepository", "flux-system", "flux-system"), expected=None)
-    wake(plane)
+def fleet_record(plane):
+    """What the home region knows of the fleet repository."""
+    return plane.runtimes[HOME].port("state").get(FLEET).value
+
+
+def restore(plane, value):
+    """An older one, as a backup has it: clusters know a newer revision."""
+    plane.runtimes[HOME].port("state").put(FLEET, value, expected=None)
 
 
 def answered(plane, stage, method, path, headers, body=b""):
