@@ -337,6 +337,10 @@ def test_every_call_between_regions_is_allowed_and_no_right_there_is_idle(region
     crossing = {name for name, grant in two_regions["grants"].items() if crosses(grant)}
     assert crossing
     assert not crossing - used, "\n".join(sorted(crossing - used))
+    poorer = {name: two_regions["grants"][name] for name in two_regions["grants"].keys() - crossing}
+    assert {line.partition(":")[0] for line in refused(calls, {**two_regions, "grants": poorer})} == {
+        two_regions["grants"][name]["who"] for name in crossing
+    }
 
 
 def crosses(grant):

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = (
     "infra/terraform/topology", "infra/terraform/aws", "infra/terraform/aws/model", "infra/terraform/google",
     "infra/terraform/google/model", "infra/terraform/github", "infra/terraform/github/model", "examples/terraform/aws",
-    "examples/terraform/aws-regions", "examples/terraform/google",
+    "examples/terraform/aws-regions", "examples/terraform/google", "examples/terraform/google-regions",
 )  # fmt: skip
 VERSIONS = {
     "infra/terraform/aws": [AWS],
@@ -21,6 +21,7 @@ VERSIONS = {
     "examples/terraform/aws": [AWS, GITHUB],
     "examples/terraform/aws-regions": [AWS],
     "examples/terraform/google": [GOOGLE, GITHUB],
+    "examples/terraform/google-regions": [GOOGLE],
 }
 PLANTED = {
     "an unknown argument": ("queues.tf", "visibility_timeout_seconds", "visibility_timeout", "no argument or block"),
