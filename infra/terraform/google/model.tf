@@ -8,6 +8,7 @@ module "model" {
 
   bucket       = var.bucket
   database     = var.database
+  collector    = var.collector
   environment  = var.environment
   gke_projects = var.gke_projects
   number       = data.google_project.here.number

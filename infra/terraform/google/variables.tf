@@ -39,6 +39,16 @@ variable "bundle" {
   }
 }
 
+variable "collector" {
+  description = "Where functions send spans and metrics: base URL of an OTLP receiver over HTTP. credentials: its headers are in the plane's secret otlp-headers, which is made empty. Null: nowhere."
+  type = object({
+    credentials = optional(bool, false)
+    endpoint    = string
+  })
+  default  = null
+  nullable = true
+}
+
 variable "database" {
   description = "Id of the Firestore database. Null: <prefix>-state."
   type        = string

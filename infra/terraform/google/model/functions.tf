@@ -29,6 +29,8 @@ locals {
         },
         length(var.regions) > 0 ? { PENSTOCK_GOOGLE_HOME_REGION = var.region, PENSTOCK_GOOGLE_REGIONS = join(",", sort(keys(var.regions))) } : {},
         length(module.topology.rights[name].delays) > 0 ? { PENSTOCK_GOOGLE_TASKS_ACCOUNT = local.emails["tasks${local._at[region]}"] } : {},
+        var.collector == null ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT = var.collector.endpoint },
+        local._credentials ? { PENSTOCK_OTLP_HEADERS_SECRET = local._otlp_headers.name } : {},
         lookup(var.environment, name, {}),
       )
       # webhook and api are called by everybody and verify by themselves; the others by Google, from inside the project.

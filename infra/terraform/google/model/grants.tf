@@ -9,6 +9,7 @@ locals {
   _on_sources   = { for region, path in local.paths : region => { title = "sources of functions${region == var.region ? "" : " in ${region}"}", expression = "resource.name.startsWith(\"${path.sources}\")" } }
   _on_bundles   = { title = "bundles of ${var.prefix}", expression = "resource.name.startsWith(\"${local._bundles}\")" }
   _on_token     = { title = "api token of ${var.prefix}", expression = "resource.name.startsWith(\"projects/${var.number}/secrets/${local._secret[var.region]}--_penstock--system_api--token/\")" }
+  _on_headers   = { title = "collector of ${var.prefix}", expression = "resource.name.startsWith(\"projects/${var.number}/secrets/${local._secret[var.region]}--_penstock--system_otlp--headers/\")" }
   _always       = { title = "", expression = "" }
 
   # No index of Firestore is by verb: webhook's "read-hooks" and api's "scan" are reads as all others are.
@@ -107,6 +108,15 @@ locals {
         kind      = "project"
         resources = contains(reach.verbs.secrets, "read-token") ? [var.project] : []
         condition = local._on_token
+      },
+      {
+        # Of all functions, those of further regions too; some may read it already.
+        region    = reach.region
+        who       = reach.who
+        role      = local._role.secret_reader
+        kind      = "project"
+        resources = local._credentials && reach.region == var.region && !contains(reach.verbs.secrets, "read") ? [var.project] : []
+        condition = local._on_headers
       },
       {
         region    = reach.region

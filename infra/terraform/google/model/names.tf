@@ -32,6 +32,11 @@ locals {
     repository = var.prefix
   }
 
+  # Credentials of the collector: a secret of the plane's own, whose value comes by hand.
+  _credentials  = var.collector == null ? false : var.collector.credentials
+  _otlp_headers = { cluster = "-", name = "otlp-headers", namespace = "penstock-system" }
+  _by_hand      = merge(var.secrets, local._credentials ? { otlp-headers = local._otlp_headers } : {})
+
   # With the word that all names of secrets start with: "plane-" alone would reach the secrets of plane-1 too. No prefix
   # has an underscore, so that home's reach none of a further region's.
   _secret = { for region in local._everywhere : region => "${var.prefix}${region == var.region ? "" : "_${region}"}-penstock_" }

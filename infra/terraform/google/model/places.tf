@@ -8,7 +8,7 @@ locals {
       dead_topics = { for stage in keys(module.topology.queues) : stage => "${var.prefix}-${stage}-dead${local._suffix[region]}" }
       logs        = "${var.prefix}${local._suffix[region]}"
       secrets = {
-        for key, secret in region == var.region ? var.secrets : var.regions[region].secrets :
+        for key, secret in region == var.region ? local._by_hand : var.regions[region].secrets :
         key => "${local._secret[region]}${join("_", [for part in [secret.cluster, secret.namespace, secret.name] : replace(replace(part, "-", "--"), ".", "-d")])}"
       }
       subscriptions = { for key, one in local._subscriptions : key => "${var.prefix}-${one.stage}-${one.topic}${local._suffix[region]}" }
