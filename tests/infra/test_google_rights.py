@@ -124,7 +124,13 @@ GENERATOR = {
     },
 }
 
-APPS = {**GENERATOR, "spec": {**GENERATOR["spec"], "artifacts": [{"name": "apps", "copy": [{"from": "@repo/app/**", "to": "@artifact/"}]}]}}
+APPS = {
+    **GENERATOR,
+    "spec": {
+        **GENERATOR["spec"],
+        "artifacts": [{"name": "apps", "copy": [{"from": "@repo/app/**", "to": "@artifact/"}]}],
+    },
+}
 INCLUDING = flux(
     "source",
     "GitRepository",

@@ -245,6 +245,7 @@ def test_credentials_of_the_collector_come_from_the_planes_secret(tmp_path, pati
         named = {"PENSTOCK_OTLP_HEADERS_SECRET": "otlp-headers"}
         made, log = function(tmp_path, collector.url, secrets=stored(data), **named)
         call(made)
+        made.close()
     sent = [{name.lower(): value for name, value in headers.items()} for headers in collector.headers]
     assert {(headers.get("authorization"), headers.get("x-tenant")) for headers in sent} == {("Bearer canary-1", "a")}
     assert "canary-1" not in log.getvalue() + repr(made.settings)
@@ -259,7 +260,10 @@ def test_a_variable_of_a_signal_wins(tmp_path, patient):
         }
         made, _ = function(tmp_path, collector.url, secrets=stored({"headers": b"x-key=of-both"}), **more)
         call(made)
-    keys = {path: dict(headers).get("x-key") for path, headers in zip(collector.requests, collector.headers, strict=True)}
+        made.close()
+    keys = {
+        path: dict(headers).get("x-key") for path, headers in zip(collector.requests, collector.headers, strict=True)
+    }
     assert keys == {"/v1/traces": "of-traces", "/v1/metrics": "of-both"}
 
 
@@ -282,14 +286,18 @@ def test_a_secret_that_cannot_be_read_is_told_once_and_fails_nothing(tmp_path, p
         made, log = function(tmp_path, collector.url, secrets=secrets, PENSTOCK_OTLP_HEADERS_SECRET="otlp-headers")
         call(made)
         call(made)
+        made.close()
     assert collector.bodies
-    (told,) = [line for line in map(json.loads, log.getvalue().splitlines()) if line["message"] == "telemetry not exported"]
-    assert said in told["error"]
+    (line,) = told(log, "telemetry not exported")
+    assert said in line["error"]
     assert "canary-1" not in log.getvalue()
 
 
 def test_headers_in_place_of_a_name_are_refused_and_not_told():
-    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "PENSTOCK_OTLP_HEADERS_SECRET": "x-key=canary-1"}
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+        "PENSTOCK_OTLP_HEADERS_SECRET": "x-key=canary-1",
+    }
     with pytest.raises(Terminal, match="PENSTOCK_OTLP_HEADERS_SECRET") as refused:
         settings_from(environment)
     assert "canary-1" not in str(refused.value)

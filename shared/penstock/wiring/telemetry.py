@@ -77,7 +77,8 @@ def telemetry_of(settings: Settings, log: Telemetry, *, short_lived: bool, scrap
 def with_headers(settings: Settings, secrets: Callable[[], Secrets], log: Telemetry) -> Settings:
     """The settings with the collector's headers from the plane's Secret, where they name one.
 
-    Read once a process. Where it cannot be read the log says so, and what is sent goes out without: telemetry fails no run.
+    Read once a process. Where it cannot be read the log says so, and what is sent goes out without them: telemetry
+    fails no run.
     """
     collector = settings.collector
     if collector is None or not collector.secret:

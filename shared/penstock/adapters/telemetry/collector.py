@@ -9,8 +9,8 @@ class CollectorSettings:
 
     ``trace_headers``, ``metric_headers``: ``name=value`` pairs separated by commas, as OTEL_EXPORTER_OTLP_HEADERS;
     they hold credentials. ``temporality``: cumulative | delta | lowmemory, "" where the operator did not say.
-    ``timeout``: seconds for one export; ``interval``: seconds between two of metrics (not in functions). ``secret``: the
-    plane's Secret that holds the headers which were not given; "" where there is none.
+    ``timeout``: seconds for one export; ``interval``: seconds between two of metrics (not in functions).
+    ``secret``: the plane's Secret that holds the headers which were not given; "" where there is none.
     """
 
     traces: str = ""
