@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.infra import terraform
 from tests.infra.google_iam import Need, giving
+from tests.infra.hcl import read
 from tests.infra.test_google_model import KEY, NAMES, PIPELINE, PROJECT
 
 from penstock.core.secrets.names import secret_name
@@ -197,6 +198,23 @@ def test_builds_write_images_in_each_region_and_read_what_cloud_functions_copied
         source = Need(permission="storage.objects.get", kind="project", name=NAMES.project, path=path)
         assert giving(model, "build", image)
         assert giving(model, "build", source)
+
+
+def test_the_module_puts_nothing_into_the_home_region_alone():
+    """But tick's schedule, by its function, and the bundle, in home's bucket."""
+    resources = read(terraform.INFRA / "google").resources
+    places = {
+        (type_, name): body[argument]
+        for (_, type_, name), body in resources.items()
+        for argument in ("location", "location_id", "region")
+        if argument in body
+    }
+    assert len(places) >= 10
+    assert {place for place, where in places.items() if where not in {"${each.key}", "${each.value.region}"}} == set()
+    alarms = {
+        name: body.get("for_each") for (_, type_, name), body in resources.items() if type_.endswith("alert_policy")
+    }
+    assert {name for name, each in alarms.items() if each is None} == {"failures"}, "counted by stage and region"
 
 
 @pytest.mark.parametrize(
