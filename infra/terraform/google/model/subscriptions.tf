@@ -26,6 +26,7 @@ locals {
       stage   = one.stage
       topic   = one.dead ? trimsuffix(one.topic, "-dead") : one.topic
       of_dead = one.dead
+      ordered = one.dead ? false : module.topology.queues[one.stage].ordered
     }
   }
 }
