@@ -13,6 +13,7 @@ from tests.google import plane
 
 from penstock.adapters.bus.ordering import order_key
 from penstock.adapters.bus.pubsub import PubsubBus, publishing_task
+from penstock.adapters.bus.pubsub_letters import PubsubLetters
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.google.client import GoogleClient
 from penstock.adapters.identity.kept import Kept
@@ -216,3 +217,28 @@ def test_a_push_subscription_delivers_to_an_http_endpoint_and_again_where_it_is_
 def test_every_topic_has_a_name():
     names = plane.names()
     assert {names.topic(topic).rpartition("/")[2] for topic in TOPICS} == {f"plane-1-{topic}" for topic in TOPICS}
+
+
+class ManyLetters:
+    """Answers as Pub/Sub does with ``count`` dead letters, whose deliveries have ids of that many bytes."""
+
+    def __init__(self, count, size):
+        self.waiting = [{"ackId": f"{n:0{size}}", "message": {"messageId": str(n), "data": ""}} for n in range(count)]
+        self.released = []
+
+    def call(self, _method, url, _act, body):
+        if url.endswith(":pull"):
+            page, self.waiting = self.waiting[: body["maxMessages"]], self.waiting[body["maxMessages"] :]
+            return {"receivedMessages": page}
+        self.released.append(body["ackIds"])
+        return {}
+
+
+@pytest.mark.parametrize("size", [200, 900])
+def test_looking_at_many_dead_letters_releases_them_by_requests_that_pubsub_takes(size):
+    many = ManyLetters(2_500, size)
+    letters = PubsubLetters(many, plane.names(), load_pipeline()).dead_letters(limit=2_500)
+    assert len(letters) == 2_500
+    assert sum(map(len, many.released)) == len({each for ids in many.released for each in ids}) == 2_500
+    assert max(map(len, many.released)) <= 1_000
+    assert max(sum(map(len, ids)) for ids in many.released) < 512 * 1024
