@@ -37,5 +37,7 @@ class Deps:
     telemetry: "Telemetry"
     trace: str = ""
     """The trace id of the message being worked on."""
+    attempt: int = 1
+    """Which delivery of the message this is: above 1, an earlier one may have been cut short."""
     pushed: datetime | None = None
     """When the delivery came in to which all this goes back (UTC); None where it was no delivery."""

@@ -92,7 +92,8 @@ def begun(name: str, stage: Stage, deps: Deps, bus: Bus, cause: Cause) -> Iterat
         origin, began = (envelope.origin, envelope.began) if envelope else (stage.name, rfc3339(deps.clock.now()))
         sender = Sender(bus=bus, clock=deps.clock, telemetry=scoped, trace=trace, origin=origin, began=began)
         pushed = moment_of(began) if origin == PUSH else None
-        deps = replace(deps, trace=trace, pushed=pushed, telemetry=scoped)
+        attempt = envelope.attempt if envelope else 1
+        deps = replace(deps, trace=trace, attempt=attempt, pushed=pushed, telemetry=scoped)
         yield Run(stage=stage, deps=deps, sender=sender, span=span, count=count)
 
 

@@ -121,6 +121,29 @@ def check_tellings(world: World) -> None:
             assert kept or repeat_key(telling.event) in told, f"told to nobody: {about}"
 
 
+def check_said(world: World) -> None:
+    """What a run has written down it says, though it may be killed before: each change of an object, each failure.
+
+    A change is no more than written to the cluster where the run never came to its status, or never heard the answer.
+    """
+    given_up = [letter.body for letter in world.first.bus.dead if letter.stage == "reconcile"]  # type: ignore[attr-defined]
+    lost = {name for name in OWNERS if any(f'"name":"{name}"'.encode() in body for body in given_up)}
+    for change in world.api.audit:
+        about = change.after or change.before or {}
+        metadata = about["metadata"]
+        if about["kind"] != "ConfigMap" or metadata["namespace"] != "apps" or change.subject in {"", *lost}:
+            continue
+        noted = world.records.get(change.by, 0.0) >= change.at and (change.by, metadata["name"]) not in world.unsure
+        verb = "created" if change.before is None else "deleted" if change.after is None else "configured"
+        line = f"ConfigMap/apps/{metadata['name']} {verb}"
+        if noted:
+            found = [event for at, event in world.said if at >= change.at and event.name == change.subject]
+            assert any(line in event.message for event in found), f"nobody was told: {_told(change)}"
+    for name, reason, revision in sorted(world.failures):
+        same = [e for _, e in world.said if (e.name, e.reason, e.metadata.get("revision", "")) == (name, reason, revision)]
+        assert same or name in lost, f"nobody was told: {reason} of {name} at {revision}"
+
+
 def check_letters(world: World) -> None:
     """Poison is a dead letter, once each; and nobody else suffers from it."""
     letters = Counter((letter.stage, letter.body) for letter in world.first.bus.dead)  # type: ignore[attr-defined]
@@ -160,6 +183,7 @@ def check(world: World) -> None:
     """All of it; the world has been run and calmed."""
     check_deeds(world)
     check_tellings(world)
+    check_said(world)
     check_letters(world)
     check_rest(world)
     check_deeds(world)

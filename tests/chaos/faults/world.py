@@ -221,6 +221,8 @@ class Process:
     def after(self, at: tuple[str, str, tuple[Any, ...]]) -> None:
         if at[0] == "notifier":
             self.world.told(self, certain=True)
+        if at[:2] == ("state", "put"):
+            self.world.recorded(self, at[2][0], at[2][1])
         self._die("after its effect", at)
 
     def fault(self, kind: str, outcomes: tuple[str, ...], at: tuple[str, str, tuple[Any, ...]]) -> str:
@@ -230,6 +232,8 @@ class Process:
         """An effect took place whose answer is lost."""
         if at[0] == "notifier":
             self.world.told(self, certain=False)
+        if at[0] == "cluster" and at[2] and isinstance(at[2][0], dict):
+            self.world.unsure.add((self.label, at[2][0]["metadata"]["name"]))
 
     def publish_half(self, at: tuple[str, str, tuple[Any, ...]]) -> None:
         messages = at[2][0]
@@ -340,7 +344,12 @@ class Telling:
 
 
 class World:
-    """``play``: see Decisions; ``audit``: every change of the cluster; ``tellings``: by event id."""
+    """``play``: see Decisions; ``audit``: every change of the cluster; ``tellings``: by event id.
+
+    ``said``: every event that was published, and when; ``records``: when each run last wrote its Kustomization's status;
+    ``failures``: (Kustomization, reason, revision) of those that a status remembers as told; ``unsure``: (run, object)
+    of those writes whose answer was lost.
+    """
 
     def __init__(self, schedule: Schedule, play: Iterable[Fault] | None = None) -> None:
         self.schedule = schedule
@@ -354,6 +363,10 @@ class World:
         self.trouble: list[BaseException] = []
         self.labels: dict[str, int] = {}
         self.tellings: dict[str, Telling] = {}
+        self.said: list[tuple[float, Event]] = []
+        self.records: dict[str, float] = {}
+        self.failures: set[tuple[str, str, str]] = set()
+        self.unsure: set[tuple[str, str]] = set()
         self.deliveries = 0
         self.pushed: list[tuple[float, dict[str, str]]] = []
         self.switches: list[tuple[float, str, bool]] = []
@@ -443,7 +456,20 @@ class World:
 
     # what is heard
 
+    def recorded(self, process: Process, key: str, value: Any) -> None:
+        """A run has written a record."""
+        if process.stage.name != "reconcile" or process.plane is not self.first or process.message is None:
+            return
+        name = process.message.name
+        if key == status_key(CLUSTER, "Kustomization", "flux-system", name):
+            self.records[process.label] = self.time
+            told = value.get("summary", {}).get("told")
+            if told:
+                self.failures.add((name, told["reason"], told["revision"]))
+
     def heard(self, plane: MemoryPlane, event: Event) -> None:
+        if plane is self.first:
+            self.said.append((self.time, event))
         if plane is self.first and event.id not in self.tellings:
             known = plane.state.get(object_key(CLUSTER, "Alert", "flux-system", "chat"))
             provider = plane.state.get(object_key(CLUSTER, "Provider", "flux-system", "chat"))

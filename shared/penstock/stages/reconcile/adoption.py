@@ -11,7 +11,7 @@ from penstock.core.errors import Conflict, PenstockError
 from penstock.core.messages import Outgoing
 from penstock.core.records import Adoption, adoption_key
 from penstock.ports.state import Record
-from penstock.stages.reconcile.attempt import Attempt
+from penstock.stages.reconcile.attempt import Attempt, save_events
 from penstock.stages.reconcile.lease import OwnedByOther
 from penstock.stages.reconcile.outcome import event
 
@@ -31,7 +31,9 @@ def moved(attempt: Attempt, refused: PenstockError) -> list[Outgoing]:
     if not isinstance(refused, OwnedByOther) or _asked(attempt) is not None:
         return []
     told = f"ownership moved from {refused.owner} to {attempt.owner}, as asked through the api"
-    return [event(attempt, "info", "Adopted", told)]
+    messages = [event(attempt, "info", "Adopted", told)]
+    save_events(attempt)
+    return messages
 
 
 def use_up(attempt: Attempt) -> None:

@@ -22,6 +22,7 @@ from penstock.stages.reconcile.attempt import (
     load_status,
     overtaken,
     read_statuses,
+    save_events,
     save_status,
     source_cluster,
     source_status,
@@ -120,12 +121,12 @@ def waits_for_dependencies(
     message = "Dependencies do not meet ready condition: " + "; ".join(waiting.values())
     said = Said(ready="False", reason="DependencyNotReady", message=message)
     status = with_conditions(replace(attempt.status, waiting_for=tuple(sorted(waiting))), said, attempt.now())
+    news = attempt.found.waiting_for != status.waiting_for
+    messages = [event(attempt, "info", said.reason, message)] if news else []
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
     _answer(attempt, status)  # whoever asked hears what it waits for: a dependency's end says nothing of the request
     tell(attempt, status)
-    messages = wake(attempt) if rendered else []
-    if attempt.found.waiting_for != status.waiting_for:
-        messages.append(event(attempt, "info", said.reason, message))
+    messages += wake(attempt) if rendered else []
     if not unready_dependencies(attempt, source):  # it became ready between the look and the record
         messages.append(_self(attempt, "dependency"))
     return messages
@@ -163,13 +164,14 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
     took = attempt.now() - attempt.started
     status = with_history(status, digest=digest, outcome=said.reason, moment=attempt.now(), took=took)
     retry = attempt.kustomization.effective_retry_interval.total_seconds()
-    messages = change_events(attempt, done)
+    messages, told = change_events(attempt, done), list[Outgoing]()
     if not _only_waits_for_artifact(cause):
         status, told = failure_event(attempt, status, said)
         messages += told
     try:
         save_status(attempt, status, due=attempt.now().timestamp() + retry)
     except Conflict:
+        attempt.said[:] = [each for each in attempt.said if Outgoing(message=each) not in told]
         return superseded(attempt)
     show_failure(attempt, status, messages, cause)
     if isinstance(cause, Transient):
@@ -225,6 +227,7 @@ def superseded(attempt: Attempt, done: Done | None = None) -> list[Outgoing]:
     ``done``: what this run had done by then; people hear of it all the same.
     """
     messages = change_events(attempt, done.changes) if done is not None else []
+    save_events(attempt)
     return [*messages, _self(attempt, "again", delay=0.2)]
 
 
@@ -238,6 +241,7 @@ def _store(attempt: Attempt, target: Target, done: Done, status: KustomizationSt
             return
     except Conflict:
         pass  # somebody newer wrote
+    save_events(attempt)
     attempt.deps.telemetry.record("overtaken", stage="reconcile", cluster=attempt.cluster, name=attempt.ref)
 
 

@@ -116,27 +116,27 @@ def shown(status: KustomizationStatus, *, suspended: bool) -> Shown:
 
 
 def event(attempt: Attempt, severity: str, reason: str, message: str, *, once: str = "") -> Outgoing:
-    """An event about the Kustomization at the revision it attempted last.
+    """An event about the Kustomization at the revision it attempted last; the next status that is written keeps it.
 
     ``once``: what makes it the same event when it is made again.
     """
     revision = attempt.status.last_attempted_revision
     identity = f"{attempt.cluster}\n{attempt.ref}\n{severity}\n{reason}\n{message}\n{revision}\n{once}"
-    return Outgoing(
-        message=Event(
-            id=hashlib.sha256(identity.encode()).hexdigest()[:32],
-            cluster=attempt.cluster,
-            api_version=API_VERSION,
-            kind=KIND,
-            namespace=attempt.message.namespace,
-            name=attempt.message.name,
-            severity=severity,
-            reason=reason,
-            message=message[:MOST_MESSAGE],
-            timestamp=stamp(attempt.now()),
-            metadata={"revision": revision} if revision else {},
-        )
+    made = Event(
+        id=hashlib.sha256(identity.encode()).hexdigest()[:32],
+        cluster=attempt.cluster,
+        api_version=API_VERSION,
+        kind=KIND,
+        namespace=attempt.message.namespace,
+        name=attempt.message.name,
+        severity=severity,
+        reason=reason,
+        message=message[:MOST_MESSAGE],
+        timestamp=stamp(attempt.now()),
+        metadata={"revision": revision} if revision else {},
     )
+    attempt.said.append(made)
+    return Outgoing(message=made)
 
 
 def change_lines(changes: Sequence[Change]) -> str:

@@ -20,6 +20,7 @@ from penstock.stages.reconcile.apply import prune_all
 from penstock.stages.reconcile.attempt import KIND, Attempt, drop_status, save_status
 from penstock.stages.reconcile.children import bury_all
 from penstock.stages.reconcile.claims import ownership, renders_due_for_removal
+from penstock.stages.reconcile.execute import ApplyFailed
 from penstock.stages.reconcile.in_cluster import publish_events
 from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
@@ -93,7 +94,7 @@ def _terminates(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoi
 
 
 def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> list[Change]:
-    """Delete under the Lease. Raises Conflict where it was declared again meanwhile, Terminal where one is refused."""
+    """Delete under the Lease. Raises Conflict where it was declared again meanwhile, ApplyFailed where one is refused."""
     with turn(attempt, target.keeper) as held:
         if _record(attempt) is None:
             raise Conflict(f"Kustomization {attempt.ref} was declared again")
@@ -101,7 +102,7 @@ def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> list[Change]
         pruned, failed = prune_all(writer, changes.deletions)
     if failed:
         told = ";".join(f"{change.ref}: {error}" for change, error in failed[:5])
-        raise Terminal(f"delete failed, errors: {told}", reason="PruneFailed")
+        raise ApplyFailed(Terminal(f"delete failed, errors: {told}", reason="PruneFailed"), tuple(pruned))
     return pruned
 
 
@@ -149,12 +150,12 @@ def _stopped(attempt: Attempt, stop: Stop) -> list[Outgoing]:
     message = stop_message(attempt, stop)
     said = Said(ready="False", reason="PruneStopped", message=message)
     before = attempt.status.condition("Ready")
+    news = before is None or before.message != message
+    messages = [event(attempt, "error", said.reason, message)] if news else []
     save_status(
         attempt, with_conditions(attempt.status, said, attempt.now()), due=attempt.now().timestamp() + 10 * BACKSTOP
     )
-    if before is not None and before.message == message:
-        return []
-    return [event(attempt, "error", said.reason, message)]
+    return messages
 
 
 def _events(attempt: Attempt, pruned: Sequence[Change]) -> list[Outgoing]:
@@ -208,6 +209,6 @@ def _forget(attempt: Attempt) -> list[Outgoing]:
         write_indexed(state, adds=(), removes=mine, write=delete)
     except Conflict:
         return woken + endings.superseded(attempt)
-    drop_status(message, attempt.deps)
+    drop_status(message, attempt.deps, attempt.said)
     state.delete(approval_key(message.cluster, message.namespace, message.name), expected=None)
     return woken

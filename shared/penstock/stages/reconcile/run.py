@@ -1,9 +1,10 @@
 """One reconcile from the wake-up to the last message. Each step's module says what it does; this is their order."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from penstock.core.errors import Conflict, PenstockError, Transient
-from penstock.core.messages import Outgoing, ReconcileDue
+from penstock.core.messages import Event, Outgoing, ReconcileDue
 from penstock.core.reconcile.inventory import entry_texts
 from penstock.core.reconcile.plan import Action
 from penstock.core.reconcile.render import Rendered, render
@@ -51,14 +52,25 @@ def reconcile(message: ReconcileDue, deps: Deps, shared: SharedReads | None = No
     """
     attempt = open_attempt(message, speaking_of(message, deps))
     if attempt is None:
-        forget_status(message, deps)
-        return []
+        return forget_status(message, deps)
+    messages = _looked(replace(attempt, shared=shared))
+    told = {out.message.id for out in messages if isinstance(out.message, Event)}
+    return [*messages, *(Outgoing(message=each) for each in _once(attempt.said) if each.id not in told)]
+
+
+def _once(said: Sequence[Event]) -> Iterable[Event]:
+    return {each.id: each for each in said}.values()
+
+
+def _looked(attempt: Attempt) -> list[Outgoing]:
+    message = attempt.message
     if message.why == "plan" or suspended(attempt):
         (answer_plan if message.why == "plan" else rest)(attempt)
         return []
-    if shared is not None and (attempt.record.tombstone or attempt.kustomization.kube_config is not None):
+    left_alone = attempt.record.tombstone or attempt.kustomization.kube_config is not None
+    if attempt.shared is not None and left_alone:
         return [Outgoing(message=message)]
-    return _tried(replace(attempt, shared=shared))
+    return _tried(attempt)
 
 
 def _tried(attempt: Attempt) -> list[Outgoing]:
@@ -148,12 +160,14 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
         done = _carry_out(attempt, source, target, planned)
     except Conflict:
         return endings.superseded(attempt)
-    interpreted = planned.rendered.parts.interpreted
-    messages = copy_credentials(attempt, _secrets(planned.rendered), interpreted)
+    interpreted, messages = planned.rendered.parts.interpreted, list[Outgoing]()
     try:
+        messages += copy_credentials(attempt, _secrets(planned.rendered), interpreted)
         messages += store_children(attempt, source, interpreted)
     except Conflict:
         return messages + endings.superseded(attempt, done)
+    except PenstockError as error:
+        raise ApplyFailed(error, done.changes) from error
     stored = {**attempt.status.summary, CHILDREN_DUE: False}
     attempt = replace(attempt, status=replace(attempt.status, summary=stored))
     try:
@@ -161,7 +175,8 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
             checked = check_health(attempt, target.cluster, _facts(attempt, planned, done))
     except PenstockError as error:
         # the children are stored: they must be woken
-        return messages + endings.failed(attempt, rendered.hidden(error), digest=rendered.digest)
+        failed = ApplyFailed(rendered.hidden(error), done.changes)
+        return messages + endings.failed(attempt, failed, digest=rendered.digest)
     messages += endings.finished(attempt, source, target, done, checked)
     return messages + (discover(attempt, target.keeper) if attempt.is_root and checked.verdict.passed else [])
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from penstock.core.messages import Outgoing, ReconcileDue
 from penstock.ports.deps import Deps
+from penstock.stages.reconcile.attempt import LEFT_OUT
 from penstock.stages.reconcile.run import reconcile
 from penstock.stages.reconcile.shared import SharedReads
 
@@ -33,7 +34,7 @@ def run(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
             deps.telemetry.record(
                 "sweep left one out", cluster=each.cluster, namespace=each.namespace, name=each.name, error=str(error)
             )
-            messages.append(Outgoing(message=each))
+            messages.append(Outgoing(message=replace(each, why=LEFT_OUT)))
     return messages
 
 
