@@ -200,7 +200,8 @@ class KustomizationStatus(_Stored):
     that goes on (objects as ``Kind/ns/name``, deadline as POSIX seconds); ``rendered``: inventory ids of the last
     render (for moves between Kustomizations); ``history``: the newest five outcomes; ``applied``: generation and digest
     of what the last whole apply applied; ``drift``: of objects whose drift is only reported (core.drift.report);
-    ``outbox``: events that may not have been published (core.reconcile.outbox).
+    ``outbox``: events that may not have been published (core.reconcile.outbox); ``resting``: what a suspended one
+    would apply now (core.reconcile.standing), {} after a run.
     """
 
     conditions: tuple[Condition, ...] = ()
@@ -225,6 +226,7 @@ class KustomizationStatus(_Stored):
     applied: str = ""
     drift: Mapping[str, Any] = field(default_factory=dict)
     outbox: tuple[Mapping[str, Any], ...] = ()
+    resting: Mapping[str, Any] = field(default_factory=dict)
 
     def ready(self) -> bool:
         """Whether the last attempt ended ready."""

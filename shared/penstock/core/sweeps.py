@@ -27,9 +27,14 @@ class Member:
     objects: int
 
 
+LEFT_FOR = "leftFor"
+"""In a status's summary: those among whom it waits for that are suspended, where it waits for nobody else."""
+
+
 def may_join(status: KustomizationStatus) -> bool:
-    """Whether its next run will most likely find nothing to do, and nothing that it waits for."""
-    return status.ready() and not status.waiting_for and not status.pending
+    """Whether its next run will most likely find nothing to do, and nothing that it waits for and that may come."""
+    waits = set(status.waiting_for) - set(status.summary.get(LEFT_FOR) or ())
+    return status.ready() and not waits and not status.pending
 
 
 def early_enough(record: ObjectRecord, seconds: float) -> bool:

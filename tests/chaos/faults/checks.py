@@ -140,7 +140,9 @@ def check_said(world: World) -> None:
             found = [event for at, event in world.said if at >= change.at and event.name == change.subject]
             assert any(line in event.message for event in found), f"nobody was told: {_told(change)}"
     for name, reason, revision in sorted(world.failures):
-        same = [e for _, e in world.said if (e.name, e.reason, e.metadata.get("revision", "")) == (name, reason, revision)]
+        same = [
+            e for _, e in world.said if (e.name, e.reason, e.metadata.get("revision", "")) == (name, reason, revision)
+        ]
         assert same or name in lost, f"nobody was told: {reason} of {name} at {revision}"
 
 

@@ -5,6 +5,7 @@ ConfigMap of this very plan stands in front of the cluster's.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +28,7 @@ from penstock.stages import fetch
 from penstock.stages.reconcile.attempt import Attempt, objects, open_attempt
 from penstock.stages.reconcile.children import check_children, store_children
 from penstock.stages.reconcile.ready import check_expressions
-from penstock.stages.reconcile.run import record_render
+from penstock.stages.reconcile.rendering import record_at_rest, record_render
 from penstock.stages.reconcile.source import Source, open_source
 
 UID = "0" * 32
@@ -147,6 +148,7 @@ class Rehearsal:
         attempt = self._attempt(ref)
         section = Section(ref=ref, kustomization=attempt.kustomization, parent=attempt.record.parent)
         if attempt.kustomization.suspend:
+            self._rest(attempt)
             return replace(section, outside="it is suspended: nothing is done for it")
         try:
             check_expressions(attempt.kustomization)
@@ -162,6 +164,12 @@ class Rehearsal:
             return self._rendered(replace(section, source=source), attempt, source)
         except PenstockError as error:
             return replace(section, source=source, problem=str(error), final=not isinstance(error, NotFound))
+
+    def _rest(self, attempt: Attempt) -> None:
+        """What a suspended one renders, so that others leave it what has moved to it; they wait where it cannot be."""
+        with suppress(PenstockError):
+            source, read = open_source(attempt), self._reading.context(attempt)
+            record_at_rest(attempt, render(attempt.kustomization, source.tree, read.context))
 
     def _rendered(self, section: Section, attempt: Attempt, source: Source) -> Section:
         for _ in range(_ROOT_TRIES):

@@ -1,8 +1,8 @@
 """Events that a run has written down with its status, until they are certainly out.
 
-A run is killed between its status and its publishing: its message comes again, finds that everything is done, and tells
-what is kept here, under the same ids. Whoever is not killed has published it, and nobody takes it out: it leaves with the
-next status that is written after its time. So an ordinary run costs no further write.
+A run is killed between its status and its publishing: its message comes again, finds that everything is done, and
+tells what is kept here, under the same ids. Whoever is not killed has published it, and nobody takes it out: it leaves
+with the next status that is written after its time. So an ordinary run costs no further write.
 """
 
 import json

@@ -52,7 +52,7 @@ class Candidate:
 
 def candidate(record: ObjectRecord, status: KustomizationStatus | None, *, now: datetime) -> Candidate:
     """A Kustomization's records as a Candidate. ``now``: UTC, ends a suspension that has an ``until``."""
-    metadata, spec = record.document["metadata"], record.document.get("spec") or {}
+    metadata = record.document["metadata"]
     namespace = str(metadata.get("namespace") or "")
     known = status or KustomizationStatus()
     return Candidate(
@@ -63,7 +63,7 @@ def candidate(record: ObjectRecord, status: KustomizationStatus | None, *, now: 
         inputs_digest=known.inputs_digest,
         succeeded=known.ready(),
         changed=record.generation != known.observed_generation,
-        suspended=bool(spec.get("suspend")) or _suspended(known, now),
+        suspended=is_suspended(record, known, now),
         tombstone=record.tombstone,
     )
 
@@ -123,6 +123,8 @@ def derived_revision(status: KustomizationStatus, source: SourceStatus, tree: Tr
     return status.last_applied_revision
 
 
-def _suspended(status: KustomizationStatus, now: datetime) -> bool:
+def is_suspended(record: ObjectRecord, status: KustomizationStatus, now: datetime) -> bool:
+    """Whether its manifest, or somebody through the plane, has switched it off for now (UTC)."""
     suspension = status.suspension
-    return suspension is not None and (not suspension.until or now < datetime.fromisoformat(suspension.until))
+    held = suspension is not None and (not suspension.until or now < datetime.fromisoformat(suspension.until))
+    return held or bool((record.document.get("spec") or {}).get("suspend"))

@@ -11,26 +11,31 @@ from penstock.core.errors import Transient
 from penstock.core.reconcile.equal import KnownEqual
 from penstock.core.reconcile.inventory import parse_ids, parse_object_id
 from penstock.core.reconcile.plan import Ownership, owner_of
+from penstock.core.reconcile.standing import standing
 from penstock.core.records import KustomizationStatus, ObjectRecord
 from penstock.core.resources import Manifest, ObjectRef
 from penstock.core.sources.kinds import ARTIFACTS
-from penstock.core.sources.wakeups import source_of
+from penstock.core.sources.wakeups import is_suspended, source_of
 from penstock.core.tree import Tree
 from penstock.ports.cluster import FIELD_MANAGER
 from penstock.stages.reconcile.attempt import KIND, Attempt, objects, read_objects, read_statuses, statuses
 from penstock.stages.reconcile.source import Source, newest_tree
 
 _EQUAL = KnownEqual()
-CHILDREN_DUE = "childrenDue"
-"""In a status's summary: what it renders of Flux objects differs from what is stored, so far."""
+RENDER = "render"
+"""Why a suspended one is woken: to write down what it renders now, no more (resting.py)."""
 
 
 class Awaits(Transient):
-    """Others must render first: something here is still theirs. ``names``: ``namespace/name`` of each."""
+    """Others must render first: something here is still theirs. ``names``: ``namespace/name`` of each.
 
-    def __init__(self, message: str, names: Iterable[str]) -> None:
+    ``asks``: the suspended ones among them, which render only when they are asked.
+    """
+
+    def __init__(self, message: str, names: Iterable[str], resting: Iterable[str] = ()) -> None:
         super().__init__(message, reason="Progressing")
         self.names = tuple(sorted(set(names)))
+        self.asks = tuple(sorted(set(names) & set(resting)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,11 +43,17 @@ class Due:
     """Whose word must be waited for, as ``namespace/name``.
 
     ``unrendered``: their newest render is not written down; ``everybody``: those, and those whose children are not
-    stored as they rendered them.
+    stored as they rendered them; ``resting``: all of the cluster that are suspended, waited for or not.
     """
 
     unrendered: tuple[str, ...] = ()
     everybody: tuple[str, ...] = ()
+    resting: tuple[str, ...] = ()
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The suspended ones whose render is waited for: they render only when they are asked."""
+        return tuple(name for name in self.unrendered if name in self.resting)
 
 
 def ownership(
@@ -106,6 +117,21 @@ def renders_due_for_removal(attempt: Attempt) -> Due:
     return _due(attempt, records, _trees(attempt, keys), siblings=True)
 
 
+def kept_by_resting(attempt: Attempt) -> tuple[str, ...]:
+    """Suspended ones that render what has left its parent's render, or what that was a part of: they take it over."""
+    records, known = objects(attempt.deps, attempt.cluster, KIND), statuses(attempt.deps, attempt.cluster)
+    mine, name = set[str](), attempt.ref
+    while name in records and f"{KIND}/{name}" not in mine:
+        mine.add(f"{KIND}/{name}")
+        name = records[name].parent
+    resting = (
+        (name, standing(known.get(name, KustomizationStatus())))
+        for name, record in records.items()
+        if not record.tombstone and is_suspended(record, known.get(name, KustomizationStatus()), attempt.now())
+    )
+    return tuple(sorted(name for name, last in resting if mine & set(last.interpreted)))
+
+
 def renders_unknown(attempt: Attempt) -> tuple[str, ...]:
     """Whose newest render is not written down, or their children not stored, whatever their source: () is certainty.
 
@@ -122,16 +148,16 @@ def renders_unknown(attempt: Attempt) -> tuple[str, ...]:
 
 def _unknown(record: ObjectRecord, status: KustomizationStatus, trees: Mapping[str, Tree]) -> bool:
     tree = trees.get(source_of(record))
-    return tree is None or _render_due(record, status, tree) or bool(status.summary.get(CHILDREN_DUE))
+    return tree is None or _render_due(record, status, tree) or standing(status).children_due
 
 
 def rendered_refs(status: KustomizationStatus) -> Iterable[ObjectRef]:
-    """What a Kustomization rendered last, as the API server may name it.
+    """What a Kustomization rendered last (see core.reconcile.standing), as the API server may name it.
 
     kustomize gives a namespace to custom resources of every scope: one of cluster scope has none in the cluster, and
     no namespaced object has that name, so each is listed without one, too.
     """
-    for text in status.rendered:
+    for text in standing(status).rendered:
         ref = parse_object_id(text.rpartition("@")[0])
         yield ref
         if ref.namespace:
@@ -144,28 +170,31 @@ def _trees(attempt: Attempt, keys: Iterable[str]) -> dict[str, Tree]:
 
 
 def _due(attempt: Attempt, records: Mapping[str, ObjectRecord], trees: Mapping[str, Tree], *, siblings: bool) -> Due:
-    unrendered, storing = set(), set()
-    known = statuses(attempt.deps, attempt.cluster)
+    unrendered, storing, resting = set[str](), set[str](), set[str]()
+    known, now = statuses(attempt.deps, attempt.cluster), attempt.now()
     for name, record in records.items():
         status, source = known.get(name, KustomizationStatus()), source_of(record)
-        if name == attempt.ref or record.tombstone or _suspended(record, status):
+        if name == attempt.ref or record.tombstone:
             continue
+        if is_suspended(record, status, now):
+            resting.add(name)
         beside = siblings and record.parent == attempt.record.parent and source.partition("/")[0] in ARTIFACTS
         if source not in trees and not beside:
             continue
         if _render_due(record, status, trees.get(source)):
             unrendered.add(name)
-        elif status.summary.get(CHILDREN_DUE):
+        elif standing(status).children_due:
             storing.add(name)
-    return Due(unrendered=tuple(sorted(unrendered)), everybody=tuple(sorted(unrendered | storing)))
+    return Due(
+        unrendered=tuple(sorted(unrendered)),
+        everybody=tuple(sorted(unrendered | storing)),
+        resting=tuple(sorted(resting)),
+    )
 
 
 def _render_due(record: ObjectRecord, status: KustomizationStatus, tree: Tree | None) -> bool:
     """Whether what it stands for now is not what it has written down; without a tree only its spec tells."""
-    if status.observed_generation != record.generation or not status.inputs_digest:
+    last = standing(status)
+    if last.generation != record.generation or not last.digest:
         return True
-    return tree is not None and status.inputs.digest(tree) != status.inputs_digest
-
-
-def _suspended(record: ObjectRecord, status: KustomizationStatus) -> bool:
-    return bool((record.document.get("spec") or {}).get("suspend")) or status.suspension is not None
+    return tree is not None and last.inputs.digest(tree) != last.digest

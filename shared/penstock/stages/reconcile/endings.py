@@ -13,6 +13,7 @@ from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Action, Change
 from penstock.core.records import KustomizationStatus, discovered_key
+from penstock.core.sweeps import LEFT_FOR
 from penstock.ports.cluster import NOT_SERVED
 from penstock.stages.reconcile import health
 from penstock.stages.reconcile.alerts import change_events, dropped_event, failure_event, recovery_event, untold
@@ -29,7 +30,7 @@ from penstock.stages.reconcile.attempt import (
     statuses,
     still_current,
 )
-from penstock.stages.reconcile.claims import Awaits
+from penstock.stages.reconcile.claims import RENDER, Awaits
 from penstock.stages.reconcile.drift import corrected, report_events, reported, with_drift
 from penstock.stages.reconcile.execute import ApplyFailed, Done
 from penstock.stages.reconcile.in_cluster import publish_events, show_failure
@@ -43,7 +44,7 @@ from penstock.stages.reconcile.outcome import (
     with_conditions,
     with_history,
 )
-from penstock.stages.reconcile.planning import told_terminating
+from penstock.stages.reconcile.planning import Planned, told_terminating
 from penstock.stages.reconcile.rights import explained
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
@@ -72,7 +73,7 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     reverted = corrected(attempt, planned, done.changes)
     messages = change_events(attempt, done.changes, corrected=reverted)
     messages += report_events(attempt, planned)
-    status = with_drift(attempt, status, planned)
+    status = with_drift(attempt, _leaving(status, planned), planned)
     outcome, dropped = "ReconciliationSucceeded", told_dropped(done.changes)
     messages += dropped_event(attempt, dropped)
     healthy = "True" if checked.checked else NOT_CHECKED
@@ -97,7 +98,7 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
         message = "; ".join(filter(None, (f"Applied revision: {source.revision}", planned.why_held, dropped)))
         said = Said(ready="True", reason=outcome, message=message, healthy=healthy)
         status = with_conditions(replace(untold(status), last_applied_revision=source.revision), said, now)
-        due = now.timestamp() + (BACKSTOP if planned.held or planned.held_for else _jittered(attempt))
+        due = now.timestamp() + (BACKSTOP if planned.waits else _jittered(attempt))
         messages += recovery_event(attempt, checked, done, source.revision)
     if verdict.done:
         took = now - attempt.started
@@ -108,6 +109,12 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
         _answer(attempt, status)
     tell(attempt, status, drifted=(*reverted, *reported(planned)))
     return messages + _after_run(attempt, done)
+
+
+def _leaving(status: KustomizationStatus, planned: Planned) -> KustomizationStatus:
+    """The status, which says so where it waits for suspended ones and for nobody else."""
+    rest = {key: value for key, value in status.summary.items() if key != LEFT_FOR}
+    return replace(status, summary={**rest, LEFT_FOR: list(planned.held_for)} if planned.left else rest)
 
 
 def waits_for_dependencies(
@@ -140,7 +147,8 @@ def waits_for_others(attempt: Attempt, awaits: Awaits) -> list[Outgoing]:
     tell(attempt, status)
     found = attempt.found
     news = (found.rendered, found.rendered_revision) != (status.rendered, status.rendered_revision)
-    messages = wake(attempt) if news else []
+    messages = [ask(attempt, name) for name in awaits.asks]
+    messages += wake(attempt) if news else []
     known = read_statuses(attempt.deps, attempt.cluster, awaits.names)
     if all(known[name].rendered_revision == status.rendered_revision for name in awaits.names if name in known):
         messages.append(_self(attempt, "dependency"))  # they rendered it between the look and the record
@@ -276,7 +284,7 @@ def _still_waiting(
 
 
 def _after_run(attempt: Attempt, done: Done) -> list[Outgoing]:
-    messages = wake(attempt)
+    messages = wake(attempt) + [ask(attempt, name) for name in done.planned.asks]
     if any(c.ref.kind == "CustomResourceDefinition" and c.action in _WRITTEN for c in done.changes):
         messages += _wake_those_without_kinds(attempt)
     if done.again or (done.planned.held and not done.planned.ledger.trusted):
@@ -306,6 +314,11 @@ def wake(attempt: Attempt) -> list[Outgoing]:
     except Transient as error:
         attempt.deps.telemetry.record("wakes nobody", stage="reconcile", cluster=attempt.cluster, detail=str(error))
         return []
+
+
+def ask(attempt: Attempt, name: str) -> Outgoing:
+    """A suspended Kustomization (``namespace/name``) is to write down what it renders now."""
+    return _due(attempt, name, RENDER)
 
 
 def _due(attempt: Attempt, name: str, why: str) -> Outgoing:

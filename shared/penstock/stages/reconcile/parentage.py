@@ -14,6 +14,7 @@ from penstock.core.flux.kustomization import Kustomization, parse_kustomization
 from penstock.core.flux.ocirepository import parse_oci_repository
 from penstock.core.flux.provider import parse_provider
 from penstock.core.flux.receiver import parse_receiver
+from penstock.core.reconcile.standing import standing
 from penstock.core.records import KustomizationStatus, ObjectRecord
 from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.core.sources.wakeups import ROOT
@@ -27,7 +28,7 @@ from penstock.stages.reconcile.attempt import (
     read_objects,
     statuses,
 )
-from penstock.stages.reconcile.claims import Awaits, renders_due
+from penstock.stages.reconcile.claims import Awaits, Due, renders_due
 from penstock.stages.reconcile.source import Source
 
 PARSERS = {
@@ -47,16 +48,16 @@ def check_handover(attempt: Attempt, source: Source, documents: Sequence[Manifes
 
     Raises Awaits where its parent has not rendered this revision: it may only have moved.
     """
-    unrendered: tuple[str, ...] | None = None
+    due: Due | None = None
     stored = read_objects(attempt.deps, attempt.cluster, {stored_as(d) for d in own_documents(attempt, documents)})
     for _, known in stored.values():
         ref = ref_of(known.document)
         if not belongs_to_other(attempt, ref, known):
             continue
-        if unrendered is None:
-            unrendered = renders_due(attempt, source).unrendered
-        if known.parent in unrendered:
-            raise Awaits(f"{ref} belongs to {known.parent}, which has not rendered this revision yet", {known.parent})
+        due = due or renders_due(attempt, source)
+        if known.parent in due.unrendered:
+            told = f"{ref} belongs to {known.parent}, which has not rendered this revision yet"
+            raise Awaits(told, {known.parent}, due.resting)
         raise belongs_elsewhere(ref, known)
 
 
@@ -112,7 +113,7 @@ def belongs_elsewhere(ref: ObjectRef, known: ObjectRecord) -> Refused:
 
 def _interpreted(status: KustomizationStatus) -> frozenset[str]:
     """``Kind/namespace/name`` of the Flux objects in its last render."""
-    return frozenset(str(each) for each in status.summary.get("interpreted") or ())
+    return frozenset(standing(status).interpreted)
 
 
 def split_name(ref: str) -> tuple[str, str]:

@@ -1,13 +1,13 @@
 """Making the plan of a run: what is rendered, live and inventoried, compared; and what holds deletions back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from penstock.core.drift.ignore import ignore_rules
 from penstock.core.errors import PenstockError, Refused
 from penstock.core.reconcile.guard import APPROVAL, Limits, Stop, prune_stop
 from penstock.core.reconcile.inventory import is_keepers
-from penstock.core.reconcile.plan import TERMINATING, ChangeSet, Collision, plan
+from penstock.core.reconcile.plan import TERMINATING, Change, ChangeSet, Collision, plan
 from penstock.core.reconcile.render import Rendered
 from penstock.core.records import Approval, approval_key
 from penstock.core.resources import ObjectRef, gvk_of, ref_of
@@ -26,7 +26,8 @@ class Planned:
     """``changes``: what will be done; ``wanted``: what the inventory must hold before that (object -> version).
 
     ``held``: deletions that are due and not in ``changes``; ``held_for``: ``namespace/name`` of those whose render
-    must come first; ``stop``: the prune guard's word; ``why_held``: a sentence for people, or "".
+    must come first; ``resting``: the suspended ones among those; ``asks``: who of them has to be asked for its render;
+    ``stop``: the prune guard's word; ``why_held``: a sentence for people, or "".
     """
 
     changes: ChangeSet
@@ -36,8 +37,20 @@ class Planned:
     wanted: dict[ObjectRef, str]
     held: tuple[ObjectRef, ...] = ()
     held_for: tuple[str, ...] = ()
+    resting: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
     stop: Stop | None = None
     why_held: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is due that others may make possible at any time; a suspended one is resumed first."""
+        return bool(self.held or self.held_for) and not self.left
+
+    @property
+    def left(self) -> bool:
+        """Whether all that is due is left for suspended ones."""
+        return bool(self.held_for) and set(self.held_for) <= set(self.resting)
 
 
 def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Target) -> Planned:
@@ -60,7 +73,7 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
         return plan(rendered.apply, live.objects, ledger.inventory.entries, owner, prune=attempt.kustomization.prune)
 
     changes, due = made(), Due()
-    if changes.collisions or changes.deletions:
+    if changes.collisions or changes.deletions or handed_over(changes)[0]:
         due = renders_due(attempt, source)
         changes = made()  # again: what somebody rendered between the two looks would be missed by both
     if changes.collisions:
@@ -68,7 +81,7 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
     refuse_foreign(attempt, target.keeper, changes)
     changes = with_unserved(changes, live, target.keeper)
     planned = Planned(changes=changes, live=live, ledger=ledger, rendered=rendered, wanted=wanted)
-    return _told(_handing_over(_guarded(attempt, planned, due)))
+    return _told(_handing_over(_guarded(attempt, planned, due), due))
 
 
 def _refuse_keepers(rendered: Rendered) -> None:
@@ -83,7 +96,7 @@ def _collision(collisions: Sequence[Collision], due: Due) -> PenstockError:
     told = "; ".join(f"{c.ref} belongs to Kustomization {c.owner}" for c in collisions[:5])
     owners = {c.owner for c in collisions}
     if owners <= set(due.unrendered):
-        return Awaits(f"{told}, which has not rendered this revision yet", owners)
+        return Awaits(f"{told}, which has not rendered this revision yet", owners, due.resting)
     return Refused(f"{told}: remove it from one of the two", reason="ReconciliationFailed")
 
 
@@ -97,7 +110,7 @@ def _guarded(attempt: Attempt, planned: Planned, due: Due) -> Planned:
     if not planned.ledger.trusted:
         return replace(kept, why_held=f"nothing is pruned in this run: {planned.ledger.why_not}")
     if due.everybody:
-        return replace(kept, held_for=due.everybody, why_held=waiting_for_renders(held, due.everybody))
+        return replace(kept, held_for=due.everybody, asks=due.asks, why_held=waiting_for_renders(held, due))
     limits = Limits(objects=attempt.policy.prune_objects, share=attempt.policy.prune_percent / 100)
     stop = prune_stop(deletions, tuple(planned.wanted), tuple(planned.ledger.inventory.entries), limits)
     if stop is None or approved(attempt, stop.digest):
@@ -105,17 +118,30 @@ def _guarded(attempt: Attempt, planned: Planned, due: Due) -> Planned:
     return replace(kept, stop=stop, why_held=stop_message(attempt, stop))
 
 
-def waiting_for_renders(held: Sequence[ObjectRef], due: Sequence[str]) -> str:
+def waiting_for_renders(held: Sequence[ObjectRef], due: Due) -> str:
     """Why deletions wait, for people."""
-    return f"{len(held)} deletions wait until {', '.join(due[:5])} rendered this revision"
+    names = [f"{name} (suspended)" if name in due.resting else name for name in due.everybody[:5]]
+    return f"{len(held)} deletions wait until {', '.join(names)} rendered this revision"
 
 
-def handed_over(changes: ChangeSet) -> tuple[tuple[str, ...], str]:
-    """Who is about to take over what left this render, and a sentence of it; empty where nobody is."""
+def handed_over(changes: ChangeSet, resting: Collection[str] = ()) -> tuple[tuple[str, ...], str]:
+    """Who is about to take over what left this render, and a sentence of it; empty where nobody is.
+
+    ``resting``: those who are suspended.
+    """
     moving = [change for change in changes.changes if change.handed_to]
-    names = tuple(sorted({change.handed_to for change in moving}))
-    told = ", ".join(str(change.ref) for change in moving[:3]) + (" and others" if len(moving) > 3 else "")
-    return names, f"{told} will be taken over by {', '.join(names[:5])}" if names else ""
+    left = [change for change in moving if change.handed_to in resting]
+    taken = _moving([change for change in moving if change.handed_to not in resting], "will be taken over by {}")
+    told = (taken, _moving(left, "left for {}, suspended"))
+    return tuple(sorted({change.handed_to for change in moving})), "; ".join(part for part in told if part)
+
+
+def _moving(changes: Sequence[Change], words: str) -> str:
+    if not changes:
+        return ""
+    names = sorted({change.handed_to for change in changes})
+    told = ", ".join(str(change.ref) for change in changes[:3]) + (" and others" if len(changes) > 3 else "")
+    return f"{told} {words.format(', '.join(names[:5]))}"
 
 
 def _told(planned: Planned) -> Planned:
@@ -135,14 +161,20 @@ def told_terminating(changes: ChangeSet) -> str:
     return f"{names} is being deleted: it is made anew when it is gone"
 
 
-def _handing_over(planned: Planned) -> Planned:
-    """Objects that moved stay in the inventory until their new owner has them: it wakes this one when it does."""
-    names, told = handed_over(planned.changes)
+def _handing_over(planned: Planned, due: Due) -> Planned:
+    """Objects that moved stay in the inventory until their new owner has them: it wakes this one when it does.
+
+    One that is suspended may take them over some day, or has to be asked whether it still renders them.
+    """
+    names, told = handed_over(planned.changes, due.resting)
+    held_for = tuple(sorted({*planned.held_for, *names}))
+    planned = replace(planned, resting=tuple(name for name in held_for if name in due.resting))
     if not names:
         return planned
     return replace(
         planned,
-        held_for=tuple(sorted({*planned.held_for, *names})),
+        held_for=held_for,
+        asks=tuple(sorted({*planned.asks, *(name for name in names if name in due.asks)})),
         why_held="; ".join(part for part in (planned.why_held, told) if part),
     )
 

@@ -19,7 +19,7 @@ from penstock.stages.reconcile import endings, lease, termination
 from penstock.stages.reconcile.apply import prune_all
 from penstock.stages.reconcile.attempt import KIND, Attempt, drop_status, save_status
 from penstock.stages.reconcile.children import bury_all
-from penstock.stages.reconcile.claims import ownership, renders_due_for_removal
+from penstock.stages.reconcile.claims import Due, kept_by_resting, ownership, renders_due_for_removal
 from penstock.stages.reconcile.execute import ApplyFailed
 from penstock.stages.reconcile.in_cluster import publish_events
 from penstock.stages.reconcile.index import object_entries, write_indexed
@@ -54,21 +54,24 @@ def remove(attempt: Attempt) -> list[Outgoing]:
 
 
 def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
-    changes = _plan(attempt, target, ledger)
-    due = renders_due_for_removal(attempt).everybody if changes.deletions else ()
-    changes = _plan(attempt, target, ledger) if changes.deletions else changes  # again: see make_plan
-    if due and changes.deletions:
+    changes, due = _plan(attempt, target, ledger), Due()
+    if changes.deletions or handed_over(changes)[0]:
+        due = renders_due_for_removal(attempt)
+        changes = _plan(attempt, target, ledger)  # again: see make_plan
+    if due.everybody and changes.deletions:
         held = tuple(change.ref for change in changes.deletions)
-        return _waits(attempt, due, waiting_for_renders(held, due))
+        return _waits(attempt, due.everybody, waiting_for_renders(held, due), due)
+    if changes.deletions and (keepers := kept_by_resting(attempt)):
+        return _waits(attempt, keepers, f"it is left for {', '.join(keepers[:5])}, suspended", due)
     limits = Limits(objects=attempt.policy.prune_objects, share=attempt.policy.prune_percent / 100)
     stop = removal_stop(changes.deletions, limits) or _doubted(attempt, changes.deletions)
     if stop is not None and not approved(attempt, stop.digest):
         return _stopped(attempt, stop)
     check_rights(attempt, target, changes, first=False)
     messages = _events(attempt, _prune(attempt, target, changes))
-    taking, told = handed_over(changes)
+    taking, told = handed_over(changes, due.resting)
     if any(change.keep for change in changes.changes):
-        return messages + _waits(attempt, taking, told or told_unserved(changes))
+        return messages + _waits(attempt, taking, told or told_unserved(changes), due)
     return messages + _terminates(attempt, target, ledger)
 
 
@@ -94,7 +97,7 @@ def _terminates(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoi
 
 
 def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> list[Change]:
-    """Delete under the Lease. Raises Conflict where it was declared again meanwhile, ApplyFailed where one is refused."""
+    """Delete under the Lease. Raises Conflict where it was declared again, ApplyFailed where a deletion is refused."""
     with turn(attempt, target.keeper) as held:
         if _record(attempt) is None:
             raise Conflict(f"Kustomization {attempt.ref} was declared again")
@@ -125,12 +128,16 @@ def _restored(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing
     return endings.superseded(attempt)
 
 
-def _waits(attempt: Attempt, names: Sequence[str], message: str) -> list[Outgoing]:
-    """Those named wake this one at the end of their runs; a backstop stands in the due index."""
+def _waits(attempt: Attempt, names: Sequence[str], message: str, known: Due) -> list[Outgoing]:
+    """Those named wake this one at the end of their runs; a backstop stands in the due index.
+
+    Suspended ones are asked for their render, where that is due; and where all are, there is time.
+    """
     said = Said(ready="Unknown", reason="Progressing", message=f"removal: {message}")
     status = with_conditions(replace(attempt.status, waiting_for=tuple(names)), said, attempt.now())
-    save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
-    return []
+    left = bool(names) and set(names) <= set(known.resting)
+    save_status(attempt, status, due=attempt.now().timestamp() + (10 * BACKSTOP if left else BACKSTOP))
+    return [endings.ask(attempt, name) for name in names if name in known.asks]
 
 
 def _deletes(attempt: Attempt) -> bool:

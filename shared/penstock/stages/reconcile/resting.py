@@ -17,14 +17,20 @@ SUSPENDED = "penstock.dev/suspended"
 def rest(attempt: Attempt) -> None:
     """Look again when the suspension ends, or after the interval; show it in the inventory; answer who waits."""
     held = attempt.status.suspension
-    due = attempt.now().timestamp() + attempt.kustomization.interval.total_seconds()
-    if held is not None and held.until and not attempt.kustomization.suspend:
-        due = min(due, datetime.fromisoformat(held.until).timestamp())
-    save_status(attempt, replace(attempt.status, pending={}), due=due)
+    save_status(attempt, replace(attempt.status, pending={}), due=next_look(attempt))
     _show(attempt)
     if attempt.message.request:
         value = {"format": 1, "ready": "False", "reason": "Suspended", "message": _told(held)}
         attempt.deps.state.put(f"request/{attempt.message.request}", value, expected=None)
+
+
+def next_look(attempt: Attempt) -> float:
+    """When a suspended one is looked at again (POSIX seconds): after its interval, or when the suspension ends."""
+    held = attempt.status.suspension
+    due = attempt.now().timestamp() + attempt.kustomization.interval.total_seconds()
+    if held is not None and held.until and not attempt.kustomization.suspend:
+        due = min(due, datetime.fromisoformat(held.until).timestamp())
+    return due
 
 
 def _told(held: Suspension | None) -> str:

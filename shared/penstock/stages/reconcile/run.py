@@ -5,17 +5,15 @@ from dataclasses import replace
 
 from penstock.core.errors import Conflict, PenstockError, Transient
 from penstock.core.messages import Event, Outgoing, ReconcileDue
-from penstock.core.reconcile.inventory import entry_texts
 from penstock.core.reconcile.plan import Action
 from penstock.core.reconcile.render import Rendered, render
+from penstock.core.reconcile.standing import CHILDREN_DUE
 from penstock.core.resources import Manifest, ObjectRef, ref_of
-from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile import adoption, endings, lease
-from penstock.stages.reconcile.alerts import TOLD
-from penstock.stages.reconcile.attempt import Attempt, applied_mark, forget_status, open_attempt, save_status
+from penstock.stages.reconcile.attempt import Attempt, forget_status, open_attempt
 from penstock.stages.reconcile.children import check_children, store_children, wake_children
-from penstock.stages.reconcile.claims import CHILDREN_DUE, Awaits
+from penstock.stages.reconcile.claims import RENDER, Awaits
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.credentials import copy_credentials
 from penstock.stages.reconcile.discovery import discover
@@ -24,13 +22,13 @@ from penstock.stages.reconcile.execute import ApplyFailed, Done, execute, unchan
 from penstock.stages.reconcile.health import check_health
 from penstock.stages.reconcile.in_cluster import FOREIGN
 from penstock.stages.reconcile.live import owner_selector
-from penstock.stages.reconcile.outcome import BACKSTOP, Said, with_conditions
-from penstock.stages.reconcile.parentage import check_handover, children_due
+from penstock.stages.reconcile.parentage import check_handover
 from penstock.stages.reconcile.planning import Planned, make_plan
-from penstock.stages.reconcile.pointer import POINTED, point
+from penstock.stages.reconcile.pointer import point
 from penstock.stages.reconcile.preview import preview
 from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.removal import remove
+from penstock.stages.reconcile.rendering import record_render, render_at_rest
 from penstock.stages.reconcile.resting import rest
 from penstock.stages.reconcile.rights import check_rights
 from penstock.stages.reconcile.shared import SharedReads
@@ -64,13 +62,22 @@ def _once(said: Sequence[Event]) -> Iterable[Event]:
 
 def _looked(attempt: Attempt) -> list[Outgoing]:
     message = attempt.message
-    if message.why == "plan" or suspended(attempt):
-        (answer_plan if message.why == "plan" else rest)(attempt)
+    if message.why == "plan":
+        answer_plan(attempt)
         return []
+    if suspended(attempt):
+        return _resting(attempt)
     left_alone = attempt.record.tombstone or attempt.kustomization.kube_config is not None
     if attempt.shared is not None and left_alone:
         return [Outgoing(message=message)]
     return _tried(attempt)
+
+
+def _resting(attempt: Attempt) -> list[Outgoing]:
+    if attempt.message.why == RENDER and not attempt.record.tombstone:
+        return render_at_rest(attempt)
+    rest(attempt)
+    return []
 
 
 def _tried(attempt: Attempt) -> list[Outgoing]:
@@ -179,34 +186,6 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
         return messages + endings.failed(attempt, failed, digest=rendered.digest)
     messages += endings.finished(attempt, source, target, done, checked)
     return messages + (discover(attempt, target.keeper) if attempt.is_root and checked.verdict.passed else [])
-
-
-def record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attempt:
-    """Write down what this revision renders to, before anything is applied: others must know what has moved."""
-    status = replace(
-        attempt.status,
-        rendered=entry_texts(rendered.versions()),
-        rendered_revision=source.revision,
-        observation=source.observation,
-        observed_source=source_key(source.ref.kind, source.ref.namespace, source.ref.name),
-        inputs=rendered.inputs,
-        inputs_digest=rendered.inputs_digest,
-        observed_generation=attempt.record.generation,
-        summary={
-            **rendered.summary(),
-            CHILDREN_DUE: children_due(attempt, rendered.parts.interpreted),
-            **{name: attempt.found.summary.get(name) for name in (TOLD, POINTED)},
-        },
-    )
-    if status.applied != applied_mark(attempt, rendered):
-        status = replace(status, applied="")  # what this run may half apply is no drift for the next one
-    found = attempt.found
-    if (status.inputs_digest, status.observed_generation) != (found.inputs_digest, found.observed_generation):
-        said = Said(ready="Unknown", reason="Progressing", message="Reconciliation in progress")
-        status = with_conditions(status, said, attempt.now())  # whoever depends on it must not take it for ready
-    if status != attempt.status:
-        save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
-    return replace(attempt, status=status)
 
 
 def _carry_out(attempt: Attempt, source: Source, target: Target, planned: Planned) -> Done:
