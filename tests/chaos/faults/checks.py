@@ -1,7 +1,6 @@
 """What must hold when a schedule has come to rest, whatever went wrong in it."""
 
 from collections import Counter
-from collections.abc import Mapping
 
 import yaml
 from tests.chaos.faults.world import Change, World, status_of
@@ -76,20 +75,13 @@ def _check_deletion(world: World, change: Change, born: float) -> None:
     before = [files for at, files in world.pushed if at <= born]
     heads = [*before[-1:], *(files for at, files in world.pushed if born < at <= change.at)]
     if kind == "ConfigMap" and metadata["namespace"] == "apps":
-        kept = all(_has(world, files, metadata["name"], change.at) for files in heads)
+        kept = all(metadata["name"] in expected(files) for files in heads)
         assert not kept, f"wrong deletion: {_told(change)}"
     elif kind == "ConfigMap" and metadata["namespace"] == "penstock-system":
         path = f"clusters/prod/{metadata['name'].rpartition('.')[2]}.yaml"
         assert not all(path in files for files in heads), f"wrong deletion: {_told(change)}"
     else:
         assert kind == "Lease", f"wrong deletion: {_told(change)}"
-
-
-def _has(world: World, files: Mapping[str, str], name: str, at: float) -> bool:
-    """Whether a commit has the object; one that moves to a Kustomization which is suspended is nobody's meanwhile."""
-    owner = expected(files).get(name, ("", {}))[0]
-    switched = [on for when, who, on in world.switches if who == owner and when <= at]
-    return bool(owner) and switched[-1:] != [True] and "suspend: true" not in files[f"clusters/prod/{owner}.yaml"]
 
 
 def _check_suspended(world: World, change: Change) -> None:
