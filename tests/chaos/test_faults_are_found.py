@@ -16,7 +16,7 @@ from penstock.core.notify import ledger as sent
 from penstock.core.reconcile.inventory import Inventory
 from penstock.stages import notify, tick
 from penstock.stages.fetch import wake
-from penstock.stages.reconcile import children, claims, execute, planning
+from penstock.stages.reconcile import attempt, children, claims, execute, planning
 
 MOST = 200
 
@@ -73,6 +73,22 @@ def children_of_yesterday(original):
     return lambda *arguments: True
 
 
+def silence_of_the_killed(original):
+    """What a killed run had written down to tell is not told by the next delivery."""
+    return lambda *arguments: []
+
+
+def suspended_ones_not_asked(original):
+    """What moved to a suspended Kustomization counts as nobody's."""
+
+    def made(attempt, *arguments, **options):
+        due = original(attempt, *arguments, **options)
+        others = [tuple(name for name in names if name not in due.resting) for names in (due.unrendered, due.everybody)]
+        return replace(due, unrendered=others[0], everybody=others[1])
+
+    return made
+
+
 BROKEN = {
     "the inventory is written after the apply": (execute, "_store_union", inventory_after_the_apply, 1023),
     "notify has no idempotency key": (notify, "_claim", claims_of_nobody, 1023),
@@ -82,6 +98,8 @@ BROKEN = {
     "tick publishes nothing": (tick, "_put_off", a_clock_that_finds_nothing, 389),
     "who never ran is not in the due index": (wake, "_expect", who_never_ran_not_expected, 429),
     "an overtaken parent stores and buries children": (children, "source_known", children_of_yesterday, 311),
+    "what a killed run had to tell is not told": (attempt, "_unpublished", silence_of_the_killed, 403),
+    "what moves to a suspended one is deleted": (claims, "_due", suspended_ones_not_asked, 138),
 }
 
 

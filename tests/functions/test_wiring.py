@@ -12,7 +12,7 @@ from penstock.core.http import HttpRequest
 from penstock.core.messages import PLANE
 from penstock.core.records import PLANE_KEY, PlaneRecord
 from penstock.core.secrets.names import secret_name
-from penstock.ports.deps import Deps
+from penstock.ports.deps import OF_MESSAGE, Deps
 from penstock.wiring import Runtime, Settings, load_pipeline, open_runtime, open_state, settings_from
 from penstock.wiring.clusters import finder, kube_clusters
 from penstock.wiring.lazy import LazyPort, Once, WithheldPort
@@ -166,7 +166,7 @@ def test_every_stage_has_the_ports_of_pipeline_json_and_no_others(tmp_path):
         given = {name for name in Deps.__dataclass_fields__ if isinstance(getattr(deps, name), LazyPort)}
         withheld = {name for name in Deps.__dataclass_fields__ if isinstance(getattr(deps, name), WithheldPort)}
         assert given == {*stage.ports, "clock", "telemetry"}
-        assert given | withheld | {"trace", "pushed"} == set(Deps.__dataclass_fields__)
+        assert given | withheld | OF_MESSAGE == set(Deps.__dataclass_fields__)
 
 
 def test_the_embedded_adapters_fit_together(tmp_path):

@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # a webhook's cold start need not load what only reconcile us
     from penstock.ports.storage import Storage
     from penstock.ports.telemetry import Telemetry
 
+OF_MESSAGE = frozenset({"attempt", "pushed", "trace"})
+"""Fields of Deps that are no ports."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deps:

@@ -20,7 +20,7 @@ from penstock.ports.buckets import Buckets
 from penstock.ports.bus import Bus
 from penstock.ports.clock import Clock
 from penstock.ports.cluster import Clusters
-from penstock.ports.deps import Deps
+from penstock.ports.deps import OF_MESSAGE, Deps
 from penstock.ports.downloads import Downloads
 from penstock.ports.git import Git
 from penstock.ports.keys import Keys
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from penstock.adapters.identity.logins import SourceLogins
 
 Makers = Mapping[str, Callable[[], Any]]
-PORTS = tuple(name for name in Deps.__dataclass_fields__ if name not in ("trace", "pushed"))
+PORTS = tuple(name for name in Deps.__dataclass_fields__ if name not in OF_MESSAGE)
 ALWAYS = frozenset({"clock", "telemetry"})
 
 

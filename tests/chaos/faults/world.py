@@ -170,6 +170,8 @@ class Process:
                 if not self.dead:
                     self._run()
             self.world.ended(self)
+            if self.found is not None and not self._has(self.found[0]):
+                self.world.late.add(self.label)
         except BaseException as error:
             self.world.trouble.append(error)
         finally:
@@ -191,10 +193,14 @@ class Process:
         self.before(("bus", "ack", ()))
         self._settle(item, outcome)
 
+    def _has(self, item: Item) -> bool:
+        """Whether nobody else has taken the message since."""
+        return item in self.plane.bus.items and item.taken == self.attempts  # type: ignore[attr-defined]
+
     def _settle(self, item: Item, outcome: Outcome) -> None:
         bus: Any = self.plane.bus
-        if item not in bus.items or item.taken != self.attempts:
-            return  # somebody else has it by now
+        if not self._has(item):
+            return
         if outcome.kind != "retry":
             bus.items.remove(item)
         elif item.taken >= self.stage.attempts:
@@ -347,8 +353,8 @@ class World:
     """``play``: see Decisions; ``audit``: every change of the cluster; ``tellings``: by event id.
 
     ``said``: every event that was published, and when; ``records``: when each run last wrote its Kustomization's status;
-    ``failures``: (Kustomization, reason, revision) of those that a status remembers as told; ``unsure``: (run, object)
-    of those writes whose answer was lost.
+    ``failures``: (run, Kustomization, reason, revision) of those that a status remembers as told; ``unsure``: (run,
+    object) of those writes whose answer was lost; ``late``: runs whose message somebody else had taken by their end.
     """
 
     def __init__(self, schedule: Schedule, play: Iterable[Fault] | None = None) -> None:
@@ -365,7 +371,8 @@ class World:
         self.tellings: dict[str, Telling] = {}
         self.said: list[tuple[float, Event]] = []
         self.records: dict[str, float] = {}
-        self.failures: set[tuple[str, str, str]] = set()
+        self.failures: set[tuple[str, str, str, str]] = set()
+        self.late: set[str] = set()
         self.unsure: set[tuple[str, str]] = set()
         self.deliveries = 0
         self.pushed: list[tuple[float, dict[str, str]]] = []
@@ -465,7 +472,7 @@ class World:
             self.records[process.label] = self.time
             told = value.get("summary", {}).get("told")
             if told:
-                self.failures.add((name, told["reason"], told["revision"]))
+                self.failures.add((process.label, name, told["reason"], told["revision"]))
 
     def heard(self, plane: MemoryPlane, event: Event) -> None:
         if plane is self.first:

@@ -7,7 +7,7 @@ import pytest
 from penstock.core.errors import Terminal
 from penstock.core.messages import TOPICS, ReconcileDue, SourceChanged
 from penstock.core.pipeline import Pipeline
-from penstock.ports.deps import Deps
+from penstock.ports.deps import OF_MESSAGE, Deps
 from penstock.wiring import load_pipeline
 
 VALUE = json.loads(files("penstock").joinpath("pipeline.json").read_bytes())
@@ -27,7 +27,7 @@ def test_every_topic_has_a_publisher_and_a_subscriber_and_every_port_exists():
     for topic in TOPICS:
         assert any(topic in stage.publishes for stage in stages), topic
         assert any(topic in stage.subscribes for stage in stages), topic
-    ports = set(Deps.__dataclass_fields__) - {"attempt", "pushed", "trace"}
+    ports = set(Deps.__dataclass_fields__) - OF_MESSAGE
     assert {port for stage in stages for port in stage.ports} == ports
     assert all((stage.trigger == "topic") == bool(stage.subscribes) for stage in stages)
 

@@ -43,12 +43,14 @@ class Due:
     """Whose word must be waited for, as ``namespace/name``.
 
     ``unrendered``: their newest render is not written down; ``everybody``: those, and those whose children are not
-    stored as they rendered them; ``resting``: all of the cluster that are suspended, waited for or not.
+    stored as they rendered them; ``resting``: all of the cluster that are suspended, waited for or not; ``keepers``:
+    those of them that render what is removed, or what that was a part of.
     """
 
     unrendered: tuple[str, ...] = ()
     everybody: tuple[str, ...] = ()
     resting: tuple[str, ...] = ()
+    keepers: tuple[str, ...] = ()
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -103,33 +105,22 @@ def renders_due(attempt: Attempt, source: Source) -> Due:
     records = objects(attempt.deps, attempt.cluster, KIND)
     keys = {source_of(record) for record in records.values()}
     derived = {key for key in keys if key.startswith("ExternalArtifact/")}
-    return _due(attempt, records, {**_trees(attempt, derived), source.key: source.tree}, siblings=False)
+    known = statuses(attempt.deps, attempt.cluster)
+    return _due(attempt, records, known, {**_trees(attempt, derived), source.key: source.tree})
 
 
 def renders_due_for_removal(attempt: Attempt) -> Due:
     """The same for one that was removed: its own source counts, those of all that rendered it, and its siblings."""
-    records = objects(attempt.deps, attempt.cluster, KIND)
+    records, known = objects(attempt.deps, attempt.cluster, KIND), statuses(attempt.deps, attempt.cluster)
     keys, name, seen = {source_of(attempt.record)}, attempt.record.parent, {attempt.ref}
     while name in records and name not in seen:
         seen.add(name)
         keys.add(source_of(records[name]))
         name = records[name].parent
-    return _due(attempt, records, _trees(attempt, keys), siblings=True)
-
-
-def kept_by_resting(attempt: Attempt) -> tuple[str, ...]:
-    """Suspended ones that render what has left its parent's render, or what that was a part of: they take it over."""
-    records, known = objects(attempt.deps, attempt.cluster, KIND), statuses(attempt.deps, attempt.cluster)
-    mine, name = set[str](), attempt.ref
-    while name in records and f"{KIND}/{name}" not in mine:
-        mine.add(f"{KIND}/{name}")
-        name = records[name].parent
-    resting = (
-        (name, standing(known.get(name, KustomizationStatus())))
-        for name, record in records.items()
-        if not record.tombstone and is_suspended(record, known.get(name, KustomizationStatus()), attempt.now())
-    )
-    return tuple(sorted(name for name, last in resting if mine & set(last.interpreted)))
+    due = _due(attempt, records, known, _trees(attempt, keys), siblings=True)
+    parts = {f"{KIND}/{each}" for each in seen}
+    keepers = (each for each in due.resting if each in known and parts & set(standing(known[each]).interpreted))
+    return replace(due, keepers=tuple(keepers))
 
 
 def renders_unknown(attempt: Attempt) -> tuple[str, ...]:
@@ -169,9 +160,16 @@ def _trees(attempt: Attempt, keys: Iterable[str]) -> dict[str, Tree]:
     return {key: tree for key, tree in found.items() if tree is not None}
 
 
-def _due(attempt: Attempt, records: Mapping[str, ObjectRecord], trees: Mapping[str, Tree], *, siblings: bool) -> Due:
+def _due(
+    attempt: Attempt,
+    records: Mapping[str, ObjectRecord],
+    known: Mapping[str, KustomizationStatus],
+    trees: Mapping[str, Tree],
+    *,
+    siblings: bool = False,
+) -> Due:
     unrendered, storing, resting = set[str](), set[str](), set[str]()
-    known, now = statuses(attempt.deps, attempt.cluster), attempt.now()
+    now = attempt.now()
     for name, record in records.items():
         status, source = known.get(name, KustomizationStatus()), source_of(record)
         if name == attempt.ref or record.tombstone:

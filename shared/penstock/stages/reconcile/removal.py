@@ -19,7 +19,7 @@ from penstock.stages.reconcile import endings, lease, termination
 from penstock.stages.reconcile.apply import prune_all
 from penstock.stages.reconcile.attempt import KIND, Attempt, drop_status, save_status
 from penstock.stages.reconcile.children import bury_all
-from penstock.stages.reconcile.claims import Due, kept_by_resting, ownership, renders_due_for_removal
+from penstock.stages.reconcile.claims import Due, ownership, renders_due_for_removal
 from penstock.stages.reconcile.execute import ApplyFailed
 from penstock.stages.reconcile.in_cluster import publish_events
 from penstock.stages.reconcile.index import object_entries, write_indexed
@@ -61,8 +61,8 @@ def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Ou
     if due.everybody and changes.deletions:
         held = tuple(change.ref for change in changes.deletions)
         return _waits(attempt, due.everybody, waiting_for_renders(held, due), due)
-    if changes.deletions and (keepers := kept_by_resting(attempt)):
-        return _waits(attempt, keepers, f"it is left for {', '.join(keepers[:5])}, suspended", due)
+    if due.keepers and changes.deletions:
+        return _waits(attempt, due.keepers, f"it is left for {', '.join(due.keepers[:5])}, suspended", due)
     limits = Limits(objects=attempt.policy.prune_objects, share=attempt.policy.prune_percent / 100)
     stop = removal_stop(changes.deletions, limits) or _doubted(attempt, changes.deletions)
     if stop is not None and not approved(attempt, stop.digest):

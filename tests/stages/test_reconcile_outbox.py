@@ -1,0 +1,232 @@
+"""A run that is killed between its status and its publishing: everything that it had to tell is told all the same."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization, namespace
+
+from penstock.core.errors import Transient
+from penstock.core.messages import Event, ReconcileDue
+from penstock.core.reconcile.outbox import KEPT
+from penstock.core.records import status_key
+from penstock.wiring.run import run_message
+
+FILES = {
+    "clusters/prod/ns.yaml": namespace("apps"),
+    "clusters/prod/apps.yaml": kustomization("apps", "apps"),
+    "clusters/prod/web.yaml": kustomization("web", "web", dependsOn=[{"name": "apps"}]),
+    "apps/a.yaml": config_map("a", key="1"),
+    "apps/b.yaml": config_map("b", key="1"),
+    "web/c.yaml": config_map("c", key="1"),
+}
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class FragilePlane(MemoryPlane):
+    """Its reconcile dies when it is about to publish an event of ``victim``; what was published, in order."""
+
+    def __init__(self):
+        self.victim = ""
+        self.published = []
+        super().__init__()
+
+    def publish_from(self, stage):
+        publish = self.bus.publish
+
+        def fragile(messages):
+            events = [m for m in (each.envelope.message for each in messages) if isinstance(m, Event)]
+            if stage == "reconcile" and any(each.name == self.victim for each in events):
+                self.victim = ""
+                raise Killed
+            self.published += events
+            publish(messages)
+
+        return SimpleNamespace(publish=fragile)
+
+    def deliver(self, delivery):
+        stage = self.pipeline.stage(delivery.stage)
+        try:
+            outcome = run_message(stage, delivery.envelope, self.deps, self.publish_from(stage.name))
+        except Killed:
+            return
+        if outcome.kind == "retry":
+            self.bus.retry(delivery, delay=outcome.delay, error=outcome.error)
+        else:
+            self.bus.ack(delivery)
+
+
+def changed(plane):
+    plane.push({"apps/a.yaml": config_map("a", key="2"), "apps/b.yaml": None, "apps/d.yaml": config_map("d", key="1")})
+
+
+def fails(plane):
+    plane.push({"apps/bad.yaml": "kind: ["})
+
+
+def recovers(plane):
+    fails(plane)
+    plane.settle()
+    plane.push({"apps/bad.yaml": None})
+
+
+def is_removed(plane):
+    plane.push({"clusters/prod/apps.yaml": None, "clusters/prod/web.yaml": kustomization("web", "web")})
+
+
+def has_drifted(plane):
+    live = plane.live("v1", "ConfigMap", "apps", "a")
+    plane.cluster.replace({**live, "data": {"key": "by hand"}})
+    plane.publish(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name="apps", why="interval"))
+
+
+def is_stopped(plane):
+    plane.push({"clusters/prod/ns.yaml": None, "apps/ns.yaml": namespace("other"), "apps/a.yaml": None})
+    plane.settle()
+    plane.push({"apps/ns.yaml": None, "apps/b.yaml": None, "apps/x.yaml": config_map("x", key="1")})
+
+
+CASES = {
+    "changed": (changed, "apps", {"Progressing"}),
+    "fails": (fails, "apps", {"BuildFailed"}),
+    "recovers": (recovers, "apps", {"ReconciliationSucceeded"}),
+    "is removed": (is_removed, "apps", {"Progressing"}),
+    "has drifted": (has_drifted, "apps", {"DriftCorrected"}),
+    "is stopped": (is_stopped, "apps", {"PruneStopped"}),
+    "waits": (fails, "web", {"DependencyNotReady"}),
+}
+
+
+def told(case, *, killed):
+    """Events of a case's Kustomization as (id, reason, message), each as often as it was published.
+
+    Those from before that are published again (under their ids: they are told once) are left out.
+    """
+    happens, name, _ = CASES[case]
+    plane = FragilePlane()
+    plane.push(FILES)
+    plane.settle()
+    if case == "waits":
+        plane.push({"web/c.yaml": config_map("c", key="2"), "apps/bad.yaml": "kind: ["})
+    else:
+        happens(plane)
+    before = {e.id for e in plane.published}
+    plane.published.clear()
+    plane.victim = name if killed else ""
+    plane.settle(seconds=300, most=5000)
+    assert not plane.victim, "nobody was killed"
+    return [
+        (e.id, e.reason, e.message) for e in plane.published if e.name == name and (not killed or e.id not in before)
+    ]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_killed_run_had_to_tell_is_told_by_the_next_delivery(case):
+    expected, found = told(case, killed=False), told(case, killed=True)
+    assert {reason for _, reason, _ in expected} >= CASES[case][2]
+    assert [reason for _, reason, _ in found] == [reason for _, reason, _ in expected]
+    words = [[message.partition("--prune")[0] for *_, message in each] for each in (found, expected)]
+    assert words[0] == words[1]
+    assert len({ident for ident, *_ in expected}) == len(expected), "on the ordinary path each is published once"
+
+
+def test_the_same_event_has_the_same_id_when_it_was_published_and_the_acknowledgement_was_lost():
+    plane = FragilePlane()
+    plane.push(FILES)
+    plane.settle()
+    changed(plane)
+    plane.published.clear()
+    deliver = plane.deliver
+
+    def twice(delivery):
+        if delivery.stage == "reconcile" and delivery.envelope.attempt == 1:
+            run_message(
+                plane.pipeline.stage("reconcile"), delivery.envelope, plane.deps, plane.publish_from("reconcile")
+            )
+        else:
+            deliver(delivery)
+
+    plane.deliver = twice
+    plane.settle(seconds=300, most=5000)
+    mine = [e for e in plane.published if e.name == "apps" and "configured" in e.message]
+    assert len(mine) == 2
+    assert mine[0] == mine[1]
+
+
+def test_a_run_that_is_not_killed_publishes_nothing_of_an_earlier_one():
+    plane = FragilePlane()
+    plane.push(FILES)
+    plane.settle()
+    changed(plane)
+    plane.settle()
+    assert plane.status("apps").outbox != ()
+    plane.published.clear()
+    plane.reconcile("apps")
+    plane.push({"apps/a.yaml": config_map("a", key="3")})
+    plane.settle()
+    assert [e.message for e in plane.published if e.name == "apps"] == ["ConfigMap/apps/a configured"]
+
+
+def test_it_leaves_the_record_after_its_time():
+    plane = FragilePlane()
+    plane.push(FILES)
+    plane.settle()
+    plane.clock.advance(KEPT)
+    plane.reconcile("apps", why="interval")
+    assert plane.status("apps").outbox == ()
+
+
+def test_what_is_kept_of_a_removed_one_is_forgotten_after_its_time():
+    plane = FragilePlane()
+    plane.push(FILES)
+    plane.settle()
+    is_removed(plane)
+    plane.settle()
+    key = status_key(CLUSTER, "Kustomization", "flux-system", "apps")
+    held = plane.state.get(key)
+    assert [entry["event"]["reason"] for entry in held.value["outbox"]][-1] == "Progressing"
+    assert not plane.known("Kustomization", "apps")
+    assert plane.state.list(f"reads/{CLUSTER}/GitRepository/flux-system/flux-system/apps") == ()
+    plane.clock.advance(KEPT)
+    plane.tick()
+    plane.settle()
+    assert plane.state.get(key) is None
+
+
+def test_no_secret_stands_in_it():
+    canary = "c4n4ry-value"
+    plane = FragilePlane()
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "apps"}}
+    plane.push({**FILES, "apps/s.yaml": json.dumps({**secret, "stringData": {"password": canary}})})
+    plane.settle()
+    assert "Secret/apps/s created" in json.dumps(plane.status("apps").outbox)
+    assert canary not in json.dumps([record.value for record in plane.state.list("status/")])
+
+
+@pytest.mark.parametrize("failing", ["request/", "status/"])
+def test_what_was_changed_is_told_though_the_store_fails_afterwards(failing):
+    """The run goes on as a failed one, and its message is not delivered again."""
+    plane = FragilePlane()
+    plane.push(FILES)
+    plane.settle()
+    plane.published.clear()
+    plane.push({"apps/a.yaml": config_map("a", key="2")})
+    while plane.step_stage("fetch"):
+        pass
+    put, failed = plane.state.put, []
+
+    def failing_put(key, value, **options):
+        ended = failing == "request/" or plane.config_map("a") == {"key": "2"}
+        if key.startswith(failing) and ended and not failed:
+            failed.append(key)
+            raise Transient("the store is away")
+        return put(key, value, **options)
+
+    plane.state.put = failing_put
+    plane.publish(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name="apps", why="request", request="7"))
+    plane.settle(seconds=300, most=5000)
+    assert failed
+    assert "ConfigMap/apps/a configured" in [e.message for e in plane.published]
