@@ -127,7 +127,7 @@ def check_said(world: World) -> None:
         if kind == "ConfigMap" and metadata["namespace"] == "apps" and change.subject not in {"", *excused}:
             _check_change_said(world, change, metadata["name"])
     known = {(e.name, e.reason, e.metadata.get("revision", "")) for _, e in world.said}
-    for label, name, reason, revision in sorted(world.failures):
+    for (name, reason, revision), label in sorted(world.failures.items()):
         told = (name, reason, revision) in known or name in excused or label in world.late
         assert told, f"nobody was told: {reason} of {name} at {revision}"
 

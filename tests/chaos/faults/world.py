@@ -353,8 +353,9 @@ class World:
     """``play``: see Decisions; ``audit``: every change of the cluster; ``tellings``: by event id.
 
     ``said``: every event that was published, and when; ``records``: when each run last wrote its Kustomization's status;
-    ``failures``: (run, Kustomization, reason, revision) of those that a status remembers as told; ``unsure``: (run,
-    object) of those writes whose answer was lost; ``late``: runs whose message somebody else had taken by their end.
+    ``failures``: (Kustomization, reason, revision) of those that a status remembers as told -> the first run that did;
+    ``unsure``: (run, object) of those writes whose answer was lost; ``late``: runs whose message somebody else had taken
+    by their end.
     """
 
     def __init__(self, schedule: Schedule, play: Iterable[Fault] | None = None) -> None:
@@ -371,7 +372,7 @@ class World:
         self.tellings: dict[str, Telling] = {}
         self.said: list[tuple[float, Event]] = []
         self.records: dict[str, float] = {}
-        self.failures: set[tuple[str, str, str, str]] = set()
+        self.failures: dict[tuple[str, str, str], str] = {}
         self.late: set[str] = set()
         self.unsure: set[tuple[str, str]] = set()
         self.deliveries = 0
@@ -472,7 +473,7 @@ class World:
             self.records[process.label] = self.time
             told = value.get("summary", {}).get("told")
             if told:
-                self.failures.add((process.label, name, told["reason"], told["revision"]))
+                self.failures.setdefault((name, told["reason"], told["revision"]), process.label)
 
     def heard(self, plane: MemoryPlane, event: Event) -> None:
         if plane is self.first:
