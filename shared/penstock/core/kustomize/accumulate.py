@@ -104,7 +104,7 @@ class Target:
         kustomization, config = self._kustomization, EMPTY
         for path in kustomization.configurations:
             file, blob = self._loader.load(path)
-            config = config.merge(config_of(load_config(blob.data, file), file))
+            config = config.merge(config_of(load_config(blob.data, file, strict=True), file))
         config = default_config().merge(config)
         for path in kustomization.crds:
             from penstock.core.kustomize.crds import config_of_crd  # noqa: PLC0415 - seldom needed

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock.core.errors import BuildFailed, InvalidDocument, Refused
-from penstock.core.kustomize.fields import Shape, Where, boolean, integer, list_of, loose_string, map_of, string, struct
+from penstock.core.kustomize.fields import Shape, Where, boolean, exact, integer, list_of, map_of, string, struct
 from penstock.core.kustomize.fieldspec import FieldSpecs
 from penstock.core.kustomize.filters import namespace
 from penstock.core.kustomize.filters.images import set_images
@@ -124,12 +124,12 @@ def _iam_policy(plugin: Plugin) -> Resource:
 
 
 def _annotations(plugin: Plugin) -> Run:
-    found = plugin.fields({"annotations": map_of(loose_string), **_SPECS})
+    found = plugin.fields({"annotations": map_of(string), **_SPECS})
     return lambda resources: add_entries(resources, found.get("annotations", {}), found.get("fieldSpecs", ()))
 
 
 def _labels(plugin: Plugin) -> Run:
-    found = plugin.fields({"labels": map_of(loose_string), **_SPECS})
+    found = plugin.fields({"labels": map_of(string), **_SPECS})
     return lambda resources: add_entries(resources, found.get("labels", {}), found.get("fieldSpecs", ()))
 
 
@@ -198,7 +198,7 @@ def _json_patch(plugin: Plugin) -> Run:
 
 
 def _replacements(plugin: Plugin) -> Run:
-    found = plugin.fields({"replacements": list_of(struct({**REPLACEMENT, "path": string}, strict=False))})
+    found = plugin.fields({"replacements": list_of(exact(struct({**REPLACEMENT, "path": string}, strict=False)))})
     replacements = load_replacements(found.get("replacements", ()), plugin.loader, plugin.file)
     return lambda resources: replace_values(resources, replacements)
 

@@ -41,9 +41,9 @@ def load_replacements(entries: Iterable[Mapping[str, Any]], loader: Loader, file
         document = load_config(blob.data, named)
         check = struct(REPLACEMENT, strict=False)
         if isinstance(document, list):
-            result.extend(check(item, Where(named, f"[{at}]")) for at, item in enumerate(document))
+            result.extend(check(item, Where(named, f"[{at}]", loose=True)) for at, item in enumerate(document))
         elif isinstance(document, dict):
-            result.append(check(document, Where(named)))
+            result.append(check(document, Where(named, loose=True)))
         else:
             raise InvalidDocument("should be a replacement or a list of them", file=named)
     return result

@@ -109,7 +109,7 @@ def spec_of(value: Any, where: Where) -> FieldSpec:
             continue
         if name is None:
             raise InvalidDocument(f"unknown field {key!r}; known are {', '.join(_SPEC_KEYS)}", path=path, file=file)
-        if where.loose and name != "create" and isinstance(item, bool | int | float):
+        if where.loose and name == "path" and isinstance(item, bool | int | float):
             item = text(item)  # noqa: PLW2901 - the value that counts
         if item is not None and not isinstance(item, _SPEC_KEYS[name]):
             expected = "true or false" if name == "create" else "a string"

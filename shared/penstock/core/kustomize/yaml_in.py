@@ -38,9 +38,10 @@ _LONGEST_MARKED = 1000  # a longer text is nothing that a patch replaces by a nu
 class _Constructor:
     """One document's nodes to values. ``keys``: how a key becomes text; ``strict``: refuse repeated keys."""
 
-    __slots__ = ("_constants", "_done", "_limits", "_open", "_strict", "_values", "where")
+    __slots__ = ("_constants", "_done", "_limits", "_open", "_refolds", "_strict", "_values", "where")
 
     def __init__(self, *, where: str, limits: YamlLimits, constants: Callable[[str], Any], strict: bool) -> None:
+        self._refolds = constants is not resolve_old  # go-yaml v3 writes and reads again, v2 does not
         self.where, self._limits, self._constants, self._strict = where, limits, constants, strict
         self._done: dict[int, tuple[Any, int]] = {}
         self._open: set[int] = set()
@@ -56,7 +57,7 @@ class _Constructor:
                 return value if value == node.value else _as_written(value, node.value)
             if tag is not QUOTED:
                 return self._tagged(node)
-            return _quoted(refolded(node.value) if node.style == ">" else node.value)
+            return _quoted(refolded(node.value) if node.style == ">" and self._refolds else node.value)
         known = self._done.get(id(node))
         if known is not None:  # an alias: counted each time that it stands in the document
             self._values += known[1]
@@ -270,10 +271,13 @@ def _remove_aliases(node: Node, path: Path | None, seen: set[int], gone: list[Pa
         node.value = kept
 
 
-def load_config(data: bytes, where: str, *, limits: YamlLimits = DEFAULT_LIMITS) -> Any:
-    """The first document of a file of kustomize's own, read by the rules of YAML 1.1; None where it is empty."""
+def load_config(data: bytes, where: str, *, strict: bool = False, limits: YamlLimits = DEFAULT_LIMITS) -> Any:
+    """The first document of a file of kustomize's own, read by the rules of YAML 1.1; None where it is empty.
+
+    ``strict``: a repeated key is an error.
+    """
     text = _decode(data, where)
     node = compose(text, where, limits)
     if node is None:
         return None
-    return _Constructor(where=where, limits=limits, constants=resolve_old, strict=False).build(node)
+    return _Constructor(where=where, limits=limits, constants=resolve_old, strict=strict).build(node)
