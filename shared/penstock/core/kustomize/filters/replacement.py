@@ -184,7 +184,8 @@ def _write(resources: list[Resource], value: _Value, target: _Target) -> None:
 
 
 def _selected(resource: Resource, target: _Target) -> bool:
-    ids = resource.ids
+    # kustomize notes an old id with the namespace that it is in effect, and reads the present one as it stands.
+    ids = (*(old._replace(namespace=old.effective_namespace) for old in resource.previous_ids), resource.id)
     if not any(_matches(target.select, id_) for id_ in ids):
         return False
     labels, annotations = resource.labels, resource.annotations
