@@ -95,7 +95,7 @@ class _Constructor:
                     raise self.error(key_node, "duplicate merge key")
                 merged = self._merge(value_node, below)
                 continue
-            if (tag is PLAIN and type(constants(key)) is not str) or tag not in _UNTAGGED or type(key) is not str:
+            if (tag is PLAIN and constants(key) != key) or tag not in _UNTAGGED or type(key) is not str:
                 key = self._odd_key(key_node, depth)
             if strict and key in result:
                 raise self.error(key_node, f'mapping key "{key}" already defined')
@@ -120,9 +120,9 @@ class _Constructor:
             # A template's braces. kustomize minds only what is still there in the end: see ``key_order``.
             return f"{NO_KEY}{self.where}: line {node.start_mark.line + 1}: a mapping or sequence can't be a key"
         value = self._constants(node.value) if node.tag is PLAIN else self._tagged(node)
-        if isinstance(value, str):
+        if isinstance(value, str) and (node.tag is not PLAIN or not self._strict or value == node.value):
             return value if node.tag is not PLAIN else str(node.value)
-        if self._strict and depth > 0:
+        if self._strict and (depth > 0 or isinstance(value, str)):
             raise self.error(node, f"the key {node.value!r} is not a string: put it in quotes")
         if value is None and not self._strict:
             raise self.error(node, "null can't be a key: put it in quotes")
@@ -207,7 +207,7 @@ def _raw_annotations(node: Node, value: dict[str, Any], *, keep_null: bool) -> d
                     old = texts.get(entry.value, "")
                     if type(text) is ScalarNode and not isinstance(old, str):
                         texts[entry.value] = None if keep_null and old is None else PlainText(text.value)
-                    elif type(text) is ScalarNode and text.tag is PLAIN and old != text.value:
+                    elif type(text) is ScalarNode and old != text.value and (text.tag is PLAIN or text.style == ">"):
                         texts[entry.value] = text.value
                 changed = value.copy()
                 changed["metadata"] = value["metadata"].copy()
