@@ -122,10 +122,10 @@ def map_of(shape: Shape) -> Shape:
     return check
 
 
-def struct(shapes: Mapping[str, Shape], *, strict: bool = True) -> Shape:
+def struct(shapes: Mapping[str, Shape]) -> Shape:
     """A mapping with known keys. The result has the keys as they are spelt in ``shapes``; missing ones are left out.
 
-    ``strict``: an unknown key is an error that names it; otherwise it is left out.
+    An unknown key is an error that names it, or left out where the place is lenient.
     """
     folded = {name.lower(): name for name in shapes}
 
@@ -139,7 +139,7 @@ def struct(shapes: Mapping[str, Shape], *, strict: bool = True) -> Shape:
             name = key if key in shapes else folded.get(key.lower())
             below = where.at(f"{where.path}.{key}" if where.path else key)
             if name is None:
-                if strict and not where.lenient:
+                if not where.lenient:
                     known = ", ".join(sorted(shapes))
                     raise InvalidDocument(f"unknown field; known here are {known}", path=below.path, file=where.file)
                 continue

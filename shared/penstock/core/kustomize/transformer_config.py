@@ -90,13 +90,6 @@ _KEYS = {
 _SPEC_KEYS = {"group": str, "version": str, "kind": str, "path": str, "create": bool}
 
 
-def loose_spec_of(value: Any, where: Where) -> FieldSpec:
-    """As ``spec_of``, but an unknown field is left out: so kustomize reads the documents of plugins."""
-    if isinstance(value, Mapping):
-        value = {key: item for key, item in value.items() if key.lower() in _SPEC_KEYS}
-    return spec_of(value, where)
-
-
 def spec_of(value: Any, where: Where) -> FieldSpec:
     """A field specification from a document. ``where``: file and path. Raises InvalidDocument."""
     file, path = where.file, where.path
