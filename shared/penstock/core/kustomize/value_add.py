@@ -41,9 +41,7 @@ def add_value(resources: ResMap, value: str, target: ValueTarget) -> None:
 
     def setter(old: Any) -> Any:
         require_scalar(old)
-        return in_place_of(
-            old, insert_part(text(old), target.position - 1, value) if target.position > 0 else value
-        )
+        return in_place_of(old, insert_part(text(old), target.position - 1, value) if target.position > 0 else value)
 
     for index in list(chosen):
         resource = resources[index]

@@ -84,26 +84,31 @@ def _with_gos_escapes(text: str, where: str) -> str:
         try:
             while (event := parser.get_event()) is not None:
                 if type(event) is ScalarEvent and event.style == '"':
-                    written = text[event.start_mark.index : event.end_mark.index]
+                    start, end = _span(event)
+                    written = text[start:end]
                     if "\\/" in written and "/" in _ESCAPED.findall(written):
                         problem = "found unknown escape character: write / without a backslash"
                         raise MalformedYaml(f"{where}: MalformedYAMLError: yaml: line {_line(event)}: {problem}")
         except YAMLError as error:
-            start = getattr(getattr(error, "context_mark", None), "index", None)
-            if start is None or getattr(error, "problem", None) != "found unknown escape character":
+            begin = getattr(getattr(error, "context_mark", None), "index", None)
+            if begin is None or getattr(error, "problem", None) != "found unknown escape character":
                 return text
             end = error.problem_mark.index + 2  # type: ignore[attr-defined] # this problem has a place
-            mended = _ESCAPED.sub(lambda found: "'" if found[1] == "'" else found[0], text[start:end])
-            if mended == text[start:end]:
+            mended = _ESCAPED.sub(lambda found: "'" if found[1] == "'" else found[0], text[begin:end])
+            if mended == text[begin:end]:
                 return text
-            text = text[:start] + mended + text[end:]
+            text = text[:begin] + mended + text[end:]
         else:
             return text
     return text
 
 
+def _span(event: ScalarEvent) -> tuple[int, int]:
+    return event.start_mark.index, event.end_mark.index  # type: ignore[union-attr] # libyaml gives each its place
+
+
 def _line(event: ScalarEvent) -> int:
-    return int(event.start_mark.line) + 1  # type: ignore[union-attr] # libyaml gives each event its place
+    return int(event.start_mark.line) + 1  # type: ignore[union-attr] # as above
 
 
 def _composed(text: str, where: str, limits: YamlLimits) -> Node | None:

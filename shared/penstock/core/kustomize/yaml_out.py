@@ -271,7 +271,7 @@ def _key(key: str) -> tuple[str, bool]:
     multiline = any(char in key for char in _BREAKS)
     if multiline or len(key.encode()) > _LONGEST_SIMPLE_KEY:
         return key, True
-    return "\"<<\"" if key == "<<" else _form(key) or key, False
+    return '"<<"' if key == "<<" else _form(key) or key, False
 
 
 @lru_cache(maxsize=1 << 14)
