@@ -14,7 +14,7 @@ from penstock.core.kustomize.objects import objects_of, parse_objects
 from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.remote_paths import is_remote_file, without_login
 from penstock.core.kustomize.resmap import ResMap
-from penstock.core.kustomize.resource import Origin, ResId, Resource
+from penstock.core.kustomize.resource import Origin, ResId, Resource, metadata_of
 from penstock.core.kustomize.session import Accumulated, Session, loaded
 from penstock.core.kustomize.transform import Step, builtin_steps
 from penstock.core.kustomize.transformer_config import EMPTY, TransformerConfig, config_of
@@ -104,7 +104,7 @@ class Target:
         kustomization, config = self._kustomization, EMPTY
         for path in kustomization.configurations:
             file, blob = self._loader.load(path)
-            config = config.merge(config_of(load_config(blob.data, file), file))
+            config = config.merge(config_of(load_config(blob.data, file, strict=True), file))
         config = default_config().merge(config)
         for path in kustomization.crds:
             from penstock.core.kustomize.crds import config_of_crd  # noqa: PLC0415 - seldom needed
@@ -384,7 +384,7 @@ class Target:
 
 def _without_mark(manifest: Manifest) -> Manifest:
     """A validator may leave one label behind."""
-    metadata = manifest.get("metadata", {})
+    metadata = metadata_of(manifest)
     labels = metadata.get("labels")
     if not isinstance(labels, dict) or VALIDATED_BY not in labels:
         return manifest

@@ -99,6 +99,7 @@ def build(tree: Tree, path: str = "", options: BuildOptions | None = None, cache
     add_hashes(resources)
     fix_name_references(resources, found.config.name_reference)
     _expand(resources, found)
+    _check_identified(resources)
     remaining = list(ResMap(_without_local(resources)))  # patches and replacements may have made two of one id
     ordered = _ordered(remaining, kustomization, options, session)
     return Build(
@@ -139,6 +140,18 @@ def _expand(resources: ResMap, found: Accumulated) -> None:
 
         expanded = expand_vars(list(resources), list(found.variables.values()), list(found.config.var_reference))
         resources.replace_all(expanded)
+
+
+def _check_identified(resources: Iterable[Resource]) -> None:
+    """Each object was read with a kind and a name; raise BuildFailed where it has been without one since."""
+    for resource in resources:
+        for one in (resource.id, *resource.previous):
+            missing = "kind" if not one.kind else "" if one.name or one.kind.endswith("List") else "metadata.name"
+            if missing:
+                raise BuildFailed(
+                    f"missing {missing} in object {resource.id}, which was read as {resource.original_id}: "
+                    "a patch, replacement or transformer has removed it"
+                )
 
 
 def _without_local(resources: Iterable[Resource]) -> list[Resource]:

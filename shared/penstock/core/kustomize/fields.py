@@ -5,10 +5,11 @@ as in Go. Keys match whatever their case, as Go's JSON decoder matches them.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from struct import pack
 from typing import Any, NamedTuple
 
 from penstock.core.errors import InvalidDocument
-from penstock.core.kustomize.resource import text
 from penstock.core.kustomize.scalars import go_float
 
 
@@ -33,11 +34,8 @@ Shape = Callable[[Any, Where], Any]
 
 
 def _wrong(value: Any, expected: str, where: Where) -> InvalidDocument:
-    shown = f"{value!r:.60}" if not isinstance(value, dict | list) else f"a {_KINDS[type(value).__name__]}"
+    shown = "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else f"{value!r:.60}"
     return InvalidDocument(f"should be {expected}, not {shown}", path=where.path, file=where.file)
-
-
-_KINDS = {"dict": "mapping", "list": "list"}
 
 
 def string(value: Any, where: Where) -> str:
@@ -50,17 +48,24 @@ def string(value: Any, where: Where) -> str:
 
 
 def _go_text(value: Any) -> str:
-    """A scalar as sigs.k8s.io/yaml turns it into a string."""
-    if isinstance(value, float) and not isinstance(value, bool):
-        return go_float(value)
+    """A scalar as sigs.k8s.io/yaml turns it into a string: of a float, what 32 bits hold."""
+    if isinstance(value, float):
+        return go_float(_in_32_bits(value))
     return ("true" if value else "false") if isinstance(value, bool) else str(int(value))
 
 
-def loose_string(value: Any, where: Where) -> str:
-    """A string; other scalars become their text."""
-    if isinstance(value, dict | list):
-        raise _wrong(value, "a string", where)
-    return text(value)
+def exact(shape: Shape) -> Shape:
+    """A shape in which nothing becomes text that is none: what stands in Go's structures that are part of others."""
+    return lambda value, where: shape(value, where._replace(loose=False))
+
+
+def _in_32_bits(value: float) -> float:
+    """The number of fewest digits that is the same in 32 bits; ``value`` where they do not reach so far."""
+    with suppress(OverflowError):
+        packed = pack("f", value)
+        shortened = (float(f"{value:.{digits}g}") for digits in range(1, 10))
+        return next((one for one in shortened if pack("f", one) == packed), value)
+    return value
 
 
 def boolean(value: Any, where: Where) -> bool:
@@ -117,10 +122,10 @@ def map_of(shape: Shape) -> Shape:
     return check
 
 
-def struct(shapes: Mapping[str, Shape], *, strict: bool = True) -> Shape:
+def struct(shapes: Mapping[str, Shape]) -> Shape:
     """A mapping with known keys. The result has the keys as they are spelt in ``shapes``; missing ones are left out.
 
-    ``strict``: an unknown key is an error that names it; otherwise it is left out.
+    An unknown key is an error that names it, or left out where the place is lenient.
     """
     folded = {name.lower(): name for name in shapes}
 
@@ -134,7 +139,7 @@ def struct(shapes: Mapping[str, Shape], *, strict: bool = True) -> Shape:
             name = key if key in shapes else folded.get(key.lower())
             below = where.at(f"{where.path}.{key}" if where.path else key)
             if name is None:
-                if strict and not where.lenient:
+                if not where.lenient:
                     known = ", ".join(sorted(shapes))
                     raise InvalidDocument(f"unknown field; known here are {known}", path=below.path, file=where.file)
                 continue

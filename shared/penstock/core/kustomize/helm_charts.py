@@ -82,7 +82,7 @@ def _globals_of(entries: tuple[Mapping[str, Any], ...]) -> dict[str, str]:
 
 def plugin_fields(document: Manifest, file: str) -> dict[str, Any]:
     """What the document of a HelmChartInflationGenerator sets. Other plugins take numbers for texts, this one none."""
-    found: dict[str, Any] = struct(PLUGIN, strict=False)(document, Where(file))
+    found: dict[str, Any] = struct(PLUGIN)(document, Where(file, lenient=True))
     return found
 
 

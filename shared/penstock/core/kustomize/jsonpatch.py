@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from penstock.core.errors import BuildFailed
+from penstock.core.kustomize.growth import check_growth
 from penstock.core.kustomize.scalars import resolve
 from penstock.core.kustomize.written import Bare, PartlyEmpty, PlainText, Quoted
 from penstock.core.kustomize.yaml_in import load_config
@@ -83,6 +84,8 @@ def apply_json6902(target: Manifest, operations: tuple[Operation, ...]) -> Manif
     document: Any = through_json(target)
     for operation in operations:
         document = _apply(document, operation)
+        if operation.kind == "copy":
+            check_growth(document, operation.where)
     if not isinstance(document, dict):
         raise BuildFailed(f"{operations[-1].where}: the patch leaves a list where an object must be")
     return document

@@ -9,6 +9,7 @@ from penstock.core.kustomize.fields import (
     Shape,
     Where,
     boolean,
+    exact,
     integer,
     list_of,
     map_of,
@@ -36,8 +37,11 @@ _DEPRECATED = {
 
 _STRINGS = list_of(string)
 _STRING_MAP = map_of(string)
-_GVK: dict[str, Shape] = {"group": string, "version": string, "kind": string}
-SELECTOR = struct({**_GVK, "name": string, "namespace": string, "annotationSelector": string, "labelSelector": string})
+_EXACT = exact(string)
+_EXACT_LIST = list_of(_EXACT)
+_GVK: dict[str, Shape] = {"group": _EXACT, "version": _EXACT, "kind": _EXACT}
+_ID: dict[str, Shape] = {**_GVK, "name": _EXACT, "namespace": _EXACT}
+SELECTOR = struct({**_ID, "annotationSelector": string, "labelSelector": string})
 PATCH: dict[str, Shape] = {
     "path": string,
     "patch": string,
@@ -53,18 +57,18 @@ _OPTIONS = struct(
     }
 )
 GENERATOR: dict[str, Shape] = {
-    "name": string,
-    "namespace": string,
-    "behavior": string,
-    "literals": _STRINGS,
-    "files": _STRINGS,
-    "envs": _STRINGS,
-    "env": string,
-    "options": _OPTIONS,
+    "name": _EXACT,
+    "namespace": _EXACT,
+    "behavior": _EXACT,
+    "literals": _EXACT_LIST,
+    "files": _EXACT_LIST,
+    "envs": _EXACT_LIST,
+    "env": _EXACT,
+    "options": exact(_OPTIONS),
 }
 _FIELD_OPTIONS = struct({"delimiter": string, "index": integer, "encoding": string, "create": boolean})
 REPLACEMENT: dict[str, Shape] = {
-    "source": struct({**_GVK, "name": string, "namespace": string, "fieldPath": string, "options": _FIELD_OPTIONS}),
+    "source": struct({**_ID, "fieldPath": string, "options": _FIELD_OPTIONS}),
     "sourceValue": string,
     "targets": list_of(
         struct(
@@ -127,7 +131,7 @@ _SHAPES: dict[str, Shape] = {
     "patches": list_of(struct(PATCH)),
     "images": list_of(IMAGE),
     "imageTags": list_of(IMAGE),
-    "replacements": list_of(struct({**REPLACEMENT, "path": string})),
+    "replacements": list_of(exact(struct({**REPLACEMENT, "path": string}))),
     "replicas": list_of(REPLICA),
     "vars": list_of(_VAR),
     "sortOptions": struct(

@@ -86,9 +86,13 @@ def _account_checked(resource: Resource) -> Resource:
 
 
 class _Paths(dict[str, "_Paths"]):
-    """The fields of some kind that hold references, as a tree: so each is looked at once."""
+    """The fields of some kind that hold references, as a tree: so each is looked at once. ``ends``: one ends here."""
 
-    __slots__ = ()
+    __slots__ = ("ends",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends = False
 
     @classmethod
     def to(cls, specs: Iterable[FieldSpec]) -> "_Paths":
@@ -98,11 +102,16 @@ class _Paths(dict[str, "_Paths"]):
             below = tree
             for part in spec.parts:
                 below = below.setdefault(part.removesuffix("[]"), _Paths())
+            below.ends = True
         return tree
 
     def check(self, value: Any, path: str, resource: Resource) -> None:
-        """Raise BuildFailed where a plain value stands in place of a mapping or list on the way to a field."""
-        if not self or value is None:
+        """Raise BuildFailed where no name can stand: in a mapping without one, behind a plain value."""
+        if value is None:
+            return
+        if self.ends:
+            self._check_end(value, path, resource)
+        if not self:
             return
         if isinstance(value, list):
             for item in value:
@@ -115,6 +124,17 @@ class _Paths(dict[str, "_Paths"]):
             raise BuildFailed(
                 f"considering field '{path[1:]}' of object {resource.id}: expected sequence or mapping node"
             )
+
+    @staticmethod
+    def _check_end(value: Any, path: str, resource: Resource) -> None:
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, list):
+                problem = "a name reference is expected to be either a string or a map of string"
+            elif isinstance(item, dict) and "name" not in item:
+                problem = "path config error; no 'name' field in node"
+            else:
+                continue
+            raise BuildFailed(f"considering field '{path[1:]}' of object {resource.id}: {problem}")
 
 
 def _index(resources: Iterable[Resource]) -> _Renamed:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock.core.errors import BuildFailed, InvalidDocument, Refused
-from penstock.core.kustomize.fields import Shape, Where, boolean, integer, list_of, loose_string, map_of, string, struct
+from penstock.core.kustomize.fields import Shape, Where, boolean, exact, integer, list_of, map_of, string, struct
 from penstock.core.kustomize.fieldspec import FieldSpecs
 from penstock.core.kustomize.filters import namespace
 from penstock.core.kustomize.filters.images import set_images
@@ -25,7 +25,7 @@ from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.replacements import load_replacements, replace_values
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Resource, Scopes
-from penstock.core.kustomize.transformer_config import loose_spec_of
+from penstock.core.kustomize.transformer_config import spec_of
 from penstock.core.kustomize.value_add import ValueTarget, add_value
 from penstock.core.kustomize.yaml_in import load_config
 
@@ -33,7 +33,7 @@ Run = Callable[[ResMap], None]
 """What a transformer does to the resources."""
 Make = Callable[["Plugin"], Run]
 
-_LIST_OF_SPECS = list_of(loose_spec_of)
+_LIST_OF_SPECS = list_of(spec_of)
 
 
 def _specs(value: Any, where: Where) -> FieldSpecs:
@@ -41,7 +41,7 @@ def _specs(value: Any, where: Where) -> FieldSpecs:
 
 
 _SPECS: dict[str, Shape] = {"fieldSpecs": _specs}
-_METADATA = struct({"name": string, "namespace": string}, strict=False)
+_METADATA = struct({"name": string, "namespace": string})
 
 
 class Plugin:
@@ -55,7 +55,7 @@ class Plugin:
 
     def fields(self, shapes: Mapping[str, Shape]) -> dict[str, Any]:
         """The fields of these shapes; others are left out, as kustomize does."""
-        found: dict[str, Any] = struct(shapes, strict=False)(self.document, Where(self.file, loose=True))
+        found: dict[str, Any] = struct(shapes)(self.document, Where(self.file, lenient=True, loose=True))
         return found
 
     def run_patches(self, patches: list[Patch]) -> Run:
@@ -105,7 +105,7 @@ def generator(resource: Resource, loader: Loader, file: str) -> list[Resource]:
 
 
 def _iam_policy(plugin: Plugin) -> Resource:
-    account = struct({"name": string, "projectId": string, "namespace": string}, strict=False)
+    account = struct({"name": string, "projectId": string, "namespace": string})
     found = plugin.fields({"cloud": string, "kubernetesService": account, "serviceAccount": account})
     if found.get("cloud") != "gke":
         raise InvalidDocument(
@@ -124,12 +124,12 @@ def _iam_policy(plugin: Plugin) -> Resource:
 
 
 def _annotations(plugin: Plugin) -> Run:
-    found = plugin.fields({"annotations": map_of(loose_string), **_SPECS})
+    found = plugin.fields({"annotations": map_of(string), **_SPECS})
     return lambda resources: add_entries(resources, found.get("annotations", {}), found.get("fieldSpecs", ()))
 
 
 def _labels(plugin: Plugin) -> Run:
-    found = plugin.fields({"labels": map_of(loose_string), **_SPECS})
+    found = plugin.fields({"labels": map_of(string), **_SPECS})
     return lambda resources: add_entries(resources, found.get("labels", {}), found.get("fieldSpecs", ()))
 
 
@@ -198,19 +198,19 @@ def _json_patch(plugin: Plugin) -> Run:
 
 
 def _replacements(plugin: Plugin) -> Run:
-    found = plugin.fields({"replacements": list_of(struct({**REPLACEMENT, "path": string}, strict=False))})
+    found = plugin.fields({"replacements": list_of(exact(struct({**REPLACEMENT, "path": string})))})
     replacements = load_replacements(found.get("replacements", ()), plugin.loader, plugin.file)
     return lambda resources: replace_values(resources, replacements)
 
 
 def _value_add(plugin: Plugin) -> Run:
-    target = struct({"selector": SELECTOR, "fieldPath": string, "filePathPosition": integer}, strict=False)
+    target = struct({"selector": SELECTOR, "fieldPath": string, "filePathPosition": integer})
     shapes = {"value": string, "targets": list_of(target), "targetFilePath": string}
     found = plugin.fields(shapes)
     targets = list(found.get("targets", ()))
     if found.get("targetFilePath"):
         file, blob = plugin.loader.load(found["targetFilePath"])
-        more = struct(shapes, strict=False)(load_config(blob.data, file), Where(file))
+        more = struct(shapes)(load_config(blob.data, file), Where(file, lenient=True, loose=True))
         targets.extend(more.get("targets", ()))
     if not targets:
         raise InvalidDocument("must specify at least one target", path="targets", file=plugin.file)

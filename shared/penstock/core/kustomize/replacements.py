@@ -39,11 +39,11 @@ def load_replacements(entries: Iterable[Mapping[str, Any]], loader: Loader, file
             )
         named, blob = loader.load(path)
         document = load_config(blob.data, named)
-        check = struct(REPLACEMENT, strict=False)
+        check, where = struct(REPLACEMENT), Where(named, lenient=True, loose=True)
         if isinstance(document, list):
-            result.extend(check(item, Where(named, f"[{at}]")) for at, item in enumerate(document))
+            result.extend(check(item, where.at(f"[{at}]")) for at, item in enumerate(document))
         elif isinstance(document, dict):
-            result.append(check(document, Where(named)))
+            result.append(check(document, where))
         else:
             raise InvalidDocument("should be a replacement or a list of them", file=named)
     return result

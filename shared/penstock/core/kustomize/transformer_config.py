@@ -90,13 +90,6 @@ _KEYS = {
 _SPEC_KEYS = {"group": str, "version": str, "kind": str, "path": str, "create": bool}
 
 
-def loose_spec_of(value: Any, where: Where) -> FieldSpec:
-    """As ``spec_of``, but an unknown field is left out: so kustomize reads the documents of plugins."""
-    if isinstance(value, Mapping):
-        value = {key: item for key, item in value.items() if key.lower() in _SPEC_KEYS}
-    return spec_of(value, where)
-
-
 def spec_of(value: Any, where: Where) -> FieldSpec:
     """A field specification from a document. ``where``: file and path. Raises InvalidDocument."""
     file, path = where.file, where.path
@@ -109,7 +102,7 @@ def spec_of(value: Any, where: Where) -> FieldSpec:
             continue
         if name is None:
             raise InvalidDocument(f"unknown field {key!r}; known are {', '.join(_SPEC_KEYS)}", path=path, file=file)
-        if where.loose and name != "create" and isinstance(item, bool | int | float):
+        if where.loose and name == "path" and isinstance(item, bool | int | float):
             item = text(item)  # noqa: PLW2901 - the value that counts
         if item is not None and not isinstance(item, _SPEC_KEYS[name]):
             expected = "true or false" if name == "create" else "a string"

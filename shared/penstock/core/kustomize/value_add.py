@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.core.errors import InvalidDocument
-from penstock.core.kustomize.fieldspec import FieldSpec, split_path, update
+from penstock.core.errors import BuildFailed, InvalidDocument
+from penstock.core.kustomize.fieldspec import Misfit, Setter, split_path
 from penstock.core.kustomize.filters.namespace import NamespaceSetting, set_namespace
 from penstock.core.kustomize.filters.patches import select
-from penstock.core.kustomize.filters.values import require_scalar
+from penstock.core.kustomize.filters.values import BLANK, in_place_of, require_scalar
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Resource, text
 from penstock.core.kustomize.selectors import Selector, parse_selector
+from penstock.core.resources import Manifest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,10 +41,8 @@ def add_value(resources: ResMap, value: str, target: ValueTarget) -> None:
 
     def setter(old: Any) -> Any:
         require_scalar(old)
-        return insert_part(text(old), target.position - 1, value) if target.position > 0 else value
+        return in_place_of(old, insert_part(text(old), target.position - 1, value) if target.position > 0 else value)
 
-    spec = FieldSpec(path=target.path, create=True)
-    assert split_path(target.path) == spec.parts
     for index in list(chosen):
         resource = resources[index]
         if target.path == "metadata/namespace":
@@ -51,8 +50,25 @@ def add_value(resources: ResMap, value: str, target: ValueTarget) -> None:
             set_namespace(alone, NamespaceSetting(namespace=value, specs=()))
             changed: Resource = resource.with_manifest(alone[0].manifest)
         else:
-            changed = resource.with_manifest(update(resource, (spec,), setter, ""))
+            changed = resource.with_manifest(_set(resource.manifest, target.path, setter, resource))
         resources.set(index, changed)
+
+
+def _set(manifest: Manifest, path: str, setter: Setter, resource: Resource) -> Manifest:
+    """The manifest with a field set; mappings on the way are created. Raises BuildFailed where a list stands there."""
+
+    def walk(node: Any, parts: tuple[str, ...]) -> Any:
+        if not parts:
+            return setter(BLANK if node is None else node)
+        if node is not None and not isinstance(node, dict):
+            raise Misfit(f"expected a mapping before '{parts[0]}'")
+        return {**(node or {}), parts[0]: walk((node or {}).get(parts[0]), parts[1:])}
+
+    try:
+        changed: Manifest = walk(manifest, split_path(path))
+    except Misfit as misfit:
+        raise BuildFailed(f"considering field '{path}' of object {resource.id}: {misfit}") from misfit
+    return changed
 
 
 def insert_part(path: str, position: int, part: str) -> str:

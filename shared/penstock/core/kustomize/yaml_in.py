@@ -38,9 +38,10 @@ _LONGEST_MARKED = 1000  # a longer text is nothing that a patch replaces by a nu
 class _Constructor:
     """One document's nodes to values. ``keys``: how a key becomes text; ``strict``: refuse repeated keys."""
 
-    __slots__ = ("_constants", "_done", "_limits", "_open", "_strict", "_values", "where")
+    __slots__ = ("_constants", "_done", "_limits", "_open", "_refolds", "_strict", "_values", "where")
 
     def __init__(self, *, where: str, limits: YamlLimits, constants: Callable[[str], Any], strict: bool) -> None:
+        self._refolds = constants is not resolve_old  # go-yaml v3 writes and reads again, v2 does not
         self.where, self._limits, self._constants, self._strict = where, limits, constants, strict
         self._done: dict[int, tuple[Any, int]] = {}
         self._open: set[int] = set()
@@ -56,7 +57,7 @@ class _Constructor:
                 return value if value == node.value else _as_written(value, node.value)
             if tag is not QUOTED:
                 return self._tagged(node)
-            return _quoted(refolded(node.value) if node.style == ">" else node.value)
+            return _quoted(refolded(node.value) if node.style == ">" and self._refolds else node.value)
         known = self._done.get(id(node))
         if known is not None:  # an alias: counted each time that it stands in the document
             self._values += known[1]
@@ -94,7 +95,7 @@ class _Constructor:
                     raise self.error(key_node, "duplicate merge key")
                 merged = self._merge(value_node, below)
                 continue
-            if (tag is PLAIN and type(constants(key)) is not str) or tag not in _UNTAGGED or type(key) is not str:
+            if (tag is PLAIN and constants(key) != key) or tag not in _UNTAGGED or type(key) is not str:
                 key = self._odd_key(key_node, depth)
             if strict and key in result:
                 raise self.error(key_node, f'mapping key "{key}" already defined')
@@ -119,9 +120,9 @@ class _Constructor:
             # A template's braces. kustomize minds only what is still there in the end: see ``key_order``.
             return f"{NO_KEY}{self.where}: line {node.start_mark.line + 1}: a mapping or sequence can't be a key"
         value = self._constants(node.value) if node.tag is PLAIN else self._tagged(node)
-        if isinstance(value, str):
+        if isinstance(value, str) and (node.tag is not PLAIN or not self._strict or value == node.value):
             return value if node.tag is not PLAIN else str(node.value)
-        if self._strict and depth > 0:
+        if self._strict and (depth > 0 or isinstance(value, str)):
             raise self.error(node, f"the key {node.value!r} is not a string: put it in quotes")
         if value is None and not self._strict:
             raise self.error(node, "null can't be a key: put it in quotes")
@@ -206,7 +207,7 @@ def _raw_annotations(node: Node, value: dict[str, Any], *, keep_null: bool) -> d
                     old = texts.get(entry.value, "")
                     if type(text) is ScalarNode and not isinstance(old, str):
                         texts[entry.value] = None if keep_null and old is None else PlainText(text.value)
-                    elif type(text) is ScalarNode and text.tag is PLAIN and old != text.value:
+                    elif type(text) is ScalarNode and old != text.value and (text.tag is PLAIN or text.style == ">"):
                         texts[entry.value] = text.value
                 changed = value.copy()
                 changed["metadata"] = value["metadata"].copy()
@@ -270,10 +271,13 @@ def _remove_aliases(node: Node, path: Path | None, seen: set[int], gone: list[Pa
         node.value = kept
 
 
-def load_config(data: bytes, where: str, *, limits: YamlLimits = DEFAULT_LIMITS) -> Any:
-    """The first document of a file of kustomize's own, read by the rules of YAML 1.1; None where it is empty."""
+def load_config(data: bytes, where: str, *, strict: bool = False, limits: YamlLimits = DEFAULT_LIMITS) -> Any:
+    """The first document of a file of kustomize's own, read by the rules of YAML 1.1; None where it is empty.
+
+    ``strict``: a repeated key is an error.
+    """
     text = _decode(data, where)
     node = compose(text, where, limits)
     if node is None:
         return None
-    return _Constructor(where=where, limits=limits, constants=resolve_old, strict=False).build(node)
+    return _Constructor(where=where, limits=limits, constants=resolve_old, strict=strict).build(node)

@@ -1,6 +1,7 @@
 """YAML text to nodes: libyaml's composer, kept from harm, and what go-yaml does to text in passing."""
 
 import operator
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,9 @@ from penstock.core.errors import BuildFailed
 PLAIN, QUOTED = "plain", "quoted"
 """The tags of untagged nodes: how a scalar was written is all that the composer says of it."""
 
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPE_WORK = 20_000_000
+"""How many characters are read again, in all, to find escapes that libyaml does not know: a second of work."""
 _DEEP = ("- " * 100, "? " * 100, "\n" + " " * 600)
 
 
@@ -58,6 +62,8 @@ class _Composer(CParser):
 
 def compose(text: str, where: str, limits: YamlLimits) -> Node | None:
     """The root node of the first document; None where there is none. Raises MalformedYaml."""
+    if "\\'" in text or "\\/" in text:
+        text = _with_gos_escapes(text, where)
     try:
         if text.count("[") + text.count("{") > 1000 or any(deep in text for deep in _DEEP):
             _check_depth(text, where, limits)
@@ -66,6 +72,43 @@ def compose(text: str, where: str, limits: YamlLimits) -> Node | None:
         raise MalformedYaml(f"{where}: MalformedYAMLError: {_one_line(error)}") from error
     except ValueError as error:  # NUL and the like in PyYAML's own checks
         raise MalformedYaml(f"{where}: MalformedYAMLError: {error}") from error
+
+
+def _with_gos_escapes(text: str, where: str) -> str:
+    r"""The text for libyaml: within double quotes go-yaml knows ``\'``, which libyaml does not, and no ``\/``.
+
+    Raises MalformedYaml for the latter. A text with very many scalars of the first kind stays as it is.
+    """
+    for _ in range(max(_ESCAPE_WORK // len(text), 1)):
+        parser = _Composer(text)
+        try:
+            while (event := parser.get_event()) is not None:
+                if type(event) is ScalarEvent and event.style == '"':
+                    start, end = _span(event)
+                    written = text[start:end]
+                    if "\\/" in written and "/" in _ESCAPED.findall(written):
+                        problem = "found unknown escape character: write / without a backslash"
+                        raise MalformedYaml(f"{where}: MalformedYAMLError: yaml: line {_line(event)}: {problem}")
+        except YAMLError as error:
+            begin = getattr(getattr(error, "context_mark", None), "index", None)
+            if begin is None or getattr(error, "problem", None) != "found unknown escape character":
+                return text
+            end = error.problem_mark.index + 2  # type: ignore[attr-defined] # this problem has a place
+            mended = _ESCAPED.sub(lambda found: "'" if found[1] == "'" else found[0], text[begin:end])
+            if mended == text[begin:end]:
+                return text
+            text = text[:begin] + mended + text[end:]
+        else:
+            return text
+    return text
+
+
+def _span(event: ScalarEvent) -> tuple[int, int]:
+    return event.start_mark.index, event.end_mark.index  # type: ignore[union-attr] # libyaml gives each its place
+
+
+def _line(event: ScalarEvent) -> int:
+    return int(event.start_mark.line) + 1  # type: ignore[union-attr] # as above
 
 
 def _composed(text: str, where: str, limits: YamlLimits) -> Node | None:

@@ -162,7 +162,7 @@ def _form(value: str) -> str | None:
 
 @lru_cache(maxsize=1 << 15)
 def _short_form(value: str) -> str | None:
-    if _EASY.match(value) and reads_as_string(value):
+    if value == "<<" or (_EASY.match(value) and reads_as_string(value)):
         return value
     special = (_ASCII_SPECIAL if value.isascii() else _special()).search(value) is not None
     special = special or " \u2028" in value or " \u2029" in value  # a space before a break, which these are too
@@ -271,7 +271,7 @@ def _key(key: str) -> tuple[str, bool]:
     multiline = any(char in key for char in _BREAKS)
     if multiline or len(key.encode()) > _LONGEST_SIMPLE_KEY:
         return key, True
-    return _form(key) or key, False
+    return '"<<"' if key == "<<" else _form(key) or key, False
 
 
 @lru_cache(maxsize=1 << 14)

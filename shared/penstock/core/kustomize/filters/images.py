@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.fieldspec import FieldSpecs, Misfit, Setter, SpecIndex, update
-from penstock.core.kustomize.filters.values import require_scalar
+from penstock.core.kustomize.filters.values import in_place_of, require_scalar
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Resource, text
 from penstock.core.resources import Manifest
@@ -46,7 +46,7 @@ def image_setter(image: Mapping[str, Any]) -> Setter:
     def setter(old: Any) -> Any:
         require_scalar(old)
         reference = text(old)
-        return _changed(reference, image) if matches(reference) else old
+        return in_place_of(old, _changed(reference, image)) if matches(reference) else old
 
     return setter
 

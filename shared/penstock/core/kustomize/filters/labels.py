@@ -39,6 +39,7 @@ def label_specs(label: Mapping[str, Any], config: TransformerConfig) -> FieldSpe
         return merge_specs(specs, config.common_labels)
     if label.get("includeTemplates"):
         specs = merge_specs(specs, config.template_labels)
-    if label.get("includeVolumeClaimTemplates"):
+    # A label that does not say is set as up to kustomize 5.8, where templates were pods' and claims' together.
+    if label.get("includeVolumeClaimTemplates", label.get("includeTemplates")):
         specs = merge_specs(specs, config.volume_claim_template_labels)
     return merge_specs(specs, (METADATA_LABELS,))

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from penstock.core.kustomize.fieldspec import FieldSpecs, Setter, update
-from penstock.core.kustomize.filters.values import require_scalar
+from penstock.core.kustomize.filters.values import BLANK, in_place_of, require_scalar
 from penstock.core.kustomize.hashing import content_hash
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import ResId, Resource, set_metadata, text
@@ -42,7 +42,7 @@ def _affixed(resource: Resource, affix: tuple[str, str], specs: FieldSpecs, sett
             else:
                 resource = resource.remembering(suffixes=(*resource.suffixes, added))
         if spec.selects(*resource.id[:3]):
-            resource = resource.with_manifest(update(resource, (spec,), setter, ""))
+            resource = resource.with_manifest(update(resource, (spec,), setter, BLANK))
     return resource
 
 
@@ -51,7 +51,7 @@ def _affixing(affix: str, where: str) -> Setter:
         require_scalar(old)
         if not affix:
             return old
-        return affix + text(old) if where == "prefix" else text(old) + affix
+        return in_place_of(old, affix + text(old) if where == "prefix" else text(old) + affix)
 
     return setter
 

@@ -8,7 +8,7 @@ from penstock.core.errors import BuildFailed, InvalidDocument
 from penstock.core.kustomize.jsonpatch import Operation, apply_json6902, parse_json6902
 from penstock.core.kustomize.links import follow, unlinked
 from penstock.core.kustomize.load import Loader
-from penstock.core.kustomize.merge import strategic_merge
+from penstock.core.kustomize.merge import DIRECTIVE, strategic_merge
 from penstock.core.kustomize.objects import parse_objects
 from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.resmap import ResMap
@@ -160,11 +160,10 @@ def _patched(resource: Resource, document: Manifest | None, patch: Patch, schema
     """What a strategic patch (``document`` None: the operations) makes of a resource; None where it deletes it."""
     if document is None:
         base = resource.remembering() if patch.remembers else resource
-        manifest: Manifest | None = _operated(base, patch)
-    else:
-        renames = patch.allow_name_change or patch.allow_kind_change
-        base = resource.remembering() if renames else resource
-        manifest = _merged(base, document, patch, schema)
+        return base.with_manifest(_operated(base, patch))
+    renames = patch.allow_name_change or patch.allow_kind_change
+    base = resource.remembering() if renames else resource
+    manifest = _merged(base, document, patch, schema)
     return base.with_manifest(manifest) if manifest else None
 
 
@@ -204,6 +203,8 @@ def _merged(resource: Resource, document: Manifest, patch: Patch, schema: Schema
         document = _rewritten(document, "annotations")
     if patch.as_target:
         document = _addressed(document, resource)
+    if text(document.get(DIRECTIVE)) == "replace":  # of a whole object: kustomize makes the new one and drops it
+        return resource.manifest
     try:
         merged = strategic_merge(resource.manifest, document, schema)
         if merged and resource.linked:
@@ -215,12 +216,12 @@ def _merged(resource: Resource, document: Manifest, patch: Patch, schema: Schema
     if not patch.allow_kind_change:
         merged = _kept(merged, resource.manifest, "kind")
     if not patch.allow_name_change:
-        merged = set_metadata(merged, "name", resource.manifest["metadata"]["name"])
+        merged = set_metadata(merged, "name", metadata_of(resource.manifest).get("name"))
     return set_metadata(merged, "namespace", metadata_of(resource.manifest).get("namespace") or None)
 
 
 def _kept(merged: Manifest, old: Manifest, field: str) -> Manifest:
-    return merged if merged.get(field) == old[field] else {**merged, field: old[field]}
+    return merged if merged.get(field) == old.get(field) else {**merged, field: old.get(field)}
 
 
 def _addressed(document: Manifest, resource: Resource) -> Manifest:
@@ -233,13 +234,11 @@ def _rewritten(document: Manifest, *fields: str) -> Manifest:
     """A patch some of whose maps in ``metadata`` have become texts: a null there removes nothing any more."""
     metadata = dict(metadata_of(document))
     for field in fields:
-        values = metadata.get(field)
-        if not isinstance(values, dict):
+        values = metadata.pop(field, None)
+        if not isinstance(values, dict) or not values:
             continue
         empty = values.empty if type(values) is PartlyEmpty else ()
         metadata[field] = {
             key: "null" if value is None and key not in empty else text(value) for key, value in values.items()
         }
-        if not values:
-            del metadata[field]
     return {**document, "metadata": metadata}

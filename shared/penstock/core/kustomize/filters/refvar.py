@@ -10,6 +10,7 @@ from typing import Any
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.fieldspec import FieldSpec, Misfit, SpecIndex, update
+from penstock.core.kustomize.growth import check_length
 from penstock.core.kustomize.paths import look_up, split_path
 from penstock.core.kustomize.resource import Resource
 from penstock.core.kustomize.scalars import number_text
@@ -118,11 +119,17 @@ def expand(text: str, values: Mapping[str, Value]) -> Value:
     if whole is not None and not whole[1]:
         return values.get(whole[2], text)
 
+    length = len(text)
+
     def replacement(found: re.Match[str]) -> str:
+        nonlocal length
         name = found[2]
         if found[1]:
             return "$"
-        return _printed(values[name]) if name in values else found[0]
+        printed = _printed(values[name]) if name in values else found[0]
+        length += len(printed) - len(found[0])
+        check_length(length)
+        return printed
 
     return _REFERENCE.sub(replacement, text)
 

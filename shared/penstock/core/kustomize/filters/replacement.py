@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.filters import structured
+from penstock.core.kustomize.growth import check_growth, check_length
 from penstock.core.kustomize.paths import CREATED, Unread, look_up, split_path
 from penstock.core.kustomize.resource import ResId, Resource
 from penstock.core.kustomize.scalars import resolve
@@ -180,11 +181,14 @@ def _write(resources: list[Resource], value: _Value, target: _Target) -> None:
         manifest = resource.manifest
         for path in target.paths:
             manifest = _set(manifest, path, value, target)
+        if isinstance(value.whole, dict | list):
+            check_growth(manifest, f"{target.where}.fieldPaths")
         resources[position] = resource.with_manifest(manifest)
 
 
 def _selected(resource: Resource, target: _Target) -> bool:
-    ids = resource.ids
+    # kustomize notes an old id with the namespace that it is in effect, and reads the present one as it stands.
+    ids = (*(old._replace(namespace=old.effective_namespace) for old in resource.previous_ids), resource.id)
     if not any(_matches(target.select, id_) for id_ in ids):
         return False
     labels, annotations = resource.labels, resource.annotations
@@ -239,6 +243,7 @@ def _changed(old: Any, value: _Value, options: _Options) -> Any:
         else:
             pieces[options.index] = text
         text = options.delimiter.join(pieces)
+        check_length(len(text))
     if isinstance(old, Unread):
         return read(text)
     return value.whole if isinstance(old, dict | list) else retyped(old, text)

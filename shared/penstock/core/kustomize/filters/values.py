@@ -1,8 +1,17 @@
-"""The setter that several transformers share: a scalar at the end of a field's path."""
+"""What several transformers share: a scalar at the end of a field's path."""
 
 from typing import Any
 
 from penstock.core.kustomize.fieldspec import Misfit, Setter
+from penstock.core.kustomize.written import Bare, Quoted, is_quoted, read
+
+BLANK = Bare("")
+"""A scalar that was just created: it stood in no quotes."""
+
+
+def in_place_of(old: Any, text: str) -> Any:
+    """``text`` where ``old`` was: text in its quotes, without them what it reads as (``5`` is a number)."""
+    return Quoted(text) if is_quoted(old) else read(text)
 
 
 def set_scalar(value: str | int) -> Setter:
