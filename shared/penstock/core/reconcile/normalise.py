@@ -13,6 +13,10 @@ from penstock.core.errors import InvalidDocument
 from penstock.core.resources import Manifest, ref_of
 
 _EXACT = 2.0**53
+_SERVERS_OWN = frozenset(
+    {"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"}
+)
+"""Of metadata: what stands in an object that somebody exported from a cluster, and is of that one alone."""
 NAME_LABEL = "kustomize.toolkit.fluxcd.io/name"
 NAMESPACE_LABEL = "kustomize.toolkit.fluxcd.io/namespace"
 
@@ -29,14 +33,13 @@ def normalise(
 
     ``labels``/``annotations``: its commonMetadata, which win over the object's own but never over the owner labels.
     """
-    metadata = {k: v for k, v in manifest["metadata"].items() if k not in ("creationTimestamp", "managedFields")}
+    metadata = {k: v for k, v in manifest["metadata"].items() if k not in _SERVERS_OWN}
     owner = {NAME_LABEL: name, NAMESPACE_LABEL: namespace}
     metadata["labels"] = {**(metadata.get("labels") or {}), **(labels or {}), **owner}
     if annotations or metadata.get("annotations"):
         metadata["annotations"] = {**(metadata.get("annotations") or {}), **(annotations or {})}
     normal = {**_with_integers(manifest), "metadata": metadata}
-    if manifest.get("kind") != "CustomResourceDefinition":
-        normal.pop("status", None)
+    normal.pop("status", None)
     if manifest.get("kind") == "Secret" and manifest.get("apiVersion") == "v1":
         _merge_string_data(normal)
     return normal

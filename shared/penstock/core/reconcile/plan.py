@@ -110,7 +110,8 @@ class Ownership:
     """Whose run this is, and what else is known to own.
 
     ``claimed``: objects that other Kustomizations of the same cluster rendered last -> ``namespace/name`` of theirs;
-    ``taken``: those that are safe in the inventory of another one that is ready; ``ignore``: fields left to others;
+    ``taken``: those that are safe in the inventory of another one that is ready; ``elsewhere``: the same of those with
+    another kubeConfig alone: had they been given ours, it would carry their labels; ``ignore``: fields left to others;
     ``overridden``: managers whose fields become ours, beside kubectl and Flux; ``equal``: pairs that need not be
     compared again.
     """
@@ -120,6 +121,7 @@ class Ownership:
     manager: str
     claimed: Mapping[ObjectRef, str]
     taken: frozenset[ObjectRef] = frozenset()
+    elsewhere: frozenset[ObjectRef] = frozenset()
     ignore: tuple[IgnoreRule, ...] = ()
     overridden: tuple[str, ...] = ()
     equal: KnownEqual = field(default_factory=KnownEqual)
@@ -270,7 +272,7 @@ def _stale_change(ref: ObjectRef, version: str, live: Manifest | None, ownership
     skipped = Change(ref=ref, version=version, action=Action.SKIPPED, live=live)
     if owner_of(live) != f"{ownership.namespace}/{ownership.name}":
         return replace(skipped, reason=f"it belongs to {owner_of(live) or 'nobody'} now")
-    if ref in ownership.claimed:
+    if ref in ownership.claimed and ref not in ownership.elsewhere:
         other = ownership.claimed[ref]
         skipped = replace(skipped, reason=f"{other} renders it now")
         if ref in ownership.taken:
@@ -286,6 +288,11 @@ def _stale_change(ref: ObjectRef, version: str, live: Manifest | None, ownership
     if forbidden or not prune:
         return replace(skipped, reason=forbidden[0] if forbidden else "spec.prune is false", keep=not forbidden)
     return replace(skipped, action=Action.DELETED)
+
+
+def switched_off(changes: Sequence[Change]) -> frozenset[ObjectRef]:
+    """Objects that a switch of their own keeps from being applied: nothing is known of them, nothing waits for them."""
+    return frozenset(c.ref for c in changes if c.action is Action.SKIPPED and c.reason.startswith(SWITCHES))
 
 
 def kept_entries(changes: Sequence[Change], inventory: Mapping[ObjectRef, str]) -> dict[ObjectRef, str]:
