@@ -199,7 +199,8 @@ class KustomizationStatus(_Stored):
     version); ``waiting_for``: ``namespace/name`` of dependencies that are not ready; ``pending``: a health check
     that goes on (objects as ``Kind/ns/name``, deadline as POSIX seconds); ``rendered``: inventory ids of the last
     render (for moves between Kustomizations); ``history``: the newest five outcomes; ``applied``: generation and digest
-    of what the last whole apply applied; ``drift``: of objects whose drift is only reported (core.drift.report).
+    of what the last whole apply applied; ``drift``: of objects whose drift is only reported (core.drift.report);
+    ``same``: marks (core.reconcile.equal) of objects that only a dry-run can compare, and that it found the same.
     """
 
     conditions: tuple[Condition, ...] = ()
@@ -223,6 +224,7 @@ class KustomizationStatus(_Stored):
     last_handled: str = ""
     applied: str = ""
     drift: Mapping[str, Any] = field(default_factory=dict)
+    same: tuple[str, ...] = ()
 
     def ready(self) -> bool:
         """Whether the last attempt ended ready."""
@@ -238,7 +240,7 @@ class KustomizationStatus(_Stored):
         known = _read(cls, value)
         known["conditions"] = _conditions(known.get("conditions", ()))
         known["inputs"] = Inputs(**{name: tuple(paths) for name, paths in known.get("inputs", {}).items()})
-        for name in ("waiting_for", "rendered", "inventory", "history"):
+        for name in ("waiting_for", "rendered", "inventory", "history", "same"):
             known[name] = tuple(known.get(name, ()))
         if known.get("suspension"):
             known["suspension"] = Suspension(**known["suspension"])

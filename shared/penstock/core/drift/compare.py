@@ -9,6 +9,7 @@ Where that cannot be told, the answer is ``DOUBT``: a server-side dry-run of tha
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -43,11 +44,12 @@ class Comparison:
 
 
 class _Walk:
-    def __init__(self, ignored: Collection[str] = (), defaults: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, desired: Manifest, ignored: Collection[str] = ()) -> None:
         self.differs: list[str] = []
         self.doubts: list[str] = []
         self.ignored = ignored
-        self.defaults = defaults or {}
+        self.defaults = _DEFAULTS.get((desired["apiVersion"], desired.get("kind", "")), {})
+        self.quantities = desired["apiVersion"] in _WITH_QUANTITIES
 
     def differ(self, path: str) -> None:
         if len(self.differs) < MOST_PATHS and not self.is_ignored(path):
@@ -67,12 +69,18 @@ class _Walk:
         for key, value in desired.items():
             self.field(value, live.get(key, _MISSING), owned.get(f"f:{key}"), f"{path}.{key}" if path else key)
         for key in owned:
-            if key.startswith("f:") and desired.get(key[2:]) is None:
-                self.differ(f"{path}.{key[2:]}" if path else key[2:])
+            name = key.removeprefix("f:")
+            if key != name and desired.get(name) is None and not (name in desired and live.get(name) is None):
+                self.differ(f"{path}.{name}" if path else name)
 
     def field(self, desired: Any, live: Any, owned: Mapping[str, Any] | None, path: str) -> None:
-        if desired is None or (live is _MISSING and desired in ({}, [])):
-            return  # neither is stored; an owned one is found missing by its parent
+        live = _MISSING if live is None else live
+        if live is _MISSING and desired in (None, {}, []):
+            return  # neither is stored
+        if desired is None:
+            if owned is None:
+                self.doubt(path)  # taken from others, or left to them: kinds differ
+            return  # an owned one is found by its parent
         if owned is None and live is _MISSING and _is_zero(desired):
             self.doubt(path)  # built-in kinds do not store it, custom resources do
         elif owned is None:
@@ -105,7 +113,7 @@ class _Walk:
             if not isinstance(live, Mapping):
                 self.differ(path)
                 return
-            more = (key for key, value in live.items() if key not in desired and value not in (None, {}, []))
+            more = (k for k, value in live.items() if desired.get(k) is None and value not in (None, {}, []))
             if any(self.defaults.get(key) != live[key] for key in more):
                 self.doubt(path)
             for key, value in desired.items():
@@ -128,7 +136,10 @@ class _Walk:
         elif live is _MISSING or isinstance(live, list | dict) or isinstance(desired, bool) or isinstance(live, bool):
             self.differ(path)
         elif type(desired) is type(live) or not same_quantity(desired, live):
-            (self.doubt if same_quantity(desired, live) else self.differ)(path)
+            if not same_quantity(desired, live):
+                self.differ(path)
+            elif not (self.quantities and _QUANTITY.search(path)):
+                self.doubt(path)
         # else: a number that the server keeps as a quantity (``cpu: 1`` -> "1")
 
     def keyed(self, desired: Sequence[Any], live: Any, owned: Mapping[str, Any], path: str) -> None:
@@ -189,7 +200,7 @@ def compare(desired: Manifest, live: Manifest, *, manager: str, ignored: Collect
         return Comparison(verdict=Verdict.DIFFERS, paths=(OWNERSHIP,))
     if entries[0].get("apiVersion") != desired["apiVersion"]:
         return Comparison(verdict=Verdict.DOUBT, paths=("apiVersion",))
-    walk = _Walk(ignored, _DEFAULTS.get((desired["apiVersion"], desired.get("kind", ""))))
+    walk = _Walk(desired, ignored)
     walk.mapping(_comparable(desired), live, entries[0].get("fieldsV1") or {}, "")
     if walk.differs:
         return Comparison(verdict=Verdict.DIFFERS, paths=tuple(walk.differs))
@@ -249,17 +260,33 @@ def _has(owned: Mapping[str, Any], prefix: str) -> bool:
     return any(key.startswith(prefix) for key in owned)
 
 
+_WITH_QUANTITIES = frozenset({"v1", "apps/v1", "batch/v1"})
+_QUANTITY = re.compile(r"\.(limits|requests|hard|capacity)\.[^.]+$")
+"""Where the kinds of these API versions hold quantities, which the API server writes in its own way."""
+_IN_PODS: Mapping[str, Any] = {"apiVersion": "v1", "divisor": "0", "expirationSeconds": 3600}
+"""Of a fieldRef, a resourceFieldRef, and a serviceAccountToken among projected sources."""
 _DEFAULTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("networking.k8s.io/v1", "NetworkPolicy"): {"protocol": "TCP"},
+    ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"): {"scope": "*"},
+    ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"): {"scope": "*"},
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): {"apiGroup": "rbac.authorization.k8s.io"},
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): {"apiGroup": "rbac.authorization.k8s.io"},
+    ("batch/v1", "CronJob"): _IN_PODS,
+    ("batch/v1", "Job"): _IN_PODS,
     ("apps/v1", "Deployment"): {
+        **_IN_PODS,
         "type": "RollingUpdate",
         "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"},
     },
-    ("apps/v1", "DaemonSet"): {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+    ("apps/v1", "DaemonSet"): {
+        **_IN_PODS,
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1},
+    },
     ("apps/v1", "StatefulSet"): {
+        **_IN_PODS,
         "type": "RollingUpdate",
         "rollingUpdate": {"partition": 0},
-        "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "volumeMode": "Filesystem",
         "status": {"phase": "Pending"},

@@ -11,7 +11,7 @@ from enum import Enum
 
 from penstock.core.drift.compare import OWNERSHIP, Verdict
 from penstock.core.drift.ignore import IgnoreRule, compare_ignoring
-from penstock.core.reconcile.equal import KnownEqual, Rules
+from penstock.core.reconcile.equal import KnownEqual, Rules, mark
 from penstock.core.reconcile.inventory import holds_inventories
 from penstock.core.reconcile.managers import as_taken_over, taken_over
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
@@ -23,7 +23,7 @@ TERMINATING = "it is being deleted"
 """Why a rendered object is skipped that somebody has deleted, and that its finalizers still hold."""
 
 
-TAKEN_OVER = "its values are right, and some of its fields are kubectl's or Flux's: they become ours"
+TAKEN_OVER = "its values are right, and its fields are on record as others', or of another apiVersion: they become ours"
 """Why an object is configured though nothing of it differs: once."""
 
 
@@ -45,7 +45,7 @@ class Change:
     why it is skipped, or what made it differ; ``doubt``: only a server-side dry-run can tell whether it changes;
     ``keep``: it stays in the inventory although it left the render; ``handed_to``: who is about to take it over;
     ``ignore``: the rules of fields that others decide; ``dropped``: undeclared fields that ``desired`` is without;
-    ``after``: what a plan's dry-run would make of it.
+    ``after``: what a plan's dry-run would make of it; ``mark``: stands for the comparison that was in doubt.
     """
 
     ref: ObjectRef
@@ -61,6 +61,7 @@ class Change:
     ignore: tuple[IgnoreRule, ...] = ()
     dropped: tuple[str, ...] = ()
     after: Manifest | None = None
+    mark: str = ""
 
     def __str__(self) -> str:
         """``Kind/namespace/name action``: one line of Flux's change events."""
@@ -113,7 +114,7 @@ class Ownership:
     ``taken``: those that are safe in the inventory of another one that is ready; ``elsewhere``: the same of those with
     another kubeConfig alone: had they been given ours, it would carry their labels; ``ignore``: fields left to others;
     ``overridden``: managers whose fields become ours, beside kubectl and Flux; ``equal``: pairs that need not be
-    compared again.
+    compared again; ``same``: marks of doubts that a dry-run has resolved: it would change nothing.
     """
 
     namespace: str
@@ -125,6 +126,7 @@ class Ownership:
     ignore: tuple[IgnoreRule, ...] = ()
     overridden: tuple[str, ...] = ()
     equal: KnownEqual = field(default_factory=KnownEqual)
+    same: frozenset[str] = frozenset()
 
     @property
     def rules(self) -> Rules:
@@ -219,6 +221,9 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
     if found.verdict is Verdict.EQUAL:
         ownership.equal.remember(manifest, live, ownership.rules)
         return unchanged
+    doubted = mark(manifest, live, ownership.rules) if found.verdict is Verdict.DOUBT else ""
+    if doubted in ownership.same and not taking:
+        return replace(unchanged, mark=doubted)
     return Change(
         ref=ref,
         version=version,
@@ -228,6 +233,7 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
         paths=found.paths,
         doubt=found.verdict is Verdict.DOUBT,
         ignore=ownership.ignore,
+        mark=doubted,
     )
 
 

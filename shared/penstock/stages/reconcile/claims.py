@@ -89,6 +89,7 @@ def ownership(
         elsewhere=frozenset(elsewhere - claimed.keys()),
         overridden=attempt.policy.override_managers,
         equal=_EQUAL,
+        same=frozenset(() if message.why == "request" else attempt.status.same),
     )
 
 

@@ -84,7 +84,7 @@ def _left(writer: Writer, change: Change) -> Change:
         return change
     if change.doubt:
         change = dry_run_one(writer, change)
-    if change.action is Action.UNCHANGED:
+    if change.action is Action.UNCHANGED or change.reason == TAKEN_OVER:
         return change
     return replace(change, action=Action.SKIPPED, reason=REASON)
 

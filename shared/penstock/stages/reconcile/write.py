@@ -7,13 +7,13 @@ that the plan has not seen.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from penstock.core.drift.compare import Verdict, changed_paths, same_after_dry_run
+from penstock.core.drift.compare import OWNERSHIP, Verdict, changed_paths, same_after_dry_run
 from penstock.core.drift.ignore import compare_ignoring, payload
 from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Terminal, Transient
 from penstock.core.reconcile.guard import PRECIOUS
 from penstock.core.reconcile.managers import after_takeover, taken_over, with_managed_fields
 from penstock.core.reconcile.order import GroupKind
-from penstock.core.reconcile.plan import Action, Change, compared, merges, owner_of, switch
+from penstock.core.reconcile.plan import TAKEN_OVER, Action, Change, compared, merges, owner_of, switch
 from penstock.core.resources import Gvk, Manifest
 from penstock.ports.clock import Clock
 from penstock.ports.cluster import FIELD_MANAGER, ApiRefused, ApplyOptions, Cluster
@@ -67,7 +67,9 @@ def dry_run_one(writer: Writer, change: Change) -> Change:
     if change.live is None:
         return change
     if same_after_dry_run(change.live, answer) and _owned(change.live) and not _to_take_over(writer, change):
-        return replace(change, action=Action.UNCHANGED, paths=(), doubt=False)
+        if _applied_as(change.live) == change.desired["apiVersion"]:
+            return replace(change, action=Action.UNCHANGED, paths=(), doubt=False)
+        return replace(change, paths=(OWNERSHIP,), doubt=False, reason=TAKEN_OVER)  # else in doubt for ever
     if change.doubt:
         return replace(change, doubt=False, paths=changed_paths(change.live, answer) or change.paths)
     return change
@@ -80,8 +82,14 @@ def _after(writer: Writer, change: Change, answer: Manifest) -> Manifest:
 
 
 def _owned(live: Manifest) -> bool:
+    return bool(_applied_as(live))
+
+
+def _applied_as(live: Manifest) -> str:
+    """The apiVersion in which it was applied last, "" where we never did."""
     fields = live["metadata"].get("managedFields") or ()
-    return any(f.get("manager") == FIELD_MANAGER and f.get("operation") == "Apply" for f in fields)
+    ours = (f for f in fields if f.get("manager") == FIELD_MANAGER and f.get("operation") == "Apply")
+    return next((str(f.get("apiVersion") or "") for f in ours), "")
 
 
 def _may_recreate(writer: Writer, change: Change, refused: ApiRefused) -> bool:
