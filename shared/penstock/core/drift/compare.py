@@ -47,6 +47,7 @@ class _Walk:
     def __init__(self, desired: Manifest, ignored: Collection[str] = ()) -> None:
         self.differs: list[str] = []
         self.doubts: list[str] = []
+        self.others = False
         self.ignored = ignored
         self.defaults = _DEFAULTS.get((desired["apiVersion"], desired.get("kind", "")), {})
         self.quantities = desired["apiVersion"] in _WITH_QUANTITIES
@@ -101,8 +102,7 @@ class _Walk:
             return
         before = len(self.differs)
         self.whole(desired, live, path)
-        if len(self.differs) == before:
-            self.differ(path)
+        self.others = self.others or (len(self.differs) == before and not self.is_ignored(path))
 
     def whole(self, desired: Any, live: Any, path: str) -> None:
         """An atomic value: ours as a whole, but the server may have filled in defaults inside.
@@ -204,6 +204,8 @@ def compare(desired: Manifest, live: Manifest, *, manager: str, ignored: Collect
     walk.mapping(_comparable(desired), live, entries[0].get("fieldsV1") or {}, "")
     if walk.differs:
         return Comparison(verdict=Verdict.DIFFERS, paths=tuple(walk.differs))
+    if walk.others:
+        return Comparison(verdict=Verdict.DIFFERS, paths=(OWNERSHIP,))
     if walk.doubts:
         return Comparison(verdict=Verdict.DOUBT, paths=tuple(walk.doubts))
     return Comparison(verdict=Verdict.EQUAL)

@@ -1,8 +1,8 @@
 """What happens to a rendered object before it is compared and applied (flux-core §3.1).
 
 Owner labels are added, Secret.stringData is merged into data (so that a removed key can be removed from the cluster),
-and what only the control plane may write is dropped. Nothing else changes: unlike Flux, a misspelt field of a built-in
-kind stays, and the API server reports it.
+base64 is on one line, and what only the control plane may write is dropped. Nothing else changes: unlike Flux, a
+misspelt field of a built-in kind stays, and the API server reports it.
 """
 
 import base64
@@ -15,6 +15,7 @@ from penstock.core.resources import Manifest, ref_of
 _EXACT = 2.0**53
 _SERVERS_OWN = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"})
 """Of metadata: what stands in an object that somebody exported from a cluster, and is of that one alone."""
+_BASE64 = {"ConfigMap": "binaryData", "Secret": "data"}
 _CA_BUNDLE = ("spec", "conversion", "webhook", "clientConfig", "caBundle")
 NAME_LABEL = "kustomize.toolkit.fluxcd.io/name"
 NAMESPACE_LABEL = "kustomize.toolkit.fluxcd.io/namespace"
@@ -43,6 +44,8 @@ def normalise(
         normal.pop("rules", None)  # a controller fills them in: applied, they would be empty until it does so again
     if manifest.get("kind") == "CustomResourceDefinition" and _holds_place(manifest):
         normal = _without(normal, _CA_BUNDLE)
+    if manifest.get("apiVersion") == "v1":
+        _unwrap(normal)
     if manifest.get("kind") == "Secret" and manifest.get("apiVersion") == "v1":
         _merge_string_data(normal)
     return normal
@@ -76,6 +79,18 @@ def _with_integers(value: Any) -> Any:
         items = [_with_integers(item) for item in value]
         return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else value
+
+
+def _unwrap(manifest: Manifest) -> None:
+    """Base64 on one line, as the API server keeps it: kustomize's generators write lines of 70 characters."""
+    field = _BASE64.get(manifest.get("kind", ""))
+    found = manifest.get(field) if field else None
+    if field and isinstance(found, dict):
+        manifest[field] = {key: _one_line(value) if isinstance(value, str) else value for key, value in found.items()}
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", "").replace("\r", "")
 
 
 def _merge_string_data(secret: Manifest) -> None:

@@ -13,7 +13,7 @@ from penstock.core.drift.compare import OWNERSHIP, Verdict
 from penstock.core.drift.ignore import IgnoreRule, compare_ignoring
 from penstock.core.reconcile.equal import KnownEqual, Rules, mark
 from penstock.core.reconcile.inventory import holds_inventories
-from penstock.core.reconcile.managers import as_taken_over, taken_over
+from penstock.core.reconcile.managers import applied_fields, as_taken_over, taken_over
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
 from penstock.core.reconcile.order import deletion_order, rank
 from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
@@ -221,6 +221,7 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
     if found.verdict is Verdict.EQUAL:
         ownership.equal.remember(manifest, live, ownership.rules)
         return unchanged
+    others = found.paths == (OWNERSHIP,) and applied_fields(live, ownership.manager) is not None
     doubted = mark(manifest, live, ownership.rules) if found.verdict is Verdict.DOUBT else ""
     if doubted in ownership.same and not taking:
         return replace(unchanged, mark=doubted)
@@ -231,6 +232,7 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
         desired=manifest,
         live=live,
         paths=found.paths,
+        reason=TAKEN_OVER if others else "",
         doubt=found.verdict is Verdict.DOUBT,
         ignore=ownership.ignore,
         mark=doubted,

@@ -11,7 +11,7 @@ from penstock.core.drift.compare import OWNERSHIP, Verdict, changed_paths, same_
 from penstock.core.drift.ignore import compare_ignoring, payload
 from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Terminal, Transient
 from penstock.core.reconcile.guard import PRECIOUS
-from penstock.core.reconcile.managers import after_takeover, taken_over, with_managed_fields
+from penstock.core.reconcile.managers import after_takeover, applied_fields, taken_over, with_managed_fields
 from penstock.core.reconcile.order import GroupKind
 from penstock.core.reconcile.plan import TAKEN_OVER, Action, Change, compared, merges, owner_of, switch
 from penstock.core.resources import Gvk, Manifest
@@ -66,10 +66,11 @@ def dry_run_one(writer: Writer, change: Change) -> Change:
         change = replace(change, after=_after(writer, change, answer))  # a plan shows it; a run has no use for it
     if change.live is None:
         return change
-    if same_after_dry_run(change.live, answer) and _owned(change.live) and not _to_take_over(writer, change):
-        if _applied_as(change.live) == change.desired["apiVersion"]:
+    before = applied_fields(change.live, FIELD_MANAGER)
+    if same_after_dry_run(change.live, answer) and before is not None and not _to_take_over(writer, change):
+        if before == applied_fields(answer, FIELD_MANAGER):
             return replace(change, action=Action.UNCHANGED, paths=(), doubt=False)
-        return replace(change, paths=(OWNERSHIP,), doubt=False, reason=TAKEN_OVER)  # else in doubt for ever
+        return replace(change, paths=(OWNERSHIP,), doubt=False, reason=TAKEN_OVER)
     if change.doubt:
         return replace(change, doubt=False, paths=changed_paths(change.live, answer) or change.paths)
     return change
@@ -79,17 +80,6 @@ def _after(writer: Writer, change: Change, answer: Manifest) -> Manifest:
     if change.live is None or change.desired is None or _to_take_over(writer, change) is None:
         return answer
     return after_takeover(answer, change.desired, change.live, manager=FIELD_MANAGER, overridden=writer.overridden)
-
-
-def _owned(live: Manifest) -> bool:
-    return bool(_applied_as(live))
-
-
-def _applied_as(live: Manifest) -> str:
-    """The apiVersion in which it was applied last, "" where we never did."""
-    fields = live["metadata"].get("managedFields") or ()
-    ours = (f for f in fields if f.get("manager") == FIELD_MANAGER and f.get("operation") == "Apply")
-    return next((str(f.get("apiVersion") or "") for f in ours), "")
 
 
 def _may_recreate(writer: Writer, change: Change, refused: ApiRefused) -> bool:

@@ -141,7 +141,7 @@ def lose_the_map(live):
         (edit_port, "spec.template.spec.containers[0].ports[1]"),
         (drop_container, "spec.template.spec.containers[0]"),
         (edit_args, "spec.template.spec.containers[0].args"),
-        (lose_ownership, "spec.replicas"),
+        (lose_ownership, "metadata.managedFields"),
         (own_more, "spec.paused"),
         (own_another_container, 'spec.template.spec.containers[{"name": "old"}]'),
         (lose_everything, "metadata.managedFields"),

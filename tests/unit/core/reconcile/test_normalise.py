@@ -44,6 +44,14 @@ def test_what_an_exported_object_says_of_its_old_life_is_left_out():
     assert made == {**crd, "metadata": {"name": "x", "labels": {NAME_LABEL: "k", NAMESPACE_LABEL: "n"}}}
 
 
+@pytest.mark.parametrize(("kind", "field"), [("Secret", "data"), ("ConfigMap", "binaryData"), ("ConfigMap", "data")])
+def test_base64_is_on_one_line_as_the_api_server_keeps_it(kind, field):
+    """kustomize's generators write lines of 70 characters."""
+    wrapped = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x"}, field: {"k": "eHh4\neHh4\n"}}
+    made = normalise(wrapped, namespace="n", name="k")
+    assert made[field] == {"k": "eHh4\neHh4\n" if (kind, field) == ("ConfigMap", "data") else "eHh4eHh4"}
+
+
 def test_what_a_controller_fills_in_is_left_to_it():
     """Applied, an aggregated role would have no rules until the controller has filled them in again."""
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "x"}, "rules": []}
