@@ -39,7 +39,7 @@ def handed_over(live: Manifest, *, giver: str, taker: str) -> list[dict[str, Any
 
 
 def applied_fields(manifest: Manifest, manager: str) -> tuple[str, Mapping[str, Any]] | None:
-    """apiVersion and FieldsV1 of what ``manager`` has applied; None where that is nothing."""
+    """In which apiVersion ``manager`` has applied, and the FieldsV1 of that; None where it has applied nothing."""
     entries: Sequence[Mapping[str, Any]] = manifest["metadata"].get("managedFields") or ()
     mine = next((entry for entry in entries if _is_applier(entry, manager)), None)
     return None if mine is None else (str(mine.get("apiVersion") or ""), mine.get("fieldsV1") or {})

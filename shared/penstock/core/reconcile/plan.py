@@ -201,42 +201,29 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
         return Change(ref=ref, version=version, action=Action.SKIPPED, live=live, reason=skipped)
     if live is None:
         return Change(ref=ref, version=version, action=Action.CREATED, desired=manifest, ignore=ownership.ignore)
+    return _compared_change(manifest, live, ownership)
+
+
+def _compared_change(manifest: Manifest, live: Manifest, ownership: Ownership) -> Change:
+    ref, version = ref_of(manifest), gvk_of(manifest).version
     unchanged = Change(ref=ref, version=version, action=Action.UNCHANGED, desired=manifest, live=live)
     if ownership.equal.holds(manifest, live, ownership.rules):
         return unchanged
     ours = compared(manifest, live, ownership.manager, ownership.overridden)
     found = compare_ignoring(manifest, ours, ownership.ignore, manager=ownership.manager)
     taking = not merges(manifest, live) and taken_over(live, ownership.manager, ownership.overridden)
-    if found.verdict is Verdict.EQUAL and taking:
-        return Change(
-            ref=ref,
-            version=version,
-            action=Action.CONFIGURED,
-            desired=manifest,
-            live=live,
-            paths=(OWNERSHIP,),
-            reason=TAKEN_OVER,
-            ignore=ownership.ignore,
-        )
+    configured = replace(unchanged, action=Action.CONFIGURED, paths=found.paths, ignore=ownership.ignore)
     if found.verdict is Verdict.EQUAL:
+        if taking:
+            return replace(configured, paths=(OWNERSHIP,), reason=TAKEN_OVER)
         ownership.equal.remember(manifest, live, ownership.rules)
         return unchanged
+    if found.verdict is Verdict.DOUBT:
+        doubted = mark(manifest, live, ownership.rules)
+        known = doubted in ownership.same and not taking
+        return replace(unchanged, mark=doubted) if known else replace(configured, doubt=True, mark=doubted)
     others = found.paths == (OWNERSHIP,) and applied_fields(live, ownership.manager) is not None
-    doubted = mark(manifest, live, ownership.rules) if found.verdict is Verdict.DOUBT else ""
-    if doubted in ownership.same and not taking:
-        return replace(unchanged, mark=doubted)
-    return Change(
-        ref=ref,
-        version=version,
-        action=Action.CONFIGURED,
-        desired=manifest,
-        live=live,
-        paths=found.paths,
-        reason=TAKEN_OVER if others else "",
-        doubt=found.verdict is Verdict.DOUBT,
-        ignore=ownership.ignore,
-        mark=doubted,
-    )
+    return replace(configured, reason=TAKEN_OVER) if others else configured
 
 
 def compared(desired: Manifest, live: Manifest, manager: str, overridden: Sequence[str] = ()) -> Manifest:

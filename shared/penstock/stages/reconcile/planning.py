@@ -107,7 +107,7 @@ def _guarded(attempt: Attempt, planned: Planned, due: Due) -> Planned:
 
 
 def _without_ended_jobs(attempt: Attempt, rendered: Rendered, changes: ChangeSet) -> ChangeSet:
-    """A Job that deletes itself may be gone before its health check goes on: that is its end, and no reason for one more.
+    """A Job that deletes itself may be gone before its health check goes on: that is its end, not a lost object.
 
     After the check it is made anew at the next run, as by Flux.
     """

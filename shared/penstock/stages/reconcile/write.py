@@ -64,15 +64,18 @@ def dry_run_one(writer: Writer, change: Change) -> Change:
         raise _refusal(change, refused) from refused
     if writer.claim is None:
         change = replace(change, after=_after(writer, change, answer))  # a plan shows it; a run has no use for it
-    if change.live is None:
-        return change
-    before = applied_fields(change.live, FIELD_MANAGER)
-    if same_after_dry_run(change.live, answer) and before is not None and not _to_take_over(writer, change):
+    return _judged(writer, change, change.live, answer) if change.live is not None else change
+
+
+def _judged(writer: Writer, change: Change, live: Manifest, answer: Manifest) -> Change:
+    """What a dry-run's answer makes of a change: nothing, a matter of who owns the fields, or what it is."""
+    before = applied_fields(live, FIELD_MANAGER)
+    if same_after_dry_run(live, answer) and before is not None and not _to_take_over(writer, change):
         if before == applied_fields(answer, FIELD_MANAGER):
             return replace(change, action=Action.UNCHANGED, paths=(), doubt=False)
         return replace(change, paths=(OWNERSHIP,), doubt=False, reason=TAKEN_OVER)
     if change.doubt:
-        return replace(change, doubt=False, paths=changed_paths(change.live, answer) or change.paths)
+        return replace(change, doubt=False, paths=changed_paths(live, answer) or change.paths)
     return change
 
 
