@@ -114,11 +114,11 @@ class RegionalPlane:
             region: Runtime(settings_from(environment), instead=instead) for region, environment in environments.items()
         }
         self.pipeline = self.runtimes[home].pipeline
-        self.files = dict(FILES)
+        self.files, self.own = dict(FILES), {"b.yaml": config_map("b", "default", x="1")}
 
     def commit(self, **files):
         self.files.update(files)
-        for url, texts in ((URL, self.files), (OWN, {"b.yaml": config_map("b", "default", x="1")})):
+        for url, texts in ((URL, self.files), (OWN, self.own)):
             self.git.commit(url, {path: blob(text.encode()) for path, text in texts.items()}, subject="change")
 
     def settle(self):

@@ -52,10 +52,6 @@ def deletes(plane):
     return [call[1] for call in plane.cluster.calls if call[0] == "delete"]
 
 
-def everything(places):
-    return [each for place in places for each in place.installed]
-
-
 def test_the_plan_writes_nothing_and_says_what_stays(plane):
     lines = plan_lines(side(plane), survey(side(plane), plane.state, workloads=False), workloads=False)
     assert plane.writes() == []
@@ -80,7 +76,7 @@ def test_workloads_go_as_their_kustomization_says_dependents_first(plane):
     assert "Namespace/apps deleted with all contents" in shown
     assert "deletionPolicy Orphan" in shown
     assert "deletionPolicy MirrorPrune, prune: false" in shown
-    order = [each.name for each in everything(places)]
+    order = [each.name for each in places.installed]
     assert order.index("flux-system/apps") < order.index("flux-system/infra")
     plane.cluster.calls.clear()
     assert uninstall(side(plane), places) == []
@@ -91,7 +87,7 @@ def test_workloads_go_as_their_kustomization_says_dependents_first(plane):
 
 def test_the_digest_names_exactly_these_deletions(plane):
     def digest():
-        return approval_digest(everything(survey(side(plane), plane.state, workloads=True)))
+        return approval_digest(survey(side(plane), plane.state, workloads=True).installed)
 
     first = digest()
     assert first == digest()
@@ -214,3 +210,41 @@ def test_what_a_config_map_leads_to_is_uninstalled_too(lost):
     assert far.get(CONFIG_MAP, "shop", "a") is None
     assert far.list(CONFIG_MAP, namespace="penstock-system").items == ()
     assert plane.cluster.list(CONFIG_MAP, namespace="penstock-system").items == ()
+
+
+def test_a_cluster_that_is_not_reached_stops_nobody_else():
+    plane, far = elsewhere()
+    here = replace(side(plane), clusters=plane.clusters)
+    plane.cluster.delete(plane.live("v1", "ConfigMap", "flux-system", "remote"))
+    found = survey(here, plane.state, workloads=False)
+    (told,) = [line for line in plan_lines(here, found, workloads=False) if line.startswith("not reached")]
+    assert told.startswith("not reached, so what it applied there stays: flux-system/far: ")
+    assert "flux-system/remote" in told
+    (problem,) = uninstall(here, found)
+    assert problem.startswith("flux-system/far: ")
+    assert "--skip-unreachable" in problem
+    left = plane.cluster.list(CONFIG_MAP, namespace="penstock-system").items
+    assert [item["metadata"]["name"] for item in left] == ["kustomization.flux-system.far"], "another run finds it"
+    again = survey(here, plane.state, workloads=False)
+    assert uninstall(here, again, forget=True) == []
+    assert plane.live("v1", "Namespace", "", "penstock-system") is None
+    assert far.get(CONFIG_MAP, "shop", "a") is not None
+
+
+def test_workloads_are_not_deleted_while_one_is_not_reached(monkeypatch, capsys):
+    """Among them may be the Secret by which it would be."""
+    plane, far = elsewhere()
+    monkeypatch.setattr("penstock.cli.uninstall.open_runtime", lambda _: Here(plane))
+    plane.cluster.delete(plane.live("v1", "ConfigMap", "flux-system", "remote"))
+    plane.cluster.calls.clear()
+    command = ["uninstall", "--cluster", CLUSTER, "--delete-workloads"]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "not reached, so what it applied there stays: flux-system/far" in shown
+    digest = shown.rpartition("--prune ")[2].split()[0]
+    assert main([*command, "--yes", "--prune", digest]) == 1
+    assert "flux-system/far: not reached" in capsys.readouterr().err
+    assert plane.writes() == []
+    assert main([*command, "--yes", "--prune", digest, "--skip-unreachable"]) == 0
+    assert plane.live("v1", "Namespace", "", "flux-system") is None
+    assert far.get(CONFIG_MAP, "shop", "a") is not None

@@ -7,17 +7,15 @@ import json
 import pytest
 from tests.google import plane as google
 from tests.google.cloud_tasks import cloud_tasks
+from tests.google.regional import hand
 from tests.google.secret_manager import secret_manager
 from tests.regional_plane import RegionalPlane, document, mentions, woken
-from werkzeug.test import EnvironBuilder
-from werkzeug.wrappers import Request
 
 from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.google.client import GoogleClient
 from penstock.cli.plane import change_plane
 from penstock.core.errors import Refused
 from penstock.wiring import functions, load_pipeline, settings_from
-from penstock.wiring.lazy import Once
 
 HOME, FAR = "europe-west3", "us-central1"
 ENVIRONMENT = {
@@ -42,6 +40,7 @@ def test_names_of_a_further_region_end_with_it_and_its_secrets_are_there_alone()
         f"projects/{google.PROJECT}/databases/plane-1-state-{FAR}/documents",
     )
     assert far.tasks_queue == f"projects/{google.PROJECT}/locations/{FAR}/queues/plane-1-delay"
+    assert (far.secret_prefix, home.secret_prefix) == (f"plane-1_{FAR}-", "plane-1-")
     assert (home.topic("event"), home.bucket) == (names.topic("event"), names.bucket)
 
 
@@ -78,25 +77,9 @@ def _messages(url, body):
 
 
 def _goes_to(url, body, region):
-    if "/secrets" in url:  # ids are the project's: where a value is says its replication
-        return "replication" not in body or f'"location":"{region}"' in body
-    return (region == FAR) == (f"-{FAR}" in url or f"/locations/{FAR}/" in url)
-
-
-def hand(plane, region, stage):
-    """What a push subscription does in a region."""
-    names = plane.runtimes[region].settings.google.at(region)
-    functions.runtime = Once(lambda: plane.runtimes[region])
-    for topic in plane.pipeline.stage(stage).subscribes:
-        url = f"{names.endpoints.pubsub}/v1/{names.subscription(stage, topic)}"
-        found = google.request("POST", f"{url}:pull", {"maxMessages": 1, "returnImmediately": True})
-        for each in found.get("receivedMessages", []):
-            body = {"message": each["message"], "subscription": "s", "deliveryAttempt": 1}
-            request = Request(EnvironBuilder(method="POST", json=body).get_environ())
-            if functions.topic_function(stage, request).status_code == 204:
-                google.request("POST", f"{url}:acknowledge", {"ackIds": [each["ackId"]]})
-            return True
-    return False
+    if "replication" in body and f'"location":"{region}"' not in body:
+        return False
+    return (region == FAR) == (f"-{FAR}" in url or f"_{FAR}-" in url or f"/locations/{FAR}/" in url)
 
 
 @pytest.fixture

@@ -26,14 +26,18 @@ NUMBER = "123456789012"
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """One permission on one resource. ``kind``, ``name``: as grants have them; ``path``: as conditions know it."""
+    """One permission on one resource. ``kind``, ``name``: as grants have them; ``path``: as conditions know it.
+
+    ``region``: of what has its name there only.
+    """
 
     permission: str
     kind: str
     name: str
     path: str = ""
+    region: str = ""
     within: frozenset = field(default=frozenset())
-    """Kinds and names of what the resource is in: a grant there counts too."""
+    """Kinds, names and regions of what the resource is in: a grant there counts too."""
 
 
 def needs(method, url, body):
@@ -51,7 +55,7 @@ def _publish(found, _query, _body):
 
 
 def _task(found, _query, body):
-    yield _in_project("cloudtasks.tasks.create", "queue", found["queue"], found["project"])
+    yield _in_project("cloudtasks.tasks.create", "queue", found["queue"], found["project"], found["region"])
     account = json.loads(body)["task"]["httpRequest"]["oauthToken"]["serviceAccountEmail"]
     yield _in_project("iam.serviceAccounts.actAs", "account", account, found["project"])
 
@@ -123,8 +127,9 @@ def _of_secret(permission):
     return make
 
 
-def _in_project(permission, kind, name, project):
-    return Need(permission=permission, kind=kind, name=name, within=frozenset({("project", project)}))
+def _in_project(permission, kind, name, project, region=""):
+    within = frozenset({("project", project, "")})
+    return Need(permission=permission, kind=kind, name=name, region=region, within=within)
 
 
 _PROJECT = r"/v\d/projects/(?P<project>[^/]+)"
@@ -133,7 +138,7 @@ _SECRET = rf"{_PROJECT}/secrets/(?P<secret>[^/:]+)"
 _BUCKET = r"/storage/v1/b/(?P<bucket>[^/]+)/o"
 _CALLS = (
     (rf"POST {_PROJECT}/topics/(?P<topic>[^/:]+):publish", _publish),
-    (rf"POST {_PROJECT}/locations/[^/]+/queues/(?P<queue>[^/]+)/tasks", _task),
+    (rf"POST {_PROJECT}/locations/(?P<region>[^/]+)/queues/(?P<queue>[^/]+)/tasks", _task),
     (rf"GET {_DATABASE}/.+", _read_record),
     (rf"POST {_DATABASE}:runQuery", _query_records),
     (rf"POST {_DATABASE}:commit", _commit),
@@ -157,7 +162,7 @@ def giving(model, who, need):
         for name, grant in model["grants"].items()
         if grant["who"] == who
         and need.permission in model["permissions"][grant["role"]]
-        and ((grant["kind"], grant["resource"]) in {(need.kind, need.name), *need.within})
+        and ((grant["kind"], grant["resource"], grant["region"]) in {(need.kind, need.name, need.region), *need.within})
         and _holds(grant["condition"]["expression"], need.path)
     ]
 

@@ -7,14 +7,17 @@ from penstock.wiring import Runtime
 
 
 class Calls:
-    """``made``: what was recorded while a stage ran; ``stage``: the one that runs, "" outside of all."""
+    """``made``: what was recorded while a stage ran; ``stage``: the one that runs, "" outside of all.
+
+    ``at``: where the functions that are called now are, as their names in Terraform end ("" at home).
+    """
 
     def __init__(self):
-        self.stage, self.made = "", []
+        self.stage, self.made, self.at = "", [], ""
 
     @contextlib.contextmanager
     def of(self, stage):
-        before, self.stage = self.stage, stage
+        before, self.stage = self.stage, stage + self.at
         try:
             yield
         finally:

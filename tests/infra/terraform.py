@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,6 +23,11 @@ def run(*arguments, folder, data):
     return subprocess.run(
         [terraform, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
+
+
+def text(refused):
+    """What terraform said, in one line without its frame and colours."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|│", " ", str(refused.value)).split())
 
 
 def called(module, folder):

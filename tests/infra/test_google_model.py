@@ -40,24 +40,25 @@ def model(tmp_path_factory):
 
 
 def test_names_are_those_that_the_adapters_use(model):
-    names, paths = model["names"], model["paths"]
+    place, paths = model["places"][NAMES.region], model["paths"][NAMES.region]
     assert paths["topics"] == {topic: NAMES.topic(topic) for topic in paths["topics"]}
     assert paths["dead_topics"] == {stage.name: NAMES.dead_topic(stage.name) for stage in PIPELINE.queues()}
     assert paths["tasks_queue"] == NAMES.tasks_queue
     assert f"{paths['database']}/documents" == NAMES.documents
-    assert names["bucket"] == NAMES.bucket
-    kept = {stage: f"projects/{NAMES.project}/subscriptions/{name}" for stage, name in names["dead_topics"].items()}
+    assert place["bucket"] == NAMES.bucket
+    kept = {stage: f"projects/{NAMES.project}/subscriptions/{name}" for stage, name in place["dead_topics"].items()}
     assert kept == {stage.name: NAMES.dead_subscription(stage.name) for stage in PIPELINE.queues()}
     assert paths["secrets"].endswith(f"/secrets/{NAMES.secret_prefix}penstock_")
 
 
 def test_secrets_are_called_as_the_plane_calls_them(model):
     odd = secret_name("eu-1.prod", "a-b", "c.d-e")
-    assert model["names"]["secrets"] == {"token": NAMES.secret_prefix + API_TOKEN, "odd": NAMES.secret_prefix + odd}
+    kept = {key: secret["name"] for key, secret in model["secrets"].items()}
+    assert kept == {"token": NAMES.secret_prefix + API_TOKEN, "odd": NAMES.secret_prefix + odd}
 
 
 def test_subscriptions_are_those_that_the_pipeline_and_the_functions_know(model):
-    pushed = {model["paths"]["subscriptions"][key]: one for key, one in model["subscriptions"].items()}
+    pushed = {model["paths"][NAMES.region]["subscriptions"][key]: one for key, one in model["subscriptions"].items()}
     expected = {
         NAMES.subscription(stage.name, topic): (stage.name, topic, min(600, round(stage.timeout) + 30), stage.attempts)
         for stage in PIPELINE.queues()
@@ -129,6 +130,7 @@ def test_everybody_calls_only_what_verifies_by_itself(model):
         ("fetch", "pubsub.topics.publish", "topic", "plane-1-reconcile-dead", ""),
         ("fetch", "iam.serviceAccounts.actAs", "account", "plane-1-reconcile@penstock-test.iam.gserviceaccount.com", ""),
         ("webhook", "cloudtasks.tasks.create", "queue", "plane-1-delay", ""),
+        ("build", "artifactregistry.repositories.uploadArtifacts", "repository", "plane-2", ""),
         ("fetch", "cloudkms.cryptoKeyVersions.useToDecrypt", "key", KEY, ""),
         ("fetch", "container.clusters.get", "project", "acme-gke", ""),
         ("reconcile", "container.clusters.get", "project", NAMES.project, ""),
@@ -137,7 +139,8 @@ def test_everybody_calls_only_what_verifies_by_itself(model):
     ],
 )  # fmt: skip
 def test_what_nobody_needs_is_out_of_reach(model, who, permission, kind, name, path):
-    assert giving(model, who, Need(permission=permission, kind=kind, name=name, path=path)) == []
+    region = NAMES.region if kind in {"queue", "repository"} else ""
+    assert giving(model, who, Need(permission=permission, kind=kind, name=name, path=path, region=region)) == []
 
 
 def test_reconcile_decrypts_and_finds_clusters(model):
@@ -160,11 +163,12 @@ module "it" {{
   source    = "{source}"
   project   = "acme-prod"
   region    = "europe-west3"
+  regions   = {{ us-central1 = {{ sops_keys = {{ sops = terraform_data.later.output }} }} }}
   number    = terraform_data.number.output
   sops_keys = {{ sops = terraform_data.later.output }}
 }}
 resource "terraform_data" "each" {{
-  for_each = merge(module.it.grants, module.it.functions, module.it.subscriptions, module.it.roles, module.it.names.secrets)
+  for_each = merge(module.it.grants, module.it.functions, module.it.subscriptions, module.it.roles, module.it.secrets, module.it.topics, module.it.dead_topics, module.it.places)
 }}
 """
     (tmp_path / "main.tf").write_text(text)
@@ -182,9 +186,9 @@ def test_the_webhooks_path_is_the_receivers(tmp_path):
 
 
 def test_the_dashboard_names_every_function_and_subscription(model):
-    text = json.dumps(model["dashboard"])
+    text = json.dumps(model["dashboards"][NAMES.region])
     assert all(f'\\"{name}\\"' in text for name in model["names"]["functions"].values())
-    assert all(f'\\"{name}\\"' in text for name in model["names"]["dead_topics"].values())
+    assert all(f'\\"{name}\\"' in text for name in model["places"][NAMES.region]["dead_topics"].values())
 
 
 def test_the_repository_stays_clean():

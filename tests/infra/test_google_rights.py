@@ -7,20 +7,24 @@ import base64
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
 from tests.aws.test_flow import story
 from tests.google import flow
-from tests.infra import google_iam, terraform
+from tests.infra import google_iam, google_regions, terraform
 from tests.infra.google_iam import NUMBER
+from tests.infra.google_regions import FAR, HOME
 from tests.infra.stages import Calls, handled, watch
 from tests.memory_plane import URL, config_map, kustomization, namespace
+from tests.regional_plane import document
 
 from penstock.adapters.google.client import GoogleClient
+from penstock.cli.plane import change_plane
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.http import HttpRequest
-from penstock.core.messages import Envelope, ReconcileDue, encode
+from penstock.core.messages import Envelope, ReconcileDue, SourceChanged, encode
 from penstock.core.secrets.names import API_TOKEN
 from penstock.core.tree import blob
 from penstock.wiring import functions, load_pipeline
@@ -84,7 +88,7 @@ def idle(calls, model):
     return sorted(
         f"{name}: {permission}"
         for name, grant in model["grants"].items()
-        if grant["who"] in load_pipeline().stages
+        if grant["who"].partition("@")[0] in load_pipeline().stages
         for permission in model["permissions"][grant["role"]]
         if (name, permission) not in used
     )
@@ -119,6 +123,33 @@ GENERATOR = {
         "artifacts": [{"name": "apps", "copy": [{"from": "@repo/base/**", "to": "@artifact/"}]}],
     },
 }
+
+APPS = {
+    **GENERATOR,
+    "spec": {
+        **GENERATOR["spec"],
+        "artifacts": [{"name": "apps", "copy": [{"from": "@repo/app/**", "to": "@artifact/"}]}],
+    },
+}
+INCLUDING = flux(
+    "source",
+    "GitRepository",
+    "including",
+    url="https://git.example.com/far",
+    ref={"branch": "main"},
+    interval="1h",
+    include=[{"repository": {"name": "flux-system"}}],
+)
+FAR_APP = {"cluster": "far", "namespace": "flux-system", "name": "app", "kind": "Kustomization"}
+HOOK = flux(
+    "notification",
+    "Receiver",
+    "both",
+    type="github",
+    events=["push"],
+    secretRef={"name": "hook"},
+    resources=[{"kind": "GitRepository", "name": "own"}, {"kind": "Kustomization", "name": "own"}],
+)
 
 
 def manifests(*documents):
@@ -237,3 +268,91 @@ def assert_that_both_can_fail(calls, model):
     assert all(line.startswith("fetch: ") and "storage.objects.create" in line for line in missed)
     more = {**model["grants"][writer], "who": "webhook"}
     assert idle(calls, {**model, "grants": {**model["grants"], "more": more}}) == ["more: storage.objects.create"]
+
+
+@pytest.fixture(scope="module")
+def two_regions(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("regions")
+    return terraform.outputs("google/model", folder, bucket="acme-penstock", regions={FAR: {}}, **PROJECT)
+
+
+@pytest.fixture
+def regional(services, calls, two_regions, monkeypatch):
+    monkeypatch.setattr(functions, "runtime", functions.runtime)
+    with google_regions.regional_plane(services, two_regions, calls) as made:
+        yield made
+
+
+def regional_story(plane):
+    """What crosses regions: the first sync, deliveries, requests, sweeps, lost messages and artifacts, a cluster that goes."""
+    change_plane(plane.runtimes[HOME], document(FAR))
+    plane.commit(**{"clusters/far/more.yaml": manifests(HOOK, APPS, INCLUDING)})
+    google_regions.wake(plane)
+    assert plane.config_map("far", "b") == {"x": "1"}
+    assert plane.config_map("near", "a") == plane.config_map("far", "a") == {"x": "1"}
+    assert [google_regions.push(plane, token) for token in (b"hook-token", b"other")] == [{202}, {401}]
+    google_regions.settle(plane)
+    ask_of_far(plane)
+    for _ in range(3):  # see whole_story
+        before = google_regions.fleet_record(plane)
+        plane.clock.advance(4 * 86_400)
+        assert google_regions.tick(plane) == 204
+        plane.own["b.yaml"] = config_map("b", "default", x=plane.clock.new_id())
+        plane.commit(**{"app/a.yaml": config_map("a", "default", x=plane.clock.new_id())})
+        google_regions.wake(plane)
+    lost = replace(LOST, message=replace(LOST.message, cluster="far", name="app"))
+    google_regions.restore(plane, before)
+    plane.runtimes[HOME].publish([lost.message])
+    google_regions.settle(plane)
+    google_regions.lose_artifacts(plane)
+    assert google_regions.ask(plane, "/reconcile", {**FAR_APP, "cluster": "near"}).status == 202
+    google_regions.settle(plane)
+    google_regions.wake(plane)
+    for stage in plane.pipeline.queues():
+        assert google_regions.tell_of_lost(plane, stage.name, encode(lost)) == 204
+    plane.files.pop("clusters/far/more.yaml")
+    plane.commit()
+    google_regions.wake(plane)
+    without = document(FAR)
+    del without["spec"]["clusters"][1]
+    change_plane(plane.runtimes[HOME], without)
+    gone = replace(lost.message, cluster="gone")
+    plane.runtimes[HOME].publish([gone, SourceChanged(cluster="gone", namespace="flux-system", name="own")])
+    google_regions.settle(plane)
+
+
+def ask_of_far(plane):
+    """What people ask the api of a cluster in another region."""
+    far = {**FAR_APP}
+    del far["kind"]
+    assert google_regions.ask(plane, "/status").status == 200
+    for path in ("/reconcile", "/reconcile?plan=1"):
+        asked = google_regions.ask(plane, path, FAR_APP)
+        assert asked.status == 202
+        google_regions.settle(plane)
+        assert google_regions.ask(plane, asked.headers["location"]).status == 200
+    assert google_regions.ask(plane, "/reconcile", {**far, "name": "own", "kind": "GitRepository"}).status == 202
+    assert google_regions.ask(plane, "/suspend", {**far, "who": "ada", "why": "a test"}).status == 200
+    assert google_regions.ask(plane, "/resume", {**far, "who": "ada"}).status == 200
+    google_regions.settle(plane)
+
+
+def test_every_call_between_regions_is_allowed_and_no_right_there_is_idle(regional, calls, two_regions):
+    regional_story(regional)
+    assert not refused(calls, two_regions), "\n".join(refused(calls, two_regions))
+    used = {name for stage, need in calls.made for name in google_iam.giving(two_regions, stage, need)}
+    crossing = {name for name, grant in two_regions["grants"].items() if crosses(grant)}
+    assert crossing
+    assert not crossing - used, "\n".join(sorted(crossing - used))
+    poorer = {name: two_regions["grants"][name] for name in two_regions["grants"].keys() - crossing}
+    assert {line.partition(":")[0] for line in refused(calls, {**two_regions, "grants": poorer})} == {
+        two_regions["grants"][name]["who"] for name in crossing
+    }
+
+
+def crosses(grant):
+    """Whether a right of a stage is on what is in another region than the stage."""
+    place = grant["resource"] + grant["region"] + grant["condition"]["expression"]
+    anywhere = grant["kind"] == "account" or (grant["kind"], grant["condition"]["title"]) == ("project", "")
+    stage, _, region = grant["who"].partition("@")
+    return stage in load_pipeline().stages and not anywhere and (FAR in place) != (region == FAR)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = (
     "infra/terraform/topology", "infra/terraform/aws", "infra/terraform/aws/model", "infra/terraform/google",
     "infra/terraform/google/model", "infra/terraform/github", "infra/terraform/github/model", "examples/terraform/aws",
-    "examples/terraform/aws-regions", "examples/terraform/google",
+    "examples/terraform/aws-regions", "examples/terraform/google", "examples/terraform/google-regions",
 )  # fmt: skip
 VERSIONS = {
     "infra/terraform/aws": [AWS],
@@ -21,6 +21,7 @@ VERSIONS = {
     "examples/terraform/aws": [AWS, GITHUB],
     "examples/terraform/aws-regions": [AWS],
     "examples/terraform/google": [GOOGLE, GITHUB],
+    "examples/terraform/google-regions": [GOOGLE],
 }
 PLANTED = {
     "an unknown argument": ("queues.tf", "visibility_timeout_seconds", "visibility_timeout", "no argument or block"),
@@ -49,7 +50,7 @@ PLANTED_IN_OTHERS = {
     "google: an unknown nested block": ("google/functions.tf", "storage_source {", "bucket_source {", "no argument or block bucket_source"),
     "google: a missing nested argument": ("google/budget.tf", "threshold_percent =", "#threshold_percent =", "threshold_percent is required"),
     "google: a block that is an argument": ("google/storage.tf", "soft_delete_policy {", "soft_delete_policy = {", "is a block, not an argument"),
-    "google: an unknown resource": ("google/tasks.tf", "local._model.names.tasks_queue", "google_pubsub_topic.topic.name", "no resource"),
+    "google: an unknown resource": ("google/tasks.tf", "each.value.tasks_queue", "google_pubsub_topic.topic.name", "no resource"),
     "google: an unknown attribute": ("google/outputs.tf", "subscription.name", "google_pubsub_topic.dead.nam", "has no attribute nam"),
     "google: an unknown attribute of data": ("google/model.tf", "here.number", "here.numbr", "has no attribute numbr"),
     "google: an input that a module needs": ("google/model.tf", "number       =", "#number       =", "number is required"),

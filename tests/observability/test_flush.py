@@ -16,7 +16,9 @@ from penstock.adapters.state.memory import MemoryState
 from penstock.adapters.storage.memory import MemoryStorage
 from penstock.adapters.telemetry.jsonlines import JsonLinesTelemetry
 from penstock.adapters.telemetry.otel import pipeline
+from penstock.core.errors import Refused, Terminal
 from penstock.core.messages import Envelope, SourceChanged
+from penstock.core.secrets.names import secret_name
 from penstock.wiring import Runtime, load_pipeline, settings_from
 from penstock.wiring.runtime import Process
 
@@ -40,7 +42,7 @@ def patient(monkeypatch):
     monkeypatch.setattr(pipeline, "FLUSH_SECONDS", 60.0)
 
 
-def function(tmp_path, url, **more):
+def function(tmp_path, url, *, secrets=MemorySecrets, **more):
     """A function's runtime, and its log."""
     clock, log = SimulatedClock(), io.StringIO()
     settings = settings_from({"OTEL_EXPORTER_OTLP_ENDPOINT": url, "PENSTOCK_DATA_DIR": str(tmp_path), **more})
@@ -50,7 +52,7 @@ def function(tmp_path, url, **more):
             "bus": lambda: MemoryBus(load_pipeline(), clock),
             "clock": lambda: clock,
             "log": lambda: JsonLinesTelemetry(log, clock),
-            "secrets": MemorySecrets,
+            "secrets": secrets,
             "state": MemoryState,
             "storage": MemoryStorage,
         },
@@ -228,3 +230,74 @@ def test_without_the_extra_it_is_said_what_to_install(tmp_path, monkeypatch):
     runtime, _ = function(tmp_path, "http://127.0.0.1:9")
     with pytest.raises(Terminal, match=r"pip install 'penstock\[otel\]'"):
         runtime.port("telemetry")
+
+
+def stored(data):
+    """The plane's secrets, with the collector's."""
+    found = MemorySecrets()
+    found.put(secret_name("-", "penstock-system", "otlp-headers"), data, owner="uid")
+    return lambda: found
+
+
+def test_credentials_of_the_collector_come_from_the_planes_secret(tmp_path, patient):
+    with Collector() as collector:
+        data = {"headers": b"authorization=Bearer%20canary-1,x-tenant=a\n"}
+        named = {"PENSTOCK_OTLP_HEADERS_SECRET": "otlp-headers"}
+        made, log = function(tmp_path, collector.url, secrets=stored(data), **named)
+        call(made)
+        made.close()
+    sent = [{name.lower(): value for name, value in headers.items()} for headers in collector.headers]
+    assert {(headers.get("authorization"), headers.get("x-tenant")) for headers in sent} == {("Bearer canary-1", "a")}
+    assert "canary-1" not in log.getvalue() + repr(made.settings)
+    assert "not exported" not in log.getvalue()
+
+
+def test_a_variable_of_a_signal_wins(tmp_path, patient):
+    with Collector() as collector:
+        more = {
+            "PENSTOCK_OTLP_HEADERS_SECRET": "otlp-headers",
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x-key=of-traces",
+        }
+        made, _ = function(tmp_path, collector.url, secrets=stored({"headers": b"x-key=of-both"}), **more)
+        call(made)
+        made.close()
+    keys = {
+        path: dict(headers).get("x-key") for path, headers in zip(collector.requests, collector.headers, strict=True)
+    }
+    assert keys == {"/v1/traces": "of-traces", "/v1/metrics": "of-both"}
+
+
+class Away:
+    def get(self, name, *, newest=False):
+        raise Refused("the identity that this runs as needs a permission")
+
+
+@pytest.mark.parametrize(
+    ("secrets", "said"),
+    [
+        (MemorySecrets, "of the plane has no entry headers"),
+        (stored({"token": b"canary-1"}), "of the plane has no entry headers"),
+        (stored({"headers": b"\xff"}), "it is no text"),
+        (Away, "needs a permission"),
+    ],
+)
+def test_a_secret_that_cannot_be_read_is_told_once_and_fails_nothing(tmp_path, patient, secrets, said):
+    with Collector() as collector:
+        made, log = function(tmp_path, collector.url, secrets=secrets, PENSTOCK_OTLP_HEADERS_SECRET="otlp-headers")
+        call(made)
+        call(made)
+        made.close()
+    assert collector.bodies
+    (line,) = told(log, "telemetry not exported")
+    assert said in line["error"]
+    assert "canary-1" not in log.getvalue()
+
+
+def test_headers_in_place_of_a_name_are_refused_and_not_told():
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+        "PENSTOCK_OTLP_HEADERS_SECRET": "x-key=canary-1",
+    }
+    with pytest.raises(Terminal, match="PENSTOCK_OTLP_HEADERS_SECRET") as refused:
+        settings_from(environment)
+    assert "canary-1" not in str(refused.value)

@@ -9,6 +9,7 @@ module "model" {
   account       = data.aws_caller_identity.here.account_id
   bucket        = var.bucket
   eks_clusters  = var.eks_clusters
+  collector     = var.collector
   environment   = var.environment
   home_region   = var.home_region
   prefix        = var.prefix

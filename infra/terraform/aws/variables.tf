@@ -55,6 +55,16 @@ variable "bundle" {
   }
 }
 
+variable "collector" {
+  description = "Where functions send spans and metrics: base URL of an OTLP receiver over HTTP. credentials: its headers are in the plane's secret otlp-headers, which is made empty. Null: nowhere."
+  type = object({
+    credentials = optional(bool, false)
+    endpoint    = string
+  })
+  default  = null
+  nullable = true
+}
+
 variable "deletion_protection" {
   description = "Whether `terraform destroy` stops at the table of records and at a bucket with artifacts, and secrets can be restored for 30 days."
   type        = bool

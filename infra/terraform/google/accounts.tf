@@ -1,4 +1,4 @@
-# One service account a stage; build makes the images, push calls the functions for Pub/Sub and Cloud Scheduler, tasks
+# One service account a stage and region; build makes the images, push calls the functions for Pub/Sub and Cloud Scheduler, tasks
 # publishes for Cloud Tasks. None has a key.
 
 resource "google_service_account" "accounts" {

@@ -7,20 +7,20 @@ locals {
 }
 
 resource "google_monitoring_alert_policy" "dead_letters" {
-  for_each = local._model.names.dead_topics
+  for_each = local._model.dead_topics
 
   project               = var.project
-  display_name          = "${each.value}: dead letters"
+  display_name          = "${each.value.name}: dead letters"
   combiner              = "OR"
   notification_channels = var.alarm_channels
   user_labels           = local._labels
 
   documentation {
-    content = "${each.key} gave messages up: the attribute error of each in the subscription ${each.value} says why (docs/google.md, Dead letters)."
+    content = "${each.key} gave messages up: the attribute error of each in the subscription ${each.value.name} says why (docs/google.md, Dead letters)."
   }
 
   conditions {
-    display_name = "messages in ${each.value}"
+    display_name = "messages in ${each.value.name}"
 
     condition_threshold {
       filter          = "${local._subscription_metric}/num_undelivered_messages\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.dead[each.key].name}\""
@@ -46,7 +46,7 @@ resource "google_monitoring_alert_policy" "waiting" {
   user_labels           = local._labels
 
   documentation {
-    content = "The oldest message to ${each.value.stage} waits for more than ${var.waiting_seconds} s: too few run at once, or all fail."
+    content = "The oldest message to ${each.value.function} waits for more than ${var.waiting_seconds} s: too few run at once, or all fail."
   }
 
   conditions {
@@ -78,11 +78,11 @@ resource "google_monitoring_alert_policy" "failures" {
   }
 
   conditions {
-    display_name = "failures by stage"
+    display_name = "failures by stage and region"
 
     # A metric of a log is not known for some minutes after it is made: not looked up when the alarm is.
     condition_prometheus_query_language {
-      query                     = "sum by (stage) (increase(logging_googleapis_com:user_${replace(google_logging_metric.failures.name, "/[^a-z0-9]/", "_")}{monitored_resource=\"cloud_run_revision\"}[10m])) > ${var.failures}"
+      query                     = "sum by (stage, location) (increase(logging_googleapis_com:user_${replace(google_logging_metric.failures.name, "/[^a-z0-9]/", "_")}{monitored_resource=\"cloud_run_revision\"}[10m])) > ${var.failures}"
       duration                  = "0s"
       evaluation_interval       = "60s"
       disable_metric_validation = true
@@ -107,7 +107,7 @@ resource "google_monitoring_alert_policy" "schedule" {
     display_name = "no requests that succeed"
 
     condition_absent {
-      filter   = "${local._request_metric}=\"${each.value.name}\" AND metric.labels.response_code_class=\"2xx\""
+      filter   = "${local._request_metric}=\"${each.value.name}\" AND resource.labels.location=\"${each.value.region}\" AND metric.labels.response_code_class=\"2xx\""
       duration = "600s"
 
       aggregations {
@@ -138,7 +138,7 @@ resource "google_monitoring_alert_policy" "throttled" {
     display_name = "answers with 429"
 
     condition_threshold {
-      filter          = "${local._request_metric}=\"${each.value.name}\" AND metric.labels.response_code=\"429\""
+      filter          = "${local._request_metric}=\"${each.value.name}\" AND resource.labels.location=\"${each.value.region}\" AND metric.labels.response_code=\"429\""
       comparison      = "COMPARISON_GT"
       threshold_value = 0
       duration        = "180s"
@@ -155,21 +155,23 @@ resource "google_monitoring_alert_policy" "throttled" {
 }
 
 resource "google_monitoring_alert_policy" "delayed" {
+  for_each = local._model.places
+
   project               = var.project
-  display_name          = "${local._model.names.tasks_queue}: not taken"
+  display_name          = "${each.value.tasks_queue} in ${each.key}: not taken"
   combiner              = "OR"
   notification_channels = var.alarm_channels
   user_labels           = local._labels
 
   documentation {
-    content = "What was put off cannot be published: look at the queue's log, and at the rights of ${google_service_account.accounts["tasks"].email}."
+    content = "What was put off cannot be published: look at the queue's log, and at the rights of ${google_service_account.accounts[each.value.tasks_account].email}."
   }
 
   conditions {
     display_name = "attempts that failed"
 
     condition_threshold {
-      filter          = "resource.type=\"cloud_tasks_queue\" AND metric.type=\"cloudtasks.googleapis.com/queue/task_attempt_count\" AND resource.labels.queue_id=\"${google_cloud_tasks_queue.delay.name}\" AND metric.labels.response_code!=\"OK\""
+      filter          = "resource.type=\"cloud_tasks_queue\" AND metric.type=\"cloudtasks.googleapis.com/queue/task_attempt_count\" AND resource.labels.queue_id=\"${google_cloud_tasks_queue.delay[each.key].name}\" AND resource.labels.location=\"${each.key}\" AND metric.labels.response_code!=\"OK\""
       comparison      = "COMPARISON_GT"
       threshold_value = 0
       duration        = "600s"

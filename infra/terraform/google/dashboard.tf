@@ -1,4 +1,6 @@
 resource "google_monitoring_dashboard" "plane" {
+  for_each = local._model.dashboards
+
   project        = var.project
-  dashboard_json = jsonencode(local._model.dashboard)
+  dashboard_json = jsonencode(each.value)
 }

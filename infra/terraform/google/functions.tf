@@ -1,4 +1,4 @@
-# By stage: the function. It is built from the bundle by an account that can do nothing else, and runs as its stage.
+# By stage, in each region: the function. It is built from the bundle by an account that can do nothing else, and runs as its stage.
 #
 # google_cloudfunctions2_function, not google_cloud_run_v2_service with build_config: the provider does not build there.
 
@@ -7,12 +7,12 @@ resource "google_cloudfunctions2_function" "stages" {
 
   name     = each.value.name
   project  = var.project
-  location = var.region
+  location = each.value.region
   labels   = local._labels
 
   build_config {
-    docker_repository     = google_artifact_registry_repository.images.id
-    entry_point           = each.key
+    docker_repository     = google_artifact_registry_repository.images[each.value.region].id
+    entry_point           = each.value.stage
     environment_variables = each.value.build
     runtime               = var.runtime
     service_account       = google_service_account.accounts["build"].id
@@ -47,10 +47,12 @@ resource "google_cloudfunctions2_function" "stages" {
   ]
 }
 
-# Images of the functions. Cloud Run keeps what it serves; of the others two are enough to go back.
+# Images of each region's functions: Cloud Functions takes no other region's. Cloud Run keeps what it serves; of the others two are enough to go back.
 resource "google_artifact_registry_repository" "images" {
+  for_each = local._model.places
+
   project       = var.project
-  location      = var.region
+  location      = each.key
   repository_id = local._model.names.repository
   description   = "Images of the functions of plane ${var.prefix}"
   format        = "DOCKER"

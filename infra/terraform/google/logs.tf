@@ -1,30 +1,35 @@
-# Logs of the functions: in a bucket of their own, kept as long as said, and not in _Default as well.
+# Logs of the functions: in a bucket of their own in their region, kept as long as said, and not in _Default as well.
 
 locals {
   _services = join(" OR ", [for name in sort(values(local._model.names.functions)) : "\"${name}\""])
-  _logs     = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(${local._services})"
+  _regions  = join(" OR ", [for region in keys(local._model.places) : "\"${region}\""])
+  _logs     = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(${local._services}) AND resource.labels.location=(${local._regions})"
 }
 
 resource "google_logging_project_bucket_config" "logs" {
+  for_each = local._model.places
+
   project        = var.project
-  location       = var.region
-  bucket_id      = local._model.names.logs
+  location       = each.key
+  bucket_id      = each.value.logs
   description    = "Functions of plane ${var.prefix}"
   retention_days = var.log_retention_days
 }
 
 resource "google_logging_project_sink" "logs" {
+  for_each = local._model.places
+
   project                = var.project
-  name                   = local._model.names.logs
-  destination            = "logging.googleapis.com/${google_logging_project_bucket_config.logs.id}"
-  filter                 = local._logs
+  name                   = each.value.logs
+  destination            = "logging.googleapis.com/${google_logging_project_bucket_config.logs[each.key].id}"
+  filter                 = "${local._logs} AND resource.labels.location=\"${each.key}\""
   unique_writer_identity = true
 }
 
 resource "google_logging_project_exclusion" "logs" {
   project     = var.project
-  name        = local._model.names.logs
-  description = "In the bucket ${local._model.names.logs} instead"
+  name        = var.prefix
+  description = "In log buckets of plane ${var.prefix} instead"
   filter      = local._logs
 
   depends_on = [google_logging_project_sink.logs]

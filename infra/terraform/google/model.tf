@@ -8,12 +8,14 @@ module "model" {
 
   bucket       = var.bucket
   database     = var.database
+  collector    = var.collector
   environment  = var.environment
   gke_projects = var.gke_projects
   number       = data.google_project.here.number
   prefix       = var.prefix
   project      = var.project
   region       = var.region
+  regions      = var.regions
   secrets      = var.secrets
   sizes        = var.sizes
   sops_keys    = var.sops_keys

@@ -44,7 +44,7 @@ resource "google_project_iam_member" "grants" {
 resource "google_storage_bucket_iam_member" "grants" {
   for_each = local._grants.bucket
 
-  bucket = google_storage_bucket.artifacts.name
+  bucket = each.value.resource
   role   = each.value.role
   member = local._members[each.value.who]
 
@@ -57,7 +57,7 @@ resource "google_storage_bucket_iam_member" "grants" {
     }
   }
 
-  depends_on = [google_project_iam_custom_role.roles]
+  depends_on = [google_project_iam_custom_role.roles, google_storage_bucket.artifacts]
 }
 
 resource "google_pubsub_topic_iam_member" "grants" {
@@ -86,8 +86,8 @@ resource "google_cloud_tasks_queue_iam_member" "grants" {
   for_each = local._grants.queue
 
   project  = var.project
-  location = var.region
-  name     = google_cloud_tasks_queue.delay.name
+  location = each.value.region
+  name     = google_cloud_tasks_queue.delay[each.value.region].name
   role     = each.value.role
   member   = local._members[each.value.who]
 
@@ -108,7 +108,7 @@ resource "google_cloud_run_v2_service_iam_member" "grants" {
   for_each = local._grants.function
 
   project  = var.project
-  location = var.region
+  location = each.value.region
   name     = each.value.resource
   role     = each.value.role
   member   = local._members[each.value.who]
@@ -120,8 +120,8 @@ resource "google_artifact_registry_repository_iam_member" "grants" {
   for_each = local._grants.repository
 
   project    = var.project
-  location   = var.region
-  repository = google_artifact_registry_repository.images.name
+  location   = each.value.region
+  repository = google_artifact_registry_repository.images[each.value.region].name
   role       = each.value.role
   member     = local._members[each.value.who]
 }

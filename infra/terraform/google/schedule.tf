@@ -8,7 +8,7 @@ resource "google_cloud_scheduler_job" "schedule" {
   for_each = local._scheduled
 
   project          = var.project
-  region           = var.region
+  region           = each.value.region
   name             = each.value.name
   description      = "starts ${each.key}"
   schedule         = "* * * * *"

@@ -1,9 +1,11 @@
-# Records (adapters/state/firestore.py): one collection, an index of what is due, and none of what is never asked for.
+# Records (adapters/state/firestore.py), a database a region: one collection, an index of what is due, and none of what is never asked for.
 
 resource "google_firestore_database" "state" {
+  for_each = local._model.places
+
   project                           = var.project
-  name                              = local._model.names.database
-  location_id                       = var.region
+  name                              = each.value.database
+  location_id                       = each.key
   type                              = "FIRESTORE_NATIVE"
   concurrency_mode                  = "OPTIMISTIC"
   delete_protection_state           = var.deletion_protection ? "DELETE_PROTECTION_ENABLED" : "DELETE_PROTECTION_DISABLED"
@@ -12,8 +14,10 @@ resource "google_firestore_database" "state" {
 }
 
 resource "google_firestore_index" "due" {
+  for_each = local._model.places
+
   project    = var.project
-  database   = google_firestore_database.state.name
+  database   = google_firestore_database.state[each.key].name
   collection = "records"
 
   fields {
@@ -27,14 +31,20 @@ resource "google_firestore_index" "due" {
   }
 }
 
+locals {
+  _unindexed = merge([
+    for region in keys(local._model.places) : { for field in ["f", "j", "w"] : "${field}@${region}" => { field = field, region = region } }
+  ]...)
+}
+
 # Without it each of them is indexed twice, and a value above 1,500 bytes is cut for it.
 resource "google_firestore_field" "unindexed" {
-  for_each = toset(["f", "j", "w"])
+  for_each = local._unindexed
 
   project    = var.project
-  database   = google_firestore_database.state.name
+  database   = google_firestore_database.state[each.value.region].name
   collection = "records"
-  field      = each.key
+  field      = each.value.field
 
   index_config {}
 }

@@ -1,10 +1,12 @@
-# The bucket: artifacts below artifacts/sha256/, which tick removes when nobody names them any more, and the bundle of
+# The bucket of each region: artifacts below artifacts/sha256/, which tick removes when nobody names them any more, and the bundle of
 # the functions below bundles/. An artifact's name is its digest and it can be made again: nothing that goes is kept.
 
 resource "google_storage_bucket" "artifacts" {
+  for_each = local._model.places
+
   project                     = var.project
-  name                        = local._model.names.bucket
-  location                    = var.region
+  name                        = each.value.bucket
+  location                    = each.key
   force_destroy               = !var.deletion_protection
   public_access_prevention    = "enforced"
   uniform_bucket_level_access = true
@@ -27,7 +29,7 @@ resource "google_storage_bucket" "artifacts" {
 
 # Its name changes with its bytes, and with that the functions are built anew; going back is applying the older file.
 resource "google_storage_bucket_object" "bundle" {
-  bucket = google_storage_bucket.artifacts.name
+  bucket = google_storage_bucket.artifacts[var.region].name
   name   = "${local._model.names.bundles}${filesha256(var.bundle)}.zip"
   source = var.bundle
 }

@@ -15,7 +15,7 @@ resource "google_pubsub_subscription" "pushes" {
     for_each = each.value.attempts == null ? [] : [each.value.attempts]
 
     content {
-      dead_letter_topic     = google_pubsub_topic.dead[each.value.stage].id
+      dead_letter_topic     = google_pubsub_topic.dead[each.value.dead_topic].id
       max_delivery_attempts = dead_letter_policy.value
     }
   }
@@ -26,11 +26,11 @@ resource "google_pubsub_subscription" "pushes" {
   }
 
   push_config {
-    push_endpoint = google_cloudfunctions2_function.stages[each.value.stage].service_config[0].uri
+    push_endpoint = google_cloudfunctions2_function.stages[each.value.function].service_config[0].uri
 
     oidc_token {
-      service_account_email = google_service_account.accounts["push"].email
-      audience              = google_cloudfunctions2_function.stages[each.value.stage].service_config[0].uri
+      service_account_email = google_service_account.accounts[each.value.caller].email
+      audience              = google_cloudfunctions2_function.stages[each.value.function].service_config[0].uri
     }
   }
 

@@ -2,9 +2,11 @@
 # where they are not. A queue that was deleted keeps its name from others for days.
 
 resource "google_cloud_tasks_queue" "delay" {
+  for_each = local._model.places
+
   project  = var.project
-  location = var.region
-  name     = local._model.names.tasks_queue
+  location = each.key
+  name     = each.value.tasks_queue
 
   rate_limits {
     max_concurrent_dispatches = 1000

@@ -1,34 +1,34 @@
 # Topics, and by stage that they feed: what it gives up, which is kept for operators.
 
 resource "google_pubsub_topic" "topics" {
-  for_each = local._model.names.topics
+  for_each = local._model.topics
 
   project = var.project
-  name    = each.value
+  name    = each.value.name
   labels  = local._labels
 
   message_storage_policy {
-    allowed_persistence_regions = [var.region]
+    allowed_persistence_regions = [each.value.region]
   }
 }
 
 resource "google_pubsub_topic" "dead" {
-  for_each = local._model.names.dead_topics
+  for_each = local._model.dead_topics
 
   project = var.project
-  name    = each.value
+  name    = each.value.name
   labels  = local._labels
 
   message_storage_policy {
-    allowed_persistence_regions = [var.region]
+    allowed_persistence_regions = [each.value.region]
   }
 }
 
 resource "google_pubsub_subscription" "dead" {
-  for_each = local._model.names.dead_topics
+  for_each = local._model.dead_topics
 
   project                    = var.project
-  name                       = each.value
+  name                       = each.value.name
   topic                      = google_pubsub_topic.dead[each.key].id
   ack_deadline_seconds       = 60
   message_retention_duration = "${14 * 86400}s"

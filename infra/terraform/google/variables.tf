@@ -39,6 +39,16 @@ variable "bundle" {
   }
 }
 
+variable "collector" {
+  description = "Where functions send spans and metrics: base URL of an OTLP receiver over HTTP. credentials: its headers are in the plane's secret otlp-headers, which is made empty. Null: nowhere."
+  type = object({
+    credentials = optional(bool, false)
+    endpoint    = string
+  })
+  default  = null
+  nullable = true
+}
+
 variable "database" {
   description = "Id of the Firestore database. Null: <prefix>-state."
   type        = string
@@ -117,9 +127,24 @@ variable "project" {
 }
 
 variable "region" {
-  description = "Region of everything."
+  description = "Region of everything; of a plane in several, its home region."
   type        = string
   nullable    = false
+}
+
+variable "regions" {
+  description = "Of a plane in several regions: all further ones, and what clusters there have of their own: projects whose GKE clusters are reached, secrets that are kept by hand, Cloud KMS keys."
+  type = map(object({
+    gke_projects = optional(set(string), [])
+    secrets = optional(map(object({
+      cluster   = string
+      name      = string
+      namespace = optional(string, "flux-system")
+    })), {})
+    sops_keys = optional(map(string), {})
+  }))
+  default  = {}
+  nullable = false
 }
 
 variable "runtime" {

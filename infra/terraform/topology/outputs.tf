@@ -4,7 +4,7 @@ output "queues" {
 }
 
 output "rights" {
-  description = "By stage: verbs on each port, topics it publishes to, topics it puts messages off on and the stages behind them, whether it consumes a queue, whose dead letters it looks through."
+  description = "By stage: verbs on each port, topics it publishes to, topics it puts messages off on and the stages behind them, whether it consumes a queue, what it does in other regions, whose dead letters it looks through."
   value       = local.rights
 
   precondition {

@@ -36,6 +36,48 @@ locals {
     keys     = { reconcile = ["decrypt"] }
   }
 
+  # Of a plane in several regions (core/regions.py): what a function of home does in further ones, and one of those at
+  # home. A line less is a right less: nobody needs all verbs there.
+  _elsewhere = {
+    further = {
+      publishes = {
+        webhook = ["source-changed", "reconcile-due"]
+        api     = ["source-changed", "reconcile-due", "event"]
+        tick    = ["source-changed", "reconcile-due", "event"]
+        fetch   = ["artifact-stored", "event", "source-changed"]
+      }
+      # what is due and whom a commit concerns; records of a cluster that has left the Plane are looked for everywhere
+      state = {
+        webhook   = ["read-hooks", "write-deliveries"]
+        api       = ["read", "write", "remove", "scan"]
+        tick      = ["read", "write", "due", "scan"]
+        fetch     = ["read", "write"]
+        reconcile = ["read"]
+        notify    = ["read"]
+      }
+      storage = {
+        tick      = ["list", "delete"]
+        fetch     = ["read", "write"]
+        reconcile = ["read"]
+      }
+      secrets = { webhook = ["read"] }
+    }
+    # the Plane, its own source and its artifact; reconcile writes the index of Receivers, and masks plans under the api's token
+    home = {
+      publishes = { reconcile = ["source-changed"] }
+      state = {
+        fetch     = ["read"]
+        reconcile = ["read", "write", "remove"]
+        notify    = ["read"]
+      }
+      storage = {
+        fetch     = ["read"]
+        reconcile = ["read"]
+      }
+      secrets = { reconcile = ["read-token"] }
+    }
+  }
+
   missing_verbs = flatten([
     for name, stage in local.stages : [
       for port in stage.ports : "${name}.${port}" if contains(keys(local._verbs), port) && !can(local._verbs[port][name])
@@ -54,6 +96,12 @@ locals {
         for topic in stage.publishes : local.subscribers[topic]
       ]))) : []
       consumes = stage.trigger == "topic"
+      elsewhere = {
+        for where, does in local._elsewhere : where => {
+          publishes = lookup(does.publishes, name, [])
+          verbs     = { for port in keys(local._verbs) : port => contains(stage.ports, port) ? try(does[port][name], []) : [] }
+        }
+      }
       # Stages whose dead letters it looks through.
       dead_letters_of = stage.trigger == "schedule" ? sort(keys(local.queues)) : []
     }

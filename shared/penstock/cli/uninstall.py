@@ -2,8 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from penstock.cli.cluster import without
@@ -42,6 +42,19 @@ class Place:
     installed: tuple[Installed, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """``unreached``: namespace/name of Kustomizations whose cluster could not be looked at, and why."""
+
+    places: tuple[Place, ...]
+    unreached: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def installed(self) -> list[Installed]:
+        """What was found, in the order in which it goes."""
+        return [each for place in self.places for each in place.installed]
+
+
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare flags and help."""
     parser = subparsers.add_parser(
@@ -55,6 +68,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add_cluster_flags(parser)
     parser.add_argument("--delete-workloads", action="store_true", help="delete what was applied, too, as each says")
     parser.add_argument("--prune", default="", metavar="DIGEST", help="exactly these deletions: sha256:… of the plan")
+    parser.add_argument(
+        "--skip-unreachable",
+        action="store_true",
+        help="forget Kustomizations whose kubeConfig leads nowhere: what they applied there stays",
+    )
     parser.add_argument("--yes", action="store_true", help="do it; default: print the plan alone")
 
 
@@ -65,49 +83,75 @@ def run(args: argparse.Namespace) -> int:
         side = open_side(args, runtime, gone=True)
         if not side.uid:
             raise Terminal("say which cluster it is: --cluster NAME (`penstock cluster list`)")
-        places = survey(side, runtime.port("state"), workloads=args.delete_workloads)
-        for line in plan_lines(side, places, workloads=args.delete_workloads):
+        found = survey(side, runtime.port("state"), workloads=args.delete_workloads)
+        for line in plan_lines(side, found, workloads=args.delete_workloads):
             print(line)
-        digest = approval_digest([each for place in places for each in place.installed])
+        digest = approval_digest(found.installed)
         if not args.yes:
             more = f" --prune {digest}" if digest else ""
             print(f"\nnothing was changed: --yes{more} does it")
             return 0
         if digest and args.prune != digest:
             raise Refused(f"these deletions are not approved: look at them, then add --prune {digest}")
+        if found.unreached and args.delete_workloads and not args.skip_unreachable:
+            raise Refused(
+                f"{', '.join(found.unreached)}: not reached, and what would reach them may be among the deletions: "
+                "mend their kubeConfig, or leave what they applied where it is with --skip-unreachable"
+            )
         _leave_plane(runtime, side)
-        return _report(uninstall(side, places))
+        return _report(uninstall(side, found, forget=args.skip_unreachable))
     finally:
         runtime.close()
 
 
-def survey(side: Side, state: State, *, workloads: bool) -> tuple[Place, ...]:
+def survey(side: Side, state: State, *, workloads: bool) -> Survey:
     """Everything of this plane and cluster, there and where kubeConfigs lead; nothing is written.
 
-    Raises Terminal where an inventory cannot be read: then nobody knows what it stands for; NotFound or Refused where
-    the kubeconfig of a Kustomization leads nowhere.
+    Raises Terminal where an inventory cannot be read: then nobody knows what it stands for.
     """
-    clusters = {id(cluster): cluster for cluster in (*_remotes(side, state), side.home)}
-    return tuple(
-        Place(cluster=cluster, installed=_ordered(cluster, _installed(side, cluster), workloads=workloads))
-        for cluster in clusters.values()
-    )
+    at_home = _installed(side, _held(side.home))
+    clusters, unreached = _remotes(side, state, at_home)
+    found = [(cluster, _installed(side, held)) for cluster, held in clusters if cluster is not side.home]
+    places = [
+        Place(cluster=cluster, installed=_ordered(cluster, installed, workloads=workloads))
+        for cluster, installed in (*found, (side.home, at_home))
+    ]
+    return Survey(places=tuple(places), unreached=unreached)
 
 
-def _remotes(side: Side, state: State) -> list[Cluster]:
-    """Where Kustomizations apply to by a kubeConfig of their own: those that the plane knows, and those named at home.
+def _remotes(
+    side: Side, state: State, at_home: Sequence[Installed]
+) -> tuple[list[tuple[Cluster, list[Manifest]]], dict[str, str]]:
+    """Where Kustomizations apply to by a kubeConfig of their own, each cluster once, with our ConfigMaps there.
 
-    They come first: what names them at home goes last, so that another run finds the rest.
+    Those that the plane knows, and those named at home. They come first: what names them at home goes last, so that
+    another run finds the rest. And who could not be asked, with the reason.
     """
     records = state.list(f"object/{side.name}/{KIND}/")
     known = [parse_kustomization(ObjectRecord.from_value(record.value).document) for record in records]
-    known += [each.kustomization for each in _installed(side, side.home) if each.kustomization is not None]
-    return [side.target(each) for each in known if each.kube_config is not None]
+    known += [each.kustomization for each in at_home if each.kustomization is not None]
+    reached: dict[int, tuple[Cluster, list[Manifest]]] = {}
+    unreached: dict[str, str] = {}
+    for each in known:
+        name = f"{each.namespace}/{each.name}"
+        if each.kube_config is None or name in unreached:
+            continue
+        try:
+            cluster = side.target(each)
+            if id(cluster) not in reached:
+                reached[id(cluster)] = (cluster, _held(cluster))
+        except PenstockError as error:
+            unreached[name] = str(error)
+    return list(reached.values()), unreached
 
 
-def _installed(side: Side, cluster: Cluster) -> list[Installed]:
+def _held(cluster: Cluster) -> list[Manifest]:
+    return list(cluster.list(_CONFIG_MAP, namespace=NAMESPACE, label_selector=OURS).items)
+
+
+def _installed(side: Side, held: Sequence[Manifest]) -> list[Installed]:
     found = []
-    for manifest in cluster.list(_CONFIG_MAP, namespace=NAMESPACE, label_selector=OURS).items:
+    for manifest in held:
         owner = str((manifest.get("data") or {}).get("owner") or "")
         prefix = f"{side.uid}/{side.name}/"
         if not owner.startswith(prefix):
@@ -140,10 +184,11 @@ def _ordered(cluster: Cluster, found: Sequence[Installed], *, workloads: bool) -
     return tuple(made)
 
 
-def plan_lines(side: Side, places: Sequence[Place], *, workloads: bool) -> list[str]:
-    """What goes and what stays."""
-    every = [each for place in places for each in place.installed]
-    if not every:
+def plan_lines(side: Side, found: Survey, *, workloads: bool) -> list[str]:
+    """What goes, what stays, and what could not be looked at."""
+    every = found.installed
+    missing = [f"not reached, so what it applied there stays: {name}: {why}" for name, why in found.unreached.items()]
+    if not every and not missing:
         return [f"cluster {side.name}: no inventory of this plane ({side.uid}) is there"]
     rows = []
     for each in every:
@@ -153,7 +198,8 @@ def plan_lines(side: Side, places: Sequence[Place], *, workloads: bool) -> list[
         stays = len(each.inventory.entries) - gone - sum(c.live is None for c in each.changes.of(Action.SKIPPED))
         rows.append([each.name, str(gone), str(stays), each.why or "-"])
     lines = render(("KUSTOMIZATION", "DELETED", "STAYS", "WHY"), rows).splitlines()
-    lines += ["", "Their inventories and Leases go, and namespace penstock-system, if nothing else is in it."]
+    lines += ["", *missing, *([""] if missing else [])]
+    lines += ["Their inventories and Leases go, and namespace penstock-system, if nothing else is in it."]
     if side.path is not None:
         lines.append(f"Cluster {side.name} leaves the Plane first: nothing reconciles it any more.")
     if not workloads:
@@ -174,21 +220,28 @@ def _only_names(each: Installed) -> bool:
     return there and not each.inventory.entries
 
 
-def uninstall(side: Side, places: Sequence[Place]) -> list[str]:
+def uninstall(side: Side, found: Survey, *, forget: bool = False) -> list[str]:
     """Do it, Kustomization by Kustomization, each under its Lease; what could not be deleted, one line each.
 
     The first that has a problem is the last: what comes after it may hold the namespace that it lives in. An
-    inventory goes only when all of its deletions were made, so that another run goes on from there.
+    inventory goes only when all of its deletions were made, so that another run goes on from there; what names a
+    Kustomization of a cluster that was not reached goes with ``forget`` alone.
     """
-    for place in places:
+    waiting = {} if forget else found.unreached
+    for place in found.places:
         for each in place.installed:
+            if each.name in waiting and _only_names(each):
+                continue
             work = partial(_remove, side, place, each)
             problems = under_lease(side, place.cluster, side.owner(each.name), work)
             lease.drop(place.cluster, inventory_name(*each.name.split("/", 1)))
             if problems:
                 return problems
         _drop_namespace(place.cluster)
-    return []
+    return [
+        f"{name}: {why}. Run it again when it is reached, with --kubeconfig, or with --skip-unreachable to leave it"
+        for name, why in waiting.items()
+    ]
 
 
 def _remove(side: Side, place: Place, each: Installed) -> list[str]:
@@ -237,5 +290,5 @@ def _leave_plane(runtime: Runtime, side: Side) -> None:
 
 def _report(problems: Sequence[str]) -> int:
     for problem in problems:
-        print(f"penstock: not deleted: {problem}", file=sys.stderr)
+        print(f"penstock: not removed: {problem}", file=sys.stderr)
     return 1 if problems else 0

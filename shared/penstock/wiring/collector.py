@@ -1,14 +1,19 @@
 """OpenTelemetry's standard variables -> CollectorSettings. Off unless an endpoint is named."""
 
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from penstock.adapters.telemetry.collector import CollectorSettings
 from penstock.core.errors import Terminal
+from penstock.core.messages import PLANE
+from penstock.core.secrets.names import secret_name
 
 SIGNALS = ("TRACES", "METRICS")
 TEMPORALITIES = ("cumulative", "delta", "lowmemory")
 PROTOCOL = "http/protobuf"
+NAMESPACE = "penstock-system"
+"""Of the Secret that holds the headers."""
 
 
 def collector_from(environment: Mapping[str, str]) -> CollectorSettings | None:
@@ -29,7 +34,18 @@ def collector_from(environment: Mapping[str, str]) -> CollectorSettings | None:
         temporality=temporality,
         timeout=_milliseconds(environment, "OTEL_EXPORTER_OTLP_TIMEOUT", 10_000),
         interval=_milliseconds(environment, "OTEL_METRIC_EXPORT_INTERVAL", 60_000),
+        secret=_secret(environment, "PENSTOCK_OTLP_HEADERS_SECRET"),
     )
+
+
+def _secret(environment: Mapping[str, str], variable: str) -> str:
+    """The store's name of the plane's Secret that a variable names; "" where it names none."""
+    name = environment.get(variable, "").strip()
+    if not name:
+        return ""
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", name):
+        raise Terminal(f"environment variable {variable} is no name of a Secret in {NAMESPACE}")  # it may be the value
+    return secret_name(PLANE, NAMESPACE, name)
 
 
 def _of_signal(environment: Mapping[str, str], signal: str, name: str) -> str:

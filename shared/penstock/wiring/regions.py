@@ -38,10 +38,12 @@ def regional(
         plane = stored()()
         return None if plane is None else {cluster.name: cluster.region for cluster in plane.clusters}
 
+    # a further region's functions have no rights in a third: what they look for everywhere is here, or at home
+    reached = tuple(made) if here == home else (home, here)
     of = planes_regions(clusters, home, lambda: clock().monotonic())
 
     def maker(name: str) -> Callable[[], Any]:
-        regions = Regions(here=here, home=home, all=tuple(made), of=of, at=lambda region: once[region][name]())
+        regions = Regions(here=here, home=home, all=reached, of=of, at=lambda region: once[region][name]())
         return lambda: _REGIONAL[name](regions)
 
     return {name: maker(name) for name in _REGIONAL}

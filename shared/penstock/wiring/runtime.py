@@ -26,6 +26,7 @@ from penstock.ports.git import Git
 from penstock.ports.keys import Keys
 from penstock.ports.notifier import Notifier
 from penstock.ports.registry import Registry
+from penstock.ports.secrets import Secrets
 from penstock.ports.state import State
 from penstock.ports.telemetry import Field, Scoped
 from penstock.wiring import http, run
@@ -33,7 +34,7 @@ from penstock.wiring.lazy import LazyPort, Once, WithheldPort
 from penstock.wiring.outcome import Outcome
 from penstock.wiring.sending import Sender
 from penstock.wiring.settings import Settings, settings_from
-from penstock.wiring.telemetry import log_of, telemetry_of
+from penstock.wiring.telemetry import log_of, telemetry_of, with_headers
 from penstock.wiring.topology import load_pipeline
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Runtime:
             "storage": lambda: DirectoryStorage(self._file("artifacts")),
             "log": lambda: log_of(self.settings, self.port("clock")),
             "telemetry": lambda: telemetry_of(
-                self.settings,
+                with_headers(self.settings, lambda: cast("Secrets", self.port("secrets")), self.port("log")),
                 self.port("log"),
                 short_lived=self._process.short_lived,
                 scraped=self._process.scraped,

@@ -24,6 +24,7 @@
 | `CLOUDSDK_API_ENDPOINT_OVERRIDES_…` | base URLs of `CLOUDTASKS` and `SECRETMANAGER`, as for gcloud |
 | `AZURE_…`, `IDENTITY_ENDPOINT`, `IDENTITY_HEADER` | the plane's own identity at Azure, as Azure's SDKs read them |
 | `OTEL_EXPORTER_OTLP_ENDPOINT`, … | where spans and metrics go: nowhere unless it is set (docs/observability.md) |
+| `PENSTOCK_OTLP_HEADERS_SECRET` | the plane's Secret in `penstock-system` that holds their receiver's credentials |
 | `K_SERVICE`, `AWS_LAMBDA_FUNCTION_NAME` | in a function: what its platform calls it |
 | `KUBECONFIG` | kubeconfig files, as kubectl reads them |
 | `VAULT_TOKEN`, `VAULT_NAMESPACE`, `VAULT_CACERT` | the plane's own, for SOPS |

@@ -1,13 +1,16 @@
 """What a process tells, and to whom: its log, in its platform's words, and OpenTelemetry where that is asked for."""
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penstock.adapters.telemetry.collector import CollectorSettings
 from penstock.adapters.telemetry.fanout import FanOutTelemetry
 from penstock.adapters.telemetry.jsonlines import LAMBDA, PLAIN, JsonLinesTelemetry, Words
-from penstock.core.errors import Terminal
+from penstock.core.errors import PenstockError, Terminal
 from penstock.ports.clock import Clock
+from penstock.ports.secrets import Secrets
 from penstock.ports.telemetry import Telemetry
 from penstock.wiring.settings import Settings
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from penstock.adapters.telemetry.otel.pipeline import Pipeline
 
 INSTALL = "pip install 'penstock[otel]'"
+HEADERS = "headers"
+"""Entry of the Secret with the collector's credentials: ``name=value`` pairs, as OTEL_EXPORTER_OTLP_HEADERS."""
 
 
 def log_of(settings: Settings, clock: Clock) -> Telemetry:
@@ -67,6 +72,26 @@ def telemetry_of(settings: Settings, log: Telemetry, *, short_lived: bool, scrap
         short_lived=short_lived, system=SYSTEMS.get(settings.backend, "penstock"), resource=_resource(settings)
     )
     return Observed(log, Pipeline(settings.collector or CollectorSettings(), about, log, scraped=made))
+
+
+def with_headers(settings: Settings, secrets: Callable[[], Secrets], log: Telemetry) -> Settings:
+    """The settings with the collector's headers from the plane's Secret, where they name one.
+
+    Read once a process. Where it cannot be read the log says so, and what is sent goes out without them: telemetry
+    fails no run.
+    """
+    collector = settings.collector
+    if collector is None or not collector.secret:
+        return settings
+    try:
+        found, error = (secrets().get(collector.secret) or {}).get(HEADERS, b"").decode().strip(), ""
+    except (PenstockError, UnicodeDecodeError) as caught:
+        found, error = "", str(caught) if isinstance(caught, PenstockError) else "it is no text"
+    if not found:
+        missing = f"secret {collector.secret} of the plane has no entry {HEADERS}"
+        log.record("telemetry not exported", outcome="failed", error=error or missing)
+    traces, metrics = collector.trace_headers or found, collector.metric_headers or found
+    return replace(settings, collector=replace(collector, trace_headers=traces, metric_headers=metrics))
 
 
 def _resource(settings: Settings) -> dict[str, str]:

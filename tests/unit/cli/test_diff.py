@@ -201,6 +201,40 @@ def test_what_the_api_server_refuses_is_exit_2(world, capsys):
     assert "refused: ConfigMap/apps/c dry-run failed" in capsys.readouterr().out
 
 
+DEFINITION = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "things.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"kind": "Thing", "plural": "things", "singular": "thing", "listKind": "ThingList"},
+        "versions": [
+            {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+        ],
+    },
+}
+THING = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "t", "namespace": "apps"}}
+
+
+def test_what_needs_something_that_comes_along_is_not_refused(world, capsys):
+    new = config_map("n", "fresh", key="1")
+    world.write({"apps/n.yaml": new, "apps/t.yaml": yaml.safe_dump(THING)})
+    assert world.diff() == 2
+    assert capsys.readouterr().out.count("  refused: ") == 2
+    world.write({"apps/fresh.yaml": namespace("fresh"), "apps/definition.yaml": yaml.safe_dump(DEFINITION)})
+    assert world.diff() == 1
+    out = capsys.readouterr().out
+    assert "► ConfigMap/fresh/n created (its namespace fresh is created by this plan)\n--- /dev/null\n" in out
+    assert "► Thing/apps/t created (its kind Thing is created by this plan)\n--- /dev/null\n" in out
+    assert "refused" not in out
+    old = {**THING, "apiVersion": "example.com/v1alpha1"}
+    world.write({"apps/t.yaml": yaml.safe_dump(old)})
+    assert world.diff() == 2, "it defines no such version"
+    world.write({"apps/t.yaml": yaml.safe_dump(THING), "apps/n.yaml": new.replace("data:", "dota:")})
+    assert world.diff() == 2, "what is wrong with it is wrong in any namespace"
+
+
 def test_another_cluster_is_noticed(world, capsys):
     world.clusters.cluster = MemoryCluster()
     assert world.diff() == 2

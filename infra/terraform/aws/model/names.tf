@@ -18,6 +18,11 @@ locals {
   _secret_path  = var.secrets_store == "parameter-store" ? "/${var.prefix}/" : "${var.prefix}/"
   _secret_store = var.secrets_store == "parameter-store" ? "ssm:${local._here}:parameter" : "secretsmanager:${local._here}:secret:"
 
+  # Credentials of the collector: a secret of the plane's own, whose value comes by hand.
+  _credentials  = var.collector == null ? false : var.collector.credentials
+  _otlp_headers = { cluster = "-", name = "otlp-headers", namespace = "penstock-system" }
+  _by_hand      = merge(var.secrets, local._credentials ? { otlp-headers = local._otlp_headers } : {})
+
   names = {
     bucket         = local._buckets[var.region]
     dashboard      = local.is_home ? var.prefix : "${var.prefix}-${var.region}" # of the account, not of a region
@@ -29,7 +34,7 @@ locals {
     schedule_group = var.prefix
     scheduler_role = "${var.prefix}-scheduler-${var.region}"
     secrets = {
-      for key, secret in var.secrets : key => "${local._secret_path}${join("_", concat(["penstock"], [
+      for key, secret in local._by_hand : key => "${local._secret_path}${join("_", concat(["penstock"], [
         for part in [secret.cluster, secret.namespace, secret.name] : replace(replace(part, "-", "--"), ".", "-d")
       ]))}" if local.is_home || secret.cluster != "-"
     }
@@ -49,6 +54,7 @@ locals {
     scheduler_role = "arn:${local.partition}:iam::${var.account}:role/${local.names.scheduler_role}"
     schedules      = "arn:${local.partition}:scheduler:${local._here}:schedule/${local.names.schedule_group}/*"
     secrets        = "arn:${local.partition}:${local._secret_store}${local._secret_path}*"
+    otlp_headers   = "arn:${local.partition}:${local._secret_store}${local._secret_path}penstock_--_penstock--system_otlp--headers${var.secrets_store == "parameter-store" ? "" : "-??????"}"
     table          = "arn:${local.partition}:dynamodb:${local._here}:table/${local.names.table}"
     topics         = { for topic, name in local.names.topics : topic => "arn:${local.partition}:sns:${local._here}:${name}" }
   }

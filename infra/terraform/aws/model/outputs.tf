@@ -8,6 +8,11 @@ output "bucket_policy" {
   value       = local.bucket_policy
 }
 
+output "by_hand" {
+  description = "Secrets that are kept by hand: the Kubernetes Secret that each stands for."
+  value       = local._by_hand
+}
+
 output "dashboard" {
   description = "Body of the dashboard."
   value       = local.dashboard

@@ -125,6 +125,13 @@ locals {
           Resource = contains(right.verbs.secrets, "read") ? local.everywhere.secrets : []
         },
         {
+          # Of those that may read no others; a further region's have home's with all that they read.
+          Sid      = "ReadCollectorsHeaders"
+          Effect   = "Allow"
+          Action   = local._secret_actions.read
+          Resource = local._credentials && !contains(right.verbs.secrets, "read") ? [local.arns.otlp_headers] : []
+        },
+        {
           Sid      = "LookAtSecrets"
           Effect   = "Allow"
           Action   = local._secret_actions.look

@@ -21,6 +21,21 @@ variable "bucket" {
   }
 }
 
+variable "collector" {
+  description = "Where functions send spans and metrics: base URL of an OTLP receiver over HTTP. credentials: its headers are in the plane's secret otlp-headers, which is made empty. Null: nowhere."
+  type = object({
+    credentials = optional(bool, false)
+    endpoint    = string
+  })
+  default  = null
+  nullable = true
+
+  validation {
+    condition     = var.collector == null ? true : can(regex("^https?://[^/@?#]+(/[^@?#]*)?$", var.collector.endpoint))
+    error_message = "collector: endpoint is a URL of http or https without credentials: those belong into the secret."
+  }
+}
+
 variable "eks_clusters" {
   description = "ARNs of the EKS clusters that are reached by identity and give no address of their own."
   type        = set(string)
@@ -42,9 +57,9 @@ variable "environment" {
   validation {
     condition = alltrue([
       for name in flatten([for variables in values(var.environment) : keys(variables)]) :
-      !can(regex("^(AWS_|PENSTOCK_AWS_|PENSTOCK_BACKEND$|PENSTOCK_SECRET_|PENSTOCK_API_TOKEN$|VAULT_TOKEN$)", name))
+      !can(regex("^(AWS_|PENSTOCK_AWS_|PENSTOCK_BACKEND$|OTEL_EXPORTER_OTLP_(METRICS_|TRACES_)?HEADERS$|PENSTOCK_OTLP_HEADERS_SECRET$|PENSTOCK_SECRET_|PENSTOCK_API_TOKEN$|VAULT_TOKEN$)", name))
     ])
-    error_message = "environment: AWS_… and PENSTOCK_AWS_… are this module's; secrets belong in Secrets Manager, not in PENSTOCK_SECRET_…, PENSTOCK_API_TOKEN or VAULT_TOKEN."
+    error_message = "environment: AWS_… and PENSTOCK_AWS_… are this module's; secrets belong in Secrets Manager, not in PENSTOCK_SECRET_…, PENSTOCK_API_TOKEN, VAULT_TOKEN or OTEL_…_HEADERS (collector)."
   }
 }
 
@@ -113,6 +128,11 @@ variable "secrets" {
     api-token = { name = "api-token", namespace = "penstock-system" }
   }
   nullable = false
+
+  validation {
+    condition     = !contains(keys(var.secrets), "otlp-headers")
+    error_message = "secrets: otlp-headers is made by collector."
+  }
 
   validation {
     condition = alltrue(flatten([

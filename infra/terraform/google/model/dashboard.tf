@@ -1,34 +1,34 @@
-# One row a stage: runs by answer, duration, and for those that are pushed to, what waits and what was given up.
+# One a region, with a row for each of its stages: runs by answer, duration, and for those that are pushed to, what waits and what was given up.
 
 locals {
   _function_metric = {
-    for stage, name in local.names.functions : stage => "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${name}\""
+    for key, function in local.functions : key => "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${function.name}\" AND resource.labels.location=\"${function.region}\""
   }
 
   _charts = {
-    for stage in keys(module.topology.stages) : stage => concat(
+    for key, function in local.functions : key => concat(
       [
         {
-          title   = "${stage}: requests by answer"
-          filters = ["metric.type=\"run.googleapis.com/request_count\" AND ${local._function_metric[stage]}"]
+          title   = "${function.stage}: requests by answer"
+          filters = ["metric.type=\"run.googleapis.com/request_count\" AND ${local._function_metric[key]}"]
           aligner = "ALIGN_RATE"
           reducer = "REDUCE_SUM"
           by      = ["metric.label.response_code_class"]
         },
         {
-          title   = "${stage}: latency (ms, 95th percentile)"
-          filters = ["metric.type=\"run.googleapis.com/request_latencies\" AND ${local._function_metric[stage]}"]
+          title   = "${function.stage}: latency (ms, 95th percentile)"
+          filters = ["metric.type=\"run.googleapis.com/request_latencies\" AND ${local._function_metric[key]}"]
           aligner = "ALIGN_DELTA"
           reducer = "REDUCE_PERCENTILE_95"
           by      = []
         },
       ],
       [
-        for subscriptions in [[for one in local.subscriptions : one.name if one.stage == stage && !one.of_dead]] : {
-          title = "${stage}: age of the oldest (s), dead letters"
+        for subscriptions in [[for one in local.subscriptions : one.name if one.function == key && !one.of_dead]] : {
+          title = "${function.stage}: age of the oldest (s), dead letters"
           filters = concat(
             [for name in subscriptions : "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${name}\""],
-            ["metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${try(local.names.dead_topics[stage], "")}\""],
+            ["metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${try(local.dead_topics[key].name, "")}\""],
           )
           aligner = "ALIGN_MAX"
           reducer = "REDUCE_MAX"
@@ -38,13 +38,13 @@ locals {
     )
   }
 
-  dashboard = {
-    displayName = var.prefix
+  dashboards = { for region in local._everywhere : region => {
+    displayName = local._of[region]
     mosaicLayout = {
       columns = 48
       tiles = flatten([
-        for row, stage in keys(local._charts) : [
-          for column, chart in local._charts[stage] : {
+        for row, key in [for key, function in local.functions : key if function.region == region] : [
+          for column, chart in local._charts[key] : {
             xPos   = 16 * column
             yPos   = 12 * row
             width  = 16
@@ -74,5 +74,5 @@ locals {
         ]
       ])
     }
-  }
+  } }
 }

@@ -3,18 +3,23 @@ output "agents" {
   value       = local.agents
 }
 
-output "dashboard" {
-  description = "The dashboard, as Cloud Monitoring's API takes it."
-  value       = local.dashboard
+output "dashboards" {
+  description = "By region: its dashboard, as Cloud Monitoring's API takes it."
+  value       = local.dashboards
+}
+
+output "dead_topics" {
+  description = "By stage (of a further region: <stage>@<region>): name and region of the topic, and of its subscription, of what it gives up."
+  value       = local.dead_topics
 }
 
 output "emails" {
-  description = "By stage, and of build, push and tasks: e-mail of its service account."
+  description = "By stage, and of build, push and tasks (of a further region: <who>@<region>): e-mail of its service account."
   value       = local.emails
 }
 
 output "functions" {
-  description = "By stage: name, account, environment when it is built and when it runs, ingress, memory, seconds, instances, trigger."
+  description = "By stage (of a further region: <stage>@<region>): name, region, environment when it is built and when it runs, ingress, memory, seconds, instances, trigger."
   value       = local.functions
 
   precondition {
@@ -24,27 +29,22 @@ output "functions" {
 }
 
 output "grants" {
-  description = "Every right that anybody has: who (a stage; build, push, tasks; pubsub, Google's agent; everybody), role, kind of resource and its name, condition (an expression of \"\" is none)."
+  description = "Every right that anybody has: who (a stage; build, push, tasks; pubsub, Google's agent; everybody; of a further region <who>@<region>), role, kind of resource and its name, region where names are a region's, condition (an expression of \"\" is none)."
   value       = local.grants
 }
 
 output "names" {
-  description = "Names of everything."
+  description = "Names that are the same in each region, or the project's."
   value       = local.names
 
   precondition {
-    condition     = length(local.names.bucket) <= 63
-    error_message = "prefix and project make a name of a bucket that is longer than 63 characters: give the bucket a name."
-  }
-
-  precondition {
-    condition     = length(local.names.database) >= 4
-    error_message = "prefix makes no id of a database: give the database one."
+    condition     = alltrue([for name in values(local.names.accounts) : length(name) <= 30])
+    error_message = "prefix ${var.prefix} is too long for a plane in several regions: at most 14 characters (names of service accounts end at 30)."
   }
 }
 
 output "paths" {
-  description = "Resource names, as the adapters and IAM's conditions write them."
+  description = "By region: resource names, as the adapters and IAM's conditions write them."
   value       = local.paths
 }
 
@@ -53,13 +53,33 @@ output "permissions" {
   value       = merge({ for role, made in local.roles : local._role[role] => made.permissions }, local.predefined)
 }
 
+output "places" {
+  description = "By region: names of what is there."
+  value       = local.places
+
+  precondition {
+    condition     = alltrue([for place in values(local.places) : length(place.bucket) <= 63])
+    error_message = "prefix, project and regions make a name of a bucket that is longer than 63 characters: give the bucket a shorter name."
+  }
+
+  precondition {
+    condition     = alltrue([for place in values(local.places) : length(place.database) >= 4 && length(place.database) <= 63])
+    error_message = "prefix and regions make no id of a database (4 to 63 characters): give the database another one."
+  }
+}
+
 output "roles" {
   description = "Roles that this module makes: id, title, permissions."
   value       = local.roles
 }
 
+output "secrets" {
+  description = "Secrets that are kept by hand, by the names given (of a further region: <name>@<region>): id, and the region where the value is."
+  value       = local.secrets
+}
+
 output "subscriptions" {
-  description = "By \"<topic>/<stage>\": what is pushed to whom (topic: of pipeline.json, or where of_dead the stage that gave up), seconds until it is pushed again, attempts, backoff, filter."
+  description = "By \"<topic>/<stage>\" (of a further region: with @<region>): what is pushed to which function, as whom (topic: key of topics, or where of_dead of dead_topics), seconds until it is pushed again, attempts, backoff, filter."
   value       = local.subscriptions
 
   precondition {
@@ -71,4 +91,9 @@ output "subscriptions" {
     condition     = alltrue([for stage in values(module.topology.queues) : stage.timeout < local._longest_push])
     error_message = "Pub/Sub waits 600 s for an answer at most: pipeline.json has a stage with a longer timeout."
   }
+}
+
+output "topics" {
+  description = "By topic (of a further region: <topic>@<region>): name and region."
+  value       = local.topics
 }

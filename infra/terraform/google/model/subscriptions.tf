@@ -13,19 +13,27 @@ locals {
     ]...),
   )
 
-  subscriptions = {
-    for key, one in local._subscriptions : key => {
-      # Until then the message is not pushed again; a function that was killed leaves it to this deadline.
-      ack_seconds = min(module.topology.stages[one.stage].timeout + 30, local._longest_push)
-      # Pub/Sub takes 5 to 100. null: a dead letter is told of until it was told, and never dies again.
-      attempts = one.dead ? null : module.topology.queues[one.stage].attempts
-      backoff  = { least = 10, most = 300 }
-      # A stage that gave up by itself has told of it, and left its reason as an attribute.
-      filter  = one.dead ? "NOT attributes:error" : ""
-      name    = local.names.subscriptions[key]
-      stage   = one.stage
-      topic   = one.dead ? trimsuffix(one.topic, "-dead") : one.topic
-      of_dead = one.dead
+  subscriptions = merge([
+    for region in local._everywhere : {
+      for key, one in local._subscriptions : "${key}${local._at[region]}" => {
+        # Until then the message is not pushed again; a function that was killed leaves it to this deadline.
+        ack_seconds = min(module.topology.stages[one.stage].timeout + 30, local._longest_push)
+        # Pub/Sub takes 5 to 100. null: a dead letter is told of until it was told, and never dies again.
+        attempts = one.dead ? null : module.topology.queues[one.stage].attempts
+        backoff  = { least = 10, most = 300 }
+        # As whom Pub/Sub calls. What tells of dead letters is at home.
+        caller = one.dead ? "push" : "push${local._at[region]}"
+        # Topic of what it gives up; null where it never does.
+        dead_topic = one.dead ? null : "${one.stage}${local._at[region]}"
+        # A stage that gave up by itself has told of it, and left its reason as an attribute.
+        filter   = one.dead ? "NOT attributes:error" : ""
+        function = one.dead ? one.stage : "${one.stage}${local._at[region]}"
+        name     = local.places[region].subscriptions[key]
+        of_dead  = one.dead
+        region   = region
+        stage    = one.stage
+        topic    = "${one.dead ? trimsuffix(one.topic, "-dead") : one.topic}${local._at[region]}"
+      }
     }
-  }
+  ]...)
 }

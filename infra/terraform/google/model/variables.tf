@@ -10,6 +10,21 @@ variable "bucket" {
   }
 }
 
+variable "collector" {
+  description = "Where functions send spans and metrics: base URL of an OTLP receiver over HTTP. credentials: its headers are in the plane's secret otlp-headers, which is made empty. Null: nowhere."
+  type = object({
+    credentials = optional(bool, false)
+    endpoint    = string
+  })
+  default  = null
+  nullable = true
+
+  validation {
+    condition     = var.collector == null ? true : can(regex("^https?://[^/@?#]+(/[^@?#]*)?$", var.collector.endpoint))
+    error_message = "collector: endpoint is a URL of http or https without credentials: those belong into the secret."
+  }
+}
+
 variable "database" {
   description = "Id of the Firestore database. Null: <prefix>-state."
   type        = string
@@ -31,9 +46,9 @@ variable "environment" {
   validation {
     condition = alltrue([
       for name in flatten([for variables in values(var.environment) : keys(variables)]) :
-      !can(regex("^(GOOGLE_CLOUD_PROJECT$|PENSTOCK_GOOGLE_(BUCKET|DATABASE|PREFIX|REGION|TASKS_ACCOUNT)$|PENSTOCK_BACKEND$|PYTHONPATH$|PENSTOCK_SECRET_|PENSTOCK_API_TOKEN$|VAULT_TOKEN$)", name))
+      !can(regex("^(GOOGLE_CLOUD_PROJECT$|PENSTOCK_GOOGLE_(BUCKET|DATABASE|HOME_REGION|PREFIX|REGION|REGIONS|TASKS_ACCOUNT)$|PENSTOCK_BACKEND$|PYTHONPATH$|OTEL_EXPORTER_OTLP_(METRICS_|TRACES_)?HEADERS$|PENSTOCK_OTLP_HEADERS_SECRET$|PENSTOCK_SECRET_|PENSTOCK_API_TOKEN$|VAULT_TOKEN$)", name))
     ])
-    error_message = "environment: where the plane is, is this module's; secrets belong in Secret Manager, not in PENSTOCK_SECRET_…, PENSTOCK_API_TOKEN or VAULT_TOKEN."
+    error_message = "environment: where the plane is, is this module's; secrets belong in Secret Manager, not in PENSTOCK_SECRET_…, PENSTOCK_API_TOKEN, VAULT_TOKEN or OTEL_…_HEADERS (collector)."
   }
 }
 
@@ -91,13 +106,64 @@ variable "project" {
 }
 
 variable "region" {
-  description = "Region of everything."
+  description = "Region of everything; of a plane in several, its home region."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z]+-[a-z]+[0-9]{1,2}$", var.region))
     error_message = "region is the name of a region, such as europe-west3, not of a zone."
+  }
+}
+
+variable "regions" {
+  description = "Of a plane in several regions: all further ones, and what clusters there have of their own: projects whose GKE clusters are reached, secrets that are kept by hand, Cloud KMS keys."
+  type = map(object({
+    gke_projects = optional(set(string), [])
+    secrets = optional(map(object({
+      cluster   = string
+      name      = string
+      namespace = optional(string, "flux-system")
+    })), {})
+    sops_keys = optional(map(string), {})
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for region in keys(var.regions) : can(regex("^[a-z]+-[a-z]+[0-9]{1,2}$", region))])
+    error_message = "regions are names of regions, such as us-central1, not of zones."
+  }
+
+  validation {
+    condition     = !contains(keys(var.regions), var.region)
+    error_message = "regions are the further ones: without region, which is home."
+  }
+
+  validation {
+    condition     = length(var.regions) < 20
+    error_message = "regions: at most 19 further ones (IAM takes 20 conditions of one member and role)."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for region in values(var.regions) : [for project in region.gke_projects : can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", project))]]))
+    error_message = "regions: gke_projects are ids of projects."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for region in values(var.regions) : [for key in values(region.sops_keys) : can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", key))]]))
+    error_message = "regions: sops_keys are resource names of keys, not of versions: projects/<project>/locations/<location>/keyRings/<ring>/cryptoKeys/<key>."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for region in values(var.regions) : [
+        for secret in values(region.secrets) : [
+          for part in [secret.cluster, secret.namespace, secret.name] : can(regex("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", part))
+        ]
+      ]
+    ]))
+    error_message = "regions: secrets are of a cluster there: cluster, namespace and name are Kubernetes names. The plane's own (\"-\") are at home."
   }
 }
 
@@ -112,6 +178,11 @@ variable "secrets" {
     api-token = { name = "api-token", namespace = "penstock-system" }
   }
   nullable = false
+
+  validation {
+    condition     = !contains(keys(var.secrets), "otlp-headers")
+    error_message = "secrets: otlp-headers is made by collector."
+  }
 
   validation {
     condition = alltrue(flatten([

@@ -25,6 +25,8 @@ _SHOWN_VALUE = re.compile(
     r"(Invalid value: )(?:\"(?:[^\"\\]|\\.)*\"|[^:\s]+)|(got ).*?valueUnstructured\{Value:.*?\}(?=$|\n)"
 )
 
+_NO_KEY = re.compile(r"\b((?:data|stringData)\[)(?![-._a-zA-Z0-9]+\]).*?\](?=: |$)", re.MULTILINE | re.DOTALL)
+"""A key that is none: a file of values that was read in another format, a whole line of it."""
 
 # 403s of admission (quota, Pod Security, policies, webhooks); those of authorization go `is forbidden: User "x" cannot`
 _ADMISSION = re.compile(r"is forbidden: (?!User \"|user \")|\bdenied (the )?request")
@@ -169,12 +171,13 @@ def _causes(status: Status) -> tuple[tuple[str, str], ...]:
 
 def _without_values(status: Status) -> Status:
     """Messages about a Secret quote its values: left out."""
-    causes = tuple((f, r, _mask(m)) for f, r, m in status.causes)
+    causes = tuple((_mask(f), r, _mask(m)) for f, r, m in status.causes)
     return Status(message=_mask(status.message), reason=status.reason, causes=causes)
 
 
 def _mask(message: str) -> str:
-    return _SHOWN_VALUE.sub(lambda m: f"{m[1] or m[2]}(hidden)", message)
+    without = _SHOWN_VALUE.sub(lambda m: f"{m[1] or m[2]}(hidden)", message)
+    return _NO_KEY.sub(r"\1(hidden)]", without)
 
 
 def _cut(message: str) -> str:

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from penstock.adapters.cluster.credentials import Credentials, Login, Static, exec_plugin, token_file
 from penstock.adapters.http.addresses import Guard
 from penstock.core.errors import InvalidDocument, NotFound, Refused
+from penstock.core.kustomize.yaml_in import MalformedYaml, load_config
 
 SIZE_LIMIT = 1 << 20
 """Bytes of a kubeconfig."""
@@ -30,7 +29,6 @@ _FILES = (
 )
 _RUNS = (("user", "exec"), ("user", "auth-provider"))
 _DETOURS = (("cluster", "proxy-url"), ("cluster", "insecure-skip-tls-verify"))
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,9 +148,9 @@ def _parse(data: bytes, name: str) -> dict[str, Any]:
     if len(data) > SIZE_LIMIT:
         raise InvalidDocument(f"a kubeconfig has at most {SIZE_LIMIT} bytes, this one {len(data)}", file=name)
     try:
-        document = yaml.load(data, Loader=_LOADER)  # noqa: S506 - the C loader is a safe loader
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise InvalidDocument("the kubeconfig is not YAML", file=name) from error  # its text may hold a token
+        document = load_config(data, name)
+    except MalformedYaml:
+        raise InvalidDocument("the kubeconfig is not YAML", file=name) from None  # its text may hold a token
     if not isinstance(document, dict):
         raise InvalidDocument("a kubeconfig is a mapping with clusters, users and contexts", file=name)
     return document

@@ -96,5 +96,8 @@ class GoogleNames:
 
     @property
     def secret_prefix(self) -> str:
-        """What ids in Secret Manager start with."""
-        return f"{self.prefix}-"
+        """What ids in Secret Manager start with: the region too in a further one, so that IAM can tell them apart.
+
+        No prefix has an underscore: home's is never the start of a region's, nor of another plane's.
+        """
+        return f"{self.prefix}_{self.region}-" if self.suffix else f"{self.prefix}-"

@@ -10,6 +10,7 @@ class CollectorSettings:
     ``trace_headers``, ``metric_headers``: ``name=value`` pairs separated by commas, as OTEL_EXPORTER_OTLP_HEADERS;
     they hold credentials. ``temporality``: cumulative | delta | lowmemory, "" where the operator did not say.
     ``timeout``: seconds for one export; ``interval``: seconds between two of metrics (not in functions).
+    ``secret``: the plane's Secret that holds the headers which were not given; "" where there is none.
     """
 
     traces: str = ""
@@ -19,3 +20,4 @@ class CollectorSettings:
     temporality: str = ""
     timeout: float = 10.0
     interval: float = 60.0
+    secret: str = ""

@@ -69,10 +69,17 @@ class _Walk:
             return
         for key, value in desired.items():
             self.field(value, live.get(key, _MISSING), owned.get(f"f:{key}"), f"{path}.{key}" if path else key)
-        for key in owned:
+        for key, below in owned.items():
             name = key.removeprefix("f:")
             if key != name and desired.get(name) is None and not (name in desired and live.get(name) is None):
-                self.differ(f"{path}.{name}" if path else name)
+                self.absent(live.get(name), below, f"{path}.{name}" if path else name)
+
+    def absent(self, live: Any, owned: Mapping[str, Any], path: str) -> None:
+        """Ours, and not in Git. An empty structure that was applied (Flux adds some) is owned as an atomic one is."""
+        if isinstance(live, Mapping) and not owned:
+            self.doubt(path)
+        else:
+            self.differ(path)
 
     def field(self, desired: Any, live: Any, owned: Mapping[str, Any] | None, path: str) -> None:
         live = _MISSING if live is None else live

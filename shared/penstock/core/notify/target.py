@@ -99,7 +99,7 @@ def _headers(text: bytes) -> dict[str, str]:
 
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or not all(isinstance(part, str) for pair in value.items() for part in pair):
         # no `from`: the parser's error would quote the Secret

@@ -23,7 +23,8 @@ TERMINATING = "it is being deleted"
 """Why a rendered object is skipped that somebody has deleted, and that its finalizers still hold."""
 
 
-TAKEN_OVER = "its values are right, and its fields are on record as others', or of another apiVersion: they become ours"
+TAKEN_OVER = "its values are right, and some of its fields are on record as others': they become ours"
+LET_GO = "its values are right, and what is on record as ours is not what is applied: that is mended"
 """Why an object is configured though nothing of it differs: once."""
 
 

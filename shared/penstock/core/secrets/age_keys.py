@@ -1,35 +1,42 @@
 """The age identities of a decryption Secret, and the data keys that they unwrap."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock.core.secrets.age_hybrid import HybridIdentity, decrypt_hybrid, parse_hybrid
 from penstock.core.secrets.errors import NoKey, SopsError
 from penstock.core.secrets.master_keys import AgeKey
 
 KEY_SUFFIX = ".agekey"
-_PREFIX = "AGE-SECRET-KEY-1"
-_UNSERVED = {"AGE-SECRET-KEY-PQ-1": "post-quantum", "AGE-PLUGIN-": "plugin"}
+_PREFIX, _HYBRID, _PLUGIN = "AGE-SECRET-KEY-1", "AGE-SECRET-KEY-PQ-1", "AGE-PLUGIN-"
+_SSH = "PRIVATE KEY-----"
+_SHOWN = 62
+"""Letters of a public key in a message: all of the common kind, whose length it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgeKeys:
-    """Identities (never shown) and their public keys."""
+    """Identities (never shown), those for post-quantum keys apart, and how people know them."""
 
     identities: tuple[Any, ...] = field(default=(), repr=False)
+    hybrid: tuple[HybridIdentity, ...] = field(default=(), repr=False)
     public: tuple[str, ...] = ()
 
     def unwrap(self, key: AgeKey) -> bytes:
         """The data key, or share of it, inside. Raises NoKey, naming public keys alone."""
         import pyrage  # noqa: PLC0415 - a compiled library that most renders never need
 
-        if not self.identities:
+        if not self.public:
             raise NoKey("the decryption Secret has no age key (an entry NAME.agekey)")
-        try:
-            found: bytes = pyrage.decrypt(key.enc.encode(), list(self.identities))
-        except pyrage.DecryptError:
-            held = ", ".join(self.public)
-            raise NoKey(f"the decryption Secret does not have its private key, but those of {held}") from None
+        found = decrypt_hybrid(key.enc, self.hybrid) if self.hybrid else None
+        if found is None and self.identities:
+            with suppress(pyrage.DecryptError):
+                found = pyrage.decrypt(key.enc.encode(), list(self.identities))
+        if found is None:
+            held = ", ".join(each if len(each) <= _SHOWN else f"{each[:_SHOWN]}…" for each in self.public)
+            raise NoKey(f"the decryption Secret does not have its private key, but those of {held}")
         return found
 
 
@@ -38,13 +45,37 @@ def age_keys(secret: Mapping[str, bytes]) -> AgeKeys:
 
     Raises SopsError naming the entry and line of an identity that cannot be used.
     """
-    identities = []
+    identities, hybrid, public = list[Any](), list[HybridIdentity](), list[str]()
+    for name, text in _entries(secret):
+        if _SSH in text:
+            identities.append(_ssh(text, name))
+            public.append(f"an SSH key in {name}")
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            found = _identity(line.strip(), f"{name}:{number}")
+            if isinstance(found, HybridIdentity):
+                hybrid.append(found)
+                public.append(found.recipient)
+            elif found is not None:
+                identities.append(found)
+                public.append(str(found.to_public()))
+    return AgeKeys(identities=tuple(identities), hybrid=tuple(hybrid), public=tuple(public))
+
+
+def _entries(secret: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
     for name in sorted(secret):
         if name.endswith(KEY_SUFFIX):
-            lines = secret[name].decode("utf-8", "replace").splitlines()
-            identities += [each for n, line in enumerate(lines, 1) if (each := _identity(line.strip(), f"{name}:{n}"))]
-    public = tuple(str(each.to_public()) for each in identities)
-    return AgeKeys(identities=tuple(identities), public=public)
+            yield name, secret[name].decode("utf-8", "replace")
+
+
+def _ssh(text: str, name: str) -> Any:
+    """An SSH private key, the whole entry."""
+    import pyrage  # noqa: PLC0415 - see AgeKeys.unwrap
+
+    try:
+        return pyrage.ssh.Identity.from_buffer(text.encode())
+    except pyrage.IdentityError:
+        raise SopsError(f"{name}: is no SSH private key that can be used (Ed25519 or RSA, no passphrase)") from None
 
 
 def _identity(line: str, where: str) -> Any:
@@ -52,12 +83,11 @@ def _identity(line: str, where: str) -> Any:
 
     if not line or line.startswith("#"):
         return None
-    for prefix, kind in _UNSERVED.items():
-        if line.startswith(prefix):
-            raise SopsError(f"{where}: {kind} age identities are not served yet")
-    if not line.startswith(_PREFIX):
+    if line.startswith(_PLUGIN):
+        raise SopsError(f"{where}: plugins of age run programs, which nobody but the operator may")
+    if not line.startswith((_PREFIX, _HYBRID)):
         raise SopsError(f"{where}: is no age identity ({_PREFIX}…)")
     try:
-        return pyrage.x25519.Identity.from_str(line)
-    except pyrage.IdentityError:
+        return parse_hybrid(line) if line.startswith(_HYBRID) else pyrage.x25519.Identity.from_str(line)
+    except (pyrage.IdentityError, ValueError):
         raise SopsError(f"{where}: is a damaged age identity") from None

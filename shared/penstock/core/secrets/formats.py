@@ -4,6 +4,8 @@ As SOPS's stores do it, to the byte, but that YAML loses its comments.
 """
 
 import json
+import math
+import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 from penstock.core.secrets.errors import SopsError
 from penstock.core.secrets.flat import unflatten
 from penstock.core.secrets.ini import emit_ini, load_ini
-from penstock.core.secrets.values import Comment, Leaf, float_text, mac_bytes
+from penstock.core.secrets.values import Comment, Leaf, Repeated, float_text, mac_bytes
 from penstock.core.secrets.yaml_text import emit_yaml
 from penstock.core.secrets.yaml_tree import load_yaml
 
@@ -111,12 +113,19 @@ def _take_flat(tree: dict[Any, Any]) -> Any:
 
 def _load_json(text: str) -> Trees:
     try:
-        found = json.loads(text, parse_int=_json_integer)
+        found = json.loads(text, parse_int=_json_integer, object_pairs_hook=_json_object)
     except (ValueError, RecursionError):
         raise SopsError("is not JSON") from None
     if not isinstance(found, dict):
         raise SopsError("a JSON file must hold one object")
     return [found]
+
+
+def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        found[Repeated(name) if name in found else name] = value
+    return found
 
 
 def _json_integer(digits: str) -> int | float:
@@ -133,25 +142,41 @@ def _load_dotenv(text: str) -> Trees:
         elif line and not equals:
             raise SopsError(f"line {number}: is no NAME=value")
         elif line:
-            tree[name] = value.replace("\\n", "\n")
+            tree[Repeated(name) if name in tree else name] = value.replace("\\n", "\n")
     return [tree]
 
 
 def _emit_json(tree: dict[Any, Any]) -> bytes:
-    text = json.dumps(_jsonable(tree), indent="\t", ensure_ascii=False)
+    text = _json_text(tree, "")
     for sign in "<>&\u2028\u2029":  # Go's encoder escapes these
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return (text + "\n").encode()
 
 
-def _jsonable(value: Any) -> Any:
+def _json_text(value: Any, pad: str) -> str:
+    below = f"{pad}\t"
     if isinstance(value, dict):
-        return {name: _jsonable(item) for name, item in value.items() if not isinstance(name, Comment)}
+        named = [(name, item) for name, item in value.items() if not isinstance(name, Comment)]
+        lines = [f"{below}{_json_text(str(name), below)}: {_json_text(item, below)}" for name, item in named]
+        return "{" + _json_block(lines, pad) + "}"
     if isinstance(value, list):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return int(float_text(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e21 else value
+        return "[" + _json_block([f"{below}{_json_text(item, below)}" for item in value], pad) + "]"
+    if isinstance(value, float):
+        return _json_number(value)
+    return json.dumps(value.decode("utf-8", "replace") if isinstance(value, bytes) else value, ensure_ascii=False)
+
+
+def _json_block(lines: list[str], pad: str) -> str:
+    return "\n" + ",\n".join(lines) + f"\n{pad}" if lines else ""
+
+
+def _json_number(value: float) -> str:
+    """As Go's encoding/json: an exponent below 1e-6 and from 1e21 on, without leading zeros."""
+    if not math.isfinite(value):
+        raise SopsError("JSON has no number for infinity, nor for what is none")
+    if value == 0 or 1e-6 <= abs(value) < 1e21:
+        return float_text(value)
+    return re.sub(r"e([+-])0", r"e\1", repr(value))
 
 
 def _emit_dotenv(tree: dict[Any, Any]) -> bytes:

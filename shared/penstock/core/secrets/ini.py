@@ -1,34 +1,40 @@
 """INI files as SOPS reads and writes them (Go's ini.v1 with its defaults): sections of strings, with comments."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from penstock.core.secrets.errors import SopsError
-from penstock.core.secrets.values import Comment, mac_bytes
+from penstock.core.secrets.values import Comment, Repeated, mac_bytes
 
 _DEFAULT = "DEFAULT"
 _COMMENT_STARTS = (";", "#")
 _DELIMITER = re.compile(r"[=:]")
 _INLINE_COMMENT = re.compile(r"[#;].*\Z")
-_QUOTES = ('"""', '"', "'", "`")
+_QUOTES = "'\""
 
 
 def load_ini(text: str) -> list[dict[Any, Any]]:
-    """One tree: section name -> mapping; the section DEFAULT is always there. Raises SopsError naming the line."""
+    """One tree: section name -> mapping; the section DEFAULT is always there. Raises SopsError naming the line.
+
+    A section that stands there twice is two (WireGuard's peers); of a key that does, the last value counts.
+    """
     sections: dict[Any, Any] = {_DEFAULT: {}}
     current, comments = sections[_DEFAULT], list[str]()
-    for number, raw in enumerate(text.splitlines(), 1):
+    lines = enumerate(text.removeprefix("\ufeff").split("\n"), 1)
+    for number, raw in lines:
         line = raw.strip()
         if line.startswith(_COMMENT_STARTS):
             comments.append(line)
         elif line.startswith("["):
-            name = line[1 : line.find("]")].strip()
-            if "]" not in line or (name in sections and name != _DEFAULT):
-                raise SopsError(f"line {number}: a section that is not closed, or stands there twice")
-            current = sections.setdefault(name, {})
+            name = line[1 : line.rfind("]")]
+            if "]" not in line:
+                raise SopsError(f"line {number}: a section that is not closed")
+            current = sections[Repeated(name) if name in sections else name] = {}
             _add_comments(current, comments)
         elif line:
-            name, value, inline = _entry(line, number)
+            name, rest = _name(line, number)
+            value, inline = _value_of(rest, lines)
             current[name] = value
             comments += [inline] if inline else []
             _add_comments(current, comments)
@@ -38,20 +44,21 @@ def load_ini(text: str) -> list[dict[Any, Any]]:
 def emit_ini(tree: dict[Any, Any]) -> str:
     """The text as Go's ini.v1 prints it: keys of a section aligned, a blank line between sections."""
     blocks = []
-    for section, entries in tree.items():
+    for index, (section, entries) in enumerate(tree.items()):
         if isinstance(section, Comment) or not isinstance(entries, dict):
             raise SopsError("an INI file holds sections of values alone")
-        if section == _DEFAULT and not entries:
+        bare = index == 0 and section.upper() == _DEFAULT
+        if bare and not entries:
             continue
         names = [name for name in entries if not isinstance(name, Comment)]
         width = max((len(_key(name)) for name in names), default=0)
-        blocks.append(_section(section, entries, width))
+        blocks.append(_section("" if bare else f"[{section}]", entries, width))
     return "\n".join(blocks)
 
 
-def _section(section: str, entries: dict[Any, Any], width: int) -> str:
+def _section(head: str, entries: dict[Any, Any], width: int) -> str:
     items = list(entries.items())
-    lines = [] if section == _DEFAULT else [f"[{section}]"]
+    lines = [head] if head else []
     if items and isinstance(items[0][0], Comment):
         lines[:0] = _comment_lines(items.pop(0)[0])
     for index, (name, value) in enumerate(items):
@@ -75,38 +82,50 @@ def _add_comments(section: dict[Any, Any], comments: list[str]) -> None:
         comments.clear()
 
 
-def _entry(line: str, number: int) -> tuple[str, str, str]:
-    """Name, value and the comment behind it."""
-    if line[0] in '"`':
-        end = line.find(line[0], 1)
-        name, rest = line[1:end], line[end + 1 :].lstrip()
-        if end < 0 or not rest.startswith(("=", ":")):
-            raise SopsError(f"line {number}: is no key with a value")
-        return name, *_unquoted(rest[1:].strip())
-    found = _DELIMITER.search(line)
-    if found is None or not line[: found.start()].strip():
+def _name(line: str, number: int) -> tuple[str, str]:
+    """A line's key, and what stands behind its delimiter."""
+    quote = next((each for each in ('"""', '"', "`") if line.startswith(each)), "")
+    end = line.find(quote, len(quote)) + len(quote) if quote else 0
+    found = _DELIMITER.search(line, end)
+    if end < len(quote) or found is None or not line[: found.start()].strip():
         raise SopsError(f"line {number}: is no key with a value")
-    return line[: found.start()].strip(), *_unquoted(line[found.end() :].strip())
+    name = line[len(quote) : end - len(quote)] if quote else line[: found.start()]
+    return name.strip(), line[found.end() :]
+
+
+def _value_of(rest: str, lines: Iterator[tuple[int, str]]) -> tuple[str, str]:
+    """A value and the comment behind it; further ``lines`` are taken where its quotes are still open."""
+    value = rest.strip()
+    quote = next((each for each in ('"""', "`") if value.startswith(each)), "")
+    if not quote:
+        return _unquoted(value)
+    text = rest.lstrip().removeprefix(quote)
+    while quote not in text:
+        number, line = next(lines, (0, ""))
+        if not number:
+            raise SopsError(f"a value in {quote} that is not closed")
+        text = f"{text}\n{line}"
+    return text[: text.rfind(quote)], ""
 
 
 def _unquoted(value: str) -> tuple[str, str]:
-    for quote in _QUOTES:
-        if value.startswith(quote) and value.endswith(quote) and len(value) >= 2 * len(quote):
-            return value[len(quote) : -len(quote)], ""
     comment = _INLINE_COMMENT.search(value)
-    return (value, "") if comment is None else (value[: comment.start()].rstrip(), comment[0])
+    bare = value if comment is None else value[: comment.start()].rstrip()
+    if len(bare) > 1 and bare[0] == bare[-1] and bare[0] in _QUOTES:
+        bare = bare[1:-1]
+    return bare, "" if comment is None else comment[0]
 
 
 def _key(name: str) -> str:
-    if '"' in name or "=" in name or ":" in name:
-        return f"`{name}`" if '"' in name else f'"{name}"'
-    return name
+    if any(sign in name for sign in '"=:'):
+        return f"`{name}`"
+    return f'"""{name}"""' if "`" in name else name
 
 
 def _value(value: Any) -> str:
     text = mac_bytes(value).decode("utf-8", "replace") if not isinstance(value, bool) else str(value).lower()
     if any(sign in text for sign in "\n`"):
         return f'"""{text}"""'
-    if any(sign in text for sign in "#;") or text != text.strip():
+    if any(sign in text for sign in "#;"):
         return f"`{text}`"
-    return text
+    return f'"{text}"' if text != text.strip() else text

@@ -29,6 +29,14 @@ class Comment:
     text: str
 
 
+class Repeated(str):
+    """A key that stands in its mapping already: JSON, dotenv and INI (sections) allow that, and so does SOPS."""
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
 class Moment(str):
     """A timestamp, RFC 3339: printed without quotes where the format has timestamps."""
 

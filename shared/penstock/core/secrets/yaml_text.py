@@ -3,6 +3,7 @@
 A Secret's hash suffix comes from the bytes of its generator's inputs, so they should be those that Flux sees.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -83,10 +84,12 @@ def _leaf(value: Any, pad: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Go's FormatFloat(value, 'g', -1, 64)."""
+    """Go's FormatFloat(value, 'g', -1, 64); what is no finite number has YAML's own names."""
+    if not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
     sign = "-" if value < 0 else ""
     _, digits, exponent = Decimal(repr(abs(value))).normalize().as_tuple()
-    assert isinstance(exponent, int)  # YAML's infinities and NaN are no numbers that SOPS encrypts
+    assert isinstance(exponent, int)  # it is finite
     text = "".join(str(digit) for digit in digits)
     power = len(text) + exponent - 1
     if -5 < power < _WHOLE_POWERS:

@@ -4,12 +4,12 @@ Only GET, LIST and dry-run PATCH are sent.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from penstock.core.errors import PenstockError, Refused
-from penstock.core.reconcile.plan import Action, Change
+from penstock.core.errors import NotFound, PenstockError, Refused
+from penstock.core.reconcile.plan import Action, Change, ChangeSet
 from penstock.core.reconcile.render import Rendered, render
-from penstock.core.resources import ObjectRef
+from penstock.core.resources import Manifest, ObjectRef
 from penstock.stages.reconcile.apply import dry_run
 from penstock.stages.reconcile.attempt import Attempt, applied_mark
 from penstock.stages.reconcile.children import check_children
@@ -67,7 +67,10 @@ def against(attempt: Attempt, source: Source, rendered: Rendered, target: Target
         try:
             changes += [change] if place in forbidden else dry_run(writer, [change])
         except PenstockError as error:
-            changes.append(change)
+            coming = _coming(change, planned.changes) if isinstance(error.__cause__, NotFound) else ""
+            changes.append(replace(change, reason=coming) if coming else change)
+            if coming:
+                continue
             if isinstance(error, Refused) and "cannot patch" in str(error):
                 forbidden.add(place)
             else:
@@ -84,6 +87,26 @@ def against(attempt: Attempt, source: Source, rendered: Rendered, target: Target
         why_unasked=_why_unasked(target, unasked),
         same_as_applied=attempt.status.applied == applied_mark(attempt, planned.rendered),
     )
+
+
+def _coming(change: Change, changes: ChangeSet) -> str:
+    """Why the API server cannot know an object yet, and will when its turn comes; "" where nothing here makes it."""
+    if change.action is not Action.CREATED:
+        return ""
+    for other in changes.of(Action.CREATED, Action.CONFIGURED):
+        new = other.action is Action.CREATED
+        if new and (other.ref.group, other.ref.kind, other.ref.name) == ("", "Namespace", change.ref.namespace):
+            return f"its namespace {change.ref.namespace} is created by this plan"
+        if other.ref.kind == "CustomResourceDefinition" and _defines(other.desired or {}, change):
+            return f"its kind {change.ref.kind} is created by this plan"
+    return ""
+
+
+def _defines(definition: Manifest, change: Change) -> bool:
+    spec = definition.get("spec") or {}
+    versions = [each.get("name") for each in spec.get("versions") or () if each.get("served")]
+    named = (spec.get("group"), (spec.get("names") or {}).get("kind"))
+    return named == (change.ref.group, change.ref.kind) and change.version in versions
 
 
 def _why_unasked(target: Target, refs: Collection[ObjectRef]) -> str:

@@ -13,7 +13,7 @@ from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Ter
 from penstock.core.reconcile.guard import PRECIOUS
 from penstock.core.reconcile.managers import after_takeover, applied_fields, taken_over, with_managed_fields
 from penstock.core.reconcile.order import GroupKind
-from penstock.core.reconcile.plan import TAKEN_OVER, Action, Change, compared, merges, owner_of, switch
+from penstock.core.reconcile.plan import LET_GO, Action, Change, compared, merges, owner_of, switch
 from penstock.core.resources import Gvk, Manifest
 from penstock.ports.clock import Clock
 from penstock.ports.cluster import FIELD_MANAGER, ApiRefused, ApplyOptions, Cluster
@@ -71,9 +71,9 @@ def _judged(writer: Writer, change: Change, live: Manifest, answer: Manifest) ->
     """What a dry-run's answer makes of a change: nothing, a matter of who owns the fields, or what it is."""
     before = applied_fields(live, FIELD_MANAGER)
     if same_after_dry_run(live, answer) and before is not None and not _to_take_over(writer, change):
-        if before == applied_fields(answer, FIELD_MANAGER):
-            return replace(change, action=Action.UNCHANGED, paths=(), doubt=False)
-        return replace(change, paths=(OWNERSHIP,), doubt=False, reason=TAKEN_OVER)
+        if writer.claim is not None and before != applied_fields(answer, FIELD_MANAGER):
+            return replace(change, paths=(OWNERSHIP,), doubt=False, reason=LET_GO)  # else it is asked each time
+        return replace(change, action=Action.UNCHANGED, paths=(), doubt=False)
     if change.doubt:
         return replace(change, doubt=False, paths=changed_paths(live, answer) or change.paths)
     return change
@@ -144,7 +144,8 @@ def apply_one(writer: Writer, change: Change) -> Change:
             raise _refusal(change, refused) from refused
         before = change.live["metadata"].get("resourceVersion") if change.live else None
         same = before is not None and before == answer["metadata"].get("resourceVersion")
-        return replace(change, live=answer, action=Action.UNCHANGED if same else change.action)
+        quiet = same or change.reason == LET_GO
+        return replace(change, live=answer, action=Action.UNCHANGED if quiet else change.action)
     raise Transient(f"{change.ref} is changed by others all the time")
 
 
@@ -201,7 +202,8 @@ def _fresh(writer: Writer, change: Change) -> Change:
     ours = compared(change.desired, live, FIELD_MANAGER, writer.overridden)
     if compare_ignoring(change.desired, ours, change.ignore, manager=FIELD_MANAGER).verdict is Verdict.EQUAL:
         return replace(change, live=live, action=Action.UNCHANGED)
-    return replace(change, live=live, action=Action.CONFIGURED)
+    reason = "" if change.reason == LET_GO else change.reason
+    return replace(change, live=live, action=Action.CONFIGURED, reason=reason)
 
 
 def _recreate(writer: Writer, change: Change) -> Change:

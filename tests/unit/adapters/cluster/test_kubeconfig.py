@@ -74,6 +74,8 @@ def test_an_untrusted_one_may_hold_inline_credentials() -> None:
     ("content", "message"),
     [
         (b"{", "is not YAML"),
+        (b"a: " + b"[" * 200_000, "is not YAML"),  # the parser, in C, would take the whole process along
+        (b"\xff\xfe\xfd", "is not YAML"),
         (b"[]", "is a mapping"),
         (b"x" * (kubeconfig.SIZE_LIMIT + 1), "at most"),
         (data(**{"current-context": ""}), "current-context: set it"),

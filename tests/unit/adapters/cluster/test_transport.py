@@ -232,10 +232,16 @@ SECRET = Call(verb="patch", resource="Secret", namespace="a", name="b")
 
 
 @pytest.mark.parametrize(
-    "message", [TYPED, 'Secret "b" is invalid: data[x]: Invalid value: "hush": too long', "x: Invalid value: hush: y"]
+    "message",
+    [
+        TYPED,
+        'Secret "b" is invalid: data[x]: Invalid value: "hush": too long',
+        "x: Invalid value: hush: y",
+        'Secret "b" is invalid: data[a b: hush]: Invalid value: "a b: hush": a valid config key',
+    ],
 )
 def test_values_of_secrets_are_not_in_errors(server: Script, made, message: str) -> None:
-    cause = {"field": "data[x]", "message": 'Invalid value: "hush": too long'}
+    cause = {"field": "data[x: hush]", "message": 'Invalid value: "hush": too long'}
     server.answers = [status(422 if "typed" not in message else 500, message, causes=[cause])]
     made.append(transport(server.url))
     with pytest.raises(ApiRefused) as refused:

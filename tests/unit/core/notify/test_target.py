@@ -60,6 +60,8 @@ def test_a_login_in_the_address_becomes_a_header():
         ({}, {"address": b"\xff" + CANARY.encode()}, "InvalidConfig", "no UTF-8 text"),
         ({}, {"headers": f"{CANARY}: [1]".encode()}, "InvalidConfig", "key headers"),
         ({}, {"headers": f"{{{CANARY}".encode()}, "InvalidConfig", "key headers"),
+        ({}, {"headers": CANARY.encode() + b": " + b"[" * 5000}, "InvalidConfig", "key headers"),
+        ({}, {"headers": CANARY.encode() + b": 2026-99-99"}, "InvalidConfig", "key headers"),
         ({}, {"headers": f'A: "{CANARY}\\r\\nB: c"'.encode()}, "InvalidConfig", "no HTTP header"),
         ({}, {"headers": f"'A {CANARY}': b".encode()}, "InvalidConfig", "no HTTP header"),
         ({}, {"token": f"{CANARY}\r\nX: y".encode()}, "InvalidConfig", "key token"),

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import itertools
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import yaml
 
 from penstock.core.secrets.age_keys import age_keys
 from penstock.core.secrets.errors import MacMismatch, SopsError
-from penstock.core.secrets.formats import Format, load
+from penstock.core.secrets.formats import Format, emit, load
 from penstock.core.secrets.ini import emit_ini, load_ini
 from penstock.core.secrets.key_ring import key_ring
 from penstock.core.secrets.metadata import Metadata, parse_metadata
@@ -157,12 +158,14 @@ def test_json_must_hold_an_object() -> None:
     ("text", "problem"),
     [
         ('"a = b', "line 1: is no key with a value"),
-        ("[s]\n[s]\n", "line 2: a section that is not closed, or stands there twice"),
+        ("[s\n", "line 1: a section that is not closed"),
+        ("[s]\na = `canary\n", "a value in ` that is not closed"),
     ],
 )
 def test_ini_that_is_none(text: str, problem: str) -> None:
-    with pytest.raises(SopsError, match=problem):
+    with pytest.raises(SopsError, match=problem) as caught:
         load_ini(text)
+    assert "canary" not in str(caught.value)
 
 
 def test_ini_values_with_line_feeds_are_quoted() -> None:
@@ -172,6 +175,13 @@ def test_ini_values_with_line_feeds_are_quoted() -> None:
 def test_a_path_to_a_sibling_stays_in_the_tree() -> None:
     files = {"a/kustomization.yaml": "secretGenerator: [{name: s, files: [../b/x, ../../../c]}]"}
     assert set(encrypted_inputs(memory_tree(files), "a")) == {"b/x"}
+
+
+def test_numbers_that_are_none() -> None:
+    values: dict[Any, Any] = {"a": math.inf, "b": -math.inf, "c": math.nan}
+    assert emit([values], Format.YAML) == b"a: .inf\nb: -.inf\nc: .nan\n"
+    with pytest.raises(SopsError, match="no number for infinity"):
+        emit([values], Format.JSON)
 
 
 def test_numbers_and_nulls_in_flat_formats() -> None:

@@ -168,8 +168,8 @@ def test_a_missing_key_names_public_keys_alone() -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("AGE-PLUGIN-YUBIKEY-1QQ", "plugin age identities are not served yet"),
-        ("AGE-SECRET-KEY-PQ-1QQ", "post-quantum age identities are not served yet"),
+        ("AGE-PLUGIN-YUBIKEY-1QQ", "plugins of age run programs"),
+        ("AGE-SECRET-KEY-PQ-1CANARYcanary", "is a damaged age identity"),
         ("AGE-SECRET-KEY-1CANARYcanary", "is a damaged age identity"),
         ("canary", "is no age identity"),
     ],

@@ -103,9 +103,14 @@ def test_flat_metadata_that_fits_nowhere(flat: dict[str, str], problem: str) -> 
         ("a=1\n", "a = 1\n"),
         ("[s]\nlong=1\nb: 2\n", "[s]\nlong = 1\nb    = 2\n"),
         ("# of a\n[s]\n;of b\nb = 2 # behind\n", "# of a\n[s]\n; of b\n# behind\nb = 2\n"),
-        ('[s]\n"a=b" = \'x\'\n`c"d` = """e"""\n', '[s]\n"a=b" = x\n`c"d` = e\n'),
+        ('[s]\n"a=b" = \'x\'\n`c"d` = """e"""\n', '[s]\n`a=b` = x\n`c"d` = e\n'),
+        ('[s]\n"""a`b""" = 1\n', '[s]\n"""a`b""" = 1\n'),
+        ('[s]\na = """x\n y"""\nb = 2\n', '[s]\na = """x\n y"""\nb = 2\n'),
+        ("[s]\na=1\n[ s ]\na=2\n[s]\na=3\n", "[s]\na = 1\n\n[ s ]\na = 2\n\n[s]\na = 3\n"),
+        ("[DEFAULT]\na = 1\n", "[DEFAULT]\na = 1\n"),
         ("[a]\nx=1\n[b]\ny=2\n", "[a]\nx = 1\n\n[b]\ny = 2\n"),
-        ("[s]\na = 'x # y'\n", "[s]\na = `x # y`\n"),
+        ("[s]\na = `x # y`\n", "[s]\na = `x # y`\n"),
+        ('[s]\na = " x "\n', '[s]\na = " x "\n'),
     ],
 )
 def test_ini(text: str, printed: str) -> None:

@@ -11,18 +11,18 @@ run "names" {
   command = plan
 
   assert {
-    condition     = output.paths.topics["source-changed"] == "projects/acme-prod/topics/plane-1-source-changed"
-    error_message = output.paths.topics["source-changed"]
+    condition     = output.paths["europe-west3"].topics["source-changed"] == "projects/acme-prod/topics/plane-1-source-changed"
+    error_message = output.paths["europe-west3"].topics["source-changed"]
   }
 
   assert {
-    condition     = output.names.bucket == "plane-1-acme-prod" && output.names.database == "plane-1-state"
-    error_message = "bucket ${output.names.bucket}, database ${output.names.database}"
+    condition     = output.places["europe-west3"].bucket == "plane-1-acme-prod" && output.places["europe-west3"].database == "plane-1-state"
+    error_message = jsonencode(output.places)
   }
 
   assert {
-    condition     = output.names.secrets["api-token"] == "plane-1-penstock_--_penstock--system_api--token"
-    error_message = output.names.secrets["api-token"]
+    condition     = output.secrets["api-token"].name == "plane-1-penstock_--_penstock--system_api--token"
+    error_message = output.secrets["api-token"].name
   }
 
   assert {
@@ -166,4 +166,58 @@ run "an_environment_of_an_unknown_stage_is_refused" {
   }
 
   expect_failures = [output.functions]
+}
+
+run "a_plane_in_several_regions" {
+  command = plan
+
+  variables {
+    regions = { us-central1 = { sops_keys = { sops = "projects/p/locations/l/keyRings/r/cryptoKeys/k" } }, asia-northeast1 = {} }
+  }
+
+  assert {
+    condition     = output.places["us-central1"].database == "plane-1-state-us-central1" && output.places["us-central1"].bucket == "plane-1-acme-prod-us-central1"
+    error_message = jsonencode(output.places)
+  }
+
+  assert {
+    condition     = toset([for function in values(output.functions) : function.stage if function.region == "us-central1"]) == toset(["fetch", "notify", "reconcile"])
+    error_message = "a further region has what topics feed"
+  }
+
+  assert {
+    condition     = alltrue([for one in values(output.subscriptions) : output.functions[one.function].region == "europe-west3" if one.of_dead])
+    error_message = "what nobody told of is pushed to tick, which is at home"
+  }
+
+  assert {
+    condition     = alltrue([for grant in values(output.grants) : !strcontains(jsonencode(grant), "asia-northeast1") if endswith(grant.who, "@us-central1")])
+    error_message = "a region reaches another one that is not home"
+  }
+
+  assert {
+    condition     = toset([for grant in values(output.grants) : grant.who if grant.kind == "key"]) == toset(["reconcile@us-central1"])
+    error_message = "keys of a region are its own reconcile's"
+  }
+}
+
+run "home_is_no_further_region" {
+  command = plan
+
+  variables {
+    regions = { europe-west3 = {} }
+  }
+
+  expect_failures = [var.regions]
+}
+
+run "a_long_prefix_has_no_room_for_regions" {
+  command = plan
+
+  variables {
+    prefix  = "penstock-of-team"
+    regions = { us-central1 = {} }
+  }
+
+  expect_failures = [output.names]
 }
