@@ -172,7 +172,9 @@ def test_a_cycle_may_be_of_any_length(monkeypatch):
     """Longer than Python calls itself."""
     length = 2000
     documents = {
-        f"flux-system/k{n}": yaml.safe_load(kustomization(f"k{n}", "apps", dependsOn=[{"name": f"k{(n + 1) % length}"}]))
+        f"flux-system/k{n}": yaml.safe_load(
+            kustomization(f"k{n}", "apps", dependsOn=[{"name": f"k{(n + 1) % length}"}])
+        )
         for n in range(length)
     }
     monkeypatch.setattr(waits, "read_object", lambda *key: ObjectRecord(document=documents[key[-1]]))
