@@ -10,7 +10,7 @@ COVERING := tests/unit tests/stages tests/contract/test_identity.py tests/contra
 
 PYTHON_VERSION ?= 3.13
 ARCH ?= x86_64
-BYTECODE ?=
+BYTECODE ?= auto
 
 .PHONY: help demo test test-full chaos tools lint infra package bench bench-cluster bench-cloud bench-full serve lock
 help: ## this list
@@ -58,8 +58,8 @@ infra: $(READY) ## Terraform: format, modules, provider schemas, rights; tflint 
 	@if command -v checkov >/dev/null; then checkov --config-file infra/terraform/.checkov.yaml --directory infra/terraform && \
 	checkov --config-file infra/terraform/.checkov.yaml --directory examples/terraform; else echo "not run: checkov (pipx install checkov)"; fi
 
-package: $(READY) ## what is deployed: dist/<provider>.zip, the wheel, SBOMs, checksums (PYTHON_VERSION=3.13 ARCH=x86_64 BYTECODE=1)
-	@$(BIN)/python -m tools.package --python-version $(PYTHON_VERSION) --arch $(ARCH) $(if $(BYTECODE),--bytecode) --out dist
+package: $(READY) ## what is deployed: dist/<provider>.zip, the wheel, SBOMs, checksums (PYTHON_VERSION=3.13 ARCH=x86_64 BYTECODE=auto|yes|no)
+	@$(BIN)/python -m tools.package --python-version $(PYTHON_VERSION) --arch $(ARCH) --bytecode $(BYTECODE) --out dist
 
 bench: $(READY) ## measure; one JSON object a line (case, value, unit, goal, ok)
 	@for bench in build cold_start push; do $(BIN)/python tests/bench/bench_$$bench.py; done

@@ -93,19 +93,22 @@ def make_queues(clients, pipeline, *, names=NAMES):
     """A topic per topic; per stage a queue with its dead letter queue, subscribed with raw delivery."""
     sqs, sns = clients.client("sqs"), clients.client("sns")
     for topic in dict.fromkeys(topic for stage in pipeline.queues() for topic in stage.subscribes):
-        sns.create_topic(Name=names.topic_arn(topic).rpartition(":")[2])
+        ordered = pipeline.is_ordered(topic)
+        name = names.topic_arn(topic, ordered=ordered).rpartition(":")[2]
+        sns.create_topic(Name=name, Attributes={"FifoTopic": "true"} if ordered else {})
     for stage in pipeline.queues():
-        dead = sqs.create_queue(
-            QueueName=names.dead_queue(stage.name), Attributes={"MessageRetentionPeriod": str(14 * 86_400)}
-        )["QueueUrl"]
+        ordered = stage.ordered
+        fifo = {"FifoQueue": "true"} if ordered else {}
+        kept = {"MessageRetentionPeriod": str(14 * 86_400), **fifo}
+        dead = sqs.create_queue(QueueName=names.dead_queue(stage.name, ordered=ordered), Attributes=kept)["QueueUrl"]
         target = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         redrive = {"deadLetterTargetArn": target, "maxReceiveCount": stage.attempts}
-        attributes = {"VisibilityTimeout": str(round(6 * stage.timeout)), "RedrivePolicy": json.dumps(redrive)}
-        url = sqs.create_queue(QueueName=names.queue(stage.name), Attributes=attributes)["QueueUrl"]
+        attributes = {"VisibilityTimeout": str(round(6 * stage.timeout)), "RedrivePolicy": json.dumps(redrive), **fifo}
+        url = sqs.create_queue(QueueName=names.queue(stage.name, ordered=ordered), Attributes=attributes)["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         for topic in stage.subscribes:
             sns.subscribe(
-                TopicArn=names.topic_arn(topic),
+                TopicArn=names.topic_arn(topic, ordered=ordered),
                 Protocol="sqs",
                 Endpoint=arn,
                 Attributes={"RawMessageDelivery": "true"},

@@ -1,15 +1,16 @@
 """SNS, SQS and EventBridge Scheduler: what is sent, and what becomes of what nobody finishes."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from tests.aws.plane import NAMES, in_process, make_queues
-from tests.contract.test_bus import PIPELINE, dispatch, due, event, source
+from tests.contract.test_bus import ORDERED, PIPELINE, dispatch, due, event, source
 
 from penstock.adapters.aws.names import AwsNames
 from penstock.adapters.bus.sns_sqs import SnsSqsBus
 from penstock.adapters.clock.memory import SimulatedClock
-from penstock.core.errors import NotFound, Refused, Terminal, Transient
+from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.messages import encode
 from penstock.wiring import load_pipeline
 
@@ -104,10 +105,42 @@ def test_without_the_schedulers_role_a_long_delay_says_what_is_missing(clients, 
         SnsSqsBus(clients, names, PIPELINE, clock).publish([dispatch(due(), delay=901)])
 
 
-def test_an_ordering_key_is_refused_before_anything_goes_out(bus, calls):
-    with pytest.raises(Terminal, match="keep no order"):
-        bus.publish([dispatch(source()), dispatch(source(), order="repo/main")])
-    assert calls == []
+def test_what_is_ordered_goes_out_one_by_one_to_a_fifo_topic(clients, clock, calls):
+    make_queues(clients, ORDERED, names=replace(NAMES, prefix="plane-2"))
+    bus = SnsSqsBus(clients, replace(NAMES, prefix="plane-2"), ORDERED, clock)
+    del calls[:]
+    bus.publish([dispatch(source(hint=hint), ident=hint) for hint in "123"] + [dispatch(source("other"), ident="4")])
+    assert operations(calls) == ["PublishBatch"] * 4
+    assert {params["TopicArn"].rpartition(":")[2] for _, params in calls} == {"plane-2-source-changed.fifo"}
+    entries = [entry for _, params in calls for entry in params["PublishBatchRequestEntries"]]
+    groups = [entry["MessageGroupId"] for entry in entries]
+    assert groups[0] == groups[1] == groups[2] != groups[3]
+    assert len({entry["MessageDeduplicationId"] for entry in entries}) == 4
+
+
+def test_what_is_published_again_after_a_lost_answer_comes_once(clients, clock):
+    make_queues(clients, ORDERED, names=replace(NAMES, prefix="plane-2"))
+    bus = SnsSqsBus(clients, replace(NAMES, prefix="plane-2"), ORDERED, clock)
+    for _ in range(2):
+        bus.publish([dispatch(source(), ident="one")])
+    assert bus.depth()["automate"] == 1
+
+
+def test_a_killers_dead_letter_of_an_ordered_stage_is_told_of_and_redriven(clients, clock):
+    make_queues(clients, ORDERED, names=replace(NAMES, prefix="plane-2"))
+    bus = SnsSqsBus(clients, replace(NAMES, prefix="plane-2"), ORDERED, clock, visibility=60)
+    bus.publish([dispatch(source("killer"))])
+    for _ in range(5):
+        bus.receive("automate", wait=0)
+        clock.advance(61)
+    assert bus.receive("automate", wait=0) is None
+    assert len(list(bus.lost())) == 1
+    clock.advance(10)
+    assert list(bus.lost()) == []
+    (letter,) = bus.dead_letters()
+    bus.drop_dead_letter(letter, again=True)
+    assert bus.receive("automate", wait=0).envelope.attempt == 1
+    assert bus.dead_letters() == ()
 
 
 @pytest.mark.parametrize(

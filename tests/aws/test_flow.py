@@ -4,8 +4,10 @@ import dataclasses
 import random
 
 import pytest
+import yaml
 from tests.aws import events
 from tests.aws.plane import ENVIRONMENT, in_process, make_bucket, make_queues, make_table
+from tests.bench.bench_cloud import BODY, commit, receiver
 from tests.memory_plane import MemoryPlane, OneCluster, config_map, kustomization
 
 from penstock.adapters.clock.memory import SimulatedClock
@@ -132,3 +134,38 @@ def test_the_tick_finds_a_push_whose_message_was_lost(on_aws, clock):
     plane.tick()
     plane.settle()
     assert plane.config_map("c", "default") == {"x": "2"}
+
+
+def alerted():
+    """A Provider, and an Alert for everything of the plane."""
+    provider = {"type": "generic", "address": "https://chat.example.com/hook"}
+    sources = [{"kind": "Kustomization", "name": "*"}, {"kind": "GitRepository", "name": "*"}]
+    return yaml.safe_dump_all(
+        {
+            "apiVersion": "notification.toolkit.fluxcd.io/v1beta3",
+            "kind": kind,
+            "metadata": {"name": "chat", "namespace": "flux-system"},
+            "spec": spec,
+        }
+        for kind, spec in (
+            ("Provider", provider),
+            ("Alert", {"providerRef": {"name": "chat"}, "eventSources": sources}),
+        )
+    )
+
+
+def test_one_push_is_one_trace_from_the_webhook_to_the_message_over_sns_and_sqs(on_aws):
+    plane = on_aws()
+    plane.push({"clusters/prod/alerts.yaml": alerted(), "clusters/prod/a.yaml": config_map("a", "default", x="1")})
+    plane.settle()
+    path, headers = receiver(plane)
+    commit(plane, {"clusters/prod/a.yaml": config_map("a", "default", x="2")})
+    before, told = len(plane.telemetry.named("stage finished")), len(plane.notifier.requests)
+    request = events.function_url(path=path, headers=headers, body=BODY)
+    assert lambda_functions.http_handler("webhook")(request, events.Context())["statusCode"] == 202
+    plane.settle()
+    assert plane.config_map("a", "default") == {"x": "2"}
+    assert len(plane.notifier.requests) > told
+    runs = plane.telemetry.named("stage finished")[before:]
+    assert {run["stage"] for run in runs} >= {"webhook", "fetch", "reconcile", "notify"}
+    assert len({run["trace"] for run in runs}) == 1

@@ -77,7 +77,7 @@ def take(runtime, stage="fetch"):
 
 
 def put(runtime, body=BODY, stage="fetch"):
-    runtime.bus._send(f"plane-1-{stage}", body, {})
+    runtime.bus._send(f"plane-1-{stage}", body, {}, {})
 
 
 def test_every_stage_has_a_handler_of_one_screen():

@@ -1,6 +1,6 @@
 """What the plane costs in the clouds: through moto's server, and Google's emulators.
 
-Prints one JSON object a line: case, value, unit, goal, ok. ``bench_cloud.py [google|aws …] [--only hop,push,…]``.
+Prints one JSON object a line: case, value, unit, goal, ok. ``bench_cloud.py [google|aws|embedded …] [--only hop,push,…]``.
 
 hop      a message in, a stage that does nothing, a message out: the plane's own processor time, the client library's too
 push     a signed push that changes 1 of 20 objects, from webhook to notify: by stage, processor and calls
@@ -18,10 +18,12 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import types
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,7 +37,9 @@ from tests.bench.clouds import CALLS, Cloud, CloudPlane  # noqa: E402 - see abov
 from tests.memory_plane import URL, MemoryPlane, config_map, kustomization  # noqa: E402 - see above
 
 from penstock.adapters.bus.memory import MemoryBus  # noqa: E402 - see above
+from penstock.adapters.bus.sqlite import SqliteBus  # noqa: E402 - see above
 from penstock.adapters.cluster.memory import MemoryCluster  # noqa: E402 - see above
+from penstock.adapters.state.sqlite import SqliteState  # noqa: E402 - see above
 from penstock.core.errors import Transient  # noqa: E402 - see above
 from penstock.core.flux.plane import parse_plane  # noqa: E402 - see above
 from penstock.core.flux.plane_records import plane_records  # noqa: E402 - see above
@@ -165,7 +169,7 @@ def push(cloud: Cloud) -> None:
             tell(f"{cloud.name}: push, requests {what}", count, "requests")
 
 
-def commit(plane: CloudPlane, files: dict[str, str]) -> None:
+def commit(plane: MemoryPlane, files: dict[str, str]) -> None:
     """A commit that nobody has told the plane of."""
     from penstock.core.tree import blob
 
@@ -275,7 +279,32 @@ def fanout(cloud: Cloud, counts: tuple[int, ...] = (100, 1_000)) -> None:
     records(cloud)
 
 
-def declare(plane: CloudPlane, many: "Many") -> None:
+def embedded(counts: tuple[int, ...] = (100, 1_000)) -> None:
+    """The same on one machine: bus and records are SQLite's files, on the disk of this machine."""
+    for count in counts:
+        with tempfile.TemporaryDirectory(prefix="penstock-bench-") as directory:
+            many, plane = Many(count), MemoryPlane()
+            declare(plane, many)
+            commit(plane, {"clusters/all/a.yaml": config_map("a", "default", x="0")})
+            sync(plane)
+            state = SqliteState(Path(directory) / "state.db")
+            for record in plane.state.list(""):
+                state.put(record.key, record.value, expected=None, due=record.due)
+            plane.state, plane.deps = state, replace(plane.deps, state=state)
+            plane.bus = SqliteBus(Path(directory) / "bus.db", plane.pipeline, plane.clock)
+            took = []
+            for value in ("1", "2", "3"):
+                commit(plane, {"clusters/all/a.yaml": config_map("a", "default", x=value)})
+                took.append(wake(plane))
+                assert plane.bus.depth()["reconcile"] == count
+                while delivery := plane.bus.receive("reconcile", wait=0):
+                    plane.bus.ack(delivery)
+            tell(f"embedded: fan-out to {count} clusters, until all are published", min(took), "s", PUBLISHED_GOAL)
+            plane.bus.close()
+            state.close()
+
+
+def declare(plane: MemoryPlane, many: "Many") -> None:
     """A Plane of these clusters, all with the same path."""
     document = {
         "apiVersion": "penstock.dev/v1alpha1",
@@ -292,7 +321,7 @@ def declare(plane: CloudPlane, many: "Many") -> None:
         plane.state.put(key, value, expected=None)
 
 
-def sync(plane: CloudPlane) -> None:
+def sync(plane: MemoryPlane) -> None:
     """The first reconcile of all clusters, on a bus in memory: what is measured comes after it."""
     bus = MemoryBus(plane.pipeline, plane.clock)
     publish, plane.bus = plane.bus, bus
@@ -333,7 +362,7 @@ def dead(cloud: Cloud, plane: CloudPlane, many: Many) -> None:
     tell(f"{cloud.name}: the others, where one cluster is dead", ratio, "ratio", DEAD_GOAL)
 
 
-def wake(plane: CloudPlane) -> float:
+def wake(plane: MemoryPlane) -> float:
     """Seconds of the run of fetch that publishes what one commit concerns."""
     plane.publish(SourceChanged(cluster="-", namespace="flux-system", name="flux-system"))
     started = time.perf_counter()
@@ -436,11 +465,15 @@ CASES = {"hop": hop, "push": push, "rate": rate, "fanout": fanout, "memory": mem
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("providers", nargs="*", choices=[[], *PROVIDERS], default=[])
+    parser.add_argument("providers", nargs="*", choices=[[], *PROVIDERS, "embedded"], default=[])
     parser.add_argument("--only", default="hop,push,rate,fanout,memory,cold")
     args = parser.parse_args()
     wanted = args.only.split(",")
-    for provider in args.providers or list(PROVIDERS):
+    for provider in args.providers or [*PROVIDERS, "embedded"]:
+        if provider == "embedded":
+            if "fanout" in wanted:
+                embedded()
+            continue
         try:
             with PROVIDERS[provider]() as cloud, contextlib.ExitStack():
                 for name, case in CASES.items():

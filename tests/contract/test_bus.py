@@ -18,7 +18,7 @@ from penstock.core.pipeline import Pipeline, Stage
 from penstock.ports.bus import Dispatch
 
 
-def stage(name, *subscribes, attempts=3, timeout=60.0):
+def stage(name, *subscribes, attempts=3, timeout=60.0, ordered=False):
     return Stage(
         name=name,
         trigger="topic",
@@ -28,6 +28,7 @@ def stage(name, *subscribes, attempts=3, timeout=60.0):
         attempts=attempts,
         memory=256,
         ports=(),
+        ordered=ordered,
     )
 
 
@@ -44,6 +45,15 @@ PIPELINE = Pipeline(
 )
 
 
+ORDERED = Pipeline(
+    stages={
+        "automate": stage("automate", "source-changed", attempts=5, ordered=True),
+        "notify": stage("notify", "event", attempts=5),
+    }
+)
+"""Five attempts are the fewest that Pub/Sub takes."""
+
+
 @pytest.fixture
 def clock():
     return SimulatedClock()
@@ -57,22 +67,29 @@ def bus(request, tmp_path, clock):
 
 @pytest.fixture(params=["memory", "sqlite"])
 def embedded(request, tmp_path, clock):
-    """A bus that also merges wake-ups, keeps order per key, and hands over within milliseconds."""
+    """A bus that also merges wake-ups, and hands over within milliseconds."""
     with made(request.param, tmp_path, clock) as adapter:
         yield adapter
 
 
+@pytest.fixture(params=["memory", "sqlite", "sns and sqs"])
+def ordered(request, tmp_path, clock):
+    """A bus of a pipeline with a stage that wants its messages in order."""
+    with made(request.param, tmp_path, clock, ORDERED) as adapter:
+        yield adapter
+
+
 @contextlib.contextmanager
-def made(kind, tmp_path, clock):
+def made(kind, tmp_path, clock, pipeline=PIPELINE):
     if kind == "memory":
-        yield MemoryBus(PIPELINE, clock, visibility=60)
+        yield MemoryBus(pipeline, clock, visibility=60)
     elif kind == "sqlite":
-        with contextlib.closing(SqliteBus(tmp_path / "bus.db", PIPELINE, clock, visibility=60)) as adapter:
+        with contextlib.closing(SqliteBus(tmp_path / "bus.db", pipeline, clock, visibility=60)) as adapter:
             yield adapter
     else:
         with in_process(clock) as clients:
-            make_queues(clients, PIPELINE)
-            yield SnsSqsBus(clients, NAMES, PIPELINE, clock, visibility=60)
+            make_queues(clients, pipeline)
+            yield SnsSqsBus(clients, NAMES, pipeline, clock, visibility=60)
 
 
 def source(name="web", **more):
@@ -98,11 +115,10 @@ def event(event_id="e1"):
     )
 
 
-def dispatch(message, *, delay=0.0, order="", ident="m1"):
+def dispatch(message, *, delay=0.0, ident="m1"):
     return Dispatch(
         envelope=Envelope(message=message, id=ident, traceparent=f"00-{'a' * 32}-{'b' * 16}-01"),
         delay=delay,
-        order=order,
     )
 
 
@@ -298,29 +314,68 @@ def test_these_never_merge(bus, one, other):
     assert max(bus.depth().values()) == 2
 
 
-def test_ordered_messages_come_one_after_the_other(embedded, clock):
-    embedded.publish([dispatch(source(name), order="repo/main") for name in ("1", "2", "3")])
-    embedded.publish([dispatch(source("other"), order="repo/dev")])
-    first, other = embedded.receive("fetch", wait=0), embedded.receive("fetch", wait=0)
-    assert (first.envelope.message.name, other.envelope.message.name) == ("1", "other")
-    assert embedded.receive("fetch", wait=0) is None
-    embedded.retry(first, delay=10, error="x")
-    assert embedded.receive("fetch", wait=0) is None  # the second never overtakes the first
-    clock.advance(10)
-    embedded.ack(embedded.receive("fetch", wait=0))
-    assert names(embedded, "fetch") == ["2"]
+def numbers(bus, count=20):
+    taken = (bus.receive("automate", wait=0) for _ in range(count))
+    return [delivery.envelope.message.hint for delivery in taken if delivery]
 
 
-def test_a_dead_letter_does_not_block_what_was_ordered_behind_it(embedded):
-    embedded.publish([dispatch(source(name), order="k") for name in ("1", "2")])
-    for _ in range(3):
-        embedded.retry(embedded.receive("fetch", wait=0), delay=0, error="x")
-    assert names(embedded, "fetch") == ["2"]
+def in_order(*hints, name="web"):
+    return [dispatch(source(name, hint=hint), ident=f"{name}-{hint}") for hint in hints]
 
 
-def test_ordered_messages_keep_their_places_and_never_merge(embedded):
-    embedded.publish([dispatch(source(), order="k"), dispatch(source(), order="k")])
-    assert embedded.depth()["fetch"] == 2
+def test_ordered_messages_of_one_key_come_one_after_the_other(ordered, clock):
+    ordered.publish([*in_order("1", "2", "3"), *in_order("other", name="api")])
+    first, other = ordered.receive("automate", wait=0), ordered.receive("automate", wait=0)
+    assert (first.envelope.message.hint, other.envelope.message.hint) == ("1", "other")
+    assert numbers(ordered) == []
+    ordered.retry(first, delay=10, error="x")
+    assert numbers(ordered) == []  # the second never overtakes the first
+    clock.advance(11)
+    again = ordered.receive("automate", wait=0)
+    assert (again.envelope.message.hint, again.envelope.attempt) == ("1", 2)
+    ordered.ack(again)
+    assert numbers(ordered) == ["2"]
+
+
+def test_one_whose_worker_died_comes_again_before_those_behind_it(ordered, clock):
+    ordered.publish(in_order("1", "2"))
+    ordered.receive("automate", wait=0)
+    clock.advance(61)
+    assert numbers(ordered) == ["1"]
+
+
+def test_a_dead_letter_does_not_block_what_was_ordered_behind_it_and_comes_again_once(ordered):
+    ordered.publish(in_order("1", "2"))
+    for _ in range(5):
+        ordered.retry(ordered.receive("automate", wait=0), delay=0, error="x")
+    ordered.ack(ordered.receive("automate", wait=0))
+    assert ordered.depth()["automate"] == 0
+    (letter,) = ordered.dead_letters()
+    assert letter.error == "x"
+    ordered.drop_dead_letter(letter, again=True)
+    ordered.publish(in_order("3"))
+    given = ordered.receive("automate", wait=0)
+    assert (given.envelope.message.hint, given.envelope.attempt) == ("1", 1)
+    assert numbers(ordered) == []  # in its place again
+    ordered.ack(given)
+    assert numbers(ordered) == ["3"]
+    assert ordered.dead_letters() == ()
+
+
+def test_ordered_messages_keep_their_places_and_never_merge(ordered):
+    ordered.publish(in_order(*map(str, range(25))))
+    assert ordered.depth() == {"automate": 25, "notify": 0}
+    for number in range(25):
+        delivery = ordered.receive("automate", wait=0)
+        assert delivery.envelope.message.hint == str(number)
+        ordered.ack(delivery)
+
+
+def test_what_is_ordered_cannot_be_delayed_and_then_nothing_goes_out(ordered):
+    with pytest.raises(Terminal, match="source-changed keeps order: a message to it cannot be delayed"):
+        ordered.publish([*in_order("1"), dispatch(source(), delay=5)])
+    assert ordered.depth()["automate"] == 0
+    ordered.publish([dispatch(event(), delay=5)])  # of a topic without order
 
 
 def test_one_that_is_too_large_refuses_all(bus):

@@ -30,6 +30,8 @@ HEAVY = (
     "google.protobuf",
     "prometheus_client",
     "requests",
+    "pydantic",
+    "sigstore",
 )
 HEAVY += ("google.cloud.secretmanager", "google.api_core", "urllib3", "cryptography", "pyrage", "yaml", "re2")
 

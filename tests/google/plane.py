@@ -173,6 +173,7 @@ def make_topics(of, pipeline):
                 "retryPolicy": BACKOFF,
                 "deadLetterPolicy": {"deadLetterTopic": dead, "maxDeliveryAttempts": stage.attempts},
                 "expirationPolicy": {},
+                **({"enableMessageOrdering": True} if stage.ordered else {}),
             }
             request("PUT", base + of.subscription(stage.name, topic), body)
 

@@ -8,10 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from google.cloud.pubsub_v1.types import PublishRequest
-from tests.contract.test_bus import dispatch, due, event, source
+from tests.contract.test_bus import ORDERED, dispatch, due, event, source
 from tests.google import plane
 
+from penstock.adapters.bus.ordering import order_key
 from penstock.adapters.bus.pubsub import PubsubBus, publishing_task
+from penstock.adapters.bus.pubsub_letters import PubsubLetters
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.google.client import GoogleClient
 from penstock.adapters.identity.kept import Kept
@@ -91,12 +93,41 @@ def test_a_topic_that_does_not_exist_is_named(emulator):
 
 
 @pytest.mark.parametrize(
-    "refused", [dispatch(source(), order="repo/main"), dispatch(source("x" * 200_000))], ids=["ordered", "too large"]
+    ("pipeline", "refused"),
+    [(ORDERED, dispatch(source(), delay=5)), (load_pipeline(), dispatch(source("x" * 200_000)))],
+    ids=["ordered and delayed", "too large"],
 )
-def test_one_that_cannot_go_refuses_all(bus, names, refused):
+def test_one_that_cannot_go_refuses_all(names, pipeline, refused):
+    bus = PubsubBus(plane.client(), names, pipeline, SimulatedClock())
     with pytest.raises(Terminal):
         bus.publish([dispatch(source()), refused])
     assert pulled(names, "fetch", "source-changed") == []
+
+
+def test_what_is_ordered_carries_its_key_and_a_request_has_one_key(emulator):
+    """The emulator does not keep order as the service does: the calls, and what the subscription says."""
+    names = plane.names(pubsub=emulator)
+    plane.make_topics(names, ORDERED)
+    try:
+        calls = []
+        client = plane.client()
+        real, client.call = client.call, lambda *call: (calls.append(call), real(*call))[1]
+        bus = PubsubBus(client, names, ORDERED, SimulatedClock())
+        sent = [dispatch(source(name, hint=hint)) for hint in "12" for name in ("web", "api")]
+        bus.publish([*sent, dispatch(event())])
+        entries = [call[3]["messages"] for call in calls]
+        assert [len({message.get("orderingKey") for message in each}) for each in entries] == [1, 1, 1]
+        assert [[decode(base64.b64decode(m["data"])).message.hint for m in each] for each in entries[:2]] == [
+            ["1", "2"]
+        ] * 2
+        assert "orderingKey" not in entries[2][0]
+        url = f"{emulator}/v1/{names.subscription('automate', 'source-changed')}"
+        assert plane.request("GET", url)["enableMessageOrdering"] is True
+        found = plane.request("POST", f"{url}:pull", {"maxMessages": 10, "returnImmediately": True})
+        keys = {message["message"]["orderingKey"] for message in found["receivedMessages"]}
+        assert keys == {order_key(ORDERED, each) for each in sent}
+    finally:
+        plane.drop_topics(names)
 
 
 class Recorder:
@@ -186,3 +217,28 @@ def test_a_push_subscription_delivers_to_an_http_endpoint_and_again_where_it_is_
 def test_every_topic_has_a_name():
     names = plane.names()
     assert {names.topic(topic).rpartition("/")[2] for topic in TOPICS} == {f"plane-1-{topic}" for topic in TOPICS}
+
+
+class ManyLetters:
+    """Answers as Pub/Sub does with ``count`` dead letters, whose deliveries have ids of that many bytes."""
+
+    def __init__(self, count, size):
+        self.waiting = [{"ackId": f"{n:0{size}}", "message": {"messageId": str(n), "data": ""}} for n in range(count)]
+        self.released = []
+
+    def call(self, _method, url, _act, body):
+        if url.endswith(":pull"):
+            page, self.waiting = self.waiting[: body["maxMessages"]], self.waiting[body["maxMessages"] :]
+            return {"receivedMessages": page}
+        self.released.append(body["ackIds"])
+        return {}
+
+
+@pytest.mark.parametrize("size", [200, 900])
+def test_looking_at_many_dead_letters_releases_them_by_requests_that_pubsub_takes(size):
+    many = ManyLetters(2_500, size)
+    letters = PubsubLetters(many, plane.names(), load_pipeline()).dead_letters(limit=2_500)
+    assert len(letters) == 2_500
+    assert sum(map(len, many.released)) == len({each for ids in many.released for each in ids}) == 2_500
+    assert max(map(len, many.released)) <= 1_000
+    assert max(sum(map(len, ids)) for ids in many.released) < 512 * 1024

@@ -51,6 +51,13 @@ def test_names_are_those_that_the_adapters_use(model):
     assert paths["secrets"].endswith(f"/secrets/{NAMES.secret_prefix}penstock_")
 
 
+def test_only_the_subscriptions_of_an_ordered_stage_keep_order(tmp_path):
+    file = str(terraform.INFRA / "topology/tests/ordered.json")
+    said = terraform.outputs("google/model", tmp_path, pipeline_file=file, **PROJECT)
+    ordered = {key: one["ordered"] for key, one in said["subscriptions"].items()}
+    assert ordered == {"event/notify": False, "source-changed/automate": True}
+
+
 def test_secrets_are_called_as_the_plane_calls_them(model):
     odd = secret_name("eu-1.prod", "a-b", "c.d-e")
     kept = {key: secret["name"] for key, secret in model["secrets"].items()}

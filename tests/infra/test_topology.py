@@ -92,6 +92,19 @@ def test_names_are_those_that_the_adapters_use(model):
     assert arns["secrets"].endswith(f":secret:{NAMES.secret_path}*")
 
 
+def test_an_ordered_stage_has_fifo_queues_and_topics_by_the_names_that_the_adapter_uses(tmp_path):
+    file = terraform.INFRA / "topology/tests/ordered.json"
+    pipeline = Pipeline.from_value(json.loads(file.read_text()))
+    said = terraform.outputs("aws/model", tmp_path, pipeline_file=str(file), **ACCOUNT)
+    topics = {topic: NAMES.topic_arn(topic, ordered=pipeline.is_ordered(topic)) for topic in said["arns"]["topics"]}
+    assert said["arns"]["topics"] == topics
+    for kind, name in (("queues", NAMES.queue), ("dead_queues", NAMES.dead_queue)):
+        assert said["names"][kind] == {each.name: name(each.name, ordered=each.ordered) for each in pipeline.queues()}
+    assert said["names"]["queues"]["automate"].endswith(".fifo")
+    assert said["queues"]["automate"]["ordered"]
+    assert not said["queues"]["notify"]["ordered"]
+
+
 def test_secrets_are_called_as_the_plane_calls_them(model):
     odd = secret_name("eu-1.prod", "a-b", "c.d-e")
     assert model["names"]["secrets"] == {"token": NAMES.secret_path + API_TOKEN, "odd": NAMES.secret_path + odd}

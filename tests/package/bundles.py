@@ -16,12 +16,14 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.package import bundle, contents, lock
+from tools.package import bundle, bytecode, contents, lock
 from tools.package.provider import PROVIDERS
 from tools.package.target import here
 
 ROOT = Path(__file__).parents[2]
 KEPT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "penstock/bundles"
+BYTECODE = bool(bytecode.find(here()))
+"""As `make package` has it."""
 DAYS = 2
 """After which bundles of another input go."""
 
@@ -38,7 +40,7 @@ def made(name: str) -> Made:
     """The bundle of a provider."""
 
     def make(place):
-        bundle.build(ROOT, PROVIDERS[name], here(), place)
+        bundle.build(ROOT, PROVIDERS[name], here(), place, bytecode=BYTECODE)
         with zipfile.ZipFile(place / f"{name}.zip") as archive:
             archive.extractall(place / "root")
 

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from tools.package.provider import PROVIDERS, Provider
+from tools.package.bytecode import find
+from tools.package.provider import AWS, PROVIDERS, Provider
 from tools.package.release import release, table
 from tools.package.target import Target
 
@@ -13,7 +14,7 @@ EXAMPLES = """
 examples:
   make package                                    for Python 3.13 on x86_64
   make package PYTHON_VERSION=3.12 ARCH=arm64     for another runtime of the clouds
-  make package BYTECODE=1                         cold starts on Lambda that compile nothing
+  make package BYTECODE=no                        the same bytes whatever Python packs; slower cold starts on Lambda
   python -m tools.package --provider aws          one bundle, the wheel, their SBOMs and checksums
 """
 
@@ -26,12 +27,15 @@ def main(words: list[str]) -> int:
         providers = [PROVIDERS[name] for name in args.provider or PROVIDERS]
         for provider in providers:
             _check(provider, target)
-        rows = release(ROOT, target, args.out, providers, bytecode=args.bytecode)
+        bytecode = args.bytecode == "yes" or (args.bytecode == "auto" and bool(find(target)))
+        rows = release(ROOT, target, args.out, providers, bytecode=bytecode)
     except (RuntimeError, ValueError) as error:
         print(f"package: {error}", file=sys.stderr)
         return 1
     print(table(rows))
     print(f"\nfor Python {target.python} on {target.arch}, in {args.out}; `sha256sum --check SHA256SUMS` checks them")
+    if not bytecode and args.bytecode == "auto" and AWS in providers:
+        print(f"aws.zip has no bytecode (no python{target.python} is here): its cold starts take up to twice as long")
     return 0
 
 
@@ -58,8 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--arch", default="x86_64", help="of the clouds' machines: x86_64 (the default) or arm64")
     parser.add_argument(
         "--bytecode",
-        action="store_true",
-        help="in aws.zip too; that Python must be here, and counts as input",
+        choices=["auto", "yes", "no"],
+        default="auto",
+        help="in aws.zip: auto, where a Python of that version is here; it then counts as input",
     )
     parser.add_argument("--out", type=Path, default=Path("dist"), metavar="DIRECTORY", help="where to write (dist)")
     parser.add_argument("--provider", action="append", choices=sorted(PROVIDERS), help="only this one; repeatable")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.package import archive, contents, lock
-from tools.package.bytecode import compiled
+from tools.package.bytecode import compiled, maker
 from tools.package.installed import Installed, closure, installed
 from tools.package.provider import Provider
 from tools.package.target import Target
@@ -18,7 +18,10 @@ MANIFEST = "requirements.txt"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundle:
-    """``zipped``, ``unzipped``: bytes; ``distributions``: what is in it, by name."""
+    """``zipped``, ``unzipped``: bytes; ``distributions``: what is in it, by name.
+
+    ``compiled_by``: the version of the Python that made its bytecode, "" where it has none.
+    """
 
     provider: Provider
     target: Target
@@ -26,6 +29,7 @@ class Bundle:
     zipped: int
     unzipped: int
     distributions: dict[str, Installed]
+    compiled_by: str = ""
 
     def problem(self) -> str:
         """What the cloud would say of it, or ""."""
@@ -47,7 +51,8 @@ def build(root: Path, provider: Provider, target: Target, directory: Path, *, by
         inside = {**contents.dependencies(staged), **contents.ours(root)}
         if provider.command:
             inside[MANIFEST] = for_the_build(root / provider.lock, closure(provider.command, found))
-        if bytecode and not provider.compiles:
+        by = maker(target) if bytecode and not provider.compiles else ""
+        if by:
             inside |= compiled(inside, target)
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{provider.name}.zip"
@@ -59,6 +64,7 @@ def build(root: Path, provider: Provider, target: Target, directory: Path, *, by
         zipped=path.stat().st_size,
         unzipped=unzipped,
         distributions=found,
+        compiled_by=by,
     )
 
 

@@ -30,11 +30,23 @@ def compiled(contents: Contents, target: Target) -> dict[str, Path | bytes]:
 
 def interpreter(target: Target) -> str:
     """The path of a Python of that version on this machine. Raises RuntimeError where there is none."""
-    words = [uv(), "python", "find", "--no-python-downloads", "--no-project", "--system", target.python]
-    found = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - uv, by its path
-    if found.returncode:
+    found = find(target)
+    if not found:
         raise RuntimeError(
             f"bytecode for Python {target.python} is made by Python {target.python}, and it is not on this machine: "
             f"put python{target.python} on the PATH, or leave the bytecode out"
         )
-    return found.stdout.strip()
+    return found
+
+
+def find(target: Target) -> str:
+    """The same, "" where there is none."""
+    words = [uv(), "python", "find", "--no-python-downloads", "--no-project", "--system", target.python]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - uv, by its path
+    return "" if found.returncode else found.stdout.strip()
+
+
+def maker(target: Target) -> str:
+    """The whole version of that Python, such as 3.13.5: which bytes it makes is its own affair."""
+    told = [interpreter(target), "-I", "-c", "import platform; print(platform.python_version())"]
+    return subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 - as uv found it

@@ -22,6 +22,8 @@ NEVER = (
     *("bazel-project/*", "dulwich/tests/*"),
     # libraries of CEL that core/cel does not load: 17 MB
     *("cel_expr_python/ext/ext_bindings.*", "cel_expr_python/ext/ext_math.*", "cel_expr_python/ext/ext_proto.*"),
+    # what sigstore's command shows itself with: 8 MB
+    *("pygments/*", "rich/*"),
 )
 
 AWS_SERVICES = ("dynamodb", "s3", "scheduler", "secretsmanager", "sns", "sqs", "ssm", "sts")

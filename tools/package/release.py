@@ -79,6 +79,8 @@ def _bundle(made: Bundle, version: str) -> Row:
     if problem := made.problem():
         raise RuntimeError(problem)
     facts = {"arch": made.target.arch, "lock": str(made.provider.lock), "python": made.target.python}
+    if made.compiled_by:
+        facts["bytecode"] = made.compiled_by
     _describe(made.path, version, facts, made.distributions)
     return Row(path=made.path, zipped=made.zipped, unzipped=made.unzipped, note=_limits(made))
 
@@ -86,8 +88,9 @@ def _bundle(made: Bundle, version: str) -> Row:
 def _limits(made: Bundle) -> str:
     if not made.provider.unzipped:
         return ""
+    by = f"; bytecode of Python {made.compiled_by}" if made.compiled_by else ""
     most = f"{made.provider.zipped // MB} MB zipped, {made.provider.unzipped // MB} MB unzipped"
-    return most if made.zipped <= made.provider.zipped else f"{most}: through a bucket"
+    return (most if made.zipped <= made.provider.zipped else f"{most}: through a bucket") + by
 
 
 def _wheel(root: Path, target: Target, directory: Path, version: str) -> Row:

@@ -4,6 +4,7 @@ resource "aws_sqs_queue" "dead" {
   for_each = local._model.queues
 
   name                      = local._model.names.dead_queues[each.key]
+  fifo_queue                = each.value.ordered ? true : null
   message_retention_seconds = 14 * 86400
   sqs_managed_sse_enabled   = true
   tags                      = local._tags
@@ -13,6 +14,9 @@ resource "aws_sqs_queue" "queues" {
   for_each = local._model.queues
 
   name                       = local._model.names.queues[each.key]
+  deduplication_scope        = each.value.ordered ? "messageGroup" : null
+  fifo_queue                 = each.value.ordered ? true : null
+  fifo_throughput_limit      = each.value.ordered ? "perMessageGroupId" : null
   message_retention_seconds  = 14 * 86400
   sqs_managed_sse_enabled    = true
   visibility_timeout_seconds = each.value.visibility

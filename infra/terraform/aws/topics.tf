@@ -2,6 +2,7 @@ resource "aws_sns_topic" "topics" {
   for_each = local._model.names.topics
 
   name              = each.value
+  fifo_topic        = endswith(each.value, ".fifo") ? true : null
   kms_master_key_id = "alias/aws/sns"
   tags              = local._tags
 }

@@ -8,6 +8,7 @@ resource "google_pubsub_subscription" "pushes" {
   topic                      = each.value.of_dead ? google_pubsub_topic.dead[each.value.topic].id : google_pubsub_topic.topics[each.value.topic].id
   ack_deadline_seconds       = each.value.ack_seconds
   filter                     = each.value.filter == "" ? null : each.value.filter
+  enable_message_ordering    = each.value.ordered
   message_retention_duration = "${14 * 86400}s"
   labels                     = local._labels
 

@@ -6,9 +6,11 @@ locals {
   queues = {
     for name, stage in local.stages : name => {
       attempts = stage.attempts
-      # One message a run where a run can take minutes: a batch would use up attempts of messages that wait in it.
-      batch       = stage.timeout > 120 ? 1 : 10
+      # One message a run where a run can take minutes: a batch would use up attempts of messages that wait in it. So do
+      # those in order, behind one that fails.
+      batch       = stage.ordered || stage.timeout > 120 ? 1 : 10
       concurrency = max(2, stage.concurrency)
+      ordered     = stage.ordered
       timeout     = stage.timeout
       topics      = stage.subscribes
       # Six times the function's timeout, as AWS asks for: retries of a throttled poller fit in.
@@ -19,6 +21,9 @@ locals {
   subscribers = {
     for topic in local.topics : topic => [for name, queue in local.queues : name if contains(queue.topics, topic)]
   }
+
+  # Whole topics: on AWS they are another kind of topic.
+  ordered_topics = toset(flatten([for queue in values(local.queues) : queue.topics if queue.ordered]))
 
   subscriptions = merge([
     for name, queue in local.queues : {

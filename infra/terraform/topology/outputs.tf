@@ -1,5 +1,10 @@
+output "ordered_topics" {
+  description = "Topics whose messages of one key come one after the other."
+  value       = local.ordered_topics
+}
+
 output "queues" {
-  description = "By stage that topics feed: attempts before a dead letter, messages a run, runs at once, seconds of a run, topics, seconds for which a taken message is hidden."
+  description = "By stage that topics feed: attempts before a dead letter, messages a run, runs at once, whether in order, seconds of a run, topics, seconds for which a taken message is hidden."
   value       = local.queues
 }
 
@@ -30,6 +35,16 @@ output "stages" {
   precondition {
     condition     = alltrue([for queue in values(local.queues) : length(queue.topics) > 0])
     error_message = "a stage with trigger \"topic\" subscribes to nothing."
+  }
+
+  precondition {
+    condition     = alltrue([for queue in values(local.queues) : queue.ordered || length(setintersection(queue.topics, local.ordered_topics)) == 0])
+    error_message = "a topic of an ordered stage is heard by one that is not: give one of them a topic of its own."
+  }
+
+  precondition {
+    condition     = alltrue([for stage in values(local.stages) : stage.trigger == "topic" || !stage.ordered])
+    error_message = "only stages that topics feed can be ordered."
   }
 
   precondition {

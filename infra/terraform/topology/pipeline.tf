@@ -15,6 +15,7 @@ locals {
       attempts    = stage.attempts
       concurrency = coalesce(try(var.sizes[name].concurrency, null), local.concurrency[stage.trigger])
       memory      = coalesce(try(var.sizes[name].memory, null), stage.memory)
+      ordered     = try(stage.ordered, false)
       ports       = stage.ports
       publishes   = stage.publishes
       subscribes  = stage.subscribes

@@ -89,11 +89,12 @@ locals {
       verbs = { for port, verbs in local._verbs : port => contains(stage.ports, port) ? try(verbs[name], []) : [] }
       # A scheduled stage also tells of dead letters that no function came to an end with.
       publishes = sort(distinct(concat(stage.publishes, stage.trigger == "schedule" ? ["event"] : [])))
-      # Backoff, continuations and looks at rollouts: only stages that a topic feeds put messages off.
-      delays = stage.trigger == "topic" ? sort(stage.publishes) : []
+      # Backoff, continuations and looks at rollouts: only stages that a topic feeds put messages off, and never those in
+      # order.
+      delays = stage.trigger == "topic" ? sort(setsubtract(stage.publishes, local.ordered_topics)) : []
       # Stages whose queues a delayed message goes straight into.
       delays_to = stage.trigger == "topic" ? sort(distinct(flatten([
-        for topic in stage.publishes : local.subscribers[topic]
+        for topic in setsubtract(stage.publishes, local.ordered_topics) : local.subscribers[topic]
       ]))) : []
       consumes = stage.trigger == "topic"
       elsewhere = {

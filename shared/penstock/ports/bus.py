@@ -1,4 +1,7 @@
-"""The bus port: wake-ups on topics, at least once, with delay; no order, no deduplication promised.
+"""The bus port: wake-ups on topics, at least once, with delay; no deduplication promised.
+
+Order is promised only to stages that pipeline.json calls ordered: messages of equal key come one after the other, as
+they were published, and the next only once the one before is done or given up. They never merge and cannot be delayed.
 
 A wake-up that nobody has taken yet may be merged with a later one of equal topic and key (the earlier due time
 wins); one that is being worked on never is. Events never merge.
@@ -13,11 +16,10 @@ from penstock.core.messages import Envelope
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dispatch:
-    """One envelope on its way out. ``delay``: seconds. ``order``: ordering key, "" for none."""
+    """One envelope on its way out. ``delay``: seconds."""
 
     envelope: Envelope
     delay: float = 0.0
-    order: str = ""
 
 
 class Bus(Protocol):

@@ -22,15 +22,18 @@ Json = Mapping[str, Any]
 def run_batch(runtime: Runtime, stage: str, event: Json, seconds_left: Callable[[], float]) -> dict[str, Any]:
     """Run each message; name those that must come again. ``seconds_left``: until Lambda kills this function.
 
+    Of an ordered stage, what stands behind one that must come again is left to come after it.
+
     Raises Terminal for what is no batch of SQS messages: Lambda then keeps all of them.
     """
     records = event.get("Records")
     if not isinstance(records, list) or any(record.get("eventSource") != "aws:sqs" for record in records):
         raise Terminal(f"stage {stage} is fed by SQS: this event is no batch of its messages")
-    enough = runtime.pipeline.stage(stage).timeout / 2
-    failed = []
+    limits = runtime.pipeline.stage(stage)
+    enough = limits.timeout / 2
+    failed: list[dict[str, str]] = []
     for number, record in enumerate(records):
-        late = number > 0 and seconds_left() < enough
+        late = number > 0 and (seconds_left() < enough or (limits.ordered and bool(failed)))
         done = _given_back(runtime, stage, record) if late else _done(runtime, stage, record, seconds_left())
         if not done:
             failed.append({"itemIdentifier": record["messageId"]})

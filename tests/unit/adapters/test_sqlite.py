@@ -1,5 +1,6 @@
 """What only the SQLite adapters promise: formats, several processes, errors of the file."""
 
+import os
 import sqlite3
 import threading
 import time
@@ -15,6 +16,7 @@ from penstock.core.errors import Terminal, Transient
 from penstock.core.messages import Envelope, SourceChanged
 from penstock.ports.bus import Dispatch
 from penstock.wiring import load_pipeline
+from penstock.wiring.outcome import outcome_of
 
 
 def dispatch(name="web"):
@@ -37,6 +39,66 @@ def test_what_is_no_database_is_named(tmp_path):
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(Terminal, match=r"state\.db cannot be used"):
         SqliteState(path)
+
+
+def test_a_file_that_is_damaged_ends_no_message_and_says_what_to_do(tmp_path):
+    """The run comes again, and is a dead letter at worst: nothing that was in hand is lost with the file."""
+    path = tmp_path / "state.db"
+    state = SqliteState(path)
+    for number in range(200):
+        state.put(f"a/{number}", {"x": "y" * 500}, expected=None)
+    state.close()
+    data = bytearray(path.read_bytes())
+    data[4096 * 2 :] = os.urandom(len(data) - 4096 * 2)
+    path.write_bytes(data)
+    damaged = SqliteState(path)
+    with pytest.raises(
+        Transient, match=r"state\.db is damaged: .*: stop the plane and restore it from a backup"
+    ) as caught:
+        damaged.list("a/")
+    assert outcome_of(caught.value, attempt=1).again
+    damaged.close()
+
+
+@pytest.mark.parametrize("adapter", ["bus", "state"])
+def test_a_full_disk_is_transient_takes_nothing_in_part_and_passes(tmp_path, adapter):
+    """SQLite's own limit of a file's size, which answers as a disk does that is full."""
+    path = tmp_path / "one.db"
+    made = SqliteState(path) if adapter == "state" else SqliteBus(path, load_pipeline(), SimulatedClock())
+    database = made._database if adapter == "state" else made._accepting
+
+    def write():
+        if adapter == "state":
+            made.put("a/b", {"x": "y" * 100_000}, expected=None)
+        else:
+            made.publish([dispatch("small"), dispatch("x" * 50_000)])
+
+    def held():
+        return len(made.list("")) if adapter == "state" else made.depth()["fetch"]
+
+    ((pages,),) = database.read("PRAGMA page_count")
+    database.read(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(Transient, match=r"one\.db: database or disk is full"):
+        write()
+    assert held() == 0
+    database.read("PRAGMA max_page_count = 100000")
+    write()
+    assert held() == (1 if adapter == "state" else 2)
+    made.close()
+
+
+def test_a_commit_that_fails_leaves_no_transaction_behind(tmp_path):
+    """A deferred constraint is judged at the commit, as a write that does not fit may be."""
+    later = "n REFERENCES p DEFERRABLE INITIALLY DEFERRED"
+    schema = f"CREATE TABLE IF NOT EXISTS p (n PRIMARY KEY); CREATE TABLE IF NOT EXISTS t ({later})"
+    database = Database(tmp_path / "x.db", schema=schema, version=1)
+    database.read("PRAGMA foreign_keys = ON")
+    with pytest.raises(Terminal, match="FOREIGN KEY"), database.write() as run:
+        run.execute("INSERT INTO t VALUES (1)")
+    with database.write() as run:
+        run.execute("INSERT INTO p VALUES (2)")
+    assert (database.read("SELECT n FROM t"), database.read("SELECT n FROM p")) == ([], [(2,)])
+    database.close()
 
 
 def test_a_directory_that_does_not_exist_is_transient(tmp_path):

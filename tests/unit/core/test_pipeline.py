@@ -5,7 +5,7 @@ from importlib.resources import files
 import pytest
 
 from penstock.core.errors import Terminal
-from penstock.core.messages import TOPICS
+from penstock.core.messages import TOPICS, ReconcileDue, SourceChanged
 from penstock.core.pipeline import Pipeline
 from penstock.ports.deps import Deps
 from penstock.wiring import load_pipeline
@@ -39,6 +39,15 @@ def test_every_topic_has_a_publisher_and_a_subscriber_and_every_port_exists():
         (lambda v: v["stages"]["fetch"].pop("timeout"), r"stages\.fetch: missing or unknown fields: timeout"),
         (lambda v: v["stages"]["fetch"].update(colour="red"), r"stages\.fetch: missing or unknown fields: colour"),
         (lambda v: v["stages"]["tick"].update(trigger="whim"), r"stages\.tick\.trigger: 'whim' is none of http"),
+        (
+            lambda v: v["stages"]["tick"].update(ordered=True),
+            r"stages\.tick\.ordered: true or false, and true only where",
+        ),
+        (lambda v: v["stages"]["fetch"].update(ordered="yes"), r"stages\.fetch\.ordered: true or false"),
+        (
+            lambda v: v["stages"]["notify"].update(ordered=True, subscribes=["event", "source-changed"]),
+            r"stages\.fetch\.ordered: source-changed is heard by notify too, which says otherwise",
+        ),
         (lambda v: v["stages"]["tick"].update(publishes=["x"]), r"stages\.tick\.publishes: no message has topic x"),
     ],
 )
@@ -52,3 +61,13 @@ def test_a_wrong_topology_names_stage_and_field(change, message):
 def test_an_unknown_stage_is_named():
     with pytest.raises(Terminal, match="no stage 'turbine'"):
         load_pipeline().stage("turbine")
+
+
+def test_only_a_stage_that_says_so_gets_its_topics_in_order():
+    value = copy.deepcopy(VALUE)
+    value["stages"]["fetch"]["ordered"] = True
+    pipeline = Pipeline.from_value(value)
+    changed = SourceChanged(cluster="c", namespace="n", name="s", hint="h")
+    assert pipeline.order_of(changed) == changed.key == "c/GitRepository/n/s"
+    due = ReconcileDue(cluster="c", namespace="n", name="s")
+    assert (pipeline.order_of(due), load_pipeline().order_of(changed)) == ("", "")

@@ -23,13 +23,16 @@ locals {
   _otlp_headers = { cluster = "-", name = "otlp-headers", namespace = "penstock-system" }
   _by_hand      = merge(var.secrets, local._credentials ? { otlp-headers = local._otlp_headers } : {})
 
+  # Where order is kept, queues and topics are of another kind, and SQS and SNS want it at the end of their names.
+  _fifo = { for stage, queue in module.topology.queues : stage => queue.ordered ? ".fifo" : "" }
+
   names = {
     bucket         = local._buckets[var.region]
     dashboard      = local.is_home ? var.prefix : "${var.prefix}-${var.region}" # of the account, not of a region
-    dead_queues    = { for stage in keys(module.topology.queues) : stage => "${var.prefix}-${stage}-dead" }
+    dead_queues    = { for stage in keys(module.topology.queues) : stage => "${var.prefix}-${stage}-dead${local._fifo[stage]}" }
     functions      = { for stage in keys(module.topology.stages) : stage => "${var.prefix}-${stage}" }
     log_groups     = { for stage in keys(module.topology.stages) : stage => "/aws/lambda/${var.prefix}-${stage}" }
-    queues         = { for stage in keys(module.topology.queues) : stage => "${var.prefix}-${stage}" }
+    queues         = { for stage in keys(module.topology.queues) : stage => "${var.prefix}-${stage}${local._fifo[stage]}" }
     roles          = { for stage in keys(module.topology.stages) : stage => "${var.prefix}-${stage}-${var.region}" }
     schedule_group = var.prefix
     scheduler_role = "${var.prefix}-scheduler-${var.region}"
@@ -39,7 +42,7 @@ locals {
       ]))}" if local.is_home || secret.cluster != "-"
     }
     table  = "${var.prefix}-state"
-    topics = { for topic in module.topology.topics : topic => "${var.prefix}-${topic}" }
+    topics = { for topic in module.topology.topics : topic => "${var.prefix}-${topic}${contains(module.topology.ordered_topics, topic) ? ".fifo" : ""}" }
   }
 
   arns = {

@@ -30,6 +30,7 @@ locals {
         function = one.dead ? one.stage : "${one.stage}${local._at[region]}"
         name     = local.places[region].subscriptions[key]
         of_dead  = one.dead
+        ordered  = one.dead ? false : module.topology.queues[one.stage].ordered
         region   = region
         stage    = one.stage
         topic    = "${one.dead ? trimsuffix(one.topic, "-dead") : one.topic}${local._at[region]}"

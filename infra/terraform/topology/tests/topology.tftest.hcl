@@ -134,3 +134,36 @@ run "a_topic_without_subscribers_is_refused" {
 
   expect_failures = [output.stages]
 }
+
+run "an_ordered_stage_takes_one_by_one_and_nothing_to_it_is_put_off" {
+  command = plan
+
+  variables {
+    pipeline_file = "./tests/ordered.json"
+  }
+
+  assert {
+    condition     = output.ordered_topics == toset(["source-changed"])
+    error_message = "ordered topics: ${jsonencode(output.ordered_topics)}"
+  }
+
+  assert {
+    condition     = output.queues["automate"].ordered && output.queues["automate"].batch == 1 && !output.queues["notify"].ordered
+    error_message = "queues: ${jsonencode(output.queues)}"
+  }
+
+  assert {
+    condition     = output.rights["automate"].delays == tolist(["event"]) && output.rights["automate"].delays_to == tolist(["notify"])
+    error_message = "delays: ${jsonencode(output.rights["automate"])}"
+  }
+}
+
+run "a_topic_is_ordered_for_all_who_hear_it" {
+  command = plan
+
+  variables {
+    pipeline_file = "./tests/mixed.json"
+  }
+
+  expect_failures = [output.stages]
+}

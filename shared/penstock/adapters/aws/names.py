@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 SECRETS_MANAGER = "secrets-manager"
 PARAMETER_STORE = "parameter-store"
+_FIFO = {False: "", True: ".fifo"}
 _PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
 
 
@@ -36,18 +37,18 @@ class AwsNames:
         bucket = self.bucket if region == home else f"{self.bucket}-{region}"
         return replace(self, region=region, home=region, regions=(), bucket=bucket)
 
-    def topic_arn(self, topic: str) -> str:
-        """SNS topic ``<prefix>-<topic>``."""
+    def topic_arn(self, topic: str, *, ordered: bool = False) -> str:
+        """SNS topic ``<prefix>-<topic>``, a FIFO topic where order is kept."""
         partition = next((name for start, name in _PARTITIONS if self.region.startswith(start)), "aws")
-        return f"arn:{partition}:sns:{self.region}:{self.account}:{self.prefix}-{topic}"
+        return f"arn:{partition}:sns:{self.region}:{self.account}:{self.prefix}-{topic}{_FIFO[ordered]}"
 
-    def queue(self, stage: str) -> str:
-        """Name of the SQS queue that feeds a stage."""
-        return f"{self.prefix}-{stage}"
+    def queue(self, stage: str, *, ordered: bool = False) -> str:
+        """Name of the SQS queue that feeds a stage, a FIFO queue where order is kept."""
+        return f"{self.prefix}-{stage}{_FIFO[ordered]}"
 
-    def dead_queue(self, stage: str) -> str:
-        """Name of the SQS queue of what a stage's queue gave up."""
-        return f"{self.prefix}-{stage}-dead"
+    def dead_queue(self, stage: str, *, ordered: bool = False) -> str:
+        """Name of the SQS queue of what a stage's queue gave up, of the same kind."""
+        return f"{self.prefix}-{stage}-dead{_FIFO[ordered]}"
 
     @property
     def table(self) -> str:

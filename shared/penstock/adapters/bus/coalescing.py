@@ -8,13 +8,13 @@ ASKS_MORE = frozenset({"interval", "request"})
 """Reasons of a ReconcileDue for which a run also reads again what is not in files: only their likes stand for them."""
 
 
-def merge_key(dispatch: Dispatch) -> str:
+def merge_key(dispatch: Dispatch, order: str) -> str:
     """Dispatches of equal non-empty merge keys may be one message while nobody has taken it; "" never merges.
 
-    Events each stand for themselves, and what is ordered keeps its place.
+    Events each stand for themselves, and what is ordered (``order`` is its key) keeps its place.
     """
     message = dispatch.envelope.message
-    if isinstance(message, Event) or dispatch.order:
+    if isinstance(message, Event) or order:
         return ""
     why = message.why if isinstance(message, ReconcileDue) and message.why in ASKS_MORE else ""
     return f"{message.topic} {message.key} {why}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from penstock.adapters.bus.coalescing import merge_key, merged
+from penstock.adapters.bus.ordering import order_again, order_key
 from penstock.adapters.bus.visibility import VISIBILITY
 from penstock.core.errors import Terminal
 from penstock.core.messages import decode, encode
@@ -38,23 +39,21 @@ class MemoryBus:
 
     def publish(self, messages: Sequence[Dispatch]) -> None:
         """Take all of them, or (one is too large: Terminal) none."""
-        bodies = [(dispatch, encode(dispatch.envelope)) for dispatch in messages]
+        ready = [(dispatch, order_key(self._pipeline, dispatch), encode(dispatch.envelope)) for dispatch in messages]
         with self._changed:
-            for dispatch, body in bodies:
+            for dispatch, order, body in ready:
                 for stage in self._pipeline.subscribers(dispatch.envelope.message.topic):
-                    self._add(stage, dispatch, body)
+                    self._add(stage, dispatch, order, body)
             self._changed.notify_all()
 
-    def _add(self, stage: Stage, dispatch: Dispatch, body: bytes) -> None:
-        due, merge = self._now() + dispatch.delay, merge_key(dispatch)
+    def _add(self, stage: Stage, dispatch: Dispatch, order: str, body: bytes) -> None:
+        due, merge = self._now() + dispatch.delay, merge_key(dispatch, order)
         for item in self._items:
             if merge and (item.stage, item.merge, item.attempts) == (stage.name, merge, 0):
                 kept, other = (body, item.body) if due < item.due else (item.body, body)
                 item.due, item.body = min(due, item.due), merged(kept, other)
                 return
-        self._items.append(
-            _Item(number=self._next(), stage=stage.name, body=body, merge=merge, order=dispatch.order, due=due)
-        )
+        self._items.append(_Item(number=self._next(), stage=stage.name, body=body, merge=merge, order=order, due=due))
 
     def receive(self, stage: str, *, wait: float) -> Delivery | None:
         """The next due message, or None after ``wait`` seconds of real time."""
@@ -133,7 +132,12 @@ class MemoryBus:
             self._dead.remove(letter)
             if again:
                 item = _Item(
-                    number=self._next(), stage=letter.stage, body=letter.body, merge="", order="", due=self._now()
+                    number=self._next(),
+                    stage=letter.stage,
+                    body=letter.body,
+                    merge="",
+                    order=order_again(self._pipeline, letter.body),
+                    due=self._now(),
                 )
                 self._items.append(item)
                 self._changed.notify_all()

@@ -2,8 +2,9 @@
 
 Each topic of pipeline.json is a Pub/Sub topic, each topic that a stage hears a push subscription to its function.
 Pub/Sub knows no delay, so a delayed message is a task that publishes it to its topic when it is due: as exact as
-Cloud Tasks is (about a second), at most 30 days ahead. Nothing is merged and no order is kept. What a stage gives up
-goes to its dead letter topic with its reason as attribute ``error``; what Pub/Sub gives up comes there without.
+Cloud Tasks is (about a second), at most 30 days ahead. Nothing is merged, and order is kept only by what a stage wants
+in order: it carries an ordering key, and the stage's subscriptions heed it. What a stage gives up goes to its dead
+letter topic with its reason as attribute ``error``; what Pub/Sub gives up comes there without.
 """
 
 import base64
@@ -14,10 +15,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from penstock.adapters.bus.batches import batches
+from penstock.adapters.bus.ordering import order_key
 from penstock.adapters.bus.pubsub_letters import ERROR, PubsubLetters
 from penstock.adapters.google.client import Act, GoogleClient
 from penstock.adapters.google.names import GoogleNames
-from penstock.core.errors import Refused, Terminal
+from penstock.core.errors import Refused
 from penstock.core.messages import encode
 from penstock.core.pipeline import Pipeline
 from penstock.ports.bus import DeadLetter, Dispatch
@@ -37,10 +39,11 @@ class _Message:
     topic: str
     data: str = field(repr=False)
     delay: float
+    order: str
 
     @property
     def entry(self) -> dict[str, str]:
-        return {"data": self.data}
+        return {"data": self.data, **({"orderingKey": self.order} if self.order else {})}
 
 
 class PubsubBus(PubsubLetters):
@@ -56,13 +59,18 @@ class PubsubBus(PubsubLetters):
         self._clock = clock
 
     def publish(self, messages: Sequence[Dispatch]) -> None:
-        """Take all of them; Terminal (too large, ordered) before any was taken, Transient where some may have been."""
+        """Take all of them.
+
+        Raises Terminal (too large; ordered and delayed) before any was taken, Transient where some may have been.
+        """
         ready = [self._message(dispatch) for dispatch in messages]
         for topic in dict.fromkeys(message.topic for message in ready):
             mine = [message for message in ready if message.topic == topic]
             now = [message for message in mine if message.delay <= 0]
-            for batch in batches(now, lambda message: len(message.data), most=BATCH, most_bytes=BATCH_BYTES):
-                self._publish(topic, [message.entry for message in batch])
+            for order in dict.fromkeys(message.order for message in now):  # a request takes one ordering key
+                alike = [message for message in now if message.order == order]
+                for batch in batches(alike, lambda message: len(message.data), most=BATCH, most_bytes=BATCH_BYTES):
+                    self._publish(topic, [message.entry for message in batch])
             for message in mine:
                 if message.delay > 0:
                     self._schedule(message)
@@ -75,15 +83,14 @@ class PubsubBus(PubsubLetters):
 
     def _message(self, dispatch: Dispatch) -> _Message:
         topic = self._names.topic(dispatch.envelope.message.topic)
-        if dispatch.order:
-            raise Terminal(f"{topic} keeps no order: a message with an ordering key cannot go to it")
+        order = order_key(self._pipeline, dispatch)
         if dispatch.delay > 0 and not self._names.tasks_account:
             raise Refused(
                 f"a message to {topic} is delayed by {dispatch.delay:g} s: "
                 "PENSTOCK_GOOGLE_TASKS_ACCOUNT must name the service account that Cloud Tasks publishes as"
             )
         data = base64.b64encode(encode(dispatch.envelope)).decode()
-        return _Message(topic=topic, data=data, delay=min(dispatch.delay, LONGEST_DELAY))
+        return _Message(topic=topic, data=data, delay=min(dispatch.delay, LONGEST_DELAY), order=order)
 
     def _schedule(self, message: _Message) -> None:
         """Tasks have no names: those are looked up first, and one whose answer was lost may well publish twice."""

@@ -9,6 +9,8 @@ import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from penstock.adapters.bus.batches import batches
+from penstock.adapters.bus.ordering import order_again
 from penstock.adapters.google.client import Act, GoogleClient
 from penstock.adapters.google.names import GoogleNames
 from penstock.core.errors import Terminal
@@ -17,6 +19,9 @@ from penstock.core.pipeline import Pipeline
 from penstock.ports.bus import DeadLetter
 
 PAGE = 100
+ACKS = 1_000
+ACKS_BYTES = 400_000
+"""Pub/Sub takes 512 KiB of ids of deliveries a request; one has 100 to 250 bytes."""
 EMPTY_PAGES = 2
 """Pub/Sub may answer a pull with nothing though there is something."""
 ERROR = "error"
@@ -50,7 +55,9 @@ class PubsubLetters:
             if each["message"]["messageId"] != letter.receipt:
                 continue
             if again:
-                self._publish(topic, [{"data": each["message"].get("data", "")}])
+                order = order_again(self._pipeline, letter.body)
+                place = {"orderingKey": order} if order else {}
+                self._publish(topic, [{"data": each["message"].get("data", ""), **place}])
             self._call(letter.stage, "acknowledge", {"ackIds": [each["ackId"]]})
 
     def _publish(self, topic: str, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -72,8 +79,8 @@ class PubsubLetters:
             found = next((each["ackId"] for each in new if wanted(each)), "")
         yield from seen.values()
         left = [each["ackId"] for each in seen.values() if each["ackId"] != found]
-        if left:
-            self._call(stage, "modifyAckDeadline", {"ackIds": left, "ackDeadlineSeconds": 0})
+        for some in batches(left, len, most=ACKS, most_bytes=ACKS_BYTES):
+            self._call(stage, "modifyAckDeadline", {"ackIds": some, "ackDeadlineSeconds": 0})
 
     def _pull(self, stage: str, most: int) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._call(stage, "pull", {"maxMessages": most, "returnImmediately": True}).get(

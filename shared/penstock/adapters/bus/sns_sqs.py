@@ -3,7 +3,8 @@
 Each topic of pipeline.json is an SNS topic, each stage that topics feed a queue that is subscribed to its topics with
 raw delivery: the body of a message is the CloudEvent itself. SNS knows no delay, so a delayed message goes straight to
 the queues of its subscribers: as a message timer up to 15 minutes, beyond that as a one-time schedule that publishes
-to the topic and deletes itself. Nothing is merged and no order is kept: standard queues promise neither.
+to the topic and deletes itself. Nothing is merged and no order is kept: standard queues promise neither. What a stage
+wants in order has a FIFO topic and FIFO queues, and goes out one by one.
 """
 
 import hashlib
@@ -15,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 
 from penstock.adapters.aws.clients import Answered
 from penstock.adapters.bus.batches import batches
-from penstock.adapters.bus.sqs_queue import SqsQueue
-from penstock.core.errors import Refused, Terminal, Transient
+from penstock.adapters.bus.ordering import order_key
+from penstock.adapters.bus.sqs_queue import SqsQueue, fifo
+from penstock.core.errors import Refused, Transient
 from penstock.core.messages import encode
 from penstock.ports.bus import Dispatch
 
@@ -35,6 +37,12 @@ class _Message:
     ident: str
     body: str = field(repr=False)
     delay: int
+    order: str
+
+    @property
+    def place(self) -> dict[str, str]:
+        """What a FIFO topic wants; nothing for a standard one."""
+        return fifo(self.order, self.ident) if self.order else {}
 
 
 class SnsSqsBus(SqsQueue):
@@ -45,10 +53,17 @@ class SnsSqsBus(SqsQueue):
     """
 
     def publish(self, messages: Sequence[Dispatch]) -> None:
-        """Take all of them; Terminal (too large, ordered) before any was taken, Transient where some may have been."""
+        """Take all of them.
+
+        Raises Terminal (too large; ordered and delayed) before any was taken, Transient where some may have been.
+        """
         ready = [self._message(dispatch) for dispatch in messages]
         for topic in dict.fromkeys(message.topic for message in ready):
             mine = [message for message in ready if message.topic == topic]
+            if self._pipeline.is_ordered(topic):
+                for message in mine:  # of a batch a part may be taken
+                    self._publish_now(topic, [message])
+                continue
             self._publish_all(topic, _batches(m for m in mine if not m.delay))
             for batch in _batches(m for m in mine if 0 < m.delay <= LONGEST_TIMER):
                 self._send_later(topic, batch)
@@ -56,16 +71,14 @@ class SnsSqsBus(SqsQueue):
                 if message.delay > LONGEST_TIMER:
                     self._schedule(message)
 
-    @staticmethod
-    def _message(dispatch: Dispatch) -> _Message:
-        if dispatch.order:
-            raise Terminal("standard SQS queues keep no order: a message with an ordering key cannot go to them")
+    def _message(self, dispatch: Dispatch) -> _Message:
         envelope = dispatch.envelope
         return _Message(
             topic=envelope.message.topic,
             ident=envelope.id,
             body=encode(envelope).decode(),
             delay=max(0, math.ceil(dispatch.delay)),
+            order=order_key(self._pipeline, dispatch),
         )
 
     def _publish_all(self, topic: str, batches: Sequence[Sequence[_Message]]) -> None:
@@ -79,8 +92,10 @@ class SnsSqsBus(SqsQueue):
                 pass
 
     def _publish_now(self, topic: str, batch: Sequence[_Message]) -> None:
-        entries = [{"Id": str(number), "Message": message.body} for number, message in enumerate(batch)]
-        arn = self._names.topic_arn(topic)
+        entries = [
+            {"Id": str(number), "Message": message.body, **message.place} for number, message in enumerate(batch)
+        ]
+        arn = self._names.topic_arn(topic, ordered=self._pipeline.is_ordered(topic))
         answer = self._clients.call(
             "sns", "publish_batch", arn, {"TopicArn": arn, "PublishBatchRequestEntries": entries}
         )

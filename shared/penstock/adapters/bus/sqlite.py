@@ -12,6 +12,7 @@ from pathlib import Path
 
 from penstock.adapters.bus.bell import Bell
 from penstock.adapters.bus.coalescing import merge_key, merged
+from penstock.adapters.bus.ordering import order_again, order_key
 from penstock.adapters.bus.visibility import VISIBILITY
 from penstock.adapters.state.database import Database, Row
 from penstock.core.errors import Terminal
@@ -64,9 +65,10 @@ class SqliteBus:
     def publish(self, messages: Sequence[Dispatch]) -> None:
         """Take all of them, or none."""
         now = self._now()
+        ready = [(dispatch, order_key(self._pipeline, dispatch)) for dispatch in messages]
         rows = [
-            (stage.name, merge_key(dispatch), dispatch.order, encode(dispatch.envelope), now + dispatch.delay)
-            for dispatch in messages
+            (stage.name, merge_key(dispatch, order), order, encode(dispatch.envelope), now + dispatch.delay)
+            for dispatch, order in ready
             for stage in self._pipeline.subscribers(dispatch.envelope.message.topic)
         ]
         if rows:
@@ -149,7 +151,9 @@ class SqliteBus:
         with self._accepting.write() as run:
             gone = run.execute("DELETE FROM dead_letter WHERE id = ?", (int(letter.receipt),)).rowcount
             if gone and again:
-                run.execute(_ADD, (letter.stage, "", "", letter.body, self._now()))
+                run.execute(
+                    _ADD, (letter.stage, "", order_again(self._pipeline, letter.body), letter.body, self._now())
+                )
         if letter.stage in self._bells:
             self._bells[letter.stage].ring()
 

@@ -5,6 +5,7 @@ process that polls uses all of it. A queue's redrive policy gives up a message a
 (``maxReceiveCount``); this adapter gives it up itself at the last attempt, so that the dead letter says why.
 """
 
+import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 from penstock.adapters.aws.clients import Answered, Clients
 from penstock.adapters.aws.names import AwsNames
+from penstock.adapters.bus.ordering import order_again
 from penstock.adapters.bus.visibility import VISIBILITY
 from penstock.core.errors import Terminal
 from penstock.core.messages import decode, encode
@@ -49,7 +51,7 @@ class SqsQueue:
 
     def receive(self, stage: str, *, wait: float) -> Delivery | None:
         """The next message, or None after ``wait`` seconds. What cannot be read becomes a dead letter."""
-        queue = self._names.queue(self._pipeline.stage(stage).name)
+        queue = self._queue(stage)
         deadline = self._clock.monotonic() + wait
         while True:
             left = min(LONGEST_POLL, max(0, round(deadline - self._clock.monotonic())))
@@ -85,7 +87,7 @@ class SqsQueue:
     def ack(self, delivery: Delivery) -> None:
         """Gone for good; an expired receipt is ignored."""
         if self._holds(delivery):
-            self._delete(self._names.queue(delivery.stage), delivery.receipt)
+            self._delete(self._queue(delivery.stage), delivery.receipt)
             self._drop(delivery.receipt)
 
     def retry(self, delivery: Delivery, *, delay: float, error: str) -> bool:
@@ -101,15 +103,15 @@ class SqsQueue:
 
     def bury(self, stage: str, receipt: str, body: str, error: str) -> DeadLetter:
         """Give a message of a stage's queue up: written to the dead letter queue with its error, then deleted."""
-        dead = self._names.dead_queue(stage)
-        sent = self._send(dead, body, _mark(error))
-        self._delete(self._names.queue(stage), receipt)
+        dead = self._dead(stage)
+        sent = self._send(dead, body, _mark(error), self._place(stage, body, once=f"given up {receipt}"))
+        self._delete(self._queue(stage), receipt)
         self._drop(receipt)
         return DeadLetter(receipt=sent, stage=stage, body=body.encode(), error=error)
 
     def give_back(self, stage: str, receipt: str) -> None:
         """Visible to others at once: nobody works on it. It has used up an attempt all the same."""
-        self._show(self._names.queue(stage), receipt)
+        self._show(self._queue(stage), receipt)
 
     def dead_letters(self, *, limit: int = 100) -> tuple[DeadLetter, ...]:
         """The oldest first, as far as standard queues show them."""
@@ -118,30 +120,32 @@ class SqsQueue:
             seen = self._look(stage.name, lambda _: True, most=limit)
             found += [(int(record["Attributes"]["SentTimestamp"]), self._letter(stage.name, record)) for record in seen]
             for record in seen:
-                self._show(self._names.dead_queue(stage.name), record["ReceiptHandle"])
+                self._show(self._dead(stage.name), record["ReceiptHandle"])
         return tuple(letter for _, letter in sorted(found, key=lambda each: each[0])[:limit])
 
     def drop_dead_letter(self, letter: DeadLetter, *, again: bool) -> None:
         """Forget it, or give it back to its stage; one that is gone already stays gone."""
         for record in self._look(letter.stage, lambda each: each["MessageId"] == letter.receipt, only=1):
             if again:
-                self._send(self._names.queue(letter.stage), letter.body.decode(), {})
-            self._delete(self._names.dead_queue(letter.stage), record["ReceiptHandle"])
+                body, once = letter.body.decode(), f"redriven {letter.receipt}"
+                self._send(self._queue(letter.stage), body, {}, self._place(letter.stage, body, once=once))
+            self._delete(self._dead(letter.stage), record["ReceiptHandle"])
 
     def lost(self) -> Iterator[DeadLetter]:
         """Dead letters that SQS made, because no worker came to an end. Each is marked once the caller goes on."""
         for stage in self._pipeline.queues():
-            dead = self._names.dead_queue(stage.name)
+            dead = self._dead(stage.name)
             unmarked = self._look(stage.name, lambda each: ERROR not in each.get("MessageAttributes", {}), most=100)
             for record in unmarked:
                 letter = self._letter(stage.name, record)
                 yield letter
-                self._send(dead, record["Body"], _mark(letter.error))
+                place = self._place(stage.name, record["Body"], once=f"told of {letter.receipt}")
+                self._send(dead, record["Body"], _mark(letter.error), place)
                 self._delete(dead, record["ReceiptHandle"])
 
     def depth(self) -> dict[str, int]:
         """By stage, as SQS counts them (approximately)."""
-        return {stage.name: self._count(self._names.queue(stage.name)) for stage in self._pipeline.queues()}
+        return {stage.name: self._count(self._queue(stage.name)) for stage in self._pipeline.queues()}
 
     def _letter(self, stage: str, record: Mapping[str, Any]) -> DeadLetter:
         attributes = record.get("MessageAttributes", {})
@@ -163,7 +167,7 @@ class SqsQueue:
 
         The others are visible again.
         """
-        dead = self._names.dead_queue(stage)
+        dead = self._dead(stage)
         seen: dict[str, dict[str, Any]] = {}
         found: list[dict[str, Any]] = []
         while len(seen) < most and len(found) < only:
@@ -193,8 +197,23 @@ class SqsQueue:
         )
         return found
 
-    def _send(self, queue: str, body: str, attributes: Mapping[str, Any]) -> str:
-        parameters = {"QueueUrl": self._url(queue), "MessageBody": body, "MessageAttributes": attributes}
+    def _queue(self, stage: str) -> str:
+        return self._names.queue(stage, ordered=self._pipeline.stage(stage).ordered)
+
+    def _dead(self, stage: str) -> str:
+        return self._names.dead_queue(stage, ordered=self._pipeline.stage(stage).ordered)
+
+    def _place(self, stage: str, body: str, *, once: str) -> dict[str, str]:
+        """What a FIFO queue wants of a message, nothing for a standard one.
+
+        ``once``: SQS drops a second one of it within five minutes, so a message that comes again needs another.
+        """
+        if not self._pipeline.stage(stage).ordered:
+            return {}
+        return fifo(order_again(self._pipeline, body.encode()) or "unreadable", once)
+
+    def _send(self, queue: str, body: str, attributes: Mapping[str, Any], place: Mapping[str, str]) -> str:
+        parameters = {"QueueUrl": self._url(queue), "MessageBody": body, "MessageAttributes": attributes, **place}
         return str(self._clients.call("sqs", "send_message", queue, parameters)["MessageId"])
 
     def _delete(self, queue: str, receipt: str) -> None:
@@ -205,7 +224,7 @@ class SqsQueue:
             return
 
     def _hide(self, delivery: Delivery, seconds: float) -> None:
-        self._show(self._names.queue(delivery.stage), delivery.receipt, after=seconds)
+        self._show(self._queue(delivery.stage), delivery.receipt, after=seconds)
 
     def _show(self, queue: str, receipt: str, *, after: float = 0) -> None:
         parameters = {
@@ -243,6 +262,11 @@ class SqsQueue:
         if queue not in self._urls:
             self._urls[queue] = f"{self._clients.client('sqs').meta.endpoint_url}/{self._names.account}/{queue}"
         return self._urls[queue]
+
+
+def fifo(group: str, once: str) -> dict[str, str]:
+    """Where a message stands in a FIFO queue or topic, and what makes it the same message."""
+    return {"MessageGroupId": group, "MessageDeduplicationId": hashlib.sha256(once.encode()).hexdigest()}
 
 
 def _mark(error: str) -> dict[str, Any]:

@@ -61,10 +61,11 @@ class Database:
             cursor.execute("BEGIN IMMEDIATE")
             try:
                 yield cursor
+                cursor.execute("COMMIT")
             except BaseException:
-                cursor.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk ends it by itself
+                    cursor.execute("ROLLBACK")
                 raise
-            cursor.execute("COMMIT")
 
     def read(self, sql: str, parameters: Row = ()) -> list[Row]:
         """The rows of one query, as of now."""
@@ -90,4 +91,8 @@ class Database:
         except sqlite3.OperationalError as error:  # locked, disk full, cannot open: may pass
             raise Transient(f"{self._path}: {error}") from error
         except sqlite3.Error as error:
-            raise Terminal(f"{self._path} cannot be used: {error}") from error
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CORRUPT:
+                raise Terminal(f"{self._path} cannot be used: {error}") from error
+            # Terminal would end the messages in hand: whoever restores the file finds them or their dead letters.
+            advice = "stop the plane and restore it from a backup (docs/serve.md)"
+            raise Transient(f"{self._path} is damaged: {error}: {advice}") from error

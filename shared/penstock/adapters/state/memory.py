@@ -1,6 +1,8 @@
 """Records in a dict, kept as JSON text so that values come back exactly as a real backend gives them."""
 
 import threading
+from bisect import bisect_left, insort
+from itertools import islice, takewhile
 
 from penstock.adapters.state.limits import check_key, from_json, to_json
 from penstock.core.errors import Conflict
@@ -12,6 +14,8 @@ class MemoryState:
 
     def __init__(self) -> None:
         self._rows: dict[str, tuple[str, str, float | None]] = {}
+        self._sorted: list[str] = []
+        """All keys, so that a list costs what it finds."""
         self._writes = 0
         self._lock = threading.Lock()
 
@@ -29,6 +33,8 @@ class MemoryState:
             self._check(key, expected)
             self._writes += 1
             row = (text, str(self._writes), due)
+            if key not in self._rows:
+                insort(self._sorted, key)
             self._rows[key] = row
         return _record(key, row)
 
@@ -37,12 +43,15 @@ class MemoryState:
         check_key(key)
         with self._lock:
             self._check(key, expected)
-            self._rows.pop(key, None)
+            if self._rows.pop(key, None):
+                del self._sorted[bisect_left(self._sorted, key)]
 
     def list(self, prefix: str) -> tuple[Record, ...]:
         """By prefix, sorted by key."""
         with self._lock:
-            rows = sorted((key, row) for key, row in self._rows.items() if key.startswith(prefix))
+            first = bisect_left(self._sorted, prefix)
+            keys = takewhile(lambda key: key.startswith(prefix), islice(self._sorted, first, None))
+            rows = [(key, self._rows[key]) for key in keys]
         return tuple(_record(key, row) for key, row in rows)
 
     def due(self, before: float, *, limit: int) -> tuple[Record, ...]:
