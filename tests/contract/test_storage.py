@@ -55,6 +55,15 @@ def test_a_second_put_says_that_it_was_there(storage):
     assert storage.put(digest(b"x"), b"x") is False
 
 
+def test_what_is_there_is_told_without_reading_it(storage):
+    assert storage.has(digest(b"x")) is False
+    storage.put(digest(b"x"), b"x")
+    assert storage.has(digest(b"x")) is True
+    assert storage.has(digest(b"y")) is False
+    storage.delete(digest(b"x"))
+    assert storage.has(digest(b"x")) is False
+
+
 def test_bytes_that_do_not_match_are_refused(storage):
     with pytest.raises(Terminal, match="do not have that digest"):
         storage.put(digest(b"x"), b"y")
@@ -62,7 +71,7 @@ def test_bytes_that_do_not_match_are_refused(storage):
 
 
 @pytest.mark.parametrize("name", ["", "sha256:", "sha256:../../etc/passwd", "sha1:" + "a" * 40, "sha256:" + "A" * 64])
-@pytest.mark.parametrize("call", ["get", "put", "delete"])
+@pytest.mark.parametrize("call", ["get", "has", "put", "delete"])
 def test_only_digests_are_names(storage, name, call):
     with pytest.raises(Terminal, match="not a digest"):
         storage.put(name, b"") if call == "put" else getattr(storage, call)(name)

@@ -1,11 +1,15 @@
 """One Kustomization after the other, on memory ports: what is applied, pruned, waited for and said."""
 
+from types import SimpleNamespace
+
 import pytest
 import yaml
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization, namespace
 
 from penstock.core.errors import Transient
 from penstock.core.messages import ReconcileDue
+from penstock.core.records import ObjectRecord
+from penstock.stages.reconcile import waits
 
 APPS = {
     "clusters/prod/apps.yaml": kustomization("apps", "apps"),
@@ -162,6 +166,20 @@ def test_a_dependency_cycle_is_named_and_the_others_go_on():
     plane.settle(seconds=10)
     assert "circular dependency detected: flux-system/x -> flux-system/y -> flux-system/x" in plane.ready("x")
     assert plane.ready("apps").startswith("True")
+
+
+def test_a_cycle_may_be_of_any_length(monkeypatch):
+    """Longer than Python calls itself."""
+    length = 2000
+    documents = {
+        f"flux-system/k{n}": yaml.safe_load(
+            kustomization(f"k{n}", "apps", dependsOn=[{"name": f"k{(n + 1) % length}"}])
+        )
+        for n in range(length)
+    }
+    monkeypatch.setattr(waits, "read_object", lambda *key: ObjectRecord(document=documents[key[-1]]))
+    found = waits._cycle(SimpleNamespace(deps=None, cluster="prod", ref="flux-system/k0"))
+    assert (found[0], found[-1], len(found)) == ("flux-system/k0", "flux-system/k0", length + 1)
 
 
 def test_a_moved_object_is_handed_over_not_deleted(plane):

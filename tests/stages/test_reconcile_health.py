@@ -144,3 +144,49 @@ def test_a_rollout_that_hangs_is_told_once_however_often_it_is_tried_again():
     pass_by(plane, minutes=6)
     assert plane.ready("web").startswith("True")
     assert [e.severity for e in plane.events if e.name == "web"][-1] == "info"
+
+
+@pytest.mark.parametrize("switch", ["reconcile: disabled", "ssa: Ignore"])
+def test_an_object_that_is_switched_off_is_not_waited_for(switch):
+    key, value = switch.split(": ")
+    absent = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "theirs",
+            "namespace": "apps",
+            "annotations": {f"kustomize.toolkit.fluxcd.io/{key}": value},
+        },
+    }
+    plane = MemoryPlane()
+    plane.push({**FILES, "web/theirs.yaml": yaml.safe_dump(absent)})
+    plane.settle(seconds=0)
+    available(plane, "web", "api")
+    plane.settle(seconds=20)
+    assert plane.config_map("theirs") is None
+    assert plane.ready("web").startswith("True"), plane.ready("web")
+
+
+def test_a_job_that_ended_and_deleted_itself_is_not_run_again_while_others_are_waited_for():
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "migrate", "namespace": "apps"},
+        "spec": {
+            "ttlSecondsAfterFinished": 0,
+            "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a:1"}]}},
+        },
+    }
+    plane = MemoryPlane()
+    plane.push({**FILES, "web/job.yaml": yaml.safe_dump(job)})
+    plane.settle(seconds=0)
+    plane.cluster.api.delete(plane.live("batch/v1", "Job", "apps", "migrate"))
+    plane.settle(seconds=60)
+    assert plane.ready("web").startswith("Unknown Progressing"), plane.ready("web")
+    assert "Job" not in plane.ready("web")
+    available(plane, "web", "api")
+    plane.settle(seconds=30)
+    assert plane.ready("web").startswith("True"), plane.ready("web")
+    assert plane.live("batch/v1", "Job", "apps", "migrate") is None
+    plane.reconcile("web")
+    assert plane.live("batch/v1", "Job", "apps", "migrate") is not None, "made anew at the next run, as by Flux"

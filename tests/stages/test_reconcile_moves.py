@@ -215,6 +215,9 @@ def test_an_object_that_changes_its_api_version_is_not_deleted(seen):
     plane.push({"a/w.yaml": WIDGET} if seen else {"a/w.yaml": WIDGET, "base/widgets.yaml": WIDGETS})
     plane.settle()
     assert deletions(plane) == []
+    plane.cluster.calls.clear()
+    plane.reconcile("a", why="interval")
+    assert {verb for verb, _ in plane.cluster.calls} <= {"get", "list"}, "its fields are on record in the new version"
 
 
 def test_an_object_that_changes_its_namespace_is_made_before_the_old_one_goes():

@@ -192,3 +192,60 @@ def test_a_lockdown_names_the_account(policy: dict, flags: str) -> None:
 def test_generic_has_no_identity_of_the_planes() -> None:
     plane = reconciled(provider="generic", address="https://remote.example")
     assert "data.serviceAccountName is required for provider generic" in plane.ready("shop", namespace="team")
+
+
+def both(name: str, **settings: str) -> dict[str, str]:
+    """Files of a Kustomization at home, and of one that applies the very same objects elsewhere."""
+    return {f"{place}/{name}.yaml": config_map(name, "shop", **settings) for place in ("home", "away")}
+
+
+def two_clusters() -> MemoryPlane:
+    plane = MemoryPlane()
+    for each in ("team", "shop"):
+        plane.cluster.create(yaml.safe_load(namespace(each)))
+    plane.clusters.remote.create(yaml.safe_load(namespace("shop")))
+    plane.cluster.create(yaml.safe_load(config_map("remote", "team", **GENERIC)))
+    elsewhere = {"kubeConfig": {"configMapRef": {"name": "remote"}}}
+    plane.push(
+        {
+            "clusters/prod/home.yaml": kustomization("home", "home", namespace="team"),
+            "clusters/prod/away.yaml": kustomization("away", "away", namespace="team", **elsewhere),
+            **both("one", key="1"),
+            **both("two", key="1"),
+        }
+    )
+    plane.settle()
+    assert plane.ready("home", namespace="team").startswith("True")
+    assert plane.ready("away", namespace="team").startswith("True")
+    return plane
+
+
+@pytest.mark.parametrize("place", ["home", "away"])
+def test_what_leaves_one_cluster_is_not_kept_because_another_one_has_its_like(place: str) -> None:
+    plane = two_clusters()
+    plane.push({f"{place}/one.yaml": None})
+    plane.settle()
+    found = [cluster.get(CONFIG_MAP, "shop", "one") for cluster in (plane.cluster, plane.clusters.remote)]
+    assert [each is not None for each in found] == ([False, True] if place == "home" else [True, False])
+    assert plane.ready(place, namespace="team").startswith("True")
+    assert "one" not in str(plane.status(place, namespace="team").inventory)
+
+
+@pytest.mark.parametrize("first", ["home", "away"])
+def test_what_moves_to_one_whose_kubeconfig_leads_to_the_same_cluster_is_handed_over(first: str) -> None:
+    plane = two_clusters()
+    plane.clusters.remote = plane.cluster  # another name for home
+    plane.push({"away/one.yaml": None, "away/two.yaml": None, "away/three.yaml": config_map("three", "shop", key="1")})
+    plane.settle()
+    plane.push({"home/one.yaml": None, "away/one.yaml": config_map("one", "shop", key="1")})
+    plane.cluster.calls.clear()
+    while plane.step_stage("fetch"):
+        pass
+    plane.run_only(first)
+    plane.settle()
+    assert plane.ready("home", namespace="team").startswith("True"), plane.ready("home", namespace="team")
+    assert plane.ready("away", namespace="team").startswith("True"), plane.ready("away", namespace="team")
+    assert [call for call in plane.writes() if call[0] == "delete" and call[1].endswith("/one")] == []
+    found = plane.live("v1", "ConfigMap", "shop", "one")
+    assert found is not None
+    assert found["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] == "away"

@@ -113,6 +113,10 @@ class RegionalStorage:
         """The bytes, from this region where they are here."""
         return next((data for each in self._regions.each() if (data := each.get(digest)) is not None), None)
 
+    def has(self, digest: str) -> bool:
+        """Whether any region has it, this one asked first."""
+        return any(each.has(digest) for each in self._regions.each())
+
     def delete(self, digest: str) -> None:
         """Forget it, wherever it is."""
         for each in self._regions.each():

@@ -201,7 +201,8 @@ class KustomizationStatus(_Stored):
     render (for moves between Kustomizations); ``history``: the newest five outcomes; ``applied``: generation and digest
     of what the last whole apply applied; ``drift``: of objects whose drift is only reported (core.drift.report);
     ``outbox``: events that may not have been published (core.reconcile.outbox); ``resting``: what a suspended one
-    would apply now (core.reconcile.standing), {} after a run.
+    would apply now (core.reconcile.standing), {} after a run;
+    ``same``: marks (core.reconcile.equal) of objects that only a dry-run can compare, and that it found the same.
     """
 
     conditions: tuple[Condition, ...] = ()
@@ -227,6 +228,7 @@ class KustomizationStatus(_Stored):
     drift: Mapping[str, Any] = field(default_factory=dict)
     outbox: tuple[Mapping[str, Any], ...] = ()
     resting: Mapping[str, Any] = field(default_factory=dict)
+    same: tuple[str, ...] = ()
 
     def ready(self) -> bool:
         """Whether the last attempt ended ready."""
@@ -242,7 +244,7 @@ class KustomizationStatus(_Stored):
         known = _read(cls, value)
         known["conditions"] = _conditions(known.get("conditions", ()))
         known["inputs"] = Inputs(**{name: tuple(paths) for name, paths in known.get("inputs", {}).items()})
-        for name in ("waiting_for", "rendered", "inventory", "history", "outbox"):
+        for name in ("waiting_for", "rendered", "inventory", "history", "outbox", "same"):
             known[name] = tuple(known.get(name, ()))
         if known.get("suspension"):
             known["suspension"] = Suspension(**known["suspension"])

@@ -15,6 +15,9 @@ class Storage(Protocol):
     def get(self, digest: str) -> bytes | None:
         """The bytes, verified against the digest; None where there are none."""
 
+    def has(self, digest: str) -> bool:
+        """Whether it is there, without its bytes: whether they are whole, ``get`` tells."""
+
     def delete(self, digest: str) -> None:
         """Forget it; a digest that is not there is no error."""
 

@@ -37,6 +37,7 @@ OUTCOMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("state", "put"): ("conflict", "conflict after its effect", *_BUSY),
     ("state", "delete"): ("conflict", *_BUSY),
     ("storage", "get"): ("503", *SLOW),
+    ("storage", "has"): ("503", *SLOW),
     ("storage", "put"): ("412 after its effect", *_BUSY),
     ("storage", "delete"): _BUSY,
     ("storage", "digests"): ("503", *SLOW),

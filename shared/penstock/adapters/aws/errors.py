@@ -18,6 +18,7 @@ from penstock.core.http import seconds_to_wait
 _CONFLICTS = frozenset({"ConditionalCheckFailedException", "PreconditionFailed"})
 _TRANSIENT = frozenset(
     {
+        "400",  # of a HEAD, which says no more: a token that has expired
         "ConditionalRequestConflict",
         "ExpiredToken",
         "ExpiredTokenException",
@@ -61,6 +62,7 @@ _ACTIONS = {
     "sns:PublishBatch": "sns:Publish",
     "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
     "sqs:SendMessageBatch": "sqs:SendMessage",
+    "s3:HeadObject": "s3:GetObject",
     "s3:ListObjectsV2": "s3:ListBucket",
     "dynamodb:TransactGetItems": "dynamodb:GetItem",
     "dynamodb:TransactWriteItems": "dynamodb:PutItem",

@@ -63,6 +63,16 @@ class DirectoryStorage:
         check(digest, data)
         return data
 
+    def has(self, digest: str) -> bool:
+        """Whether there is a file of it."""
+        try:
+            self._path(digest).stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise Transient(f"cannot read artifact {digest}: {error.strerror}") from error
+        return True
+
     def delete(self, digest: str) -> None:
         """Forget it."""
         try:

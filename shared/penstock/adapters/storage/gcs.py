@@ -46,6 +46,14 @@ class GcsStorage:
         check(digest, answer.body)
         return answer.body
 
+    def has(self, digest: str) -> bool:
+        """Whether there is an object of it."""
+        try:
+            self._client.send("GET", f"{self._object(digest)}?fields=name", self._act("storage.objects.get"))
+        except Answered:
+            return False
+        return True
+
     def delete(self, digest: str) -> None:
         """Forget it."""
         try:

@@ -25,6 +25,11 @@ class MemoryStorage:
             check(digest, data)
         return data
 
+    def has(self, digest: str) -> bool:
+        """Whether it is there."""
+        hex_part(digest)
+        return digest in self._blobs
+
     def delete(self, digest: str) -> None:
         """Forget it."""
         hex_part(digest)

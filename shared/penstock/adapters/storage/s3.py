@@ -38,6 +38,14 @@ class S3Storage:
         check(digest, data)
         return data
 
+    def has(self, digest: str) -> bool:
+        """Whether there is an object of it."""
+        try:
+            self._clients.call("s3", "head_object", self._bucket, self._object(digest), expect={"404", "NoSuchKey"})
+        except Answered:
+            return False
+        return True
+
     def delete(self, digest: str) -> None:
         """Forget it."""
         self._clients.call("s3", "delete_object", self._bucket, self._object(digest))

@@ -9,6 +9,7 @@ Where that cannot be told, the answer is ``DOUBT``: a server-side dry-run of tha
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -43,11 +44,13 @@ class Comparison:
 
 
 class _Walk:
-    def __init__(self, ignored: Collection[str] = (), defaults: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, desired: Manifest, ignored: Collection[str] = ()) -> None:
         self.differs: list[str] = []
         self.doubts: list[str] = []
+        self.others = False
         self.ignored = ignored
-        self.defaults = defaults or {}
+        self.defaults = _DEFAULTS.get((desired["apiVersion"], desired.get("kind", "")), {})
+        self.quantities = desired["apiVersion"] in _WITH_QUANTITIES
 
     def differ(self, path: str) -> None:
         if len(self.differs) < MOST_PATHS and not self.is_ignored(path):
@@ -67,8 +70,9 @@ class _Walk:
         for key, value in desired.items():
             self.field(value, live.get(key, _MISSING), owned.get(f"f:{key}"), f"{path}.{key}" if path else key)
         for key, below in owned.items():
-            if key.startswith("f:") and desired.get(key[2:]) is None:
-                self.absent(live.get(key[2:]), below, f"{path}.{key[2:]}" if path else key[2:])
+            name = key.removeprefix("f:")
+            if key != name and desired.get(name) is None and not (name in desired and live.get(name) is None):
+                self.absent(live.get(name), below, f"{path}.{name}" if path else name)
 
     def absent(self, live: Any, owned: Mapping[str, Any], path: str) -> None:
         """Ours, and not in Git. An empty structure that was applied (Flux adds some) is owned as an atomic one is."""
@@ -78,8 +82,13 @@ class _Walk:
             self.differ(path)
 
     def field(self, desired: Any, live: Any, owned: Mapping[str, Any] | None, path: str) -> None:
-        if desired is None or (live is _MISSING and desired in ({}, [])):
-            return  # neither is stored; an owned one is found missing by its parent
+        live = _MISSING if live is None else live
+        if live is _MISSING and desired in (None, {}, []):
+            return  # neither is stored
+        if desired is None:
+            if owned is None:
+                self.doubt(path)  # taken from others, or left to them: kinds differ
+            return  # an owned one is found by its parent
         if owned is None and live is _MISSING and _is_zero(desired):
             self.doubt(path)  # built-in kinds do not store it, custom resources do
         elif owned is None:
@@ -100,8 +109,7 @@ class _Walk:
             return
         before = len(self.differs)
         self.whole(desired, live, path)
-        if len(self.differs) == before:
-            self.differ(path)
+        self.others = self.others or (len(self.differs) == before and not self.is_ignored(path))
 
     def whole(self, desired: Any, live: Any, path: str) -> None:
         """An atomic value: ours as a whole, but the server may have filled in defaults inside.
@@ -112,7 +120,7 @@ class _Walk:
             if not isinstance(live, Mapping):
                 self.differ(path)
                 return
-            more = (key for key, value in live.items() if key not in desired and value not in (None, {}, []))
+            more = (k for k, value in live.items() if desired.get(k) is None and value not in (None, {}, []))
             if any(self.defaults.get(key) != live[key] for key in more):
                 self.doubt(path)
             for key, value in desired.items():
@@ -135,7 +143,10 @@ class _Walk:
         elif live is _MISSING or isinstance(live, list | dict) or isinstance(desired, bool) or isinstance(live, bool):
             self.differ(path)
         elif type(desired) is type(live) or not same_quantity(desired, live):
-            (self.doubt if same_quantity(desired, live) else self.differ)(path)
+            if not same_quantity(desired, live):
+                self.differ(path)
+            elif not (self.quantities and _QUANTITY.search(path)):
+                self.doubt(path)
         # else: a number that the server keeps as a quantity (``cpu: 1`` -> "1")
 
     def keyed(self, desired: Sequence[Any], live: Any, owned: Mapping[str, Any], path: str) -> None:
@@ -196,10 +207,12 @@ def compare(desired: Manifest, live: Manifest, *, manager: str, ignored: Collect
         return Comparison(verdict=Verdict.DIFFERS, paths=(OWNERSHIP,))
     if entries[0].get("apiVersion") != desired["apiVersion"]:
         return Comparison(verdict=Verdict.DOUBT, paths=("apiVersion",))
-    walk = _Walk(ignored, _DEFAULTS.get((desired["apiVersion"], desired.get("kind", ""))))
+    walk = _Walk(desired, ignored)
     walk.mapping(_comparable(desired), live, entries[0].get("fieldsV1") or {}, "")
     if walk.differs:
         return Comparison(verdict=Verdict.DIFFERS, paths=tuple(walk.differs))
+    if walk.others:
+        return Comparison(verdict=Verdict.DIFFERS, paths=(OWNERSHIP,))
     if walk.doubts:
         return Comparison(verdict=Verdict.DOUBT, paths=tuple(walk.doubts))
     return Comparison(verdict=Verdict.EQUAL)
@@ -208,17 +221,6 @@ def compare(desired: Manifest, live: Manifest, *, manager: str, ignored: Collect
 def same_after_dry_run(live: Manifest, applied: Manifest) -> bool:
     """Whether a dry-run's answer is the live object, apart from bookkeeping."""
     return _without_bookkeeping(live) == _without_bookkeeping(applied)
-
-
-def same_ownership(live: Manifest, applied: Manifest, *, manager: str) -> bool:
-    """Whether ``manager`` owns by applying what it owned before a dry-run."""
-    return _owned_by(live, manager) == _owned_by(applied, manager)
-
-
-def _owned_by(manifest: Manifest, manager: str) -> list[Any]:
-    entries = manifest["metadata"].get("managedFields") or ()
-    mine = (e for e in entries if e.get("manager") == manager and e.get("operation") == "Apply")
-    return [each.get("fieldsV1") for each in mine if not each.get("subresource")]
 
 
 def changed_paths(live: Manifest, applied: Manifest) -> tuple[str, ...]:
@@ -267,17 +269,33 @@ def _has(owned: Mapping[str, Any], prefix: str) -> bool:
     return any(key.startswith(prefix) for key in owned)
 
 
+_WITH_QUANTITIES = frozenset({"v1", "apps/v1", "batch/v1"})
+_QUANTITY = re.compile(r"\.(limits|requests|hard|capacity)\.[^.]+$")
+"""Where the kinds of these API versions hold quantities, which the API server writes in its own way."""
+_IN_PODS: Mapping[str, Any] = {"apiVersion": "v1", "divisor": "0", "expirationSeconds": 3600}
+"""Of a fieldRef, a resourceFieldRef, and a serviceAccountToken among projected sources."""
 _DEFAULTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("networking.k8s.io/v1", "NetworkPolicy"): {"protocol": "TCP"},
+    ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"): {"scope": "*"},
+    ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"): {"scope": "*"},
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): {"apiGroup": "rbac.authorization.k8s.io"},
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): {"apiGroup": "rbac.authorization.k8s.io"},
+    ("batch/v1", "CronJob"): _IN_PODS,
+    ("batch/v1", "Job"): _IN_PODS,
     ("apps/v1", "Deployment"): {
+        **_IN_PODS,
         "type": "RollingUpdate",
         "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"},
     },
-    ("apps/v1", "DaemonSet"): {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+    ("apps/v1", "DaemonSet"): {
+        **_IN_PODS,
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1},
+    },
     ("apps/v1", "StatefulSet"): {
+        **_IN_PODS,
         "type": "RollingUpdate",
         "rollingUpdate": {"partition": 0},
-        "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "volumeMode": "Filesystem",
         "status": {"phase": "Pending"},

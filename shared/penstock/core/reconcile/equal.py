@@ -16,6 +16,12 @@ KEPT = 50_000
 """Objects remembered, of some 300 bytes each; when there are more, all are forgotten."""
 
 
+def mark(desired: Manifest, live: Manifest, rules: Rules) -> str:
+    """What stands for a comparison of these two: 16 hex digits, other ones when anything of it changes."""
+    told = repr((*_named(live), _digest(desired, rules)))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
 class KnownEqual:
     """Pairs of desired and live objects that were found equal. Threads may share one: no step depends on another."""
 

@@ -38,6 +38,13 @@ def handed_over(live: Manifest, *, giver: str, taker: str) -> list[dict[str, Any
     return _moved(live, lambda entry: entry.get("manager") == giver and not entry.get("subresource"), taker)
 
 
+def applied_fields(manifest: Manifest, manager: str) -> tuple[str, Mapping[str, Any]] | None:
+    """In which apiVersion ``manager`` has applied, and the FieldsV1 of that; None where it has applied nothing."""
+    entries: Sequence[Mapping[str, Any]] = manifest["metadata"].get("managedFields") or ()
+    mine = next((entry for entry in entries if _is_applier(entry, manager)), None)
+    return None if mine is None else (str(mine.get("apiVersion") or ""), mine.get("fieldsV1") or {})
+
+
 def _moved(live: Manifest, is_given: Callable[[Mapping[str, Any]], bool], manager: str) -> list[dict[str, Any]] | None:
     entries: Sequence[Mapping[str, Any]] = live["metadata"].get("managedFields") or ()
     theirs = [entry for entry in entries if is_given(entry)]

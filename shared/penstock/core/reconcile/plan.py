@@ -11,9 +11,9 @@ from enum import Enum
 
 from penstock.core.drift.compare import OWNERSHIP, Verdict
 from penstock.core.drift.ignore import IgnoreRule, compare_ignoring
-from penstock.core.reconcile.equal import KnownEqual, Rules
+from penstock.core.reconcile.equal import KnownEqual, Rules, mark
 from penstock.core.reconcile.inventory import holds_inventories
-from penstock.core.reconcile.managers import as_taken_over, taken_over
+from penstock.core.reconcile.managers import applied_fields, as_taken_over, taken_over
 from penstock.core.reconcile.normalise import NAME_LABEL, NAMESPACE_LABEL
 from penstock.core.reconcile.order import deletion_order, rank
 from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
@@ -23,8 +23,8 @@ TERMINATING = "it is being deleted"
 """Why a rendered object is skipped that somebody has deleted, and that its finalizers still hold."""
 
 
-TAKEN_OVER = "its values are right, and some of its fields are kubectl's or Flux's: they become ours"
-LET_GO = "its values are right, and we own fields that Git does not have: they are let go"
+TAKEN_OVER = "its values are right, and some of its fields are on record as others': they become ours"
+LET_GO = "its values are right, and what is on record as ours is not what is applied: that is mended"
 """Why an object is configured though nothing of it differs: once."""
 
 
@@ -46,7 +46,7 @@ class Change:
     why it is skipped, or what made it differ; ``doubt``: only a server-side dry-run can tell whether it changes;
     ``keep``: it stays in the inventory although it left the render; ``handed_to``: who is about to take it over;
     ``ignore``: the rules of fields that others decide; ``dropped``: undeclared fields that ``desired`` is without;
-    ``after``: what a plan's dry-run would make of it.
+    ``after``: what a plan's dry-run would make of it; ``mark``: stands for the comparison that was in doubt.
     """
 
     ref: ObjectRef
@@ -62,6 +62,7 @@ class Change:
     ignore: tuple[IgnoreRule, ...] = ()
     dropped: tuple[str, ...] = ()
     after: Manifest | None = None
+    mark: str = ""
 
     def __str__(self) -> str:
         """``Kind/namespace/name action``: one line of Flux's change events."""
@@ -111,9 +112,10 @@ class Ownership:
     """Whose run this is, and what else is known to own.
 
     ``claimed``: objects that other Kustomizations of the same cluster rendered last -> ``namespace/name`` of theirs;
-    ``taken``: those that are safe in the inventory of another one that is ready; ``ignore``: fields left to others;
+    ``taken``: those that are safe in the inventory of another one that is ready; ``elsewhere``: the same of those with
+    another kubeConfig alone: had they been given ours, it would carry their labels; ``ignore``: fields left to others;
     ``overridden``: managers whose fields become ours, beside kubectl and Flux; ``equal``: pairs that need not be
-    compared again.
+    compared again; ``same``: marks of doubts that a dry-run has resolved: it would change nothing.
     """
 
     namespace: str
@@ -121,9 +123,11 @@ class Ownership:
     manager: str
     claimed: Mapping[ObjectRef, str]
     taken: frozenset[ObjectRef] = frozenset()
+    elsewhere: frozenset[ObjectRef] = frozenset()
     ignore: tuple[IgnoreRule, ...] = ()
     overridden: tuple[str, ...] = ()
     equal: KnownEqual = field(default_factory=KnownEqual)
+    same: frozenset[str] = frozenset()
 
     @property
     def rules(self) -> Rules:
@@ -198,36 +202,29 @@ def _apply_change(manifest: Manifest, live: Manifest | None, ownership: Ownershi
         return Change(ref=ref, version=version, action=Action.SKIPPED, live=live, reason=skipped)
     if live is None:
         return Change(ref=ref, version=version, action=Action.CREATED, desired=manifest, ignore=ownership.ignore)
+    return _compared_change(manifest, live, ownership)
+
+
+def _compared_change(manifest: Manifest, live: Manifest, ownership: Ownership) -> Change:
+    ref, version = ref_of(manifest), gvk_of(manifest).version
     unchanged = Change(ref=ref, version=version, action=Action.UNCHANGED, desired=manifest, live=live)
     if ownership.equal.holds(manifest, live, ownership.rules):
         return unchanged
     ours = compared(manifest, live, ownership.manager, ownership.overridden)
     found = compare_ignoring(manifest, ours, ownership.ignore, manager=ownership.manager)
     taking = not merges(manifest, live) and taken_over(live, ownership.manager, ownership.overridden)
-    if found.verdict is Verdict.EQUAL and taking:
-        return Change(
-            ref=ref,
-            version=version,
-            action=Action.CONFIGURED,
-            desired=manifest,
-            live=live,
-            paths=(OWNERSHIP,),
-            reason=TAKEN_OVER,
-            ignore=ownership.ignore,
-        )
+    configured = replace(unchanged, action=Action.CONFIGURED, paths=found.paths, ignore=ownership.ignore)
     if found.verdict is Verdict.EQUAL:
+        if taking:
+            return replace(configured, paths=(OWNERSHIP,), reason=TAKEN_OVER)
         ownership.equal.remember(manifest, live, ownership.rules)
         return unchanged
-    return Change(
-        ref=ref,
-        version=version,
-        action=Action.CONFIGURED,
-        desired=manifest,
-        live=live,
-        paths=found.paths,
-        doubt=found.verdict is Verdict.DOUBT,
-        ignore=ownership.ignore,
-    )
+    if found.verdict is Verdict.DOUBT:
+        doubted = mark(manifest, live, ownership.rules)
+        known = doubted in ownership.same and not taking
+        return replace(unchanged, mark=doubted) if known else replace(configured, doubt=True, mark=doubted)
+    others = found.paths == (OWNERSHIP,) and applied_fields(live, ownership.manager) is not None
+    return replace(configured, reason=TAKEN_OVER) if others else configured
 
 
 def compared(desired: Manifest, live: Manifest, manager: str, overridden: Sequence[str] = ()) -> Manifest:
@@ -271,7 +268,7 @@ def _stale_change(ref: ObjectRef, version: str, live: Manifest | None, ownership
     skipped = Change(ref=ref, version=version, action=Action.SKIPPED, live=live)
     if owner_of(live) != f"{ownership.namespace}/{ownership.name}":
         return replace(skipped, reason=f"it belongs to {owner_of(live) or 'nobody'} now")
-    if ref in ownership.claimed:
+    if ref in ownership.claimed and ref not in ownership.elsewhere:
         other = ownership.claimed[ref]
         skipped = replace(skipped, reason=f"{other} renders it now")
         if ref in ownership.taken:
@@ -287,6 +284,11 @@ def _stale_change(ref: ObjectRef, version: str, live: Manifest | None, ownership
     if forbidden or not prune:
         return replace(skipped, reason=forbidden[0] if forbidden else "spec.prune is false", keep=not forbidden)
     return replace(skipped, action=Action.DELETED)
+
+
+def switched_off(changes: Sequence[Change]) -> frozenset[ObjectRef]:
+    """Objects that a switch of their own keeps from being applied: nothing is known of them, nothing waits for them."""
+    return frozenset(c.ref for c in changes if c.action is Action.SKIPPED and c.reason.startswith(SWITCHES))
 
 
 def kept_entries(changes: Sequence[Change], inventory: Mapping[ObjectRef, str]) -> dict[ObjectRef, str]:

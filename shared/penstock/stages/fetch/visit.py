@@ -44,7 +44,7 @@ def is_stored(visit: Visit, revision: str, *, verified: bool = False) -> bool:
     """Whether the artifact of this revision, made (and ``verified``) under this very document, is in the store."""
     before = visit.held.status
     same = is_of(before, revision, visit.look.generation, verified=verified)
-    return same and bool(before.artifact) and visit.deps.storage.get(before.artifact) is not None
+    return same and bool(before.artifact) and visit.deps.storage.has(before.artifact)
 
 
 def unchanged(visit: Visit, revision: str, words: Words) -> Found:

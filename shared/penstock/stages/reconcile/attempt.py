@@ -301,6 +301,11 @@ def applied_mark(attempt: Attempt, rendered: Rendered) -> str:
     return f"{attempt.record.generation}:{rendered.digest}"
 
 
+def health_goes_on(attempt: Attempt) -> bool:
+    """Whether this continues a health check of the same revision."""
+    return attempt.status.pending.get("revision") == attempt.status.last_attempted_revision
+
+
 def source_status(deps: Deps, cluster: str, ref: SourceRef) -> SourceStatus | None:
     """What fetch knows of a source: its own status, or the plane's own source where it stands for that.
 

@@ -6,6 +6,7 @@ to delete only when everybody to whom it may have moved has written down the new
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from penstock.core.errors import Transient
 from penstock.core.reconcile.equal import KnownEqual
@@ -80,24 +81,35 @@ def ownership(
         records = {name: record for (_, name), (_, record) in read.items()}
         known = read_statuses(attempt.deps, attempt.cluster, owners)
     claimed: dict[ObjectRef, str] = {}
+    far: dict[ObjectRef, str] = {}
     taken: set[ObjectRef] = set()
+    elsewhere: set[ObjectRef] = set()
     for name, record in records.items():
         status = known.get(name)
         if name == attempt.ref or record.tombstone or status is None:
             continue
-        claimed.update(dict.fromkeys(rendered_refs(status), name))
+        beside = _kube_config(record) == _kube_config(attempt.record)
+        (claimed if beside else far).update(dict.fromkeys(rendered_refs(status), name))
         if status.ready():
-            taken.update(parse_ids(status.inventory))
+            (taken if beside else elsewhere).update(parse_ids(status.inventory))
     message = attempt.message
     return Ownership(
         namespace=message.namespace,
         name=message.name,
         manager=FIELD_MANAGER,
-        claimed=claimed,
+        claimed={**far, **claimed},
         taken=frozenset(taken),
+        elsewhere=frozenset(elsewhere - claimed.keys()),
         overridden=attempt.policy.override_managers,
         equal=_EQUAL,
+        same=frozenset(() if message.why == "request" else attempt.status.same),
     )
+
+
+def _kube_config(record: ObjectRecord) -> tuple[Any, ...]:
+    """What tells the cluster that it applies to: its ``kubeConfig`` and where that is looked up; () is at home."""
+    given = (record.document.get("spec") or {}).get("kubeConfig")
+    return (record.document["metadata"].get("namespace"), given) if given else ()
 
 
 def renders_due(attempt: Attempt, source: Source) -> Due:

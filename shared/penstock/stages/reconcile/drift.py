@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from penstock.core.drift.owners import setters, told
 from penstock.core.drift.report import REASON, drift_digest, mode, reported_marks
+from penstock.core.errors import Terminal
 from penstock.core.messages import Outgoing
 from penstock.core.reconcile.plan import TAKEN_OVER, Action, Change
 from penstock.core.records import KustomizationStatus
@@ -82,11 +83,19 @@ def _marks(attempt: Attempt, planned: Planned) -> dict[str, str]:
 def _left(writer: Writer, change: Change) -> Change:
     if change.action not in (Action.CREATED, Action.CONFIGURED) or change.reason == TAKEN_OVER:
         return change
-    if change.doubt:
-        change = dry_run_one(writer, change)
-    if change.action is Action.UNCHANGED:
+    if change.action is Action.CONFIGURED:
+        change = _confirmed(writer, change)
+    if change.action is Action.UNCHANGED or change.reason == TAKEN_OVER:
         return change
     return replace(change, action=Action.SKIPPED, reason=REASON)
+
+
+def _confirmed(writer: Writer, change: Change) -> Change:
+    """What is only told is asked of the API server first: a webhook may set what it looks like. One refused is told."""
+    try:
+        return dry_run_one(writer, change)
+    except Terminal:
+        return change
 
 
 def reported(planned: Planned) -> list[Change]:

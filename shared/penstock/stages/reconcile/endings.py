@@ -54,6 +54,8 @@ from penstock.stages.reconcile.waits import unready_dependencies, waiting_for
 
 LONGEST_BACKOFF = 60.0
 _WRITTEN = (Action.CREATED, Action.CONFIGURED)
+MOST_MARKS = 1000
+"""Of objects that a dry-run found the same; what is beyond that is asked for anew."""
 VERIFY_AFTER = 600.0
 """Seconds after which a run verifies what it did over an expired Lease: longer than any function may run."""
 
@@ -67,6 +69,7 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
         inventory=done.inventory.ids(),
         inventory_digest=digest_of(done.inventory),
         pending={},
+        same=tuple(sorted(c.mark for c in done.changes if c.mark and c.action is Action.UNCHANGED)[:MOST_MARKS]),
     )
     now, retry = attempt.now(), attempt.kustomization.effective_retry_interval.total_seconds()
     due = now.timestamp() + retry

@@ -21,7 +21,7 @@ from penstock.core.health.gate import (
 from penstock.core.records import KustomizationStatus
 from penstock.core.resources import ObjectRef, ref_of
 from penstock.ports.cluster import Cluster
-from penstock.stages.reconcile.attempt import Attempt
+from penstock.stages.reconcile.attempt import Attempt, health_goes_on
 from penstock.stages.reconcile.pods import look_at_pods
 from penstock.stages.reconcile.watching import HealthFacts, Watched, own_status
 
@@ -55,7 +55,8 @@ def check_health(attempt: Attempt, cluster: Cluster, facts: HealthFacts) -> Chec
     """Wait, for at most SLICE seconds, until everything that the Kustomization waits for has come to an end."""
     rendered, facts = facts.rendered, replace(facts, rules=health_rules(attempt.kustomization.health_check_exprs))
     covered = (*rendered.apply, *rendered.parts.interpreted, *(m for m, _ in rendered.parts.unsupported))
-    wanted = to_wait_for(attempt.kustomization, (ref_of(m) for m in covered))
+    applied = (ref for ref in map(ref_of, covered) if ref not in facts.left_alone)
+    wanted = to_wait_for(attempt.kustomization, applied)
     unsupported = unsupported_among(wanted, (m for m, _ in rendered.parts.unsupported))
     started, deadline = _times(attempt)
     if unsupported:
@@ -95,9 +96,12 @@ def with_trouble(message: str, checked: Checked) -> str:
 
 def _asked(attempt: Attempt, watched: Watched, checked: Checked) -> Checked:
     """With what pods say: what they will not get out of by themselves ends the check before its timeout."""
-    looks = int(attempt.status.pending.get("looks", 0)) if _goes_on(attempt) else 0
+    looks = int(attempt.status.pending.get("looks", 0)) if health_goes_on(attempt) else 0
     found = look_at_pods(watched, checked.verdict.waiting, turn=looks)
-    verdict = checked.verdict if checked.verdict.done else judge({**watched.known, **found.failed}, expired=False)
+    verdict = checked.verdict
+    if not verdict.done:
+        ttl = jobs_with_ttl(watched.facts.rendered.apply)
+        verdict = judge({**watched.known, **found.failed}, expired=False, ttl_jobs=ttl)
     return replace(checked, verdict=verdict, trouble=found.trouble, looks=looks + 1)
 
 
@@ -111,14 +115,9 @@ def _times(attempt: Attempt) -> tuple[float, float]:
     """When this check began and must end (POSIX seconds): kept over continuations of the same revision."""
     pending = attempt.status.pending
     now = attempt.started.timestamp()
-    if _goes_on(attempt):
+    if health_goes_on(attempt):
         return float(pending["started"]), float(pending["deadline"])
     return now, now + attempt.kustomization.effective_timeout.total_seconds()
-
-
-def _goes_on(attempt: Attempt) -> bool:
-    """Whether this continues a check of the same revision."""
-    return attempt.status.pending.get("revision") == attempt.status.last_attempted_revision
 
 
 def _is_flux(ref: ObjectRef) -> bool:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 
 from penstock.core.drift.ignore import ignore_rules
 from penstock.core.errors import PenstockError, Refused
+from penstock.core.health.gate import jobs_with_ttl
 from penstock.core.reconcile.guard import APPROVAL, Limits, Stop, prune_stop
 from penstock.core.reconcile.inventory import is_keepers
-from penstock.core.reconcile.plan import TERMINATING, Change, ChangeSet, Collision, plan
+from penstock.core.reconcile.plan import TERMINATING, Action, Change, ChangeSet, Collision, plan
 from penstock.core.reconcile.render import Rendered
 from penstock.core.records import Approval, approval_key
 from penstock.core.resources import ObjectRef, gvk_of, ref_of
-from penstock.stages.reconcile.attempt import Attempt
+from penstock.stages.reconcile.attempt import Attempt, applied_mark, health_goes_on
 from penstock.stages.reconcile.claims import Awaits, Due, ownership, renders_due
 from penstock.stages.reconcile.foreign import refuse_foreign
 from penstock.stages.reconcile.ledger import Ledger, load_ledger
@@ -79,7 +80,7 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
     if changes.collisions:
         raise _collision(changes.collisions, due)
     refuse_foreign(attempt, target.keeper, changes)
-    changes = with_unserved(changes, live, target.keeper)
+    changes = _without_ended_jobs(attempt, rendered, with_unserved(changes, live, target.keeper))
     planned = Planned(changes=changes, live=live, ledger=ledger, rendered=rendered, wanted=wanted)
     return _told(_handing_over(_guarded(attempt, planned, due), due))
 
@@ -116,6 +117,23 @@ def _guarded(attempt: Attempt, planned: Planned, due: Due) -> Planned:
     if stop is None or approved(attempt, stop.digest):
         return planned
     return replace(kept, stop=stop, why_held=stop_message(attempt, stop))
+
+
+def _without_ended_jobs(attempt: Attempt, rendered: Rendered, changes: ChangeSet) -> ChangeSet:
+    """A Job that deletes itself may be gone before its health check goes on: that is its end, not a lost object.
+
+    After the check it is made anew at the next run, as by Flux.
+    """
+    if not health_goes_on(attempt) or attempt.status.applied != applied_mark(attempt, rendered):
+        return changes
+    jobs = jobs_with_ttl(rendered.apply)
+    ended = (
+        replace(c, action=Action.SKIPPED, reason="it has ended and deleted itself")
+        if c.action is Action.CREATED and c.ref in jobs
+        else c
+        for c in changes.changes
+    )
+    return replace(changes, changes=tuple(ended))
 
 
 def waiting_for_renders(held: Sequence[ObjectRef], due: Due) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from penstock.core.errors import Conflict, PenstockError, Transient
 from penstock.core.messages import Event, Outgoing, ReconcileDue
-from penstock.core.reconcile.plan import Action
+from penstock.core.reconcile.plan import Action, switched_off
 from penstock.core.reconcile.render import Rendered, render
 from penstock.core.reconcile.standing import CHILDREN_DUE
 from penstock.core.resources import Manifest, ObjectRef, ref_of
@@ -209,6 +209,7 @@ def _facts(attempt: Attempt, planned: Planned, done: Done) -> HealthFacts:
         rendered=planned.rendered,
         last=last,
         selector=owner_selector(attempt.message.namespace, attempt.message.name),
+        left_alone=switched_off(planned.changes.changes),
     )
 
 

@@ -1,6 +1,6 @@
 """What a run has to wait for, and who waits for it. Waiting is not running: the other's end wakes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from penstock.core.errors import Refused
@@ -91,25 +91,24 @@ def _shown(record: ObjectRecord, status: KustomizationStatus | None, source: Sou
 
 
 def _cycle(attempt: Attempt) -> tuple[str, ...]:
-    """The dependency cycle through this Kustomization, or ()."""
-    start = attempt.ref
-    trail = [start]
-    seen = {start}
+    """The dependency cycle through this Kustomization, or (). A chain may be of any length."""
 
-    def follow(name: str) -> bool:
-        for after in _dependencies(read_object(attempt.deps, attempt.cluster, KIND, name)):
-            if after == start:
-                trail.append(after)
-                return True
-            if after not in seen:
-                seen.add(after)
-                trail.append(after)
-                if follow(after):
-                    return True
-                trail.pop()
-        return False
+    def after(name: str) -> Iterator[str]:
+        return iter(_dependencies(read_object(attempt.deps, attempt.cluster, KIND, name)))
 
-    return tuple(trail) if follow(start) else ()
+    trail, rest, seen = [attempt.ref], [after(attempt.ref)], {attempt.ref}
+    while rest:
+        name = next(rest[-1], "")
+        if name == attempt.ref:
+            return (*trail, name)
+        if not name:
+            trail.pop()
+            rest.pop()
+        elif name not in seen:
+            seen.add(name)
+            trail.append(name)
+            rest.append(after(name))
+    return ()
 
 
 def _dependencies(record: ObjectRecord | None) -> Iterable[str]:

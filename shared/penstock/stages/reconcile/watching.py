@@ -26,11 +26,15 @@ _OVER = frozenset({Status.CURRENT, Status.FAILED})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HealthFacts:
-    """What the check starts from: the render, and the API server's last word on each object."""
+    """What the check starts from: the render, and the API server's last word on each object.
+
+    ``left_alone``: rendered objects that are not applied.
+    """
 
     rendered: Rendered
     last: Mapping[ObjectRef, Manifest]
     selector: str
+    left_alone: frozenset[ObjectRef] = frozenset()
     rules: HealthRules = field(default_factory=HealthRules)
 
 

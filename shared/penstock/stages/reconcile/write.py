@@ -7,11 +7,11 @@ that the plan has not seen.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from penstock.core.drift.compare import OWNERSHIP, Verdict, changed_paths, same_after_dry_run, same_ownership
+from penstock.core.drift.compare import OWNERSHIP, Verdict, changed_paths, same_after_dry_run
 from penstock.core.drift.ignore import compare_ignoring, payload
 from penstock.core.errors import Conflict, NotFound, PenstockError, Refused, Terminal, Transient
 from penstock.core.reconcile.guard import PRECIOUS
-from penstock.core.reconcile.managers import after_takeover, taken_over, with_managed_fields
+from penstock.core.reconcile.managers import after_takeover, applied_fields, taken_over, with_managed_fields
 from penstock.core.reconcile.order import GroupKind
 from penstock.core.reconcile.plan import LET_GO, Action, Change, compared, merges, owner_of, switch
 from penstock.core.resources import Gvk, Manifest
@@ -64,13 +64,14 @@ def dry_run_one(writer: Writer, change: Change) -> Change:
         raise _refusal(change, refused) from refused
     if writer.claim is None:
         change = replace(change, after=_after(writer, change, answer))  # a plan shows it; a run has no use for it
-    return change if change.live is None else _judged(writer, change, change.live, answer)
+    return _judged(writer, change, change.live, answer) if change.live is not None else change
 
 
 def _judged(writer: Writer, change: Change, live: Manifest, answer: Manifest) -> Change:
-    """The change of a live object, as the dry-run's answer has it."""
-    if same_after_dry_run(live, answer) and _owned(live) and not _to_take_over(writer, change):
-        if writer.claim is not None and not same_ownership(live, answer, manager=FIELD_MANAGER):
+    """What a dry-run's answer makes of a change: nothing, a matter of who owns the fields, or what it is."""
+    before = applied_fields(live, FIELD_MANAGER)
+    if same_after_dry_run(live, answer) and before is not None and not _to_take_over(writer, change):
+        if writer.claim is not None and before != applied_fields(answer, FIELD_MANAGER):
             return replace(change, paths=(OWNERSHIP,), doubt=False, reason=LET_GO)  # else it is asked each time
         return replace(change, action=Action.UNCHANGED, paths=(), doubt=False)
     if change.doubt:
@@ -82,11 +83,6 @@ def _after(writer: Writer, change: Change, answer: Manifest) -> Manifest:
     if change.live is None or change.desired is None or _to_take_over(writer, change) is None:
         return answer
     return after_takeover(answer, change.desired, change.live, manager=FIELD_MANAGER, overridden=writer.overridden)
-
-
-def _owned(live: Manifest) -> bool:
-    fields = live["metadata"].get("managedFields") or ()
-    return any(f.get("manager") == FIELD_MANAGER and f.get("operation") == "Apply" for f in fields)
 
 
 def _may_recreate(writer: Writer, change: Change, refused: ApiRefused) -> bool:
