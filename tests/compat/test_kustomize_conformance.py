@@ -20,10 +20,15 @@ from penstock.kustomize import BuildOptions, build
 CASES = Path(os.environ.get("PENSTOCK_CONFORMANCE", "/work/shared/conformance/kustomize"))
 
 
+NO_DATA = f"no data in {CASES}: set PENSTOCK_CONFORMANCE"
+
+
+def stored(category):
+    return sorted(path.stem for path in (CASES / category).glob("*.json"))
+
+
 def names(category):
-    found = sorted(path.stem for path in (CASES / category).glob("*.json"))
-    missing = pytest.param("", marks=pytest.mark.skip(reason=f"no data in {CASES}: set PENSTOCK_CONFORMANCE"))
-    return found or [missing]
+    return stored(category) or [pytest.param("", marks=pytest.mark.skip(reason=NO_DATA))]
 
 
 @cache
@@ -69,10 +74,11 @@ def test_charts_render_byte_for_byte(name):
 
 @pytest.mark.parametrize("category", ["core", "legacy"])
 def test_without_flags_the_order_is_by_kind(category):
-    if not CASES.is_dir():
-        pytest.skip(f"no data in {CASES}: set PENSTOCK_CONFORMANCE")
+    found = stored(category)
+    if not found:
+        pytest.skip(NO_DATA)
     differing = []
-    for name in names(category):
+    for name in found:
         data = case(category, name)
         if "expected_default_reorder" in data and built(data, "unspecified") != data["expected_default_reorder"]:
             differing.append(name)
