@@ -7,16 +7,18 @@ from typing import Any
 from penstock.core.errors import BuildFailed, InvalidDocument, NotFound, Refused, Terminal
 from penstock.core.kustomize import origins
 from penstock.core.kustomize.default_config import default_config
+from penstock.core.kustomize.fields import Where
 from penstock.core.kustomize.generators import generate, merge_generated, merge_options
 from penstock.core.kustomize.kustomization import COMPONENT, FILE_NAMES, Kustomization, parse_kustomization
 from penstock.core.kustomize.load import Loader
-from penstock.core.kustomize.objects import objects_of, parse_objects
+from penstock.core.kustomize.objects import is_inline, objects_of, parse_objects
 from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.remote_paths import is_remote_file, without_login
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin, ResId, Resource, metadata_of
 from penstock.core.kustomize.session import Accumulated, Session, loaded
-from penstock.core.kustomize.transform import Step, builtin_steps
+from penstock.core.kustomize.step import Step
+from penstock.core.kustomize.transform import builtin_steps
 from penstock.core.kustomize.transformer_config import EMPTY, TransformerConfig, config_of
 from penstock.core.kustomize.yaml_in import load_config
 from penstock.core.kustomize.yaml_nodes import MalformedYaml
@@ -132,7 +134,10 @@ class Target:
         bounds = self._loader.source.options.bounds
         try:
             objects = objects_of(blob, file, bounds, self._session.cache)
-            into.resources.append_all(self._loaded(blob, objects, path))
+            if into.plugins:
+                into.resources.append_all(one.evolve(file=file) for one in self._resources(objects, path))
+            else:
+                into.resources.append_all(self._loaded(blob, objects, path))
         except MalformedYaml:
             raise
         except BuildFailed as error:
@@ -207,7 +212,7 @@ class Target:
             raise BuildFailed(
                 f"{self._file}: resources: expected kind != 'Component' for path '{path}'; move it to `components`"
             )
-        base = self._below(below, kustomization, path).accumulate(self._session.accumulated())
+        base = self._below(below, kustomization, path).accumulate(self._session.accumulated(plugins=into.plugins))
         into.absorb(base, path)
 
     def _add_component(self, into: Accumulated, path: str) -> None:
@@ -242,7 +247,7 @@ class Target:
             return
         from penstock.core.kustomize import plugins  # noqa: PLC0415 - seldom needed
 
-        for plugin in self._plugins(kustomization.generators):
+        for plugin in self._plugins("generators", kustomization.generators):
             if plugins.is_builtin(plugin) and plugin.id.kind == _CHART_INFLATION:
                 generated = self._inflated_by(plugin)
             else:
@@ -260,13 +265,13 @@ class Target:
             )
 
     def _inflated_by(self, plugin: Resource) -> Iterable[Resource]:
-        from penstock.core.kustomize import helm_charts  # noqa: PLC0415 - seldom needed
+        from penstock.core.kustomize import helm_charts, plugins  # noqa: PLC0415 - seldom needed
 
-        fields = helm_charts.plugin_fields(plugin.manifest, self._file)
-        place = helm_charts.Place(self._file, document=f"{plugin.id.kind} {plugin.id.name}")
+        place = plugins.place_of(plugin, self._file)
+        fields = helm_charts.plugin_fields(plugin.manifest, place)
         return self._from_chart(helm_charts.inflate(fields, place, self._loader, self._session), place)
 
-    def _from_chart(self, objects: Iterable[Manifest], place: tuple[str, str, str]) -> Iterable[Resource]:
+    def _from_chart(self, objects: Iterable[Manifest], place: Where) -> Iterable[Resource]:
         """The resources of one chart. Raises BuildFailed where it renders one twice."""
         found = ResMap()
         try:
@@ -302,14 +307,16 @@ class Target:
 
     # -- transformers and validators
 
-    def _plugins(self, entries: Iterable[str]) -> ResMap:
+    def _plugins(self, field: str, entries: Iterable[str]) -> ResMap:
         """The documents of ``generators``, ``transformers`` or ``validators``: inline, files or kustomizations."""
-        found, paths = self._session.accumulated(), []
+        found, paths = self._session.accumulated(plugins=True), []
         bounds = self._loader.source.options.bounds
-        for entry in entries:
+        for at, entry in enumerate(entries):
             try:
-                objects = parse_objects(entry.encode(), self._file, bounds)
+                objects = parse_objects(entry.encode(), f"{self._file}: {field}[{at}]", bounds)
             except BuildFailed:
+                if is_inline(entry):
+                    raise
                 paths.append(entry)
                 continue
             origin_path = self._file.rpartition("/")[2]
@@ -317,7 +324,7 @@ class Target:
         self._add_resources(found, paths)
         return found.resources
 
-    def _steps(self, entries: tuple[str, ...]) -> list[Step]:
+    def _steps(self, field: str, entries: tuple[str, ...]) -> list[Step]:
         if not entries:
             return []
         from penstock.core.kustomize import plugins  # noqa: PLC0415 - seldom needed
@@ -328,20 +335,20 @@ class Target:
                 run=plugins.transformer(plugin, self._loader, schema, self._file),
                 origin=origins.built_by_plugin(plugin) if tracking else None,
             )
-            for plugin in self._plugins(entries)
+            for plugin in self._plugins(field, entries)
         ]
 
     def _run_transformers(self, into: Accumulated) -> None:
         origin = self._origin if self._session.tracking else None
         steps = builtin_steps(self._kustomization, self._loader, into.config, self._session, origin)
-        steps += self._steps(self._kustomization.transformers)
+        steps += self._steps("transformers", self._kustomization.transformers)
         for step in steps:
             step.run(into.resources)
             if step.origin is not None:
                 origins.record(into.resources, step.origin)
 
     def _run_validators(self, into: Accumulated) -> None:
-        for step in self._steps(self._kustomization.validators):
+        for step in self._steps("validators", self._kustomization.validators):
             before = {resource.id: resource.manifest for resource in into.resources}
             step.run(into.resources)
             after = {resource.id: _without_mark(resource.manifest) for resource in into.resources}

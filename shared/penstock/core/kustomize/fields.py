@@ -14,7 +14,7 @@ from penstock.core.kustomize.scalars import go_float
 
 
 class Where(NamedTuple):
-    """The place of a value: file and dotted path.
+    """The place of a value: file, dotted path and, where a file holds several, the document (its kind and name).
 
     ``lenient``: a mapping's unknown keys are left out. ``loose``: a number or a boolean where text should be becomes
     text. kustomize reads its own file with neither, Flux with both, plugins' documents are loose and lenient.
@@ -24,10 +24,24 @@ class Where(NamedTuple):
     path: str = ""
     lenient: bool = False
     loose: bool = False
+    document: str = ""
 
     def at(self, path: str) -> "Where":
-        """Another path in the same file."""
+        """Another path in the same document."""
         return self._replace(path=path)
+
+    def below(self, name: str) -> "Where":
+        """One field of what stands here."""
+        return self.at(f"{self.path}.{name}" if self.path else name)
+
+    def error(self, problem: str, name: str = "") -> InvalidDocument:
+        """What is wrong here, or with the field ``name`` below."""
+        path = self.below(name).path if name else self.path
+        return InvalidDocument(problem, path=path, document=self.document, file=self.file)
+
+    def __str__(self) -> str:
+        document = ", ".join(filter(None, (self.file, self.document)))
+        return ": ".join(filter(None, (document, self.path)))
 
 
 Shape = Callable[[Any, Where], Any]
@@ -35,7 +49,7 @@ Shape = Callable[[Any, Where], Any]
 
 def _wrong(value: Any, expected: str, where: Where) -> InvalidDocument:
     shown = "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else f"{value!r:.60}"
-    return InvalidDocument(f"should be {expected}, not {shown}", path=where.path, file=where.file)
+    return where.error(f"should be {expected}, not {shown}")
 
 
 def string(value: Any, where: Where) -> str:
@@ -137,11 +151,11 @@ def struct(shapes: Mapping[str, Shape]) -> Shape:
         result: dict[str, Any] = {}
         for key, item in value.items():
             name = key if key in shapes else folded.get(key.lower())
-            below = where.at(f"{where.path}.{key}" if where.path else key)
+            below = where.below(key)
             if name is None:
                 if not where.lenient:
                     known = ", ".join(sorted(shapes))
-                    raise InvalidDocument(f"unknown field; known here are {known}", path=below.path, file=where.file)
+                    raise below.error(f"unknown field; known here are {known}")
                 continue
             if item is not None:
                 result[name] = shapes[name](item, below)

@@ -178,7 +178,7 @@ def _walk(node: Any, parts: tuple[str, ...], setter: Setter, create: Any) -> Any
             changed = changed or new is not item
             items.append(new)
         return items if changed else node
-    raise Misfit(f"expected sequence or mapping node, found {node!r} before '{parts[0]}'")
+    raise Misfit(f"expected sequence or mapping node before '{parts[0]}': this is neither")
 
 
 def _check_name(name: str) -> None:

@@ -7,7 +7,7 @@ pulled, where a repository is named, and kept for the rest of the build.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from penstock.core.errors import BuildFailed, InvalidDocument, PenstockError, Refused
 from penstock.core.helm.chart import Chart, ChartReference, Inflater, Release
@@ -35,24 +35,8 @@ PLUGIN = {**HELM_CHART, **HELM_GLOBALS, "apiVersion": string, "kind": string}
 """The fields of a HelmChartInflationGenerator's document."""
 
 
-class Place(NamedTuple):
-    """Where an entry stands: ``path`` (``helmCharts[0]``) of a file, or a ``document`` that its generators name."""
-
-    file: str
-    path: str = ""
-    document: str = ""
-
-    def __str__(self) -> str:
-        return ": ".join(filter(None, self))
-
-    def error(self, problem: str, name: str) -> InvalidDocument:
-        """What is wrong with one field of it."""
-        path = f"{self.path}.{name}" if self.path else name
-        return InvalidDocument(problem, path=path, document=self.document, file=self.file)
-
-
-def charts_of(kustomization: Kustomization, namespace: str) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Each chart of a file with its place and the fields that it sets, helmGlobals' and the namespace among them.
+def charts_of(kustomization: Kustomization, namespace: str) -> Iterator[tuple[Where, dict[str, Any]]]:
+    """Each chart of a file with its place (``helmCharts[0]``) and the fields it sets, helmGlobals' and namespace too.
 
     ``namespace``: of the kustomizations above, for where this one has none.
     """
@@ -64,7 +48,7 @@ def charts_of(kustomization: Kustomization, namespace: str) -> Iterator[tuple[Pl
     entries += [(f"helmChartInflationGenerator[{at}]", _converted(entry)) for at, entry in enumerate(old)]
     for path, entry in entries:
         fields = {"namespace": space, **{key: value for key, value in entry.items() if value}, **shared}
-        yield Place(kustomization.file, path), fields
+        yield Where(kustomization.file, path), fields
 
 
 def _converted(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,13 +64,13 @@ def _globals_of(entries: tuple[Mapping[str, Any], ...]) -> dict[str, str]:
     return found
 
 
-def plugin_fields(document: Manifest, file: str) -> dict[str, Any]:
+def plugin_fields(document: Manifest, place: Where) -> dict[str, Any]:
     """What the document of a HelmChartInflationGenerator sets. Other plugins take numbers for texts, this one none."""
-    found: dict[str, Any] = struct(PLUGIN)(document, Where(file, lenient=True))
+    found: dict[str, Any] = struct(PLUGIN)(document, place._replace(lenient=True, loose=False))
     return found
 
 
-def inflate(fields: Mapping[str, Any], place: Place, loader: Loader, session: Session) -> tuple[Manifest, ...]:
+def inflate(fields: Mapping[str, Any], place: Where, loader: Loader, session: Session) -> tuple[Manifest, ...]:
     """The objects that one chart renders to.
 
     Raises Refused where charts are not to be inflated; InvalidDocument, BuildFailed, and what the port raises.
@@ -103,7 +87,7 @@ def inflate(fields: Mapping[str, Any], place: Place, loader: Loader, session: Se
     return parse_objects(rendered, f"{place}: what chart {fields['name']} renders to", loader.source.options.bounds)
 
 
-def _enabled(place: Place, loader: Loader) -> Inflater:
+def _enabled(place: Where, loader: Loader) -> Inflater:
     options = loader.source.options
     if not options.enable_helm:
         why = (
@@ -117,7 +101,7 @@ def _enabled(place: Place, loader: Loader) -> Inflater:
     return options.helm
 
 
-def _check(fields: Mapping[str, Any], place: Place) -> None:
+def _check(fields: Mapping[str, Any], place: Where) -> None:
     if not fields.get("name"):
         raise place.error("chart name cannot be empty", "name")
     if "/" in fields["name"]:  # kustomize fails when it writes values to a file of that name
@@ -134,7 +118,7 @@ class _Entry:
     """One chart of a kustomization, and where its paths lead."""
 
     fields: Mapping[str, Any]
-    place: Place
+    place: Where
     loader: Loader
 
     def get(self, name: str) -> str:

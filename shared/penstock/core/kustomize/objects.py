@@ -72,6 +72,11 @@ def parse_objects(data: bytes, file: str, bounds: Bounds, *, patch: bool = False
     return tuple(result)
 
 
+def is_inline(entry: str) -> bool:
+    """Whether an entry that names a file or is a document itself can only be the latter, however broken."""
+    return "\n" in entry.strip() or entry.lstrip().startswith("{")
+
+
 def _items(document: Manifest, file: str) -> list[Any]:
     items = document["items"]
     if items is None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from penstock.core.errors import BuildFailed, InvalidDocument, Refused
+from penstock.core.errors import BuildFailed, Refused
 from penstock.core.kustomize.fields import Shape, Where, boolean, exact, integer, list_of, map_of, string, struct
 from penstock.core.kustomize.fieldspec import FieldSpecs
 from penstock.core.kustomize.filters import namespace
@@ -25,12 +25,11 @@ from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.replacements import load_replacements, replace_values
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Resource, Scopes
+from penstock.core.kustomize.step import Run, naming, placed
 from penstock.core.kustomize.transformer_config import spec_of
 from penstock.core.kustomize.value_add import ValueTarget, add_value
 from penstock.core.kustomize.yaml_in import load_config
 
-Run = Callable[[ResMap], None]
-"""What a transformer does to the resources."""
 Make = Callable[["Plugin"], Run]
 
 _LIST_OF_SPECS = list_of(spec_of)
@@ -47,15 +46,16 @@ _METADATA = struct({"name": string, "namespace": string})
 class Plugin:
     """One document that configures a built-in plugin, and what that may use."""
 
-    __slots__ = ("document", "file", "loader", "schema", "scopes")
+    __slots__ = ("document", "loader", "schema", "scopes", "where")
 
     def __init__(self, resource: Resource, loader: Loader, schema: Schema, file: str) -> None:
-        self.document, self.loader, self.schema, self.file = resource.manifest, loader, schema, file
+        self.document, self.loader, self.schema = resource.manifest, loader, schema
         self.scopes: Scopes = resource.scopes
+        self.where = place_of(resource, file)
 
     def fields(self, shapes: Mapping[str, Shape]) -> dict[str, Any]:
         """The fields of these shapes; others are left out, as kustomize does."""
-        found: dict[str, Any] = struct(shapes)(self.document, Where(self.file, lenient=True, loose=True))
+        found: dict[str, Any] = struct(shapes)(self.document, self.where)
         return found
 
     def run_patches(self, patches: list[Patch]) -> Run:
@@ -68,16 +68,23 @@ class Plugin:
         return run
 
 
+def place_of(resource: Resource, file: str) -> Where:
+    """Where a plugin's document stands: in a file of its own, or in ``file``, which names it."""
+    document = " ".join(filter(None, (resource.original_id.kind, resource.original_id.name)))
+    return Where(resource.file or file, lenient=True, loose=True, document=document)
+
+
 def is_builtin(resource: Resource) -> bool:
     """Whether a plugin's document names one of kustomize's own."""
     return resource.id.group == "" and resource.id.version == "builtin"
 
 
-def _refuse(resource: Resource, what: str) -> Exception:
+def _refuse(resource: Resource, what: str, file: str) -> Exception:
+    where = place_of(resource, file)
     if is_builtin(resource):
-        return BuildFailed(f"unable to load builtin {what} {resource.id.kind}: there is none of this name")
+        return BuildFailed(f"{where}: unable to load builtin {what} {resource.id.kind}: there is none of this name")
     return Refused(
-        f"{resource.id}: external plugins are disabled; only kustomize's built-in {what}s run", reason="BuildFailed"
+        f"{where}: external plugins are disabled; only kustomize's built-in {what}s run", reason="BuildFailed"
     )
 
 
@@ -85,8 +92,10 @@ def transformer(resource: Resource, loader: Loader, schema: Schema, file: str) -
     """The transformer that a document configures. Raises Refused for external ones, InvalidDocument, BuildFailed."""
     make = _TRANSFORMERS.get(resource.id.kind) if is_builtin(resource) else None
     if make is None:
-        raise _refuse(resource, "transformer")
-    return make(Plugin(resource, loader, schema, file))
+        raise _refuse(resource, "transformer", file)
+    plugin = Plugin(resource, loader, schema, file)
+    run = make(plugin)
+    return run if make is _replacements else placed(run, str(plugin.where))  # replacements may stand in other files
 
 
 def generator(resource: Resource, loader: Loader, file: str) -> list[Resource]:
@@ -98,19 +107,18 @@ def generator(resource: Resource, loader: Loader, file: str) -> list[Resource]:
         metadata = entry.pop("metadata", {})
         entry = {**metadata, **{key: value for key, value in entry.items() if value}}
         made = "ConfigMap" if kind == "ConfigMapGenerator" else "Secret"
-        return [generate(made, entry, loader, resource.scopes)]  # type: ignore[arg-type] # one of the two
+        with naming(str(plugin.where)):
+            return [generate(made, entry, loader, resource.scopes)]  # type: ignore[arg-type] # one of the two
     if is_builtin(resource) and kind == "IAMPolicyGenerator":
         return [_iam_policy(plugin)]
-    raise _refuse(resource, "generator")
+    raise _refuse(resource, "generator", file)
 
 
 def _iam_policy(plugin: Plugin) -> Resource:
     account = struct({"name": string, "projectId": string, "namespace": string})
     found = plugin.fields({"cloud": string, "kubernetesService": account, "serviceAccount": account})
     if found.get("cloud") != "gke":
-        raise InvalidDocument(
-            f"cloud provider {found.get('cloud', '')} not supported yet; use gke", path="cloud", file=plugin.file
-        )
+        raise plugin.where.error(f"cloud provider {found.get('cloud', '')} not supported yet; use gke", "cloud")
     service, google = found.get("kubernetesService", {}), found.get("serviceAccount", {})
     address = f"{google.get('name', '')}@{google.get('projectId', '')}.iam.gserviceaccount.com"
     metadata = {
@@ -137,10 +145,9 @@ def _namespace(plugin: Plugin) -> Run:
     found = plugin.fields({"metadata": _METADATA, "unsetOnly": boolean, "setRoleBindingSubjects": string, **_SPECS})
     subjects: Any = found.get("setRoleBindingSubjects") or "defaultOnly"
     if subjects not in ("defaultOnly", "allServiceAccounts", "none"):
-        raise InvalidDocument(
+        raise plugin.where.error(
             f"invalid value {subjects!r}: must be one of defaultOnly, none or allServiceAccounts",
-            path="setRoleBindingSubjects",
-            file=plugin.file,
+            "setRoleBindingSubjects",
         )
     setting = namespace.NamespaceSetting(
         namespace=found.get("metadata", {}).get("namespace", ""),
@@ -154,7 +161,7 @@ def _namespace(plugin: Plugin) -> Run:
 def _affix(plugin: Plugin, *, prefix: bool, suffix: bool) -> Run:
     found = plugin.fields({"prefix": string, "suffix": string, **_SPECS})
     if "fieldSpecs" not in found:
-        raise InvalidDocument("fieldSpecs is not expected to be nil", path="fieldSpecs", file=plugin.file)
+        raise plugin.where.error("fieldSpecs is not expected to be nil", "fieldSpecs")
 
     def run(resources: ResMap) -> None:
         if prefix:
@@ -177,29 +184,33 @@ def _replicas(plugin: Plugin) -> Run:
 
 def _patch(plugin: Plugin) -> Run:
     entry = plugin.fields(PATCH)
-    return plugin.run_patches([load_patch(entry, plugin.loader, (plugin.file, "patch"))])
+    return plugin.run_patches([load_patch(entry, plugin.loader, plugin.where)])
 
 
 def _merge_patch(plugin: Plugin) -> Run:
     found = plugin.fields({"paths": list_of(string), "patches": string})
     entries = [*found.get("paths", ()), *([found["patches"]] if found.get("patches") else ())]
     if not entries:
-        raise InvalidDocument("empty file path and empty patch content", path="paths", file=plugin.file)
-    patches = [load_merge_patch(entry, plugin.loader, (plugin.file, "paths")) for entry in entries]
+        raise plugin.where.error("empty file path and empty patch content", "paths")
+    paths = len(found.get("paths", ()))
+    patches = [
+        load_merge_patch(entry, plugin.loader, plugin.where.below(f"paths[{at}]" if at < paths else "patches"))
+        for at, entry in enumerate(entries)
+    ]
     if not any(patch.strategic for patch in patches):
-        raise InvalidDocument("patch appears to be empty", path="patches", file=plugin.file)
+        raise plugin.where.error("patch appears to be empty", "patches")
     return plugin.run_patches(patches)
 
 
 def _json_patch(plugin: Plugin) -> Run:
     found = plugin.fields({"target": SELECTOR, "path": string, "jsonOp": string})
     entry = {**found, "patch": found.get("jsonOp", "")}
-    return plugin.run_patches([load_json_patch(entry, plugin.loader, (plugin.file, "target"))])
+    return plugin.run_patches([load_json_patch(entry, plugin.loader, plugin.where)])
 
 
 def _replacements(plugin: Plugin) -> Run:
     found = plugin.fields({"replacements": list_of(exact(struct({**REPLACEMENT, "path": string})))})
-    replacements = load_replacements(found.get("replacements", ()), plugin.loader, plugin.file)
+    replacements = load_replacements(found.get("replacements", ()), plugin.loader, plugin.where)
     return lambda resources: replace_values(resources, replacements)
 
 
@@ -207,21 +218,24 @@ def _value_add(plugin: Plugin) -> Run:
     target = struct({"selector": SELECTOR, "fieldPath": string, "filePathPosition": integer})
     shapes = {"value": string, "targets": list_of(target), "targetFilePath": string}
     found = plugin.fields(shapes)
-    targets = list(found.get("targets", ()))
+    targets = _aims(found, plugin.where)
     if found.get("targetFilePath"):
         file, blob = plugin.loader.load(found["targetFilePath"])
-        more = struct(shapes)(load_config(blob.data, file), Where(file, lenient=True, loose=True))
-        targets.extend(more.get("targets", ()))
+        where = Where(file, lenient=True, loose=True)
+        targets += _aims(struct(shapes)(load_config(blob.data, file), where), where)
     if not targets:
-        raise InvalidDocument("must specify at least one target", path="targets", file=plugin.file)
+        raise plugin.where.error("must specify at least one target", "targets")
     value = found.get("value", "").strip() or plugin.loader.root.rpartition("/")[2]
-    aims = [ValueTarget.of(entry, f"{plugin.file}: targets[{at}]") for at, entry in enumerate(targets)]
 
     def run(resources: ResMap) -> None:
-        for aim in aims:
-            add_value(resources, value, aim)
+        for target in targets:
+            add_value(resources, value, target)
 
     return run
+
+
+def _aims(fields: Mapping[str, Any], where: Where) -> list[ValueTarget]:
+    return [ValueTarget.of(entry, where.below(f"targets[{at}]")) for at, entry in enumerate(fields.get("targets", ()))]
 
 
 def _hash(_plugin: Plugin) -> Run:

@@ -1,11 +1,10 @@
 """``replacements`` of a kustomization file: those written in place and those in files of their own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from penstock.core.errors import InvalidDocument
 from penstock.core.kustomize.fields import Where, struct
-from penstock.core.kustomize.filters.replacement import apply_replacements
+from penstock.core.kustomize.filters.replacement import Replacement, apply_replacements
 from penstock.core.kustomize.kustomization import REPLACEMENT
 from penstock.core.kustomize.links import follow
 from penstock.core.kustomize.load import Loader
@@ -13,8 +12,8 @@ from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.yaml_in import load_config
 
 
-def replace_values(resources: ResMap, replacements: list[Mapping[str, Any]]) -> None:
-    """Apply replacements. Raises BuildFailed that names source or target."""
+def replace_values(resources: ResMap, replacements: list[Replacement]) -> None:
+    """Apply replacements. Raises BuildFailed that names file, source or target, and the field."""
     before = list(resources)
     after = apply_replacements(before, replacements)
     resources.replace_all(
@@ -25,25 +24,33 @@ def replace_values(resources: ResMap, replacements: list[Mapping[str, Any]]) -> 
     )
 
 
-def load_replacements(entries: Iterable[Mapping[str, Any]], loader: Loader, file: str) -> list[Mapping[str, Any]]:
-    """Each replacement, in order; a file holds one or a list. Raises InvalidDocument that names the field."""
-    result: list[Mapping[str, Any]] = []
+def load_replacements(entries: Iterable[Mapping[str, Any]], loader: Loader, place: Where) -> list[Replacement]:
+    """Each replacement, in order; a file holds one or a list. ``place``: of the entries' document.
+
+    Raises InvalidDocument that names file and field, of the replacements' own file where they have one.
+    """
+    result: list[Replacement] = []
     for index, entry in enumerate(entries):
+        where = place.below(f"replacements[{index}]")
         path = entry.get("path", "")
         if not path:
-            result.append(entry)
+            result.append(Replacement(where, entry))
             continue
         if "source" in entry or entry.get("targets"):
-            raise InvalidDocument(
-                "cannot specify both path and inline replacement", path=f"replacements[{index}]", file=file
-            )
-        named, blob = loader.load(path)
-        document = load_config(blob.data, named)
-        check, where = struct(REPLACEMENT), Where(named, lenient=True, loose=True)
-        if isinstance(document, list):
-            result.extend(check(item, where.at(f"[{at}]")) for at, item in enumerate(document))
-        elif isinstance(document, dict):
-            result.append(check(document, where))
-        else:
-            raise InvalidDocument("should be a replacement or a list of them", file=named)
+            raise where.error("cannot specify both path and inline replacement")
+        result.extend(_from_file(path, loader))
     return result
+
+
+def _from_file(path: str, loader: Loader) -> Iterator[Replacement]:
+    named, blob = loader.load(path)
+    document = load_config(blob.data, named)
+    check, where = struct(REPLACEMENT), Where(named, lenient=True, loose=True)
+    if isinstance(document, list):
+        for at, item in enumerate(document):
+            place = where.at(f"[{at}]")
+            yield Replacement(place, check(item, place))
+    elif isinstance(document, dict):
+        yield Replacement(where, check(document, where))
+    else:
+        raise where.error("should be a replacement or a list of them")

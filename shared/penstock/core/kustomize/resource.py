@@ -104,7 +104,7 @@ class Resource:
     ``needs_hash``: its name gets a content hash. ``behavior``: a generator's ``create``, ``merge``,
     ``replace`` or "". ``helm``: it came out of a chart, so the namespace transformer leaves it alone.
     ``var_names``: the vars that read it. ``linked``: it has labels or annotations that change together.
-    ``id``: who it is now; follows from the manifest.
+    ``file``: where it stands, of plugins' documents alone. ``id``: who it is now; follows from the manifest.
     """
 
     manifest: Manifest
@@ -119,6 +119,7 @@ class Resource:
     transformations: tuple[Origin, ...] = ()
     var_names: tuple[str, ...] = ()
     linked: bool = False
+    file: str = field(default="", repr=False, compare=False)
     id: ResId = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -59,15 +59,19 @@ class Session:
         if self.documents > bound:
             raise Refused(f"{path}: the build has more than {bound} objects")
 
-    def accumulated(self) -> "Accumulated":
-        """Nothing yet."""
-        return Accumulated(resources=ResMap(results=self.cache.results))
+    def accumulated(self, *, plugins: bool = False) -> "Accumulated":
+        """Nothing yet. ``plugins``: it will be documents of plugins."""
+        return Accumulated(resources=ResMap(results=self.cache.results), plugins=plugins)
 
 
 @dataclass(kw_only=True, slots=True)
 class Accumulated:
-    """Resources, and the rules and variables for the steps that come last."""
+    """Resources, and the rules and variables for the steps that come last.
 
+    ``plugins``: the resources configure generators or transformers, and know the files that they stand in.
+    """
+
+    plugins: bool = False
     resources: ResMap = field(default_factory=ResMap)
     config: TransformerConfig = EMPTY
     variables: dict[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -1,12 +1,13 @@
 """The transformers that the fields of one kustomization file stand for, in the order in which kustomize runs them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from penstock.core.errors import InvalidDocument
 from penstock.core.kustomize import origins
+from penstock.core.kustomize.fields import Where
 from penstock.core.kustomize.fieldspec import FieldSpecs
 from penstock.core.kustomize.filters.images import set_images
 from penstock.core.kustomize.filters.labels import add_entries, label_specs
@@ -18,20 +19,11 @@ from penstock.core.kustomize.load import Loader
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin
 from penstock.core.kustomize.session import Session
+from penstock.core.kustomize.step import Run, Step, placed
 from penstock.core.kustomize.transformer_config import TransformerConfig
 
 if TYPE_CHECKING:
     from penstock.core.kustomize.filters.patches import Patch
-
-Run = Callable[[ResMap], None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """One transformer. ``origin``: how it is recorded, where that is wanted."""
-
-    run: Run
-    origin: Origin | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,13 +56,17 @@ class _Stage:
 
         return run
 
+    def _placed(self, field: str, run: Run) -> Run:
+        """Patches and replacements name their places in errors; the others have to be told."""
+        return placed(run, f"{self.kustomization.file}: {field}")
+
     def _merge_patches(self) -> Iterator[tuple[str, Run]]:
         file, entries = self.kustomization.file, self.kustomization.patches_strategic_merge
         if entries:
             from penstock.core.kustomize.filters.patches import load_merge_patch  # noqa: PLC0415 - as above
 
             loaded = [
-                load_merge_patch(entry, self.loader, (file, f"patchesStrategicMerge[{index}]"))
+                load_merge_patch(entry, self.loader, Where(file, f"patchesStrategicMerge[{index}]"))
                 for index, entry in enumerate(entries)
             ]
             if not any(patch.strategic for patch in loaded):
@@ -83,7 +79,7 @@ class _Stage:
         from penstock.core.kustomize.filters.patches import load_patch  # noqa: PLC0415 - as above
 
         for index, entry in enumerate(self.kustomization.patches):
-            patch = load_patch(entry, self.loader, (self.kustomization.file, f"patches[{index}]"))
+            patch = load_patch(entry, self.loader, Where(self.kustomization.file, f"patches[{index}]"))
             yield "PatchTransformer", self._applying([patch])
 
     def _json_patches(self) -> Iterator[tuple[str, Run]]:
@@ -92,46 +88,43 @@ class _Stage:
         from penstock.core.kustomize.filters.patches import load_json_patch  # noqa: PLC0415 - as above
 
         for index, entry in enumerate(self.kustomization.patches_json6902):
-            where = (self.kustomization.file, f"patchesJson6902[{index}]")
+            where = Where(self.kustomization.file, f"patchesJson6902[{index}]")
             yield "PatchJson6902Transformer", self._applying([load_json_patch(entry, self.loader, where)])
 
     def _names(self) -> Iterator[tuple[str, Run]]:
         kustomization, config = self.kustomization, self.config
         if kustomization.namespace:
             setting = NamespaceSetting(namespace=kustomization.namespace, specs=config.namespace)
-            yield "NamespaceTransformer", lambda resources: set_namespace(resources, setting)
+            yield "NamespaceTransformer", self._placed("namespace", partial(set_namespace, setting=setting))
         if kustomization.name_prefix:
-            prefix = kustomization.name_prefix
-            yield (
-                "PrefixTransformer",
-                lambda resources: affix_names(resources, prefix, config.name_prefix, "prefix"),
-            )
+            prefix = partial(affix_names, affix=kustomization.name_prefix, specs=config.name_prefix, where="prefix")
+            yield "PrefixTransformer", self._placed("namePrefix", prefix)
         if kustomization.name_suffix:
-            suffix = kustomization.name_suffix
-            yield (
-                "SuffixTransformer",
-                lambda resources: affix_names(resources, suffix, config.name_suffix, "suffix"),
-            )
+            suffix = partial(affix_names, affix=kustomization.name_suffix, specs=config.name_suffix, where="suffix")
+            yield "SuffixTransformer", self._placed("nameSuffix", suffix)
 
     def _labels(self) -> Iterator[tuple[str, Run]]:
         kustomization, config = self.kustomization, self.config
-        for label in kustomization.labels:
+        for index, label in enumerate(kustomization.labels):
             specs, pairs = label_specs(label, config), label.get("pairs", {})
-            yield "LabelTransformer", _adding(pairs, specs)
+            yield "LabelTransformer", self._placed(f"labels[{index}]", _adding(pairs, specs))
         if kustomization.labels or kustomization.common_labels:
-            yield "LabelTransformer", _adding(kustomization.common_labels, config.common_labels)
+            add = _adding(kustomization.common_labels, config.common_labels)
+            yield "LabelTransformer", self._placed("commonLabels", add)
         if kustomization.common_annotations:
-            yield "AnnotationsTransformer", _adding(kustomization.common_annotations, config.common_annotations)
+            add = _adding(kustomization.common_annotations, config.common_annotations)
+            yield "AnnotationsTransformer", self._placed("commonAnnotations", add)
 
     def _replicas(self) -> Iterator[tuple[str, Run]]:
         specs = self.config.replicas
         for batch in self._batches(self.kustomization.replicas):
-            yield "ReplicaCountTransformer", partial(set_replicas, replicas=batch, specs=specs)
+            run = partial(set_replicas, replicas=batch, specs=specs)
+            yield "ReplicaCountTransformer", self._placed("replicas", run)
 
     def _images(self) -> Iterator[tuple[str, Run]]:
         specs = self.config.images
         for batch in self._batches(self.kustomization.images):
-            yield "ImageTagTransformer", partial(set_images, images=batch, specs=specs)
+            yield "ImageTagTransformer", self._placed("images", partial(set_images, images=batch, specs=specs))
 
     def _batches(self, entries: Entries) -> Iterable[Entries]:
         """One transformer for all entries; one for each where each is recorded."""
@@ -147,7 +140,7 @@ class _Stage:
                 replace_values,
             )
 
-            loaded = load_replacements(entries, self.loader, self.kustomization.file)
+            loaded = load_replacements(entries, self.loader, Where(self.kustomization.file))
             yield "ReplacementTransformer", partial(replace_values, replacements=loaded)
 
 

@@ -92,21 +92,20 @@ _SPEC_KEYS = {"group": str, "version": str, "kind": str, "path": str, "create": 
 
 def spec_of(value: Any, where: Where) -> FieldSpec:
     """A field specification from a document. ``where``: file and path. Raises InvalidDocument."""
-    file, path = where.file, where.path
     if not isinstance(value, Mapping):
-        raise InvalidDocument("should be a mapping with path, kind, group, version, create", path=path, file=file)
+        raise where.error("should be a mapping with path, kind, group, version, create")
     known: dict[str, Any] = {}
     for key, item in value.items():
         name = next((name for name in _SPEC_KEYS if name.lower() == key.lower()), None)
         if name is None and where.lenient:
             continue
         if name is None:
-            raise InvalidDocument(f"unknown field {key!r}; known are {', '.join(_SPEC_KEYS)}", path=path, file=file)
+            raise where.error(f"unknown field {key!r}; known are {', '.join(_SPEC_KEYS)}")
         if where.loose and name == "path" and isinstance(item, bool | int | float):
             item = text(item)  # noqa: PLW2901 - the value that counts
         if item is not None and not isinstance(item, _SPEC_KEYS[name]):
             expected = "true or false" if name == "create" else "a string"
-            raise InvalidDocument(f"should be {expected}, not {item!r}", path=f"{path}.{name}", file=file)
+            raise where.error(f"should be {expected}, not {item!r:.60}", name)
         if item is not None:
             known[name] = item
     return FieldSpec(**{"path": "", **known})
@@ -133,12 +132,11 @@ def config_of(document: Any, file: str) -> TransformerConfig:
 
 
 def _reference_of(value: Any, where: Where) -> NameReference:
-    file, path = where.file, where.path
     if not isinstance(value, Mapping):
-        raise InvalidDocument("should be a mapping with kind and fieldSpecs", path=path, file=file)
+        raise where.error("should be a mapping with kind and fieldSpecs")
     referrers = next((item for key, item in value.items() if key.lower() == "fieldspecs"), None) or ()
     target = spec_of({key: item for key, item in value.items() if key.lower() != "fieldspecs"}, where)
     if not isinstance(referrers, list | tuple):
-        raise InvalidDocument("should be a list", path=f"{path}.fieldSpecs", file=file)
-    specs = (spec_of(item, where.at(f"{path}.fieldSpecs[{index}]")) for index, item in enumerate(referrers))
+        raise where.error("should be a list", "fieldSpecs")
+    specs = (spec_of(item, where.below(f"fieldSpecs[{index}]")) for index, item in enumerate(referrers))
     return NameReference(gvk=target.gvk, referrers=tuple(specs))

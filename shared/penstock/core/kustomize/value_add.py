@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.core.errors import BuildFailed, InvalidDocument
+from penstock.core.errors import BuildFailed
+from penstock.core.kustomize.fields import Where
 from penstock.core.kustomize.fieldspec import Misfit, Setter, split_path
 from penstock.core.kustomize.filters.namespace import NamespaceSetting, set_namespace
 from penstock.core.kustomize.filters.patches import select
@@ -24,14 +25,15 @@ class ValueTarget:
     position: int
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any], where: str) -> "ValueTarget":
+    def of(cls, entry: Mapping[str, Any], where: Where) -> "ValueTarget":
         """From an entry of ``targets``. Raises InvalidDocument."""
         path, position = entry.get("fieldPath", ""), entry.get("filePathPosition", 0)
         if not path:
-            raise InvalidDocument("fieldPath cannot be empty", path=where)
+            raise where.error("fieldPath cannot be empty", "fieldPath")
         if position < 0:
-            raise InvalidDocument(f"value of filePathPosition ({position}) cannot be negative", path=where)
-        selector = parse_selector(entry["selector"], where) if "selector" in entry else None
+            problem = f"value of filePathPosition ({position}) cannot be negative"
+            raise where.error(problem, "filePathPosition")
+        selector = parse_selector(entry["selector"], str(where.below("selector"))) if "selector" in entry else None
         return cls(selector=selector, path=path, position=position)
 
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from penstock.core.errors import BuildFailed
-from penstock.core.kustomize.filters.replacement import apply_replacements
+from penstock.core.kustomize.fields import Where
+from penstock.core.kustomize.filters.replacement import Replacement, apply_replacements
 from penstock.core.kustomize.paths import split_path
 from penstock.core.kustomize.resource import Resource
 from penstock.core.kustomize.yaml_in import load_documents
@@ -76,12 +77,13 @@ def resources():
     return [Resource(manifest=document) for document in load_documents(OBJECTS.encode(), "test")]
 
 
-def load(text):
-    return load_documents(text.encode(), "test")[0]
+def placed(text):
+    entries = load_documents(text.encode(), "test")[0]
+    return [Replacement(Where("", f"replacements[{at}]"), entry) for at, entry in enumerate(entries)]
 
 
 def replaced(replacements, name):
-    found = apply_replacements(resources(), load(replacements))
+    found = apply_replacements(resources(), placed(replacements))
     return next(one.manifest for one in found if one.id.name == name)
 
 
@@ -205,7 +207,7 @@ def test_what_is_created(path, field, expected):
 )
 def test_which_objects(select, expected):
     found = apply_replacements(
-        resources(), load(f"- {{sourceValue: '5', targets: [{{{select}, fieldPaths: [spec.replicas]}}]}}")
+        resources(), placed(f"- {{sourceValue: '5', targets: [{{{select}, fieldPaths: [spec.replicas]}}]}}")
     )
     assert [one.id.name for one in found if one.manifest.get("spec", {}).get("replicas") == 5] == expected
 
@@ -214,7 +216,7 @@ def test_objects_are_found_by_the_names_that_they_had():
     source, target, *_ = resources()
     renamed = target.remembering().with_manifest({**target.manifest, "metadata": {"name": "prod-web"}})
     text = "- {source: {kind: Deployment, name: web}, targets: [{select: {name: source}, fieldPaths: [data.host]}]}"
-    found = apply_replacements([source, renamed], load(text))
+    found = apply_replacements([source, renamed], placed(text))
     assert found[0].manifest["data"]["host"] == "prod-web"
 
 
@@ -340,7 +342,7 @@ def test_errors_name_the_replacement(replacement, message):
     with pytest.raises(
         BuildFailed, match=rf"^replacements\[0\].*{message}" if "replacements" not in message else message
     ):
-        apply_replacements(resources(), load(f"- {{{replacement}}}"))
+        apply_replacements(resources(), placed(f"- {{{replacement}}}"))
 
 
 @pytest.mark.parametrize(
@@ -362,5 +364,5 @@ def test_paths(path, segments):
 def test_nothing_is_changed_in_place():
     before, again = resources(), resources()
     text = f"- {{{SOURCE}, targets: [{{{WEB}, fieldPaths: [spec.new.x], options: {{create: true}}}}]}}"
-    apply_replacements(before, load(text))
+    apply_replacements(before, placed(text))
     assert [one.manifest for one in before] == [one.manifest for one in again]

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.core.errors import BuildFailed, InvalidDocument
+from penstock.core.errors import BuildFailed
+from penstock.core.kustomize.fields import Where
 from penstock.core.kustomize.jsonpatch import Operation, apply_json6902, parse_json6902
 from penstock.core.kustomize.links import follow, unlinked
 from penstock.core.kustomize.load import Loader
 from penstock.core.kustomize.merge import DIRECTIVE, strategic_merge
-from penstock.core.kustomize.objects import parse_objects
+from penstock.core.kustomize.objects import is_inline, parse_objects
 from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Resource, Scopes, metadata_of, set_metadata, text
@@ -39,23 +40,20 @@ class Patch:
     remembers: bool = True
 
 
-def load_patch(entry: Mapping[str, Any], loader: Loader, where: tuple[str, str]) -> Patch:
+def load_patch(entry: Mapping[str, Any], loader: Loader, where: Where) -> Patch:
     """An entry of ``patches``. Raises BuildFailed, or InvalidDocument that names the field."""
-    file, path = where
     content, source = _content(entry, loader, where)
-    target = parse_selector(entry["target"], f"{file}: {path}.target") if "target" in entry else None
+    target = parse_selector(entry["target"], str(where.below("target"))) if "target" in entry else None
     options = entry.get("options") or {}
     strategic, operations = _parsed(content, source, loader)
     if operations and target is None:
-        raise InvalidDocument("must specify a target for JSON patch", path=f"{path}.target", file=file)
+        raise where.error("must specify a target for JSON patch", "target")
     if target is not None and len(strategic) > 1:
-        raise InvalidDocument(
-            "multiple Strategic-Merge Patches in one entry are not allowed with a target; make an entry of each",
-            path=path,
-            file=file,
+        raise where.error(
+            "multiple Strategic-Merge Patches in one entry are not allowed with a target; make an entry of each"
         )
     return Patch(
-        where=f"{file}: {path}",
+        where=str(where),
         content=content,
         strategic=strategic,
         operations=operations,
@@ -66,15 +64,14 @@ def load_patch(entry: Mapping[str, Any], loader: Loader, where: tuple[str, str])
     )
 
 
-def _content(entry: Mapping[str, Any], loader: Loader, where: tuple[str, str]) -> tuple[bytes, str]:
-    file, path = where
+def _content(entry: Mapping[str, Any], loader: Loader, where: Where) -> tuple[bytes, str]:
     inline, named = entry.get("patch", "").strip(), entry.get("path", "")
     if inline and named:
-        raise InvalidDocument("patch and path can't be set at the same time", path=path, file=file)
+        raise where.error("patch and path can't be set at the same time")
     if not inline and not named:
-        raise InvalidDocument("must specify one of patch and path", path=path, file=file)
+        raise where.error("must specify one of patch and path")
     if inline:
-        return inline.encode(), f"{file}: {path}.patch"
+        return inline.encode(), str(where.below("patch"))
     found, blob = loader.load(named)
     return blob.data, found
 
@@ -92,30 +89,30 @@ def _parsed(content: bytes, source: str, loader: Loader) -> tuple[tuple[Manifest
             ) from other
 
 
-def load_merge_patch(value: str, loader: Loader, where: tuple[str, str]) -> Patch:
+def load_merge_patch(value: str, loader: Loader, where: Where) -> Patch:
     """An entry of ``patchesStrategicMerge``: a patch itself, or the path of one."""
-    file, path = where
     bounds = loader.source.options.bounds
     try:
-        found = parse_objects(value.encode(), f"{file}: {path}", bounds, patch=True)
+        found = parse_objects(value.encode(), str(where), bounds, patch=True)
     except BuildFailed:
+        if is_inline(value):
+            raise
         named, blob = loader.load(value)
         found = parse_objects(blob.data, named, bounds, patch=True)
-    return Patch(where=f"{file}: {path}", content=b"", strategic=found, as_target=True)
+    return Patch(where=str(where), content=b"", strategic=found, as_target=True)
 
 
-def load_json_patch(entry: Mapping[str, Any], loader: Loader, where: tuple[str, str]) -> Patch:
+def load_json_patch(entry: Mapping[str, Any], loader: Loader, where: Where) -> Patch:
     """An entry of ``patchesJson6902``. Raises InvalidDocument that names the field."""
-    file, path = where
     target = entry.get("target") or {}
     if not target.get("name"):
-        raise InvalidDocument("must specify the target name", path=f"{path}.target.name", file=file)
+        raise where.error("must specify the target name", "target.name")
     content, source = _content(entry, loader, where)
     operations = parse_json6902(content.decode(errors="replace"), source)
     if not operations:
         raise BuildFailed(f"{source}: patch appears to be empty")
-    selector = parse_selector(target, f"{file}: {path}.target")
-    return Patch(where=f"{file}: {path}", content=content, operations=operations, target=selector, remembers=False)
+    selector = parse_selector(target, str(where.below("target")))
+    return Patch(where=str(where), content=content, operations=operations, target=selector, remembers=False)
 
 
 def apply_patch(resources: ResMap, patch: Patch, schema: Schema, scopes: Scopes) -> None:

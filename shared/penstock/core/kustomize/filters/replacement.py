@@ -4,11 +4,12 @@ A value goes into a scalar as text and keeps the kind of scalar that was there: 
 A created field takes the kind that its text reads as. Anything else is replaced as a whole.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from penstock.core.errors import BuildFailed
+from penstock.core.kustomize.fields import Where
 from penstock.core.kustomize.filters import structured
 from penstock.core.kustomize.growth import check_growth, check_length
 from penstock.core.kustomize.paths import CREATED, Unread, look_up, split_path
@@ -50,15 +51,18 @@ class _Target:
     where: str
 
 
-def apply_replacements(resources: Sequence[Resource], replacements: Sequence[Mapping[str, Any]]) -> list[Resource]:
-    """The resources after each replacement in turn: mappings with source or sourceValue, and targets.
+class Replacement(NamedTuple):
+    """One replacement: where it stands (file and path, for messages), and source or sourceValue, and targets."""
 
-    Raises BuildFailed that names the replacement and the field.
-    """
+    where: Where
+    fields: Mapping[str, Any]
+
+
+def apply_replacements(resources: Sequence[Resource], replacements: Iterable[Replacement]) -> list[Resource]:
+    """The resources after each replacement in turn. Raises BuildFailed that names the replacement and the field."""
     result = list(resources)
-    for number, replacement in enumerate(replacements):
-        where = f"replacements[{number}]"
-        source, fixed = _part(replacement, "source", where), replacement.get("sourceValue")
+    for where, replacement in replacements:
+        source, fixed = _part(replacement, "source", str(where)), replacement.get("sourceValue")
         targets = replacement.get("targets")
         if (source is None and fixed is None) or targets is None:
             raise BuildFailed(f"{where}: replacements must specify a source and at least one target")
@@ -67,14 +71,14 @@ def apply_replacements(resources: Sequence[Resource], replacements: Sequence[Map
                 f"{where}: value and resource selectors are mutually exclusive: give one of source and sourceValue"
             )
         if not isinstance(targets, list):
-            raise BuildFailed(f"{where}.targets: must be a list")
+            raise BuildFailed(f"{where.below('targets')}: must be a list")
         value = (
             _Value(text=text_of(fixed), whole=read(text_of(fixed)))
             if source is None
-            else _read_source(result, source, f"{where}.source")
+            else _read_source(result, source, str(where.below("source")))
         )
         for position, raw in enumerate(targets):
-            _write(result, value, _target(raw, f"{where}.targets[{position}]"))
+            _write(result, value, _target(raw, str(where.below(f"targets[{position}]"))))
     return result
 
 
