@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from penstock.core.errors import BuildFailed
-from penstock.core.kustomize.written import text_of
+from penstock.core.kustomize.written import PartlyEmpty, text_of
 
 
 class _Absent:
@@ -24,6 +24,7 @@ MergeItem = Callable[[Any, Any, str], Any]
 """(target's item, patch's item, name for messages) -> merged item, or ABSENT where it goes."""
 
 _Row = tuple[str, ...]  # an item's merge keys: "" where it has no value
+_WRITTEN_NULL: Final = "\0null"  # of no string; kustomize has "null" or "~" here, and no item finds it by that
 _PLAIN: _Row = ("",)  # the "keys" of a list of plain values: an item is its own key
 
 
@@ -138,9 +139,17 @@ def _find(items: list[Any], keys: _Row, values: _Row) -> Any:
     wanted = [(key, value) for key, value in zip(keys, values, strict=True) if value]
     wanted = wanted or list(zip(keys, values, strict=True))
     for item in items:
-        if isinstance(item, dict) and all(key in item and text_of(item[key]) == value for key, value in wanted):
+        if isinstance(item, dict) and all(key in item and _text_at(item, key) == value for key, value in wanted):
             return item
     return ABSENT
+
+
+def _text_at(item: dict[str, Any], key: str) -> str:
+    """The text of a key's value. That of a null is "" only where nothing was written."""
+    value = item.get(key)
+    if value is None and key in item and not (type(item) is PartlyEmpty and key in item.empty):
+        return _WRITTEN_NULL
+    return text_of(value)
 
 
 def place(items: list[Any], element: Any, keys: _Row, values: Sequence[str]) -> None:
@@ -172,7 +181,7 @@ def _matches(item: Any, keys: _Row, values: Sequence[str]) -> bool:
             wanted = values[position]
             if isinstance(item, list) or isinstance(item, dict) != bool(key):
                 raise _wrong_item(key)
-            found = text_of(item if not key else item.get(key))
+            found = text_of(item) if not key else _text_at(item, key)
             matched = found == wanted if not key else key in item and wanted in ("", found)
         if not matched:
             return False
@@ -192,7 +201,7 @@ def _append(merged: list[Any], items: list[Any], keys: _Row) -> None:
             if item is None or key not in item:
                 merged.append(item)
             else:
-                values.append(text_of(item[key]))
+                values.append(_text_at(item, key))
         if len(keys) > 1:
             place(merged, ABSENT, keys, values)
         place(merged, item, keys, values)

@@ -15,7 +15,7 @@ from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Resource, Scopes, metadata_of, set_metadata, text
 from penstock.core.kustomize.selectors import Selector, matches, parse_selector
-from penstock.core.kustomize.written import PartlyEmpty
+from penstock.core.kustomize.written import PartlyEmpty, PlainText
 from penstock.core.resources import Manifest
 
 
@@ -190,9 +190,19 @@ def _operated(resource: Resource, patch: Patch) -> Manifest:
         texts = {key: str(value) if isinstance(value, str) else value for key, value in annotations.items()}
         manifest = set_metadata(manifest, "annotations", texts)
     try:
-        return apply_json6902(unlinked(manifest) if resource.linked else manifest, patch.operations)
+        operated = apply_json6902(unlinked(manifest) if resource.linked else manifest, patch.operations)
     except BuildFailed as error:
         raise BuildFailed(f"{patch.where}: patching {resource.id}: {error}") from error
+    return _with_null_texts(operated)
+
+
+def _with_null_texts(manifest: Manifest) -> Manifest:
+    """JSON writes every null out, and annotations are text as it was written: ``null``."""
+    annotations = metadata_of(manifest).get("annotations")
+    if not isinstance(annotations, dict) or None not in annotations.values():
+        return manifest
+    texts = {key: PlainText("null") if value is None else value for key, value in annotations.items()}
+    return set_metadata(manifest, "annotations", texts)
 
 
 def _merged(resource: Resource, document: Manifest, patch: Patch, schema: Schema) -> Manifest | None:
