@@ -1,7 +1,8 @@
 """``kustomize build``: from a file tree and a path in it to resources."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize import origins
@@ -18,10 +19,11 @@ from penstock.core.kustomize.order import legacy_order, sort_by
 from penstock.core.kustomize.remote_paths import is_remote
 from penstock.core.kustomize.remotes import Pin, RemoteReads
 from penstock.core.kustomize.resmap import ResMap
-from penstock.core.kustomize.resource import Origin, Resource, set_metadata
+from penstock.core.kustomize.resource import Origin, Resource, metadata_of, set_metadata, text
 from penstock.core.kustomize.results import Results
 from penstock.core.kustomize.scalars import resolve
 from penstock.core.kustomize.session import Accumulated, Session
+from penstock.core.kustomize.written import WrittenTime
 from penstock.core.kustomize.yaml_out import dump, dump_one
 from penstock.core.resources import Manifest
 from penstock.core.tree import Inputs, RecordingTree, Tree
@@ -189,12 +191,20 @@ def _finished(
     return tuple(finished)
 
 
+def _as_written(value: Any) -> str:
+    """An annotation's text: of a date the one that stood in the file."""
+    return value.text if type(value) is WrittenTime else text(value)
+
+
 def _with_text_annotations(resource: Resource) -> Manifest:
     """Annotations are text, none of them kustomize's own; where none is left, there is no field."""
     manifest = resource.manifest
-    if "annotations" not in (manifest.get("metadata") or {}):
+    metadata = metadata_of(manifest)
+    if "annotations" not in metadata:
         return manifest
-    kept = {key: value for key, value in resource.annotations.items() if key not in _BUILD_ANNOTATIONS}
+    found = metadata["annotations"]
+    written: Mapping[Any, Any] = found if isinstance(found, dict) else {}
+    kept = {text(key): _as_written(value) for key, value in written.items() if text(key) not in _BUILD_ANNOTATIONS}
     for name in (origins.ORIGIN, origins.TRANSFORMATIONS):
         kept.pop(name, None)
     odd = next((key for key in kept if not isinstance(resolve(key), str)), None)

@@ -115,8 +115,7 @@ def through_json(value: Any) -> Any:
 
 def _string_through_json(value: str) -> Any:
     if type(value) is PlainText:
-        found = resolve(value)
-        return "null" if found is None else through_json(found)
+        return through_json(resolve(value))
     if type(value) is Bare or (type(value) is Quoted and dump_one(value)[0] not in _QUOTES):
         return str(value)
     return value

@@ -17,7 +17,7 @@ from penstock.core.errors import BuildFailed
 from penstock.core.kustomize import associative
 from penstock.core.kustomize.associative import ABSENT
 from penstock.core.kustomize.openapi import Node, Schema
-from penstock.core.kustomize.written import PartlyEmpty, restyled, text_of
+from penstock.core.kustomize.written import PartlyEmpty, PlainText, restyled, text_of
 from penstock.core.resources import Manifest
 
 DIRECTIVE: Final = "$patch"
@@ -106,7 +106,7 @@ class _Walker:
         for key in (*dest, *(key for key in others if key not in dest)):
             below = None if node is None else node.field(key) or self._blank
             old = _owned(dest, key, below)
-            if old is None and key in empty:
+            if key in empty and _is_unwritten(old):
                 old = _EMPTY
             new = old if origin is dest else others.get(key, ABSENT)
             if new is ABSENT and not isinstance(old, dict | list) and old is not None and old is not _EMPTY:
@@ -149,9 +149,14 @@ def _vanishing(value: Any) -> bool:
     """Whether a mapping holds a null that a walk would drop. Items of lists are not looked at: no walk reaches them."""
     if not isinstance(value, dict):
         return False
-    if type(value) is PartlyEmpty and any(value.get(key, ABSENT) is None for key in value.empty):
+    if type(value) is PartlyEmpty and any(_is_unwritten(value.get(key, ABSENT)) for key in value.empty):
         return True
     return any(_vanishing(item) for item in value.values() if isinstance(item, dict))
+
+
+def _is_unwritten(value: Any) -> bool:
+    """Whether a field of which nothing was written is still so: an annotation has become text."""
+    return value is None or (type(value) is PlainText and value == "")
 
 
 def _owned(container: dict[str, Any], key: str, node: Node | None) -> Any:

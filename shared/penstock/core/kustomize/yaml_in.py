@@ -207,7 +207,9 @@ def _raw_annotations(node: Node, value: dict[str, Any], *, keep_null: bool) -> d
                     old = texts.get(entry.value, "")
                     if type(text) is ScalarNode and not isinstance(old, str):
                         texts[entry.value] = None if keep_null and old is None else PlainText(text.value)
-                    elif type(text) is ScalarNode and old != text.value and (text.tag is PLAIN or text.style == ">"):
+                    elif type(text) is ScalarNode and old != text.value and text.tag is PLAIN:  # a date
+                        texts[entry.value] = PlainText(text.value)
+                    elif type(text) is ScalarNode and old != text.value and text.style == ">":
                         texts[entry.value] = text.value
                 changed = value.copy()
                 changed["metadata"] = value["metadata"].copy()

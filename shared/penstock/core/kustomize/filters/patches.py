@@ -157,7 +157,7 @@ def _patched(resource: Resource, document: Manifest | None, patch: Patch, schema
     """What a strategic patch (``document`` None: the operations) makes of a resource; None where it deletes it."""
     if document is None:
         base = resource.remembering() if patch.remembers else resource
-        return base.with_manifest(_operated(base, patch))
+        return base.with_manifest(_operated(base, resource.manifest, patch))
     renames = patch.allow_name_change or patch.allow_kind_change
     base = resource.remembering() if renames else resource
     manifest = _merged(base, document, patch, schema)
@@ -182,26 +182,33 @@ def is_selected(resource: Resource, selector: Selector) -> bool:
     )
 
 
-def _operated(resource: Resource, patch: Patch) -> Manifest:
-    """The operations applied. An object with a history has annotations: kustomize keeps it there."""
-    manifest = resource.manifest
+def _operated(resource: Resource, before: Manifest, patch: Patch) -> Manifest:
+    """The operations applied to what stood ``before`` in a resource.
+
+    An object with a history has annotations: kustomize keeps it there.
+    """
+    manifest = before
     if resource.previous or resource.needs_hash or resource.behavior or resource.origin:
         annotations = metadata_of(manifest).get("annotations") or {}
-        texts = {key: str(value) if isinstance(value, str) else value for key, value in annotations.items()}
+        texts = {key: _unquoted(value) for key, value in annotations.items()}
         manifest = set_metadata(manifest, "annotations", texts)
     try:
         operated = apply_json6902(unlinked(manifest) if resource.linked else manifest, patch.operations)
     except BuildFailed as error:
         raise BuildFailed(f"{patch.where}: patching {resource.id}: {error}") from error
-    return _with_null_texts(operated)
+    return _with_text_annotations(operated)
 
 
-def _with_null_texts(manifest: Manifest) -> Manifest:
-    """JSON writes every null out, and annotations are text as it was written: ``null``."""
+def _unquoted(value: Any) -> Any:
+    return str(value) if isinstance(value, str) and type(value) is not PlainText else value
+
+
+def _with_text_annotations(manifest: Manifest) -> Manifest:
+    """JSON writes every null out, and annotations become text as it was written: ``null``."""
     annotations = metadata_of(manifest).get("annotations")
-    if not isinstance(annotations, dict) or None not in annotations.values():
+    if not isinstance(annotations, dict) or all(isinstance(value, str) for value in annotations.values()):
         return manifest
-    texts = {key: PlainText("null") if value is None else value for key, value in annotations.items()}
+    texts = {key: "null" if value is None else text(value) for key, value in annotations.items()}
     return set_metadata(manifest, "annotations", texts)
 
 

@@ -139,7 +139,7 @@ def _read_source(resources: Sequence[Resource], source: Mapping[str, Any], where
         value = look_up(found[0].manifest, split_path(path))
     except BuildFailed as error:
         raise BuildFailed(f"{where}: error looking up replacement source: fieldPath `{path}`: {error}") from error
-    nothing = type(value) is PlainText and not found[0].previous and resolve(value) is None
+    nothing = type(value) is PlainText and resolve(value) is None
     if value is None or value in ({}, []) or nothing:
         raise BuildFailed(f"{where}: fieldPath `{path}` is missing for replacement source {described}")
     return _refined(value, _options(source, where), where)
