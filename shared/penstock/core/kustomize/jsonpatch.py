@@ -7,7 +7,7 @@ may be negative and then count from the end; what stands before the first slash 
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,6 +34,11 @@ class Operation:
     source: str = ""
     value: Any = None
     where: str = ""
+
+    def overwrites(self, path: tuple[str, ...]) -> bool:
+        """Whether it removes or replaces the whole of what stands at ``path``, or above it."""
+        aims = () if self.kind == "test" else (self.path, self.source) if self.kind == "move" else (self.path,)
+        return any(path[: len(parts)] == parts for aim in aims for parts in [tuple(_unescaped(aim))])
 
     def error(self, problem: str) -> BuildFailed:
         """A BuildFailed that names file, operation and path."""
@@ -144,10 +149,15 @@ def _apply(document: Any, operation: Operation) -> Any:
 
 def _parts(path: str, operation: Operation) -> tuple[str, ...]:
     """The unescaped keys of a JSON pointer, at least one."""
-    parts = path.split("/")[1:]
+    parts = tuple(_unescaped(path))
     if not parts:
         raise operation.error(f'doc is missing path: "{path}": a path starts with a slash')
-    return tuple(part.replace("~1", "/").replace("~0", "~") if "~" in part else part for part in parts)
+    return parts
+
+
+def _unescaped(path: str) -> Iterator[str]:
+    for part in path.split("/")[1:]:
+        yield part.replace("~1", "/").replace("~0", "~") if "~" in part else part
 
 
 def _position(key: str, length: int, operation: Operation) -> int:

@@ -186,6 +186,19 @@ class Resource:
             changes["manifest"] = self.manifest_to_rename
         return self.evolve(previous=(*self.previous, self.id), **changes)
 
+    def forgetting(self) -> "Resource":
+        """The same object without what kustomize keeps in annotations, which a patch has overwritten."""
+        return self.evolve(
+            previous=(),
+            prefixes=(),
+            suffixes=(),
+            needs_hash=False,
+            behavior="",
+            helm=False,
+            origin=None,
+            transformations=(),
+        )
+
     @property
     def manifest_to_rename(self) -> Manifest:
         """The manifest as kustomize has it once the old id is noted: in an annotation, so all are written anew."""

@@ -157,11 +157,38 @@ def _patched(resource: Resource, document: Manifest | None, patch: Patch, schema
     """What a strategic patch (``document`` None: the operations) makes of a resource; None where it deletes it."""
     if document is None:
         base = resource.remembering() if patch.remembers else resource
-        return base.with_manifest(_operated(base, resource.manifest, patch))
+        operated = base.with_manifest(_operated(base, resource.manifest, patch))
+        known = operated.origin is not None or bool(operated.transformations)
+        lost = known and any(operation.overwrites(_MEMORY) for operation in patch.operations)
+        return operated.evolve(origin=None, transformations=()) if lost else operated
     renames = patch.allow_name_change or patch.allow_kind_change
     base = resource.remembering() if renames else resource
+    document = _prepared(document, base, patch)
     manifest = _merged(base, document, patch, schema)
-    return base.with_manifest(manifest) if manifest else None
+    if not manifest:
+        return None
+    merged = base.with_manifest(manifest)
+    return merged.forgetting() if _overwrites_memory(document) else merged
+
+
+_MEMORY = ("metadata", "annotations")
+"""Where kustomize keeps what we keep in a resource's attributes. A JSON patch that overwrites it loses the origin."""
+
+
+def _overwrites_memory(document: Manifest) -> bool:
+    """Whether a strategic patch removes or replaces all annotations of its target, kustomize's own among them."""
+    if text(document.get(DIRECTIVE)) == "replace":
+        return False  # which does nothing at all
+    value: Any = document
+    for name in _MEMORY:
+        if name not in value:
+            return False
+        value = value[name]
+        if value is None or not isinstance(value, dict):
+            return value is None
+        if text(value.get(DIRECTIVE)) in ("delete", "replace"):
+            return True
+    return False
 
 
 def select(resources: ResMap, selector: Selector) -> list[int]:
@@ -212,11 +239,14 @@ def _with_text_annotations(manifest: Manifest) -> Manifest:
     return set_metadata(manifest, "annotations", texts)
 
 
-def _merged(resource: Resource, document: Manifest, patch: Patch, schema: Schema) -> Manifest | None:
+def _prepared(document: Manifest, resource: Resource, patch: Patch) -> Manifest:
+    """A strategic patch as kustomize has it when it comes to merge it."""
     if patch.allow_name_change or patch.allow_kind_change:
         document = _rewritten(document, "annotations")
-    if patch.as_target:
-        document = _addressed(document, resource)
+    return _addressed(document, resource) if patch.as_target else document
+
+
+def _merged(resource: Resource, document: Manifest, patch: Patch, schema: Schema) -> Manifest | None:
     if text(document.get(DIRECTIVE)) == "replace":  # of a whole object: kustomize makes the new one and drops it
         return resource.manifest
     try:
