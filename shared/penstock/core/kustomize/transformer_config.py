@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from penstock.core.errors import InvalidDocument
-from penstock.core.kustomize.fields import Where
+from penstock.core.kustomize.fields import Where, string
 from penstock.core.kustomize.fieldspec import FieldSpec, FieldSpecs, merge_specs, rank
-from penstock.core.kustomize.resource import text
 from penstock.core.resources import Gvk
 
 
@@ -102,7 +101,7 @@ def spec_of(value: Any, where: Where) -> FieldSpec:
         if name is None:
             raise where.error(f"unknown field {key!r}; known are {', '.join(_SPEC_KEYS)}")
         if where.loose and name == "path" and isinstance(item, bool | int | float):
-            item = text(item)  # noqa: PLW2901 - the value that counts
+            item = string(item, where)  # noqa: PLW2901 - the value that counts
         if item is not None and not isinstance(item, _SPEC_KEYS[name]):
             expected = "true or false" if name == "create" else "a string"
             raise where.error(f"should be {expected}, not {item!r:.60}", name)

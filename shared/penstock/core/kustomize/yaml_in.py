@@ -13,7 +13,7 @@ from typing import Any
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from penstock.core.kustomize.braces import partly_empty
-from penstock.core.kustomize.scalars import NO_KEY, resolve, resolve_old
+from penstock.core.kustomize.scalars import NO_KEY, resolve, resolve_old, timestamp
 from penstock.core.kustomize.written import PlainText, Quoted, WrittenFloat, WrittenInt, WrittenTime
 from penstock.core.kustomize.yaml_nodes import (
     DEFAULT_LIMITS,
@@ -141,7 +141,7 @@ class _Constructor:
         wanted = {"int": int, "float": float, "bool": bool, "null": type(None)}.get(tag)
         if wanted is float and type(value) is int:
             return float(value)
-        if wanted is not None and type(value) is not wanted:
+        if (wanted is not None and type(value) is not wanted) or (tag == "timestamp" and timestamp(text) is None):
             raise self.error(node, f"cannot decode `{text}` as a !!{tag}")
         return value
 
@@ -209,7 +209,7 @@ def _raw_annotations(node: Node, value: dict[str, Any], *, keep_null: bool) -> d
                         texts[entry.value] = None if keep_null and old is None else PlainText(text.value)
                     elif type(text) is ScalarNode and old != text.value and text.tag is PLAIN:  # a date
                         texts[entry.value] = PlainText(text.value)
-                    elif type(text) is ScalarNode and old != text.value and text.style == ">":
+                    elif type(text) is ScalarNode and old != text.value:  # folded, or with a tag
                         texts[entry.value] = text.value
                 changed = value.copy()
                 changed["metadata"] = value["metadata"].copy()
