@@ -5,7 +5,6 @@ There are no symlinks: whoever makes a tree resolves or drops them (Flux artifac
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -109,6 +108,8 @@ class Inputs:
 
     def digest(self, tree: Tree) -> str:
         """``sha256:<hex>`` over what these inputs hold in ``tree``; equal digests mean an equal render."""
+        import json  # noqa: PLC0415 - `penstock build` makes no digests, and starts sooner
+
         hashed = hashlib.sha256()
         for path in self.files:
             found = tree.read(path)

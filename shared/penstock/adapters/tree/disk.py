@@ -20,12 +20,13 @@ class DiskTree:
     ``root``: the directory that bounds all reading. ``max_bytes``: of one file.
     """
 
-    __slots__ = ("_files", "_max_bytes", "_real", "_root")
+    __slots__ = ("_directories", "_files", "_max_bytes", "_real", "_root")
 
     def __init__(self, root: "str | os.PathLike[str]", *, max_bytes: int = 256 * 1024 * 1024) -> None:
         self._root, self._max_bytes = os.path.realpath(root), max_bytes
         self._files: dict[str, Blob | None] = {}
         self._real: dict[str, str | None] = {}
+        self._directories: dict[str, str] = {"": self._root}
 
     def real_path(self, path: str) -> str | None:
         """Where ``path`` leads, relative to the root; None where it leads out of it. It need not exist."""
@@ -36,7 +37,7 @@ class DiskTree:
     def _resolved(self, path: str) -> str | None:
         if "\0" in path:
             return None
-        real = os.path.realpath(self._joined(path))
+        real = self._followed(path)
         prefix = self._root.rstrip("/") + "/"
         if real == self._root:
             return ""
@@ -44,6 +45,17 @@ class DiskTree:
             return None
         found = real[len(prefix) :]
         return None if self._root == "/" and found.split("/")[0] in _NOT_FILES else found
+
+    def _followed(self, path: str) -> str:
+        """The absolute path once every link is followed. Each directory on the way is looked at once."""
+        parent, _, name = path.rpartition("/")
+        if not name or "//" in path or "/." in path or path.startswith("."):  # ".." of a link leads elsewhere
+            return os.path.realpath(self._joined(path))
+        directory = self._directories.get(parent)
+        if directory is None:
+            directory = self._directories[parent] = self._followed(parent)
+        joined = f"{directory.rstrip('/')}/{name}"
+        return os.path.realpath(joined) if os.path.islink(joined) else joined  # noqa: PTH114 - as below
 
     def _joined(self, path: str) -> str:
         return f"{self._root.rstrip('/')}/{path}" if path else self._root

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize import origins
@@ -10,14 +10,13 @@ from penstock.core.kustomize.accumulate import Target, read_kustomization
 from penstock.core.kustomize.filters.labels import METADATA_LABELS, add_entries
 from penstock.core.kustomize.filters.names import add_hashes
 from penstock.core.kustomize.kustomization import Kustomization
-from penstock.core.kustomize.load import Counted, LinkedTree, Loader, Source
+from penstock.core.kustomize.load import Counted, Elsewhere, LinkedTree, Loader, Source
 from penstock.core.kustomize.name_references import fix_name_references
 from penstock.core.kustomize.objects import ParseCache
 from penstock.core.kustomize.openapi import Schema
 from penstock.core.kustomize.options import BuildOptions
 from penstock.core.kustomize.order import legacy_order, sort_by
 from penstock.core.kustomize.remote_paths import is_remote
-from penstock.core.kustomize.remotes import Pin, RemoteReads
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import Origin, Resource, metadata_of, set_metadata, text
 from penstock.core.kustomize.results import Results
@@ -27,6 +26,9 @@ from penstock.core.kustomize.written import WrittenTime
 from penstock.core.kustomize.yaml_out import dump, dump_one
 from penstock.core.resources import Manifest
 from penstock.core.tree import Inputs, RecordingTree, Tree
+
+if TYPE_CHECKING:  # few builds read from elsewhere
+    from penstock.core.kustomize.remotes import Pin
 
 _LOCAL_CONFIG = "config.kubernetes.io/local-config"
 _INTERNAL = "internal.config.kubernetes.io/"
@@ -58,7 +60,7 @@ class Build:
     resources: tuple[Resource, ...]
     inputs: Inputs
     warnings: tuple[str, ...] = ()
-    remotes: tuple[Pin, ...] = ()
+    remotes: "tuple[Pin, ...]" = ()
     remote_reads: tuple[tuple[Tree, Inputs], ...] = ()
     results: Results | None = field(default=None, repr=False, compare=False)
 
@@ -87,8 +89,8 @@ def build(tree: Tree, path: str = "", options: BuildOptions | None = None, cache
     """
     options = options or BuildOptions()
     recording = RecordingTree(tree)
-    remotes = RemoteReads(options.remotes, options.bounds.remotes)
-    loader = _opened(recording, path, options, remotes, tree if isinstance(tree, LinkedTree) else None)
+    elsewhere = Elsewhere(options)
+    loader = _opened(recording, path, options, elsewhere, tree if isinstance(tree, LinkedTree) else None)
     session = Session(
         cache=cache or ParseCache(results=0),  # nobody comes after
         schema=Schema.builtin(),
@@ -104,21 +106,22 @@ def build(tree: Tree, path: str = "", options: BuildOptions | None = None, cache
     _check_identified(resources)
     remaining = list(ResMap(_without_local(resources)))  # patches and replacements may have made two of one id
     ordered = _ordered(remaining, kustomization, options, session)
+    opened = elsewhere.opened
     return Build(
         resources=_finished(ordered, kustomization, options, session.cache.results),
         inputs=recording.inputs(),
-        warnings=(*session.warnings, *remotes.warnings),
-        remotes=remotes.pins,
-        remote_reads=remotes.reads,
+        warnings=(*session.warnings, *(warning for remotes in opened for warning in remotes.warnings)),
+        remotes=tuple(pin for remotes in opened for pin in remotes.pins),
+        remote_reads=tuple(read for remotes in opened for read in remotes.reads),
         results=session.cache.results,
     )
 
 
 def _opened(
-    tree: RecordingTree, path: str, options: BuildOptions, remotes: RemoteReads, links: LinkedTree | None
+    tree: RecordingTree, path: str, options: BuildOptions, elsewhere: Elsewhere, links: LinkedTree | None
 ) -> Loader:
     counted = Counted(options.bounds)
-    source = Source(tree=tree, options=options, counted=counted, remotes=remotes, links=links)
+    source = Source(tree=tree, options=options, counted=counted, elsewhere=elsewhere, links=links)
     if is_remote(path):
         return Loader(source=source, root="").below(path)
     root = source.real(path.strip("/"))

@@ -52,11 +52,34 @@ class Counted:
             raise Refused(f"{name}: the build reads more than {self._bounds.bytes} bytes")
 
 
+class Elsewhere:
+    """What one build reads from elsewhere: nothing, and loaded by none, until a kustomization names something there."""
+
+    __slots__ = ("_opened", "_options")
+
+    def __init__(self, options: BuildOptions) -> None:
+        self._options = options
+        self._opened: RemoteReads | None = None
+
+    @property
+    def opened(self) -> "tuple[RemoteReads, ...]":
+        """What was read, if anything was asked for."""
+        return (self._opened,) if self._opened is not None else ()
+
+    def open(self) -> "RemoteReads":
+        """The remote trees and files of this build."""
+        if self._opened is None:
+            from penstock.core.kustomize.remotes import RemoteReads  # noqa: PLC0415 - seldom needed
+
+            self._opened = RemoteReads(self._options.remotes, self._options.bounds.remotes)
+        return self._opened
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """One tree that a build reads.
 
-    ``links``: where the tree has symbolic links; ``remotes``: what is read from elsewhere; ``name``: of a remote
+    ``links``: where the tree has symbolic links; ``elsewhere``: what is read from there; ``name``: of a remote
     repository, as a prefix of its paths in messages, "" for the tree that is built. A remote's files are read within
     the roots of their kustomizations, whatever the options say.
     """
@@ -64,7 +87,7 @@ class Source:
     tree: RecordingTree
     options: BuildOptions
     counted: Counted
-    remotes: "RemoteReads"
+    elsewhere: Elsewhere
     links: LinkedTree | None = None
     name: str = ""
 
@@ -72,6 +95,11 @@ class Source:
     def restricted(self) -> bool:
         """Whether a file must stand in or below the directory that names it."""
         return bool(self.name) or self.options.load_restrictions == "rootOnly"
+
+    @property
+    def remotes(self) -> "RemoteReads":
+        """Remote trees and files."""
+        return self.elsewhere.open()
 
     def real(self, path: str) -> str | None:
         """``path`` with links followed, where the tree has links."""

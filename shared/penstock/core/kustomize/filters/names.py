@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 from penstock.core.kustomize.fieldspec import FieldSpecs, Setter, update
 from penstock.core.kustomize.filters.values import BLANK, in_place_of, require_scalar
-from penstock.core.kustomize.hashing import content_hash
 from penstock.core.kustomize.resmap import ResMap
 from penstock.core.kustomize.resource import ResId, Resource, set_metadata, text
 
@@ -60,6 +59,8 @@ def add_hashes(resources: ResMap) -> None:
     """Append the hash of its content to the name of each generated object that wants one."""
     for index, resource in enumerate(resources):
         if resource.needs_hash:
+            from penstock.core.kustomize.hashing import content_hash  # noqa: PLC0415 - loads json
+
             name = f"{resource.id.name}-{content_hash(resource.manifest)}"
             named = resource.remembering().with_manifest(set_metadata(resource.manifest, "name", name))
             resources.set(index, named)

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.core.errors import BuildFailed
 from penstock.core.kustomize.fields import Where
-from penstock.core.kustomize.jsonpatch import Operation, apply_json6902, parse_json6902
 from penstock.core.kustomize.links import follow, unlinked
 from penstock.core.kustomize.load import Loader
 from penstock.core.kustomize.merge import DIRECTIVE, strategic_merge
@@ -17,6 +16,9 @@ from penstock.core.kustomize.resource import Resource, Scopes, metadata_of, set_
 from penstock.core.kustomize.selectors import Selector, matches, parse_selector
 from penstock.core.kustomize.written import PartlyEmpty, PlainText
 from penstock.core.resources import Manifest
+
+if TYPE_CHECKING:  # many builds have no JSON patch
+    from penstock.core.kustomize.jsonpatch import Operation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +34,7 @@ class Patch:
     where: str
     content: bytes
     strategic: tuple[Manifest, ...] = ()
-    operations: tuple[Operation, ...] = ()
+    operations: "tuple[Operation, ...]" = ()
     target: Selector | None = None
     allow_name_change: bool = False
     allow_kind_change: bool = False
@@ -76,11 +78,13 @@ def _content(entry: Mapping[str, Any], loader: Loader, where: Where) -> tuple[by
     return blob.data, found
 
 
-def _parsed(content: bytes, source: str, loader: Loader) -> tuple[tuple[Manifest, ...], tuple[Operation, ...]]:
+def _parsed(content: bytes, source: str, loader: Loader) -> "tuple[tuple[Manifest, ...], tuple[Operation, ...]]":
     """The patch as objects or as JSON operations. Raises BuildFailed where it is neither."""
     try:
         return parse_objects(content, source, loader.source.options.bounds, patch=True), ()
     except BuildFailed as error:
+        from penstock.core.kustomize.jsonpatch import parse_json6902  # noqa: PLC0415 - as above
+
         try:
             return (), parse_json6902(content.decode(errors="replace"), source)
         except BuildFailed as other:
@@ -108,6 +112,8 @@ def load_json_patch(entry: Mapping[str, Any], loader: Loader, where: Where) -> P
     if not target.get("name"):
         raise where.error("must specify the target name", "target.name")
     content, source = _content(entry, loader, where)
+    from penstock.core.kustomize.jsonpatch import parse_json6902  # noqa: PLC0415 - as above
+
     operations = parse_json6902(content.decode(errors="replace"), source)
     if not operations:
         raise BuildFailed(f"{source}: patch appears to be empty")
@@ -219,6 +225,8 @@ def _operated(resource: Resource, before: Manifest, patch: Patch) -> Manifest:
         annotations = metadata_of(manifest).get("annotations") or {}
         texts = {key: _unquoted(value) for key, value in annotations.items()}
         manifest = set_metadata(manifest, "annotations", texts)
+    from penstock.core.kustomize.jsonpatch import apply_json6902  # noqa: PLC0415 - as above
+
     try:
         operated = apply_json6902(unlinked(manifest) if resource.linked else manifest, patch.operations)
     except BuildFailed as error:
