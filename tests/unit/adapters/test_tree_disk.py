@@ -85,3 +85,20 @@ def test_a_link_does_not_lead_out_of_a_kustomization(root):
     with pytest.raises(Refused, match="not in or below 'app'"):
         build(DiskTree(root), "app")
     assert len(build(DiskTree(root), "app", BuildOptions(load_restrictions="none")).resources) == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["a/b/f", "a/up/top", "a/up/a/b/f", "a/b/back/f", "none/f", "a/b/f/below", "loop/f", "a/up/../f"]
+)
+def test_links_lead_where_the_operating_system_says(tmp_path, path):
+    root = tmp_path.resolve()
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "a" / "b" / "f").write_text("")
+    (root / "top").write_text("")
+    (root / "a" / "up").symlink_to("..")
+    (root / "a" / "b" / "back").symlink_to("../b")
+    (root / "loop").symlink_to("loop")
+    tree = DiskTree(root)
+    real = os.path.realpath(root / path)
+    within = real.removeprefix(f"{root}/") if real.startswith(f"{root}/") else None
+    assert [tree.real_path(path), tree.real_path(path)] == [within, within]

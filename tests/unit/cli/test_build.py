@@ -191,12 +191,21 @@ def test_the_python_call_takes_the_helm_on_the_path(chart, monkeypatch):
     assert found.manifests[0]["data"]["values"] == "colour: red"
 
 
-def test_a_build_without_charts_loads_nothing_of_helm(app):
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("helm_charts", "helm", "subprocess", "tempfile", "selectors"),
+        ("remotes", "repository_url", "artifact_url"),
+        ("jsonpatch", "hashing", "json", "plugins", "refvar", "replacement"),
+    ],
+)
+def test_a_plain_build_loads_nothing_that_it_does_not_need(app, names):
     program = (
         "import sys\nfrom penstock.cli.main import main\nassert main(['build', sys.argv[1]]) == 0\n"
-        "print(sorted(name for name in sys.modules if 'helm' in name or name in ('subprocess', 'tempfile', 'selectors')))"
+        "names = set(sys.argv[2:])\n"
+        "print(sorted(name for name in sys.modules if names & set(name.split('.'))))"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(app)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program, str(app), *names], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
