@@ -25,6 +25,7 @@ from penstock.core.kustomize.selectors import (
 from penstock.core.kustomize.written import PlainText, read, retyped, text_of
 
 DEFAULT_PATH: Final = "metadata.name"
+_ANNOTATIONS: Final = ("metadata", "annotations")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,7 +220,8 @@ def _set(manifest: dict[str, Any], path: str, value: _Value, target: _Target) ->
     segments = split_path(path)
 
     def change(old: Any) -> Any:
-        return _changed(old, value, options)
+        new = _changed(old, value, options)
+        return PlainText(value.text) if new is None and segments[:2] == _ANNOTATIONS else new
 
     editor = structured.EmbeddingEditor(change=change, blank=blank)
     problem = f"unable to find {'or create ' if options.create else ''}field {path!r} in replacement target"
