@@ -10,7 +10,7 @@ from typing import Any
 from penstock.core.errors import Conflict
 from penstock.core.flux.kustomization import Kustomization, SourceRef, parse_kustomization
 from penstock.core.flux.plane import Plane, Policy, parse_plane
-from penstock.core.messages import PLANE, Event, Outgoing, ReconcileDue
+from penstock.core.messages import LEFT_OUT, PLANE, Event, Outgoing, ReconcileDue
 from penstock.core.reconcile.inventory import Owner
 from penstock.core.reconcile.outbox import KEPT, events_of, with_events
 from penstock.core.reconcile.render import Rendered
@@ -40,8 +40,6 @@ from penstock.stages.reconcile.shared import SharedReads
 KIND = "Kustomization"
 MOST_GETS = 32
 """So many records are read one by one; above that, all of their kind by one list."""
-LEFT_OUT = "left out"
-"""Why one of a sweep is looked at alone: its run there may not have come to publish its events."""
 LOOKS_AFRESH = ("interval", "request", LEFT_OUT)
 """Reasons of a run to read again what nobody announces: Secrets, index entries."""
 _ROOT = ROOT.split("/")

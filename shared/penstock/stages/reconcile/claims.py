@@ -23,8 +23,6 @@ from penstock.stages.reconcile.attempt import KIND, Attempt, objects, read_objec
 from penstock.stages.reconcile.source import Source, newest_tree
 
 _EQUAL = KnownEqual()
-RENDER = "render"
-"""Why a suspended one is woken: to write down what it renders now, no more (resting.py)."""
 
 
 class Awaits(Transient):

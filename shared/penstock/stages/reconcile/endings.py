@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
-from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
+from penstock.core.messages import RENDER, Outgoing, ReconcileDue, SourceChanged
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Action, Change
 from penstock.core.records import KustomizationStatus, discovered_key
@@ -30,7 +30,7 @@ from penstock.stages.reconcile.attempt import (
     statuses,
     still_current,
 )
-from penstock.stages.reconcile.claims import RENDER, Awaits
+from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.drift import corrected, report_events, reported, with_drift
 from penstock.stages.reconcile.execute import ApplyFailed, Done
 from penstock.stages.reconcile.in_cluster import publish_events, show_failure

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from penstock.core.errors import Conflict, PenstockError, Transient
-from penstock.core.messages import Event, Outgoing, ReconcileDue
+from penstock.core.messages import RENDER, Event, Outgoing, ReconcileDue
 from penstock.core.reconcile.plan import Action, switched_off
 from penstock.core.reconcile.render import Rendered, render
 from penstock.core.reconcile.standing import CHILDREN_DUE
@@ -13,7 +13,7 @@ from penstock.ports.deps import Deps
 from penstock.stages.reconcile import adoption, endings, lease
 from penstock.stages.reconcile.attempt import Attempt, forget_status, open_attempt
 from penstock.stages.reconcile.children import check_children, store_children, wake_children
-from penstock.stages.reconcile.claims import RENDER, Awaits
+from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.credentials import copy_credentials
 from penstock.stages.reconcile.discovery import discover
