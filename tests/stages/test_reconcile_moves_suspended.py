@@ -1,14 +1,20 @@
 """What moves to a Kustomization that does nothing now (it is suspended, or fails) is left for it: never deleted."""
 
 import pytest
-from tests.memory_plane import CLUSTER, config_map
+from tests.memory_plane import CLUSTER, config_map, fill
 from tests.memory_plane import kustomization as any_kustomization
 from tests.stages.test_reconcile_moves import alerts, deletions, kustomization, run_in_order, started
 
 from penstock.core.messages import ReconcileDue
+from penstock.core.reconcile.standing import standing
 from penstock.core.records import Suspension
 from penstock.core.sweeps import may_join
+from penstock.ports.state import MAX_VALUE_BYTES
 from penstock.stages.api.actions import set_switch
+from penstock.stages.reconcile.attempt import open_attempt
+from penstock.stages.reconcile.rendering import render_at_rest
+from penstock.stages.reconcile.resting import rest
+from penstock.stages.reconcile.run import reconcile
 
 LEFT = "ConfigMap/apps/x left for flux-system/b, suspended"
 ORDERS = [("a", "b"), ("b", "a")]
@@ -144,6 +150,80 @@ def test_what_comes_back_is_applied_again():
     assert plane.ready("a").startswith("True")
     resume(plane)
     assert (owner(plane), deletions(plane)) == ("a", [])
+
+
+def asked(name="b"):
+    return ReconcileDue(cluster=CLUSTER, namespace="flux-system", name=name, why="render")
+
+
+def test_who_looked_before_a_suspended_one_wrote_its_render_down_is_woken_all_the_same():
+    """Somebody else's question is answered between a's look and a's record; a's own brings no news to write."""
+    plane = fleet()
+    suspend(plane)
+    put, between = plane.state.put, []
+
+    def racing(key, value, **more):
+        if key.endswith("/flux-system/a") and "flux-system/b" in value.get("waiting_for", ()) and not between:
+            between.append(key)
+            reconcile(asked(), plane.deps)
+        return put(key, value, **more)
+
+    plane.state.put = racing
+    plane.push({"a/x.yaml": None, "b/x.yaml": config_map("x", key="2")})
+    plane.settle()
+    assert between
+    assert LEFT in plane.ready("a")
+    assert deletions(plane) == []
+
+
+@pytest.mark.parametrize("late", [render_at_rest, rest])
+def test_a_look_at_a_suspended_one_that_ends_after_it_was_resumed_overwrites_nothing(late):
+    plane = fleet()
+    suspend(plane)
+    attempt = open_attempt(asked(), plane.deps)
+    plane.push({"a/x.yaml": None, "b/x.yaml": config_map("x", key="2")})
+    plane.settle()
+    resume(plane)
+    known = plane.status("b")
+    assert "apps_x__ConfigMap@v1" in known.inventory
+    late(attempt)
+    assert plane.status("b") == known
+
+
+def test_what_a_suspended_one_wrote_down_stays_when_a_look_at_it_began_before():
+    plane = fleet()
+    suspend(plane)
+    attempt = open_attempt(asked(), plane.deps)
+    moved(plane)
+    known = plane.status("b")
+    assert known.resting
+    rest(attempt)
+    assert plane.status("b").resting == known.resting
+
+
+def test_a_render_at_rest_is_kept_as_the_difference_to_the_last_run():
+    """A record holds one render of many objects, not two."""
+    plane = fleet()
+    suspend(plane)
+    plane.push({"a/x.yaml": None, "b/x.yaml": config_map("x", key="2"), "b/stays.yaml": None})
+    plane.settle()
+    status = plane.status("b")
+    assert status.resting["rendered"] == {"more": ["apps_x__ConfigMap@v1"], "less": ["apps_stays-b__ConfigMap@v1"]}
+    assert standing(status).rendered == ("apps_x__ConfigMap@v1",)
+
+
+def test_a_render_at_rest_for_which_a_record_has_no_room_is_none():
+    plane = fleet()
+    suspend(plane)
+    fill(plane, "b")
+    plane.push({"a/x.yaml": None, "b/x.yaml": config_map("x", key="2")})
+    plane.settle()
+    assert deletions(plane) == []
+    assert "1 deletions wait until flux-system/b (suspended) rendered this revision" in plane.ready("a")
+    told = [fact.fields["detail"] for fact in plane.telemetry.facts if fact.name == "not rendered while suspended"]
+    assert told
+    assert all(f"at most {MAX_VALUE_BYTES} bytes" in detail for detail in told)
+    assert plane.bus.dead_letters() == ()
 
 
 def test_an_object_that_moves_away_from_a_suspended_one_is_taken_over():

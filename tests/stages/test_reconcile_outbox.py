@@ -4,7 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization, namespace
+from tests.memory_plane import CLUSTER, MemoryPlane, config_map, fill, kustomization, namespace
 
 from penstock.core.errors import Transient
 from penstock.core.messages import Event, ReconcileDue
@@ -20,6 +20,19 @@ FILES = {
     "apps/b.yaml": config_map("b", key="1"),
     "web/c.yaml": config_map("c", key="1"),
 }
+
+
+def test_a_record_that_is_almost_full_has_no_room_for_events_and_is_written_all_the_same():
+    plane = MemoryPlane()
+    plane.push(FILES)
+    plane.settle()
+    fill(plane, "apps", free=1100)
+    plane.push({"apps/bad.yaml": "kind: ["})
+    plane.settle()
+    assert "BuildFailed" in plane.ready("apps")
+    assert plane.status("apps").outbox == ()
+    assert [e.reason for e in plane.events if e.name == "apps"][-1] == "BuildFailed"
+    assert plane.bus.dead_letters() == ()
 
 
 class Killed(BaseException):

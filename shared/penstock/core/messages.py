@@ -55,8 +55,9 @@ class ReconcileDue:
     """Topics ``artifact-stored`` and ``reconcile-due``: reconcile this Kustomization now.
 
     ``why``: what woke it, for people (``artifact``, ``dependency``, ``parent``, ``interval``, ``request``,
-    ``health``, ``again``); some ask for more than a look (``interval``, ``request``, LEFT_OUT) or less (RENDER). ``request``: id under which the api waits for the answer, or "". ``others``:
-    ``namespace/name`` of further Kustomizations of the cluster to look at in the same run.
+    ``health``, ``again``); some ask for more than a look (``interval``, ``request``, LEFT_OUT) or less (RENDER).
+    ``request``: id under which the api waits for the answer, or "". ``others``: ``namespace/name`` of further
+    Kustomizations of the cluster to look at in the same run.
     """
 
     topic: ClassVar[str] = "reconcile-due"

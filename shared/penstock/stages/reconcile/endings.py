@@ -23,8 +23,6 @@ from penstock.stages.reconcile.attempt import (
     load_status,
     overtaken,
     read_statuses,
-    save_events,
-    save_status,
     source_cluster,
     source_status,
     statuses,
@@ -45,6 +43,7 @@ from penstock.stages.reconcile.outcome import (
     with_history,
 )
 from penstock.stages.reconcile.planning import Planned, told_terminating
+from penstock.stages.reconcile.recording import save_events, save_status
 from penstock.stages.reconcile.rights import explained
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target

@@ -11,7 +11,7 @@ from penstock.core.reconcile.standing import CHILDREN_DUE
 from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile import adoption, endings, lease
-from penstock.stages.reconcile.attempt import Attempt, forget_status, open_attempt
+from penstock.stages.reconcile.attempt import Attempt, open_attempt
 from penstock.stages.reconcile.children import check_children, store_children, wake_children
 from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.context import gather
@@ -27,6 +27,7 @@ from penstock.stages.reconcile.planning import Planned, make_plan
 from penstock.stages.reconcile.pointer import point
 from penstock.stages.reconcile.preview import preview
 from penstock.stages.reconcile.ready import check_expressions
+from penstock.stages.reconcile.recording import forget_status
 from penstock.stages.reconcile.removal import remove
 from penstock.stages.reconcile.rendering import record_render, render_at_rest
 from penstock.stages.reconcile.resting import rest
