@@ -267,6 +267,43 @@ def test_deletions_wait_for_a_suspended_one_that_cannot_be_rendered_and_nobody_i
     assert deletions(plane) == []
 
 
+@pytest.mark.parametrize("where", ["switch", "manifest"])
+@pytest.mark.parametrize("way_out", ["out of Git", "by hand"])
+def test_ways_out_where_a_suspended_one_cannot_be_rendered(where, way_out):
+    """It is taken out of Git, or what is no move is deleted with kubectl. Resuming it makes it fail, no more."""
+    suspended = {"clusters/prod/b.yaml": kustomization("b", "b", suspend=True)} if where == "manifest" else {}
+    plane = fleet()
+    if where == "switch":
+        suspend(plane)
+    plane.push({**suspended, "a/x.yaml": None, "b/bad.yaml": "kind: ["})
+    plane.settle()
+    assert "1 deletions wait until flux-system/b (suspended) rendered this revision" in plane.ready("a")
+    if way_out == "by hand":
+        plane.cluster.delete(plane.live("v1", "ConfigMap", "apps", "x"))
+        plane.cluster.calls.clear()
+        plane.reconcile("a", why="interval")
+        assert deletions(plane) == []
+    else:
+        plane.push({"clusters/prod/b.yaml": None})
+        plane.settle()
+        assert deletions(plane) == ["ConfigMap/apps/x"]
+        assert plane.config_map("stays-b") is not None, "what was suspended leaves its objects"
+    assert plane.status("a").inventory == ("apps_stays-a__ConfigMap@v1",)
+    assert "wait" not in plane.ready("a")
+
+
+def test_resuming_what_cannot_be_rendered_releases_no_deletions():
+    plane = fleet()
+    suspend(plane)
+    plane.push({"a/x.yaml": None, "b/bad.yaml": "kind: ["})
+    plane.settle()
+    resume(plane)
+    pass_time(plane, 700)
+    assert deletions(plane) == []
+    assert "1 deletions wait until flux-system/b rendered this revision" in plane.ready("a")
+    assert "BuildFailed" in plane.ready("b")
+
+
 def test_a_suspended_one_renders_only_when_it_is_asked():
     plane = fleet()
     suspend(plane)

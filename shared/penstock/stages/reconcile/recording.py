@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from penstock.core.errors import Conflict
+from penstock.core.errors import Conflict, Transient
 from penstock.core.messages import Event, Outgoing, ReconcileDue
 from penstock.core.reconcile.outbox import KEPT, events_of, with_events
 from penstock.core.reconcile.standing import Standing
@@ -55,10 +55,11 @@ def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float | N
 def save_events(attempt: Attempt) -> None:
     """Write down this run's events and nothing else: the status is a newer run's, or stands already.
 
-    Raises Conflict where others write the status all the time.
+    Where that cannot be, they are published all the same: what is kept is for those who are killed before that.
     """
     if attempt.said:
-        _amend(attempt, lambda known: known)
+        with suppress(Transient):
+            _amend(attempt, lambda known: known)
 
 
 def save_rest(attempt: Attempt, *, due: float) -> None:

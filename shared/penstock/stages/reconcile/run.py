@@ -78,7 +78,7 @@ def _resting(attempt: Attempt) -> list[Outgoing]:
     if attempt.message.why == RENDER and not attempt.record.tombstone:
         return render_at_rest(attempt)
     rest(attempt)
-    return []
+    return endings.wake(attempt) if attempt.record.tombstone else []  # nobody waits for the render of what left Git
 
 
 def _tried(attempt: Attempt) -> list[Outgoing]:
