@@ -341,6 +341,41 @@ def test_a_kustomization_that_moves_to_a_suspended_parent_keeps_its_objects():
     assert alerts(plane) == []
 
 
+def test_deletions_go_on_when_a_child_has_left_a_suspended_parent():
+    """It was still stored as that one's when that one was asked; asked again, nothing of it is due any more."""
+    plane = started(
+        {
+            "clusters/prod/a.yaml": kustomization("a", "a"),
+            "clusters/prod/one.yaml": kustomization("one", "one"),
+            "clusters/prod/two.yaml": kustomization("two", "two"),
+            "a/stays.yaml": config_map("stays-a"),
+            "a/x.yaml": config_map("x"),
+            "one/child.yaml": kustomization("child", "child"),
+            "one/keep.yaml": config_map("keep-one"),
+            "two/keep.yaml": config_map("keep-two"),
+            "child/y.yaml": config_map("y"),
+        }
+    )
+    suspend(plane, "one")
+    plane.push({"a/x.yaml": None, "one/child.yaml": None, "two/child.yaml": kustomization("child", "child")})
+    run_in_order(plane, ["a", "one"])
+    pass_time(plane, 1300)
+    assert deletions(plane) == ["ConfigMap/apps/x"]
+    assert "wait" not in plane.ready("a")
+
+
+def test_a_suspended_parent_with_a_new_child_holds_up_deletions_and_keeps_nobody_busy():
+    plane = fleet()
+    suspend(plane)
+    plane.push({"a/x.yaml": None, "b/child.yaml": kustomization("child", "child"), "child/y.yaml": config_map("y")})
+    plane.settle()
+    assert deletions(plane) == []
+    assert "1 deletions wait until flux-system/b (suspended)" in plane.ready("a")
+    assert pass_time(plane, 400) == []
+    resume(plane)
+    assert deletions(plane) == ["ConfigMap/apps/x"]
+
+
 def test_a_removed_kustomization_leaves_what_moved_to_a_suspended_one():
     plane = fleet()
     suspend(plane)

@@ -53,8 +53,8 @@ class Due:
 
     @property
     def asks(self) -> tuple[str, ...]:
-        """The suspended ones whose render is waited for: they render only when they are asked."""
-        return tuple(name for name in self.unrendered if name in self.resting)
+        """The suspended ones whose word is waited for: they give it only when they are asked."""
+        return tuple(name for name in self.everybody if name in self.resting)
 
 
 def ownership(

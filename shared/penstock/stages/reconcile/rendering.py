@@ -57,7 +57,7 @@ def render_at_rest(attempt: Attempt) -> list[Outgoing]:
     """A suspended one is asked what it renders now: written down and nothing else done; who waits for that is woken.
 
     Those are woken, too, where it had written the same down already: whoever asks may have looked before that. Where
-    it cannot be rendered, or a record has no room for it, whoever asked goes on waiting.
+    it cannot be rendered, a record has no room for it, or its children are still not stored, they go on waiting.
     """
     try:
         source = open_source(attempt)
@@ -67,10 +67,10 @@ def render_at_rest(attempt: Attempt) -> list[Outgoing]:
     except PenstockError as error:
         return _not_rendered(attempt, error)
     try:
-        record_at_rest(attempt, rendered)
+        made, news = record_at_rest(attempt, rendered)
     except Terminal as error:
         return _not_rendered(attempt, error)
-    return wake(attempt)
+    return wake(attempt) if news or not made.children_due else []
 
 
 def _not_rendered(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
@@ -85,8 +85,8 @@ def _not_rendered(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
     return []
 
 
-def record_at_rest(attempt: Attempt, rendered: Rendered) -> None:
-    """Write down what a suspended one renders, beside what its last run has found, where that is news.
+def record_at_rest(attempt: Attempt, rendered: Rendered) -> tuple[Standing, bool]:
+    """Write down what a suspended one renders, beside what its last run has found; that, and whether it is news.
 
     Raises Terminal where a record has no room for it.
     """
@@ -98,5 +98,7 @@ def record_at_rest(attempt: Attempt, rendered: Rendered) -> None:
         interpreted=tuple(sorted(str(ref_of(each)) for each in rendered.parts.interpreted)),
         children_due=children_due(attempt, rendered.parts.interpreted),
     )
-    if standing(attempt.status) != made:
+    news = standing(attempt.status) != made
+    if news:
         save_resting(attempt, made, due=next_look(attempt))
+    return made, news
