@@ -7,7 +7,7 @@ from tests.stages.test_reconcile_moves import alerts, deletions, kustomization, 
 
 from penstock.core.messages import ReconcileDue
 from penstock.core.reconcile.standing import standing
-from penstock.core.records import Suspension
+from penstock.core.records import Suspension, status_key
 from penstock.core.sweeps import may_join
 from penstock.ports.state import MAX_VALUE_BYTES
 from penstock.stages.api.actions import set_switch
@@ -188,6 +188,19 @@ def test_a_look_at_a_suspended_one_that_ends_after_it_was_resumed_overwrites_not
     assert "apps_x__ConfigMap@v1" in known.inventory
     late(attempt)
     assert plane.status("b") == known
+
+
+def test_a_look_at_a_suspended_one_that_ends_after_it_was_resumed_ends_no_health_check():
+    plane = fleet()
+    suspend(plane)
+    attempt = open_attempt(asked(), plane.deps)
+    set_switch(plane.deps, (CLUSTER, "flux-system", "b"), None)
+    key = status_key(CLUSTER, "Kustomization", "flux-system", "b")
+    known = plane.state.get(key)
+    plane.state.put(key, {**known.value, "pending": {"revision": "1"}}, expected=known.version, due=7.0)
+    rest(attempt)
+    assert plane.status("b").pending == {"revision": "1"}
+    assert plane.state.get(key).due == 7.0
 
 
 def test_what_a_suspended_one_wrote_down_stays_when_a_look_at_it_began_before():

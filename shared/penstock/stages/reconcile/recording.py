@@ -22,8 +22,8 @@ from penstock.stages.reconcile.attempt import KIND, LOOKS_AFRESH, Attempt, load_
 from penstock.stages.reconcile.index import status_entries, verify_entries, write_indexed
 
 TRIES = 5
-Change = Callable[[KustomizationStatus | None], KustomizationStatus | None]
-"""The status as it stands (None: there is no record) -> as it is to be; None leaves it alone."""
+Change = Callable[[KustomizationStatus], KustomizationStatus | None]
+"""The status as it stands -> as it is to be; None leaves it alone."""
 
 
 def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float | None) -> None:
@@ -65,9 +65,9 @@ def save_events(attempt: Attempt) -> None:
 def save_rest(attempt: Attempt, *, due: float) -> None:
     """A suspended one waits for no health any more, and is looked at again at ``due``: nothing else is written.
 
-    Raises Conflict where others write the status all the time.
+    See save_resting.
     """
-    _amend(attempt, lambda known: replace(known or KustomizationStatus(), pending={}), due=due)
+    _amend(attempt, lambda known: replace(known, pending={}) if _at_rest(attempt, known) else None, due=due)
     if attempt.message.why in LOOKS_AFRESH:
         verify_entries(attempt.deps, attempt.cluster, attempt.ref, attempt.found, attempt.record.generation)
 
@@ -75,34 +75,40 @@ def save_rest(attempt: Attempt, *, due: float) -> None:
 def save_resting(attempt: Attempt, made: Standing, *, due: float) -> None:
     """Write down what a suspended one renders, beside what its last run has found.
 
-    Nothing is written where a run has rendered meanwhile (somebody resumed it): that one's word is newer. Raises
-    Conflict where others write the status all the time, Terminal where a record has no room for it.
+    Nothing is written where it was resumed, or has run, meanwhile: that run's word is newer. Raises Conflict where
+    others write the status all the time, Terminal where a record has no room for it.
     """
 
-    def change(known: KustomizationStatus | None) -> KustomizationStatus | None:
-        known = known or KustomizationStatus()
-        ran = _rendered(known) != _rendered(attempt.found)
-        return None if ran else replace(known, resting=made.beside(known))
+    def change(known: KustomizationStatus) -> KustomizationStatus | None:
+        return replace(known, resting=made.beside(known)) if _at_rest(attempt, known) else None
 
     _amend(attempt, change, due=due)
 
 
-def _rendered(status: KustomizationStatus) -> tuple[object, ...]:
-    return status.observed_generation, status.observation, status.inputs_digest, status.rendered
+def _at_rest(attempt: Attempt, known: KustomizationStatus) -> bool:
+    """Whether the status is still that of the suspended one that this attempt has found."""
+    last, found = (
+        (each.suspension, each.observed_generation, each.observation, each.inputs_digest, each.rendered)
+        for each in (known, attempt.found)
+    )
+    return last == found
 
 
 def _amend(attempt: Attempt, change: Change, *, due: float | None = None) -> None:
-    """Write the newest status with a change, and this run's events. ``due``: None leaves the time that it has."""
+    """Write the newest status with a change, and this run's events.
+
+    ``due``: None leaves the time that it has; where there is no record none is made then, for it would never be due.
+    """
     deps, message = attempt.deps, attempt.message
     key = status_key(message.cluster, KIND, message.namespace, message.name)
     for _ in range(TRIES):
         current = deps.state.get(key)
-        known = KustomizationStatus.from_value(current.value) if current else None
+        known = KustomizationStatus.from_value(current.value) if current else KustomizationStatus()
         status = change(known)
-        if status is None:
+        if status is None or (current is None and due is None):
             return
         version, stands = (current.version, current.due) if current else (ABSENT, None)
-        value = _value(attempt, status, known or status)
+        value = _value(attempt, status, known)
         try:
             deps.state.put(key, value, expected=version, due=stands if due is None else due)
         except Conflict:
