@@ -7,8 +7,8 @@ from tests.docs.markdown import table, text_of
 
 from penstock.adapters.bus import pubsub, sns_sqs
 from penstock.adapters.secrets import parameterstore, stored
-from penstock.adapters.state import limits
 from penstock.core import messages
+from penstock.ports import state
 from penstock.wiring import load_pipeline
 
 PAGE = "docs/operations.md"
@@ -97,7 +97,7 @@ QUOTAS = {
     "SNS batch": sns_sqs.BATCH_BYTES,
     "message timer": sns_sqs.LONGEST_TIMER,
     "Cloud Tasks": pubsub.LONGEST_DELAY,
-    "a record": limits.MAX_VALUE_BYTES,
+    "a record": state.MAX_VALUE_BYTES,
     "a secret": stored.MAX_BYTES,
     "a parameter": parameterstore.MAX_BYTES,
     "longest stage": max(stage.timeout for stage in load_pipeline().stages.values()),

@@ -88,6 +88,23 @@ def test_a_release_that_was_put_back_refuses_what_a_newer_one_wrote(number):
 
 
 @pytest.mark.parametrize("number", NUMBERS)
+def test_fields_that_a_newer_release_adds_to_a_format_are_passed_over(number):
+    """Both releases may run at a time: functions are replaced one by one."""
+    value = read(number)
+    plain = formats.restored(read(number))
+    for each in value["records"]:
+        kind = kind_of(each["key"])
+        if kind is not None:
+            more = {**each["value"], "addedLater": [{"of": "a newer release"}]}
+            assert kind.from_value(more) == kind.from_value(each["value"])
+            each["value"] = more
+    plane = formats.restored(value)
+    for each in (plain, plane):
+        each.settle()
+    assert plane.writes() == plain.writes()
+
+
+@pytest.mark.parametrize("number", NUMBERS)
 def test_messages_of_a_newer_release_wait_as_dead_letters_for_it(number, tmp_path):
     bus = SqliteBus(tmp_path / "bus.db", load_pipeline(), SimulatedClock())
     envelopes = [decode(text.encode()) for text in read(number)["messages"]]

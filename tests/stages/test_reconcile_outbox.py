@@ -2,14 +2,18 @@
 
 import json
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
-from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization, namespace
+from tests.memory_plane import CLUSTER, MemoryPlane, config_map, fill, kustomization, namespace
 
-from penstock.core.errors import Transient
+from penstock.core.errors import Conflict, Transient
 from penstock.core.messages import Event, ReconcileDue
 from penstock.core.reconcile.outbox import KEPT
 from penstock.core.records import status_key
+from penstock.stages.reconcile.attempt import open_attempt
+from penstock.stages.reconcile.endings import superseded
+from penstock.stages.reconcile.outcome import event
 from penstock.wiring.run import run_message
 
 FILES = {
@@ -20,6 +24,31 @@ FILES = {
     "apps/b.yaml": config_map("b", key="1"),
     "web/c.yaml": config_map("c", key="1"),
 }
+
+
+def test_a_record_that_is_almost_full_has_no_room_for_events_and_is_written_all_the_same():
+    plane = MemoryPlane()
+    plane.push(FILES)
+    plane.settle()
+    fill(plane, "apps", free=1100)
+    plane.push({"apps/bad.yaml": "kind: ["})
+    plane.settle()
+    assert "BuildFailed" in plane.ready("apps")
+    assert plane.status("apps").outbox == ()
+    assert [e.reason for e in plane.events if e.name == "apps"][-1] == "BuildFailed"
+    assert plane.bus.dead_letters() == ()
+
+
+def test_events_that_cannot_be_written_down_are_published_all_the_same():
+    plane = MemoryPlane()
+    plane.push(FILES)
+    plane.settle()
+    attempt = open_attempt(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name="apps"), plane.deps)
+    event(attempt, "info", "Progressing", "ConfigMap/apps/a configured")
+    for refused in (Conflict("written meanwhile"), Transient("the store is away")):
+        plane.state.put = Mock(side_effect=refused)
+        assert [out.message.why for out in superseded(attempt)] == ["again"]
+        assert plane.state.put.called
 
 
 class Killed(BaseException):

@@ -23,6 +23,12 @@ MOST_LINKS = 32
 PUSH = "webhook"
 """The origin of what a push has caused."""
 
+RENDER = "render"
+"""Why a suspended Kustomization is woken: to write down what it renders now, no more."""
+
+LEFT_OUT = "left out"
+"""Why one of a sweep is looked at alone: its run there may not have come to publish its events."""
+
 PLANE = "-"
 """The cluster name under which the plane's own source stands (no cluster can be called so)."""
 
@@ -49,8 +55,9 @@ class ReconcileDue:
     """Topics ``artifact-stored`` and ``reconcile-due``: reconcile this Kustomization now.
 
     ``why``: what woke it, for people (``artifact``, ``dependency``, ``parent``, ``interval``, ``request``,
-    ``health``, ``again``). ``request``: id under which the api waits for the answer, or "". ``others``:
-    ``namespace/name`` of further Kustomizations of the cluster to look at in the same run.
+    ``health``, ``again``); some ask for more than a look (``interval``, ``request``, LEFT_OUT) or less (RENDER).
+    ``request``: id under which the api waits for the answer, or "". ``others``: ``namespace/name`` of further
+    Kustomizations of the cluster to look at in the same run.
     """
 
     topic: ClassVar[str] = "reconcile-due"

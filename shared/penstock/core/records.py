@@ -201,7 +201,7 @@ class KustomizationStatus(_Stored):
     render (for moves between Kustomizations); ``history``: the newest five outcomes; ``applied``: generation and digest
     of what the last whole apply applied; ``drift``: of objects whose drift is only reported (core.drift.report);
     ``outbox``: events that may not have been published (core.reconcile.outbox); ``resting``: what a suspended one
-    would apply now (core.reconcile.standing), {} after a run;
+    would apply now, as the difference to its last run (core.reconcile.standing), {} after a run;
     ``same``: marks (core.reconcile.equal) of objects that only a dry-run can compare, and that it found the same.
     """
 

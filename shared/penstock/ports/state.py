@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 Value = Mapping[str, Any]
 
+MAX_VALUE_BYTES = 900 * 1_024
+"""Of a value as JSON text without spaces."""
 ABSENT = ""
 """The version of a record that does not exist."""
 

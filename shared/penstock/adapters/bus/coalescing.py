@@ -1,11 +1,11 @@
 """Which wake-ups say the same, so that one of them is enough."""
 
 from penstock.core.errors import Terminal
-from penstock.core.messages import Event, ReconcileDue, decode, encode
+from penstock.core.messages import LEFT_OUT, RENDER, Event, ReconcileDue, decode, encode
 from penstock.ports.bus import Dispatch
 
-ASKS_MORE = frozenset({"interval", "request"})
-"""Reasons of a ReconcileDue for which a run also reads again what is not in files: only their likes stand for them."""
+ASKS_OTHERWISE = frozenset({"interval", "request", LEFT_OUT, RENDER})
+"""Reasons of a ReconcileDue for which a run does what it does not do for others: only their likes stand for them."""
 
 
 def merge_key(dispatch: Dispatch, order: str) -> str:
@@ -16,7 +16,7 @@ def merge_key(dispatch: Dispatch, order: str) -> str:
     message = dispatch.envelope.message
     if isinstance(message, Event) or order:
         return ""
-    why = message.why if isinstance(message, ReconcileDue) and message.why in ASKS_MORE else ""
+    why = message.why if isinstance(message, ReconcileDue) and message.why in ASKS_OTHERWISE else ""
     return f"{message.topic} {message.key} {why}"
 
 

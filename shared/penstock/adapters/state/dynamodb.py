@@ -24,9 +24,9 @@ from typing import Any
 
 from penstock.adapters.aws.clients import Answered, Clients
 from penstock.adapters.aws.errors import translated
-from penstock.adapters.state.limits import MAX_VALUE_BYTES, check_key, from_json, to_json
+from penstock.adapters.state.limits import check_key, from_json, to_json
 from penstock.core.errors import Conflict, Terminal, Transient
-from penstock.ports.state import ABSENT, Record, Value
+from penstock.ports.state import ABSENT, MAX_VALUE_BYTES, Record, Value
 
 FORMAT = "1"
 INDEX = "due"

@@ -4,10 +4,9 @@ import json
 from typing import Any
 
 from penstock.core.errors import Terminal
-from penstock.ports.state import Value
+from penstock.ports.state import MAX_VALUE_BYTES, Value
 
 MAX_KEY_BYTES = 1_024
-MAX_VALUE_BYTES = 900 * 1_024
 
 
 def check_key(key: str) -> str:

@@ -145,7 +145,7 @@ class _Walk:
         elif type(desired) is type(live) or not same_quantity(desired, live):
             if not same_quantity(desired, live):
                 self.differ(path)
-            elif not (self.quantities and _QUANTITY.search(path)):
+            elif not (self.quantities and _QUANTITY.fullmatch(path)):
                 self.doubt(path)
         # else: a number that the server keeps as a quantity (``cpu: 1`` -> "1")
 
@@ -211,7 +211,7 @@ def compare(desired: Manifest, live: Manifest, *, manager: str, ignored: Collect
     walk.mapping(_comparable(desired), live, entries[0].get("fieldsV1") or {}, "")
     if walk.differs:
         return Comparison(verdict=Verdict.DIFFERS, paths=tuple(walk.differs))
-    if walk.others:
+    if walk.others and not walk.doubts:
         return Comparison(verdict=Verdict.DIFFERS, paths=(OWNERSHIP,))
     if walk.doubts:
         return Comparison(verdict=Verdict.DOUBT, paths=tuple(walk.doubts))
@@ -270,8 +270,14 @@ def _has(owned: Mapping[str, Any], prefix: str) -> bool:
 
 
 _WITH_QUANTITIES = frozenset({"v1", "apps/v1", "batch/v1"})
-_QUANTITY = re.compile(r"\.(limits|requests|hard|capacity)\.[^.]+$")
-"""Where the kinds of these API versions hold quantities, which the API server writes in its own way."""
+_QUANTITY = re.compile(
+    r"spec\.(?:capacity|hard(?:\.limits|\.requests)?)\.[^.]+"
+    r"|spec\.(?!.*\b(?:annotations|labels|matchLabels|nodeSelector)\.)(?:\w+(?:\[\d+\])?\.)*resources\.(?:limits|requests)\.[^.]+"
+)
+"""Where the kinds of these API versions hold quantities, which the API server writes in its own way.
+
+Names of data, labels and annotations have dots, too: a text there is no quantity, whatever it looks like.
+"""
 _IN_PODS: Mapping[str, Any] = {"apiVersion": "v1", "divisor": "0", "expirationSeconds": 3600}
 """Of a fieldRef, a resourceFieldRef, and a serviceAccountToken among projected sources."""
 _DEFAULTS: Mapping[tuple[str, str], Mapping[str, Any]] = {

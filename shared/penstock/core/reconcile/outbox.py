@@ -26,11 +26,12 @@ def with_events(entries: Sequence[Entry], events: Iterable[Event], now: float) -
 
     At most MOST of MOST_BYTES together (the newest stays, whatever its size): the oldest go first.
     """
-    known = {entry["event"]["id"] for entry in entries}
+    before = _kept(entries, now)
+    known = {entry["event"]["id"] for entry in before}
     added = [{"at": now, "event": asdict(each)} for each in events if each.id not in known]
     kept: list[Entry] = []
     size = 0
-    for entry in reversed([*_kept(entries, now), *added]):
+    for entry in reversed([*before, *added]):
         size += len(json.dumps(entry))
         if kept and (size > MOST_BYTES or len(kept) == MOST):
             break

@@ -11,9 +11,10 @@ from penstock.core.errors import Conflict, PenstockError
 from penstock.core.messages import Outgoing
 from penstock.core.records import Adoption, adoption_key
 from penstock.ports.state import Record
-from penstock.stages.reconcile.attempt import Attempt, save_events
+from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.lease import OwnedByOther
 from penstock.stages.reconcile.outcome import event
+from penstock.stages.reconcile.recording import save_events
 
 HOLDS_FOR = timedelta(hours=1)
 """An adoption that was asked for and could not be made is forgotten after this time: nobody expects it any more."""

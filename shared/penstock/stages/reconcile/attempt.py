@@ -1,18 +1,16 @@
 """One attempt at one Kustomization: what was read before anything was decided."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
-from penstock.core.errors import Conflict
 from penstock.core.flux.kustomization import Kustomization, SourceRef, parse_kustomization
 from penstock.core.flux.plane import Plane, Policy, parse_plane
-from penstock.core.messages import PLANE, Event, Outgoing, ReconcileDue
+from penstock.core.messages import LEFT_OUT, PLANE, Event, ReconcileDue
 from penstock.core.reconcile.inventory import Owner
-from penstock.core.reconcile.outbox import KEPT, events_of, with_events
+from penstock.core.reconcile.outbox import events_of
 from penstock.core.reconcile.render import Rendered
 from penstock.core.records import (
     PLANE_KEY,
@@ -26,22 +24,14 @@ from penstock.core.records import (
 from penstock.core.sources.wakeups import ROOT
 from penstock.ports.cluster import Cluster
 from penstock.ports.deps import Deps
-from penstock.ports.state import ABSENT, Record
+from penstock.ports.state import Record
 from penstock.ports.telemetry import Span
-from penstock.stages.reconcile.index import (
-    children,
-    ensure_index,
-    status_entries,
-    verify_entries,
-    write_indexed,
-)
+from penstock.stages.reconcile.index import children, ensure_index
 from penstock.stages.reconcile.shared import SharedReads
 
 KIND = "Kustomization"
 MOST_GETS = 32
 """So many records are read one by one; above that, all of their kind by one list."""
-LEFT_OUT = "left out"
-"""Why one of a sweep is looked at alone: its run there may not have come to publish its events."""
 LOOKS_AFRESH = ("interval", "request", LEFT_OUT)
 """Reasons of a run to read again what nobody announces: Secrets, index entries."""
 _ROOT = ROOT.split("/")
@@ -179,11 +169,11 @@ def open_attempt(message: ReconcileDue, deps: Deps) -> Attempt | None:
         found=status,
         root=root,
         started=deps.clock.now(),
-        said=_unpublished(message, status, deps),
+        said=unpublished(message, status, deps),
     )
 
 
-def _unpublished(message: ReconcileDue, status: KustomizationStatus, deps: Deps) -> list[Event]:
+def unpublished(message: ReconcileDue, status: KustomizationStatus, deps: Deps) -> list[Event]:
     """What earlier deliveries of this message wrote down, and may have been cut short before they published it."""
     again = deps.attempt > 1 or message.why == LEFT_OUT
     return events_of(status.outbox, deps.clock.now().timestamp()) if again else []
@@ -193,89 +183,6 @@ def load_status(deps: Deps, cluster: str, namespace: str, name: str) -> Kustomiz
     """The status record, or an empty one."""
     found = deps.state.get(status_key(cluster, KIND, namespace, name))
     return KustomizationStatus.from_value(found.value) if found else KustomizationStatus()
-
-
-def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float | None) -> None:
-    """Write the status with its index entries and events; a suspension that somebody else set meanwhile is kept.
-
-    Raises Conflict where a newer observation has been written: this attempt is not the newest any more.
-    """
-    deps, message = attempt.deps, attempt.message
-    key = status_key(message.cluster, KIND, message.namespace, message.name)
-    for _ in range(5):
-        current = deps.state.get(key)
-        known = KustomizationStatus.from_value(current.value) if current else KustomizationStatus()
-        if overtaken(attempt, status, known):
-            raise Conflict(f"a newer observation ({known.observation}) of {attempt.ref} has been reconciled")
-        kept = replace(status, suspension=known.suspension, outbox=_outbox(attempt, known))
-        value, version = kept.to_value(), current.version if current else ABSENT
-        adds, removes = status_entries(message.cluster, attempt.ref, known, status, attempt.record.generation)
-        write = partial(deps.state.put, key, value, expected=version, due=due)
-        try:
-            write_indexed(deps.state, adds=adds, removes=removes, write=write)
-        except Conflict:
-            continue
-        if message.why in LOOKS_AFRESH:
-            verify_entries(deps, message.cluster, attempt.ref, status, attempt.record.generation)
-        return
-    raise Conflict(f"the status of {attempt.ref} is being written by others all the time")
-
-
-def save_events(attempt: Attempt) -> None:
-    """Write down this run's events and nothing else: the status is a newer run's, or stands already.
-
-    Raises Conflict where others write the status all the time.
-    """
-    deps, message = attempt.deps, attempt.message
-    key = status_key(message.cluster, KIND, message.namespace, message.name)
-    for _ in range(5):
-        current = deps.state.get(key)
-        if current is None or not attempt.said:
-            return
-        known = KustomizationStatus.from_value(current.value)
-        value = replace(known, outbox=_outbox(attempt, known)).to_value()
-        try:
-            deps.state.put(key, value, expected=current.version, due=current.due)
-        except Conflict:
-            continue
-        return
-    raise Conflict(f"the status of {attempt.ref} is being written by others all the time")
-
-
-def _outbox(attempt: Attempt, known: KustomizationStatus) -> tuple[Mapping[str, Any], ...]:
-    return with_events(known.outbox, attempt.said, attempt.now().timestamp())
-
-
-def forget_status(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
-    """Of what is gone: the events of its end that may not have been published, and then its status goes, too.
-
-    A run that was overtaken by a removal may have written one, which would be due for ever.
-    """
-    if deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name)) is not None:
-        return []
-    known = load_status(deps, message.cluster, message.namespace, message.name)
-    if events_of(known.outbox, deps.clock.now().timestamp()):
-        return [Outgoing(message=each) for each in _unpublished(message, known, deps)]
-    drop_status(message, deps)
-    return []
-
-
-def drop_status(message: ReconcileDue, deps: Deps, said: Sequence[Event] = ()) -> None:
-    """Delete a Kustomization's status, and the index entries that it stood for.
-
-    ``said``: events that are kept in its place until they are certainly published.
-    """
-    key = status_key(message.cluster, KIND, message.namespace, message.name)
-    found = deps.state.get(key)
-    known = KustomizationStatus.from_value(found.value) if found else KustomizationStatus()
-    ref, now = f"{message.namespace}/{message.name}", deps.clock.now().timestamp()
-    _, removes = status_entries(message.cluster, ref, known, KustomizationStatus(), 0)
-    write: Callable[[], object] = partial(deps.state.delete, key, expected=None)
-    if said:
-        left = KustomizationStatus(outbox=with_events(known.outbox, said, now)).to_value()
-        write = partial(deps.state.put, key, left, expected=found.version if found else ABSENT, due=now + KEPT)
-    with suppress(Conflict):  # it was declared again
-        write_indexed(deps.state, adds=(), removes=removes, write=write)
 
 
 def still_current(attempt: Attempt) -> bool:

@@ -23,8 +23,6 @@ from penstock.stages.reconcile.attempt import KIND, Attempt, objects, read_objec
 from penstock.stages.reconcile.source import Source, newest_tree
 
 _EQUAL = KnownEqual()
-RENDER = "render"
-"""Why a suspended one is woken: to write down what it renders now, no more (resting.py)."""
 
 
 class Awaits(Transient):
@@ -55,8 +53,8 @@ class Due:
 
     @property
     def asks(self) -> tuple[str, ...]:
-        """The suspended ones whose render is waited for: they render only when they are asked."""
-        return tuple(name for name in self.unrendered if name in self.resting)
+        """The suspended ones whose word is waited for: they give it only when they are asked."""
+        return tuple(name for name in self.everybody if name in self.resting)
 
 
 def ownership(
@@ -80,30 +78,34 @@ def ownership(
         read = read_objects(attempt.deps, attempt.cluster, {(KIND, name) for name in owners})
         records = {name: record for (_, name), (_, record) in read.items()}
         known = read_statuses(attempt.deps, attempt.cluster, owners)
-    claimed: dict[ObjectRef, str] = {}
-    far: dict[ObjectRef, str] = {}
-    taken: set[ObjectRef] = set()
-    elsewhere: set[ObjectRef] = set()
-    for name, record in records.items():
-        status = known.get(name)
-        if name == attempt.ref or record.tombstone or status is None:
-            continue
-        beside = _kube_config(record) == _kube_config(attempt.record)
-        (claimed if beside else far).update(dict.fromkeys(rendered_refs(status), name))
-        if status.ready():
-            (taken if beside else elsewhere).update(parse_ids(status.inventory))
+    others = {name: record for name, record in records.items() if name != attempt.ref and not record.tombstone}
+    claimed, taken, elsewhere = _told(attempt.record, others, known)
     message = attempt.message
     return Ownership(
         namespace=message.namespace,
         name=message.name,
         manager=FIELD_MANAGER,
-        claimed={**far, **claimed},
-        taken=frozenset(taken),
-        elsewhere=frozenset(elsewhere - claimed.keys()),
+        claimed=claimed,
+        taken=taken,
+        elsewhere=elsewhere,
         overridden=attempt.policy.override_managers,
         equal=_EQUAL,
         same=frozenset(() if message.why == "request" else attempt.status.same),
     )
+
+
+def _told(
+    mine: ObjectRecord, others: Mapping[str, ObjectRecord], known: Mapping[str, KustomizationStatus]
+) -> tuple[dict[ObjectRef, str], frozenset[ObjectRef], frozenset[ObjectRef]]:
+    """``claimed``, ``taken`` and ``elsewhere`` of an Ownership, by what the others have written down."""
+    claimed, far = dict[ObjectRef, str](), dict[ObjectRef, str]()
+    taken, elsewhere = set[ObjectRef](), set[ObjectRef]()
+    for name in sorted(others.keys() & known.keys()):
+        status, beside = known[name], _kube_config(others[name]) == _kube_config(mine)
+        (claimed if beside else far).update(dict.fromkeys(rendered_refs(status), name))
+        if status.ready():
+            (taken if beside else elsewhere).update(parse_ids(status.inventory))
+    return {**far, **claimed}, frozenset(taken), frozenset(elsewhere - claimed.keys())
 
 
 def _kube_config(record: ObjectRecord) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
-from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
+from penstock.core.messages import RENDER, Outgoing, ReconcileDue, SourceChanged
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Action, Change
 from penstock.core.records import KustomizationStatus, discovered_key
@@ -23,14 +23,12 @@ from penstock.stages.reconcile.attempt import (
     load_status,
     overtaken,
     read_statuses,
-    save_events,
-    save_status,
     source_cluster,
     source_status,
     statuses,
     still_current,
 )
-from penstock.stages.reconcile.claims import RENDER, Awaits
+from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.drift import corrected, report_events, reported, with_drift
 from penstock.stages.reconcile.execute import ApplyFailed, Done
 from penstock.stages.reconcile.in_cluster import publish_events, show_failure
@@ -45,6 +43,7 @@ from penstock.stages.reconcile.outcome import (
     with_history,
 )
 from penstock.stages.reconcile.planning import Planned, told_terminating
+from penstock.stages.reconcile.recording import save_events, save_status
 from penstock.stages.reconcile.rights import explained
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target

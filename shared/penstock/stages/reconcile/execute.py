@@ -10,11 +10,12 @@ from penstock.core.resources import Gvk, ObjectRef
 from penstock.stages.reconcile import lease
 from penstock.stages.reconcile.adoption import use_up
 from penstock.stages.reconcile.apply import apply_all, prune_all
-from penstock.stages.reconcile.attempt import Attempt, load_status, save_status, still_current
+from penstock.stages.reconcile.attempt import Attempt, load_status, still_current
 from penstock.stages.reconcile.children import source_known
 from penstock.stages.reconcile.ledger import Ledger, digest_of, inventory_version, store_ledger, union
 from penstock.stages.reconcile.outcome import BACKSTOP, shown
 from penstock.stages.reconcile.planning import Planned
+from penstock.stages.reconcile.recording import save_status
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
 from penstock.stages.reconcile.turn import turn

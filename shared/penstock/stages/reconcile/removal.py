@@ -17,7 +17,7 @@ from penstock.core.records import ObjectRecord, approval_key, object_key
 from penstock.ports.state import Record
 from penstock.stages.reconcile import endings, lease, termination
 from penstock.stages.reconcile.apply import prune_all
-from penstock.stages.reconcile.attempt import KIND, Attempt, drop_status, save_status
+from penstock.stages.reconcile.attempt import KIND, Attempt
 from penstock.stages.reconcile.children import bury_all
 from penstock.stages.reconcile.claims import Due, ownership, renders_due_for_removal
 from penstock.stages.reconcile.execute import ApplyFailed
@@ -28,6 +28,7 @@ from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
 from penstock.stages.reconcile.planning import approved, handed_over, stop_message, waiting_for_renders
 from penstock.stages.reconcile.pointer import unpoint
+from penstock.stages.reconcile.recording import drop_status, save_status
 from penstock.stages.reconcile.rights import check_rights
 from penstock.stages.reconcile.target import Target, open_target
 from penstock.stages.reconcile.turn import turn

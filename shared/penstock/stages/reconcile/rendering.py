@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from penstock.core.errors import PenstockError
+from penstock.core.errors import PenstockError, Terminal
 from penstock.core.messages import Outgoing
 from penstock.core.reconcile.inventory import entry_texts
 from penstock.core.reconcile.render import Rendered, render
@@ -11,13 +11,14 @@ from penstock.core.resources import ref_of
 from penstock.core.sources.wakeups import source_key
 from penstock.core.sweeps import LEFT_FOR
 from penstock.stages.reconcile.alerts import TOLD
-from penstock.stages.reconcile.attempt import Attempt, applied_mark, save_status
+from penstock.stages.reconcile.attempt import Attempt, applied_mark
 from penstock.stages.reconcile.children import check_children
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.endings import wake
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, with_conditions
 from penstock.stages.reconcile.parentage import children_due
 from penstock.stages.reconcile.pointer import POINTED
+from penstock.stages.reconcile.recording import save_resting, save_status
 from penstock.stages.reconcile.resting import next_look
 from penstock.stages.reconcile.source import Source, open_source
 
@@ -55,7 +56,8 @@ def record_render(attempt: Attempt, source: Source, rendered: Rendered) -> Attem
 def render_at_rest(attempt: Attempt) -> list[Outgoing]:
     """A suspended one is asked what it renders now: written down and nothing else done; who waits for that is woken.
 
-    Where it cannot be rendered, whoever asked goes on waiting.
+    Those are woken, too, where it had written the same down already: whoever asks may have looked before that. Where
+    it cannot be rendered, a record has no room for it, or its children are still not stored, they go on waiting.
     """
     try:
         source = open_source(attempt)
@@ -63,29 +65,40 @@ def render_at_rest(attempt: Attempt) -> list[Outgoing]:
             rendered = render(attempt.kustomization, source.tree, gather(attempt))
         check_children(attempt, rendered.parts.interpreted)
     except PenstockError as error:
-        attempt.deps.telemetry.record(
-            "not rendered while suspended",
-            stage="reconcile",
-            cluster=attempt.cluster,
-            name=attempt.ref,
-            reason=error.reason,
-            detail=str(error),
-        )
-        return []
-    return wake(attempt) if record_at_rest(attempt, rendered) else []
+        return _not_rendered(attempt, error)
+    try:
+        made, news = record_at_rest(attempt, rendered)
+    except Terminal as error:
+        return _not_rendered(attempt, error)
+    return wake(attempt) if news or not made.children_due else []
 
 
-def record_at_rest(attempt: Attempt, rendered: Rendered) -> bool:
-    """Write down what a suspended one renders, beside what its last run has found; whether that is news."""
+def _not_rendered(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
+    attempt.deps.telemetry.record(
+        "not rendered while suspended",
+        stage="reconcile",
+        cluster=attempt.cluster,
+        name=attempt.ref,
+        reason=error.reason,
+        detail=str(error),
+    )
+    return []
+
+
+def record_at_rest(attempt: Attempt, rendered: Rendered) -> tuple[Standing, bool]:
+    """Write down what a suspended one renders, beside what its last run has found; that, and whether it is news.
+
+    Raises Terminal where a record has no room for it.
+    """
     made = Standing(
         generation=attempt.record.generation,
         inputs=rendered.inputs,
         digest=rendered.inputs_digest,
-        rendered=tuple(entry_texts(rendered.versions())),
-        interpreted=tuple(str(ref_of(each)) for each in rendered.parts.interpreted),
+        rendered=entry_texts(rendered.versions()),
+        interpreted=tuple(sorted(str(ref_of(each)) for each in rendered.parts.interpreted)),
         children_due=children_due(attempt, rendered.parts.interpreted),
     )
-    if standing(attempt.status) == made:
-        return False
-    save_status(attempt, replace(attempt.status, resting=made.to_value()), due=next_look(attempt))
-    return True
+    news = standing(attempt.status) != made
+    if news:
+        save_resting(attempt, made, due=next_look(attempt))
+    return made, news

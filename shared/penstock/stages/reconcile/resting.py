@@ -1,14 +1,14 @@
-"""A suspended Kustomization: nothing is rendered, compared or applied, and it says so where people look."""
+"""A suspended Kustomization: nothing is compared or applied, and it says so where people look."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from penstock.core.errors import PenstockError
 from penstock.core.reconcile.inventory import NAMESPACE, inventory_name
 from penstock.core.records import Suspension
-from penstock.stages.reconcile.attempt import Attempt, save_status
+from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.lease import refuse_other_owner
 from penstock.stages.reconcile.ledger import GVK
+from penstock.stages.reconcile.recording import save_rest
 from penstock.stages.reconcile.target import open_target
 
 SUSPENDED = "penstock.dev/suspended"
@@ -17,7 +17,7 @@ SUSPENDED = "penstock.dev/suspended"
 def rest(attempt: Attempt) -> None:
     """Look again when the suspension ends, or after the interval; show it in the inventory; answer who waits."""
     held = attempt.status.suspension
-    save_status(attempt, replace(attempt.status, pending={}), due=next_look(attempt))
+    save_rest(attempt, due=next_look(attempt))
     _show(attempt)
     if attempt.message.request:
         value = {"format": 1, "ready": "False", "reason": "Suspended", "message": _told(held)}

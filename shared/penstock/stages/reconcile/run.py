@@ -4,16 +4,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from penstock.core.errors import Conflict, PenstockError, Transient
-from penstock.core.messages import Event, Outgoing, ReconcileDue
+from penstock.core.messages import RENDER, Event, Outgoing, ReconcileDue
 from penstock.core.reconcile.plan import Action, switched_off
 from penstock.core.reconcile.render import Rendered, render
 from penstock.core.reconcile.standing import CHILDREN_DUE
 from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile import adoption, endings, lease
-from penstock.stages.reconcile.attempt import Attempt, forget_status, open_attempt
+from penstock.stages.reconcile.attempt import Attempt, open_attempt
 from penstock.stages.reconcile.children import check_children, store_children, wake_children
-from penstock.stages.reconcile.claims import RENDER, Awaits
+from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.credentials import copy_credentials
 from penstock.stages.reconcile.discovery import discover
@@ -27,6 +27,7 @@ from penstock.stages.reconcile.planning import Planned, make_plan
 from penstock.stages.reconcile.pointer import point
 from penstock.stages.reconcile.preview import preview
 from penstock.stages.reconcile.ready import check_expressions
+from penstock.stages.reconcile.recording import forget_status
 from penstock.stages.reconcile.removal import remove
 from penstock.stages.reconcile.rendering import record_render, render_at_rest
 from penstock.stages.reconcile.resting import rest
@@ -77,7 +78,7 @@ def _resting(attempt: Attempt) -> list[Outgoing]:
     if attempt.message.why == RENDER and not attempt.record.tombstone:
         return render_at_rest(attempt)
     rest(attempt)
-    return []
+    return endings.wake(attempt) if attempt.record.tombstone else []  # nobody waits for the render of what left Git
 
 
 def _tried(attempt: Attempt) -> list[Outgoing]:

@@ -6,9 +6,8 @@ been woken alone. Killed half-way, the message comes again and finds nothing to 
 
 from dataclasses import replace
 
-from penstock.core.messages import Outgoing, ReconcileDue
+from penstock.core.messages import LEFT_OUT, Outgoing, ReconcileDue
 from penstock.ports.deps import Deps
-from penstock.stages.reconcile.attempt import LEFT_OUT
 from penstock.stages.reconcile.run import reconcile
 from penstock.stages.reconcile.shared import SharedReads
 

@@ -10,10 +10,11 @@ from typing import Any
 from penstock.core.messages import Outgoing
 from penstock.core.resources import ObjectRef
 from penstock.ports.cluster import Cluster
-from penstock.stages.reconcile.attempt import Attempt, save_status
+from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.health import continuation_delay
 from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, event, with_conditions
+from penstock.stages.reconcile.recording import save_status
 
 POLICY = "WaitForTermination"
 _AWAITED = "termination"

@@ -184,6 +184,46 @@ def test_equal_quantities_written_otherwise_are_doubt_where_a_text_may_be_meant(
 
 
 @pytest.mark.parametrize(
+    ("where", "name", "verdict"),
+    [
+        (("data",), "app.limits.memory", Verdict.DOUBT),
+        (("data",), "spec.resources.limits.memory", Verdict.DOUBT),
+        (("metadata", "annotations"), "example.com/app.requests.memory", Verdict.DOUBT),
+        (("spec", "template", "metadata", "annotations"), "resources.limits.memory", Verdict.DOUBT),
+        (("spec", "template", "metadata", "labels"), "resources.limits.memory", Verdict.DOUBT),
+        (("spec", "template", "spec", "nodeSelector"), "resources.limits.memory", Verdict.DOUBT),
+        (("spec", "template", "spec", "resources", "limits"), "memory", Verdict.EQUAL),
+        (("spec", "jobTemplate", "spec", "template", "spec", "resources", "limits"), "memory", Verdict.EQUAL),
+        (("spec", "resources", "requests"), "storage", Verdict.EQUAL),
+        (("spec", "hard"), "memory", Verdict.EQUAL),
+        (("spec", "hard"), "requests.memory", Verdict.EQUAL),
+        (("spec", "capacity"), "storage", Verdict.EQUAL),
+        (("spec", "parameters"), "storage", Verdict.DOUBT),
+    ],
+)
+def test_a_text_that_only_looks_like_a_quantity_is_compared_as_text(where, name, verdict):
+    """A key of a ConfigMap, an annotation: what Git changes from 1Gi to 1024Mi there is applied."""
+    desired, live, owned = {name: "1Gi"}, {name: "1024Mi"}, {f"f:{name}": {}}
+    for step in reversed(where):
+        desired, live, owned = {step: desired}, {step: live}, {f"f:{step}": owned}
+    entry = {"manager": "m", "operation": "Apply", "apiVersion": "v1", "fieldsV1": owned}
+    there = {**live, "apiVersion": "v1", "metadata": {**live.get("metadata", {}), "managedFields": [entry]}}
+    found = compare({"apiVersion": "v1", "metadata": {}, **desired}, there, manager="m")
+    assert (found.verdict, len(found.paths)) == (verdict, 0 if verdict is Verdict.EQUAL else 1)
+
+
+def test_a_doubt_beside_values_that_others_own_is_still_a_doubt():
+    """Only a dry-run tells whether it is a matter of ownership alone: drift that is reported is not reverted for it."""
+    entry = {"manager": "m", "operation": "Apply", "apiVersion": "v1", "fieldsV1": {"f:spec": {"f:mine": {}}}}
+    live = {"apiVersion": "v1", "metadata": {"managedFields": [entry]}, "spec": {"mine": "1Gi", "theirs": 1}}
+    desired = {"apiVersion": "v1", "metadata": {}, "spec": {"mine": "1Gi", "theirs": 1}}
+    assert compare(desired, live, manager="m").paths == ("metadata.managedFields",)
+    desired["spec"]["mine"] = "1024Mi"
+    found = compare(desired, live, manager="m")
+    assert (found.verdict, found.paths) == (Verdict.DOUBT, ("spec.mine",))
+
+
+@pytest.mark.parametrize(
     ("desired", "owned", "live", "verdict"),
     [
         ({"a": None}, {"f:a": {}}, {}, Verdict.EQUAL),

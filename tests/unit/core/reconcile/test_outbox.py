@@ -52,6 +52,11 @@ def test_after_its_time_it_is_out():
     assert events_of(with_events(entries, [event(2)], KEPT), KEPT) == [event(2)]
 
 
+def test_what_happens_again_after_its_time_is_kept_again():
+    entries = with_events((), [event(1)], 0.0)
+    assert with_events(entries, [event(1)], KEPT) == ({"at": KEPT, "event": asdict(event(1))},)
+
+
 def test_one_event_is_kept_whatever_its_size():
     large = event(1, "x" * (2 * MOST_BYTES))
     assert events_of(with_events((), [event(0), large], 0.0), 0.0) == [large]

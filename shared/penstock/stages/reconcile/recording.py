@@ -1,0 +1,165 @@
+"""Writing a Kustomization's status record: what a run has found, and what stands beside that.
+
+Beside it stand the events of runs that may not have been published, the plane's own switch, and what a suspended one
+would apply: whoever writes one of these leaves the others as they are.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from penstock.core.errors import Conflict, Transient
+from penstock.core.messages import Event, Outgoing, ReconcileDue
+from penstock.core.reconcile.outbox import KEPT, events_of, with_events
+from penstock.core.reconcile.standing import Standing
+from penstock.core.records import KustomizationStatus, object_key, status_key
+from penstock.ports.deps import Deps
+from penstock.ports.state import ABSENT, MAX_VALUE_BYTES
+from penstock.stages.reconcile.attempt import KIND, LOOKS_AFRESH, Attempt, load_status, overtaken, unpublished
+from penstock.stages.reconcile.index import status_entries, verify_entries, write_indexed
+
+TRIES = 5
+Change = Callable[[KustomizationStatus], KustomizationStatus | None]
+"""The status as it stands -> as it is to be; None leaves it alone."""
+
+
+def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float | None) -> None:
+    """Write the status with its index entries and events; a suspension that somebody else set meanwhile is kept.
+
+    Raises Conflict where a newer observation has been written: this attempt is not the newest any more.
+    """
+    deps, message = attempt.deps, attempt.message
+    key = status_key(message.cluster, KIND, message.namespace, message.name)
+    for _ in range(TRIES):
+        current = deps.state.get(key)
+        known = KustomizationStatus.from_value(current.value) if current else KustomizationStatus()
+        if overtaken(attempt, status, known):
+            raise Conflict(f"a newer observation ({known.observation}) of {attempt.ref} has been reconciled")
+        kept = replace(status, suspension=known.suspension)
+        value, version = _value(attempt, kept, known), current.version if current else ABSENT
+        adds, removes = status_entries(message.cluster, attempt.ref, known, status, attempt.record.generation)
+        write = partial(deps.state.put, key, value, expected=version, due=due)
+        try:
+            write_indexed(deps.state, adds=adds, removes=removes, write=write)
+        except Conflict:
+            continue
+        if message.why in LOOKS_AFRESH:
+            verify_entries(deps, message.cluster, attempt.ref, status, attempt.record.generation)
+        return
+    raise _busy(attempt)
+
+
+def save_events(attempt: Attempt) -> None:
+    """Write down this run's events and nothing else: the status is a newer run's, or stands already.
+
+    Where that cannot be, they are published all the same: what is kept is for those who are killed before that.
+    """
+    if attempt.said:
+        with suppress(Transient):
+            _amend(attempt, lambda known: known)
+
+
+def save_rest(attempt: Attempt, *, due: float) -> None:
+    """A suspended one waits for no health any more, and is looked at again at ``due``: nothing else is written.
+
+    See save_resting.
+    """
+    _amend(attempt, lambda known: replace(known, pending={}) if _at_rest(attempt, known) else None, due=due)
+    if attempt.message.why in LOOKS_AFRESH:
+        verify_entries(attempt.deps, attempt.cluster, attempt.ref, attempt.found, attempt.record.generation)
+
+
+def save_resting(attempt: Attempt, made: Standing, *, due: float) -> None:
+    """Write down what a suspended one renders, beside what its last run has found.
+
+    Nothing is written where it was resumed, or has run, meanwhile: that run's word is newer. Raises Conflict where
+    others write the status all the time, Terminal where a record has no room for it.
+    """
+
+    def change(known: KustomizationStatus) -> KustomizationStatus | None:
+        return replace(known, resting=made.beside(known)) if _at_rest(attempt, known) else None
+
+    _amend(attempt, change, due=due)
+
+
+def _at_rest(attempt: Attempt, known: KustomizationStatus) -> bool:
+    """Whether the status is still that of the suspended one that this attempt has found."""
+    last, found = (
+        (each.suspension, each.observed_generation, each.observation, each.inputs_digest, each.rendered)
+        for each in (known, attempt.found)
+    )
+    return last == found
+
+
+def _amend(attempt: Attempt, change: Change, *, due: float | None = None) -> None:
+    """Write the newest status with a change, and this run's events.
+
+    ``due``: None leaves the time that it has; where there is no record none is made then, for it would never be due.
+    """
+    deps, message = attempt.deps, attempt.message
+    key = status_key(message.cluster, KIND, message.namespace, message.name)
+    for _ in range(TRIES):
+        current = deps.state.get(key)
+        known = KustomizationStatus.from_value(current.value) if current else KustomizationStatus()
+        status = change(known)
+        if status is None or (current is None and due is None):
+            return
+        version, stands = (current.version, current.due) if current else (ABSENT, None)
+        value = _value(attempt, status, known)
+        try:
+            deps.state.put(key, value, expected=version, due=stands if due is None else due)
+        except Conflict:
+            continue
+        return
+    raise _busy(attempt)
+
+
+def _value(attempt: Attempt, status: KustomizationStatus, known: KustomizationStatus) -> dict[str, Any]:
+    """The status as it is stored; what can be done without gives way where a record has no room for it."""
+    whole = replace(status, outbox=_outbox(attempt, known)).to_value()
+    if len(json.dumps(whole, separators=(",", ":"))) <= MAX_VALUE_BYTES:
+        return whole
+    return replace(status, outbox=(), same=()).to_value()
+
+
+def _outbox(attempt: Attempt, known: KustomizationStatus) -> tuple[Mapping[str, Any], ...]:
+    return with_events(known.outbox, attempt.said, attempt.now().timestamp())
+
+
+def _busy(attempt: Attempt) -> Conflict:
+    return Conflict(f"the status of {attempt.ref} is being written by others all the time")
+
+
+def forget_status(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
+    """Of what is gone: the events of its end that may not have been published, and then its status goes, too.
+
+    A run that was overtaken by a removal may have written one, which would be due for ever.
+    """
+    if deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name)) is not None:
+        return []
+    known = load_status(deps, message.cluster, message.namespace, message.name)
+    if events_of(known.outbox, deps.clock.now().timestamp()):
+        return [Outgoing(message=each) for each in unpublished(message, known, deps)]
+    drop_status(message, deps)
+    return []
+
+
+def drop_status(message: ReconcileDue, deps: Deps, said: Sequence[Event] = ()) -> None:
+    """Delete a Kustomization's status, and the index entries that it stood for.
+
+    ``said``: events that are kept in its place until they are certainly published.
+    """
+    key = status_key(message.cluster, KIND, message.namespace, message.name)
+    found = deps.state.get(key)
+    known = KustomizationStatus.from_value(found.value) if found else KustomizationStatus()
+    ref, now = f"{message.namespace}/{message.name}", deps.clock.now().timestamp()
+    _, removes = status_entries(message.cluster, ref, known, KustomizationStatus(), 0)
+    write: Callable[[], object] = partial(deps.state.delete, key, expected=None)
+    if said:
+        left = KustomizationStatus(outbox=with_events(known.outbox, said, now)).to_value()
+        write = partial(deps.state.put, key, left, expected=found.version if found else ABSENT, due=now + KEPT)
+    with suppress(Conflict):  # it was declared again
+        write_indexed(deps.state, adds=(), removes=removes, write=write)
