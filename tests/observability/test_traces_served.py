@@ -9,6 +9,7 @@ from tests.deployed import Story
 from tests.observability.receiver import Collector, path_to_root, roots
 from tests.observability.world import ServedFleet
 
+pytestmark = pytest.mark.xdist_group("traces-served")  # one plane for all of them, each looks at what came so far
 PUSHED = "POST /hook/{digest}"
 TOLD = ("deliver", "process event")
 APPS = "clusters/production/apps.yaml"
