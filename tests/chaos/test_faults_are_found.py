@@ -93,7 +93,7 @@ BROKEN = {
     "the inventory is written after the apply": (execute, "_store_union", inventory_after_the_apply, 1023),
     "notify has no idempotency key": (notify, "_claim", claims_of_nobody, 1023),
     "deletions wait for nobody's render": (planning, "renders_due", nobody_waited_for, 10663),
-    "nothing is handed over": (planning, "ownership", nothing_handed_over, 326),
+    "nothing is handed over": (planning, "ownership", nothing_handed_over, 160),
     "what could not be deleted is forgotten": (execute, "_after", an_inventory_without_what_failed, 17940),
     "tick publishes nothing": (tick, "_put_off", a_clock_that_finds_nothing, 532),
     "who never ran is not in the due index": (wake, "_expect", who_never_ran_not_expected, 12717),
