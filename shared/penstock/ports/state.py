@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from penstock.core.errors import Terminal
+
 Value = Mapping[str, Any]
 
 MAX_VALUE_BYTES = 900 * 1_024
@@ -25,8 +27,15 @@ class Record:
     due: float | None = None
 
 
+class TooLarge(Terminal):
+    """A value of more than MAX_VALUE_BYTES: nothing was written."""
+
+
 class State(Protocol):
-    """Records. Raises Conflict where ``expected`` is not the record's version, Transient when unreachable."""
+    """Records.
+
+    Raises Conflict where ``expected`` is not the record's version, TooLarge, Transient when unreachable.
+    """
 
     def get(self, key: str) -> Record | None:
         """The newest record (reads are strongly consistent)."""

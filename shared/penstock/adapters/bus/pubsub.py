@@ -16,7 +16,7 @@ from typing import Any
 
 from penstock.adapters.bus.batches import batches
 from penstock.adapters.bus.ordering import order_key
-from penstock.adapters.bus.pubsub_letters import ERROR, PubsubLetters
+from penstock.adapters.bus.pubsub_letters import ERROR, PubsubLetters, entry
 from penstock.adapters.google.client import Act, GoogleClient
 from penstock.adapters.google.names import GoogleNames
 from penstock.core.errors import Refused
@@ -43,7 +43,7 @@ class _Message:
 
     @property
     def entry(self) -> dict[str, str]:
-        return {"data": self.data, **({"orderingKey": self.order} if self.order else {})}
+        return entry(self.data, self.order)
 
 
 class PubsubBus(PubsubLetters):

@@ -30,6 +30,11 @@ DELIVERIES = "CloudPubSubDeadLetterSourceDeliveryCount"
 """Attribute that Pub/Sub adds to what it forwards to a dead letter topic."""
 
 
+def entry(data: str, order: str) -> dict[str, str]:
+    """A message as a request to publish has it. ``data``: Base64; ``order``: its ordering key, "" for none."""
+    return {"data": data, **({"orderingKey": order} if order else {})}
+
+
 class PubsubLetters:
     """See ports.bus.DeadLetters. Needs ``pubsub.subscriptions.consume`` on the dead letters' subscriptions."""
 
@@ -55,9 +60,8 @@ class PubsubLetters:
             if each["message"]["messageId"] != letter.receipt:
                 continue
             if again:
-                order = order_again(self._pipeline, letter.body)
-                place = {"orderingKey": order} if order else {}
-                self._publish(topic, [{"data": each["message"].get("data", ""), **place}])
+                data = each["message"].get("data", "")
+                self._publish(topic, [entry(data, order_again(self._pipeline, letter.body))])
             self._call(letter.stage, "acknowledge", {"ackIds": [each["ackId"]]})
 
     def _publish(self, topic: str, entries: Sequence[Mapping[str, Any]]) -> None:

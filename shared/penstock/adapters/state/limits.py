@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from penstock.core.errors import Terminal
-from penstock.ports.state import MAX_VALUE_BYTES, Value
+from penstock.ports.state import MAX_VALUE_BYTES, TooLarge, Value
 
 MAX_KEY_BYTES = 1_024
 
@@ -17,13 +17,14 @@ def check_key(key: str) -> str:
 
 
 def to_json(key: str, value: Value) -> str:
-    """The value as JSON text. Raises Terminal, naming the key, when it is no JSON object or too large."""
+    """The value as JSON text. Raises Terminal, naming the key, when it is no JSON object; TooLarge."""
     try:
         text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise Terminal(f"record {key} is no JSON object: {error}") from error
     if not text.startswith("{") or len(text) > MAX_VALUE_BYTES:
-        raise Terminal(f"record {key} must be a JSON object of at most {MAX_VALUE_BYTES} bytes ({len(text)} given)")
+        refusal = TooLarge if text.startswith("{") else Terminal
+        raise refusal(f"record {key} must be a JSON object of at most {MAX_VALUE_BYTES} bytes ({len(text)} given)")
     return text
 
 

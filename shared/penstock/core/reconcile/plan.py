@@ -98,6 +98,11 @@ class ChangeSet:
         """What would be deleted."""
         return self.of(Action.DELETED)
 
+    @property
+    def moving(self) -> tuple[Change, ...]:
+        """What others are about to take over."""
+        return tuple(change for change in self.changes if change.handed_to)
+
     def without_deletions(self) -> "ChangeSet":
         """The same with every deletion left out (they stay in the inventory)."""
         return replace(self, changes=tuple(c for c in self.changes if c.action is not Action.DELETED))

@@ -125,6 +125,10 @@ def derived_revision(status: KustomizationStatus, source: SourceStatus, tree: Tr
 
 def is_suspended(record: ObjectRecord, status: KustomizationStatus, now: datetime) -> bool:
     """Whether its manifest, or somebody through the plane, has switched it off for now (UTC)."""
-    suspension = status.suspension
-    held = suspension is not None and (not suspension.until or now < datetime.fromisoformat(suspension.until))
-    return held or bool((record.document.get("spec") or {}).get("suspend"))
+    return held_by_switch(status, now) or bool((record.document.get("spec") or {}).get("suspend"))
+
+
+def held_by_switch(status: KustomizationStatus, now: datetime) -> bool:
+    """Whether somebody has switched it off through the plane, and that has not ended (UTC)."""
+    held = status.suspension
+    return held is not None and (not held.until or now < datetime.fromisoformat(held.until))

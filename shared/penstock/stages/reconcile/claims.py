@@ -12,7 +12,7 @@ from penstock.core.errors import Transient
 from penstock.core.reconcile.equal import KnownEqual
 from penstock.core.reconcile.inventory import parse_ids, parse_object_id
 from penstock.core.reconcile.plan import Ownership, owner_of
-from penstock.core.reconcile.standing import standing
+from penstock.core.reconcile.standing import Standing, standing
 from penstock.core.records import KustomizationStatus, ObjectRecord
 from penstock.core.resources import Manifest, ObjectRef
 from penstock.core.sources.kinds import ARTIFACTS
@@ -55,6 +55,10 @@ class Due:
     def asks(self) -> tuple[str, ...]:
         """The suspended ones whose word is waited for: they give it only when they are asked."""
         return tuple(name for name in self.everybody if name in self.resting)
+
+    def rests(self, names: Collection[str]) -> bool:
+        """Whether there are such, and all of them are suspended."""
+        return bool(names) and set(names) <= set(self.resting)
 
 
 def ownership(
@@ -100,8 +104,9 @@ def _told(
     """``claimed``, ``taken`` and ``elsewhere`` of an Ownership, by what the others have written down."""
     claimed, far = dict[ObjectRef, str](), dict[ObjectRef, str]()
     taken, elsewhere = set[ObjectRef](), set[ObjectRef]()
+    here = _kube_config(mine)
     for name in sorted(others.keys() & known.keys()):
-        status, beside = known[name], _kube_config(others[name]) == _kube_config(mine)
+        status, beside = known[name], _kube_config(others[name]) == here
         (claimed if beside else far).update(dict.fromkeys(rendered_refs(status), name))
         if status.ready():
             (taken if beside else elsewhere).update(parse_ids(status.inventory))
@@ -152,8 +157,8 @@ def renders_unknown(attempt: Attempt) -> tuple[str, ...]:
 
 
 def _unknown(record: ObjectRecord, status: KustomizationStatus, trees: Mapping[str, Tree]) -> bool:
-    tree = trees.get(source_of(record))
-    return tree is None or _render_due(record, status, tree) or standing(status).children_due
+    tree, last = trees.get(source_of(record)), standing(status)
+    return tree is None or _render_due(record, last, tree) or last.children_due
 
 
 def rendered_refs(status: KustomizationStatus) -> Iterable[ObjectRef]:
@@ -193,9 +198,10 @@ def _due(
         beside = siblings and record.parent == attempt.record.parent and source.partition("/")[0] in ARTIFACTS
         if source not in trees and not beside:
             continue
-        if _render_due(record, status, trees.get(source)):
+        last = standing(status)
+        if _render_due(record, last, trees.get(source)):
             unrendered.add(name)
-        elif standing(status).children_due:
+        elif last.children_due:
             storing.add(name)
     return Due(
         unrendered=tuple(sorted(unrendered)),
@@ -204,9 +210,8 @@ def _due(
     )
 
 
-def _render_due(record: ObjectRecord, status: KustomizationStatus, tree: Tree | None) -> bool:
+def _render_due(record: ObjectRecord, last: Standing, tree: Tree | None) -> bool:
     """Whether what it stands for now is not what it has written down; without a tree only its spec tells."""
-    last = standing(status)
     if last.generation != record.generation or not last.digest:
         return True
     return tree is not None and last.inputs.digest(tree) != last.digest

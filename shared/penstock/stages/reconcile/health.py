@@ -77,7 +77,7 @@ def check_health(attempt: Attempt, cluster: Cluster, facts: HealthFacts) -> Chec
         if verdict.done or left <= 0 or all(map(_is_flux, verdict.waiting)):
             elapsed = timedelta(seconds=max(0.0, attempt.now().timestamp() - started))
             checked = Checked(verdict=verdict, checked=len(wanted), elapsed=elapsed, deadline=deadline)
-            return checked if verdict.passed else _asked(attempt, watched, checked)
+            return checked if verdict.passed else _asked(attempt, watched, checked, ttl)
         with clock.idle():
             watched.look(verdict.waiting, left)
 
@@ -94,13 +94,12 @@ def with_trouble(message: str, checked: Checked) -> str:
     return f"{message}; {checked.trouble}" if checked.trouble else message
 
 
-def _asked(attempt: Attempt, watched: Watched, checked: Checked) -> Checked:
+def _asked(attempt: Attempt, watched: Watched, checked: Checked, ttl: frozenset[ObjectRef]) -> Checked:
     """With what pods say: what they will not get out of by themselves ends the check before its timeout."""
     looks = int(attempt.status.pending.get("looks", 0)) if health_goes_on(attempt) else 0
     found = look_at_pods(watched, checked.verdict.waiting, turn=looks)
     verdict = checked.verdict
     if not verdict.done:
-        ttl = jobs_with_ttl(watched.facts.rendered.apply)
         verdict = judge({**watched.known, **found.failed}, expired=False, ttl_jobs=ttl)
     return replace(checked, verdict=verdict, trouble=found.trouble, looks=looks + 1)
 

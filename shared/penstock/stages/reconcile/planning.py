@@ -1,7 +1,7 @@
 """Making the plan of a run: what is rendered, live and inventoried, compared; and what holds deletions back."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from penstock.core.drift.ignore import ignore_rules
 from penstock.core.errors import PenstockError, Refused
@@ -26,9 +26,9 @@ from penstock.stages.reconcile.unserved import told_unserved, with_unserved
 class Planned:
     """``changes``: what will be done; ``wanted``: what the inventory must hold before that (object -> version).
 
-    ``held``: deletions that are due and not in ``changes``; ``held_for``: ``namespace/name`` of those whose render
-    must come first; ``resting``: the suspended ones among those; ``asks``: who of them has to be asked for its render;
-    ``stop``: the prune guard's word; ``why_held``: a sentence for people, or "".
+    ``due``: whose word is waited for; ``held``: deletions that are due and not in ``changes``; ``held_for``:
+    ``namespace/name`` of those whose render must come first; ``stop``: the prune guard's word; ``why_held``: a sentence
+    for people, or "".
     """
 
     changes: ChangeSet
@@ -36,10 +36,9 @@ class Planned:
     ledger: Ledger
     rendered: Rendered
     wanted: dict[ObjectRef, str]
+    due: Due = field(default_factory=Due)
     held: tuple[ObjectRef, ...] = ()
     held_for: tuple[str, ...] = ()
-    resting: tuple[str, ...] = ()
-    asks: tuple[str, ...] = ()
     stop: Stop | None = None
     why_held: str = ""
 
@@ -51,7 +50,12 @@ class Planned:
     @property
     def left(self) -> bool:
         """Whether all that is due is left for suspended ones."""
-        return bool(self.held_for) and set(self.held_for) <= set(self.resting)
+        return self.due.rests(self.held_for)
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """Who has to be asked for its render."""
+        return tuple(name for name in self.held_for if name in self.due.asks)
 
 
 def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Target) -> Planned:
@@ -74,15 +78,15 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
         return plan(rendered.apply, live.objects, ledger.inventory.entries, owner, prune=attempt.kustomization.prune)
 
     changes, due = made(), Due()
-    if changes.collisions or changes.deletions or handed_over(changes)[0]:
+    if changes.collisions or changes.deletions or changes.moving:
         due = renders_due(attempt, source)
         changes = made()  # again: what somebody rendered between the two looks would be missed by both
     if changes.collisions:
         raise _collision(changes.collisions, due)
     refuse_foreign(attempt, target.keeper, changes)
     changes = _without_ended_jobs(attempt, rendered, with_unserved(changes, live, target.keeper))
-    planned = Planned(changes=changes, live=live, ledger=ledger, rendered=rendered, wanted=wanted)
-    return _told(_handing_over(_guarded(attempt, planned, due), due))
+    planned = Planned(changes=changes, live=live, ledger=ledger, rendered=rendered, wanted=wanted, due=due)
+    return _told(_handing_over(_guarded(attempt, planned)))
 
 
 def _refuse_keepers(rendered: Rendered) -> None:
@@ -101,7 +105,7 @@ def _collision(collisions: Sequence[Collision], due: Due) -> PenstockError:
     return Refused(f"{told}: remove it from one of the two", reason="ReconciliationFailed")
 
 
-def _guarded(attempt: Attempt, planned: Planned, due: Due) -> Planned:
+def _guarded(attempt: Attempt, planned: Planned) -> Planned:
     """Without its deletions where the copies of the inventory disagree, a render is due, or the guard says stop."""
     deletions = planned.changes.deletions
     if not deletions:
@@ -110,8 +114,9 @@ def _guarded(attempt: Attempt, planned: Planned, due: Due) -> Planned:
     kept = replace(planned, changes=planned.changes.without_deletions(), held=held)
     if not planned.ledger.trusted:
         return replace(kept, why_held=f"nothing is pruned in this run: {planned.ledger.why_not}")
+    due = planned.due
     if due.everybody:
-        return replace(kept, held_for=due.everybody, asks=due.asks, why_held=waiting_for_renders(held, due))
+        return replace(kept, held_for=due.everybody, why_held=waiting_for_renders(held, due))
     limits = Limits(objects=attempt.policy.prune_objects, share=attempt.policy.prune_percent / 100)
     stop = prune_stop(deletions, tuple(planned.wanted), tuple(planned.ledger.inventory.entries), limits)
     if stop is None or approved(attempt, stop.digest):
@@ -147,17 +152,20 @@ def handed_over(changes: ChangeSet, resting: Collection[str] = ()) -> tuple[tupl
 
     ``resting``: those who are suspended.
     """
-    moving = [change for change in changes.changes if change.handed_to]
-    left = [change for change in moving if change.handed_to in resting]
-    taken = _moving([change for change in moving if change.handed_to not in resting], "will be taken over by {}")
-    told = (taken, _moving(left, "left for {}, suspended"))
-    return tuple(sorted({change.handed_to for change in moving})), "; ".join(part for part in told if part)
+    left = [change for change in changes.moving if change.handed_to in resting]
+    taken = [change for change in changes.moving if change.handed_to not in resting]
+    told = (_moving(taken, "will be taken over by {}"), _moving(left, "left for {}, suspended"))
+    return _takers(changes.moving), "; ".join(part for part in told if part)
+
+
+def _takers(changes: Sequence[Change]) -> tuple[str, ...]:
+    return tuple(sorted({change.handed_to for change in changes}))
 
 
 def _moving(changes: Sequence[Change], words: str) -> str:
     if not changes:
         return ""
-    names = sorted({change.handed_to for change in changes})
+    names = _takers(changes)
     told = ", ".join(str(change.ref) for change in changes[:3]) + (" and others" if len(changes) > 3 else "")
     return f"{told} {words.format(', '.join(names[:5]))}"
 
@@ -179,20 +187,17 @@ def told_terminating(changes: ChangeSet) -> str:
     return f"{names} is being deleted: it is made anew when it is gone"
 
 
-def _handing_over(planned: Planned, due: Due) -> Planned:
+def _handing_over(planned: Planned) -> Planned:
     """Objects that moved stay in the inventory until their new owner has them: it wakes this one when it does.
 
     One that is suspended may take them over some day, or has to be asked whether it still renders them.
     """
-    names, told = handed_over(planned.changes, due.resting)
-    held_for = tuple(sorted({*planned.held_for, *names}))
-    planned = replace(planned, resting=tuple(name for name in held_for if name in due.resting))
+    names, told = handed_over(planned.changes, planned.due.resting)
     if not names:
         return planned
     return replace(
         planned,
-        held_for=held_for,
-        asks=tuple(sorted({*planned.asks, *(name for name in names if name in due.asks)})),
+        held_for=tuple(sorted({*planned.held_for, *names})),
         why_held="; ".join(part for part in (planned.why_held, told) if part),
     )
 

@@ -4,20 +4,19 @@ Beside it stand the events of runs that may not have been published, the plane's
 would apply: whoever writes one of these leaves the others as they are.
 """
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from penstock.core.errors import Conflict, Transient
 from penstock.core.messages import Event, Outgoing, ReconcileDue
 from penstock.core.reconcile.outbox import KEPT, events_of, with_events
 from penstock.core.reconcile.standing import Standing
 from penstock.core.records import KustomizationStatus, object_key, status_key
+from penstock.core.resources import Manifest
 from penstock.ports.deps import Deps
-from penstock.ports.state import ABSENT, MAX_VALUE_BYTES
+from penstock.ports.state import ABSENT, TooLarge
 from penstock.stages.reconcile.attempt import KIND, LOOKS_AFRESH, Attempt, load_status, overtaken, unpublished
 from penstock.stages.reconcile.index import status_entries, verify_entries, write_indexed
 
@@ -26,30 +25,19 @@ Change = Callable[[KustomizationStatus], KustomizationStatus | None]
 """The status as it stands -> as it is to be; None leaves it alone."""
 
 
-def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float | None) -> None:
+def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float) -> None:
     """Write the status with its index entries and events; a suspension that somebody else set meanwhile is kept.
 
     Raises Conflict where a newer observation has been written: this attempt is not the newest any more.
     """
-    deps, message = attempt.deps, attempt.message
-    key = status_key(message.cluster, KIND, message.namespace, message.name)
-    for _ in range(TRIES):
-        current = deps.state.get(key)
-        known = KustomizationStatus.from_value(current.value) if current else KustomizationStatus()
+
+    def change(known: KustomizationStatus) -> KustomizationStatus:
         if overtaken(attempt, status, known):
             raise Conflict(f"a newer observation ({known.observation}) of {attempt.ref} has been reconciled")
-        kept = replace(status, suspension=known.suspension)
-        value, version = _value(attempt, kept, known), current.version if current else ABSENT
-        adds, removes = status_entries(message.cluster, attempt.ref, known, status, attempt.record.generation)
-        write = partial(deps.state.put, key, value, expected=version, due=due)
-        try:
-            write_indexed(deps.state, adds=adds, removes=removes, write=write)
-        except Conflict:
-            continue
-        if message.why in LOOKS_AFRESH:
-            verify_entries(deps, message.cluster, attempt.ref, status, attempt.record.generation)
-        return
-    raise _busy(attempt)
+        return replace(status, suspension=known.suspension)
+
+    _amend(attempt, change, due=due)
+    _verify(attempt, status)
 
 
 def save_events(attempt: Attempt) -> None:
@@ -68,8 +56,7 @@ def save_rest(attempt: Attempt, *, due: float) -> None:
     See save_resting.
     """
     _amend(attempt, lambda known: replace(known, pending={}) if _at_rest(attempt, known) else None, due=due)
-    if attempt.message.why in LOOKS_AFRESH:
-        verify_entries(attempt.deps, attempt.cluster, attempt.ref, attempt.found, attempt.record.generation)
+    _verify(attempt, attempt.found)
 
 
 def save_resting(attempt: Attempt, made: Standing, *, due: float) -> None:
@@ -95,7 +82,7 @@ def _at_rest(attempt: Attempt, known: KustomizationStatus) -> bool:
 
 
 def _amend(attempt: Attempt, change: Change, *, due: float | None = None) -> None:
-    """Write the newest status with a change, and this run's events.
+    """Write the newest status with a change, its index entries, and this run's events.
 
     ``due``: None leaves the time that it has; where there is no record none is made then, for it would never be due.
     """
@@ -108,29 +95,28 @@ def _amend(attempt: Attempt, change: Change, *, due: float | None = None) -> Non
         if status is None or (current is None and due is None):
             return
         version, stands = (current.version, current.due) if current else (ABSENT, None)
-        value = _value(attempt, status, known)
+        put = partial(deps.state.put, key, expected=version, due=stands if due is None else due)
+        whole = replace(status, outbox=with_events(known.outbox, attempt.said, attempt.now().timestamp()))
+        adds, removes = status_entries(message.cluster, attempt.ref, known, whole, attempt.record.generation)
         try:
-            deps.state.put(key, value, expected=version, due=stands if due is None else due)
+            write_indexed(deps.state, adds=adds, removes=removes, write=partial(_put, put, whole))
         except Conflict:
             continue
         return
-    raise _busy(attempt)
+    raise Conflict(f"the status of {attempt.ref} is being written by others all the time")
 
 
-def _value(attempt: Attempt, status: KustomizationStatus, known: KustomizationStatus) -> dict[str, Any]:
-    """The status as it is stored; what can be done without gives way where a record has no room for it."""
-    whole = replace(status, outbox=_outbox(attempt, known)).to_value()
-    if len(json.dumps(whole, separators=(",", ":"))) <= MAX_VALUE_BYTES:
-        return whole
-    return replace(status, outbox=(), same=()).to_value()
+def _put(put: Callable[[Manifest], object], status: KustomizationStatus) -> None:
+    """Write it; what can be done without gives way where a record has no room for it."""
+    try:
+        put(status.to_value())
+    except TooLarge:
+        put(replace(status, outbox=(), same=()).to_value())
 
 
-def _outbox(attempt: Attempt, known: KustomizationStatus) -> tuple[Mapping[str, Any], ...]:
-    return with_events(known.outbox, attempt.said, attempt.now().timestamp())
-
-
-def _busy(attempt: Attempt) -> Conflict:
-    return Conflict(f"the status of {attempt.ref} is being written by others all the time")
+def _verify(attempt: Attempt, status: KustomizationStatus) -> None:
+    if attempt.message.why in LOOKS_AFRESH:
+        verify_entries(attempt.deps, attempt.cluster, attempt.ref, status, attempt.record.generation)
 
 
 def forget_status(message: ReconcileDue, deps: Deps) -> list[Outgoing]:

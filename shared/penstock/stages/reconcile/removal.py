@@ -56,7 +56,7 @@ def remove(attempt: Attempt) -> list[Outgoing]:
 
 def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
     changes, due = _plan(attempt, target, ledger), Due()
-    if changes.deletions or handed_over(changes)[0]:
+    if changes.deletions or changes.moving:
         due = renders_due_for_removal(attempt)
         changes = _plan(attempt, target, ledger)  # again: see make_plan
     if due.everybody and changes.deletions:
@@ -136,8 +136,8 @@ def _waits(attempt: Attempt, names: Sequence[str], message: str, known: Due) -> 
     """
     said = Said(ready="Unknown", reason="Progressing", message=f"removal: {message}")
     status = with_conditions(replace(attempt.status, waiting_for=tuple(names)), said, attempt.now())
-    left = bool(names) and set(names) <= set(known.resting)
-    save_status(attempt, status, due=attempt.now().timestamp() + (10 * BACKSTOP if left else BACKSTOP))
+    due = attempt.now().timestamp() + (10 * BACKSTOP if known.rests(names) else BACKSTOP)
+    save_status(attempt, status, due=due)
     return [endings.ask(attempt, name) for name in names if name in known.asks]
 
 

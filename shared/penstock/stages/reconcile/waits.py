@@ -1,13 +1,12 @@
 """What a run has to wait for, and who waits for it. Waiting is not running: the other's end wakes."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 
 from penstock.core.errors import Refused
 from penstock.core.flux.kustomization import parse_kustomization
 from penstock.core.records import KustomizationStatus, ObjectRecord, SourceStatus
 from penstock.core.resources import Manifest
-from penstock.core.sources.wakeups import derived_revision, source_of
+from penstock.core.sources.wakeups import derived_revision, held_by_switch, source_of
 from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, read_object, read_objects, read_statuses
 from penstock.stages.reconcile.index import waiters
 from penstock.stages.reconcile.ready import ready_problem, with_status
@@ -57,10 +56,8 @@ def suspended(attempt: Attempt) -> bool:
 
     What has left Git counts as suspended by the plane's own switch alone: it is deleted when somebody resumes it.
     """
-    held = attempt.status.suspension
-    over = held is not None and held.until and attempt.started >= datetime.fromisoformat(held.until)
-    switched_off = held is not None and not over
-    return switched_off or (attempt.kustomization.suspend and not attempt.record.tombstone)
+    by_manifest = attempt.kustomization.suspend and not attempt.record.tombstone
+    return by_manifest or held_by_switch(attempt.status, attempt.started)
 
 
 def waiting_for(attempt: Attempt) -> tuple[str, ...]:
