@@ -50,9 +50,9 @@ class _Watched:
             if self._interrupted.left == 0:
                 return self._cluster.apply(manifest, options)
             answer = self._cluster.apply(manifest, options)
-            self._interrupted.left -= 1
-            if self._interrupted.left == 0:
+            if self._interrupted.left == 1:
                 self._interrupted.happens()
+            self._interrupted.left -= 1  # only now: nobody writes on while it happens
             return answer
 
 
