@@ -35,6 +35,9 @@ AUDIT_POLICY = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata"}],
 }
+SIZE = {"cpu": "10k", "memory": "10Ti", "pods": "20k"}
+"""Of the one node: no test's pods wait for room, however many others are just going."""
+
 NODE = {
     "apiVersion": "v1",
     "kind": "Node",
@@ -44,8 +47,8 @@ NODE = {
         "labels": {"kubernetes.io/hostname": "kwok-node-0", "kubernetes.io/os": "linux", "type": "kwok"},
     },
     "status": {
-        "allocatable": {"cpu": "64", "memory": "256Gi", "pods": "1000"},
-        "capacity": {"cpu": "64", "memory": "256Gi", "pods": "1000"},
+        "allocatable": SIZE,
+        "capacity": SIZE,
     },
 }
 DISPOSABLE = {
@@ -167,7 +170,13 @@ class ControlPlane:
         return [*self._follower("controller-manager"), *keys, "--use-service-account-credentials=false"]
 
     def _follower(self, name: str) -> list[str]:
-        flags = ["--kubeconfig", "kubeconfig", "--secure-port", "0", "--leader-elect=false"]
+        unhurried = [
+            "--kube-api-qps",
+            "500",
+            "--kube-api-burst",
+            "1000",
+        ]  # 20 a second leave tests of one run in a queue
+        flags = ["--kubeconfig", "kubeconfig", "--secure-port", "0", "--leader-elect=false", *unhurried]
         return [str(self.binary), name, *flags]
 
     def _write_files(self) -> None:

@@ -350,7 +350,7 @@ def test_two_deliveries_at_once_tell_once(world):
     world.notifier.answer = answer
     world.run()
     assert len(world.notifier.requests) == 1
-    assert [(error.reason, error.retry_after) for error in errors] == [("Claimed", 60.0)]
+    assert [(error.reason, error.retry_after) for error in errors] == [("Claimed", 3.0)]
 
 
 def test_a_claim_whose_holder_died_is_taken_over(world):

@@ -168,9 +168,9 @@ def _claim(key: str, case: _Case) -> Record | None:
     if found is not None:
         if found.value.get("state") != ledger.CLAIMED:
             return None
-        left = ledger.lease_left(found.value, case.now)
-        if left > 0:
-            raise Transient("another invocation is telling it", reason="Claimed", retry_after=left)
+        wait = ledger.look_again(found.value, case.now)
+        if wait > 0:
+            raise Transient("another invocation is telling it", reason="Claimed", retry_after=wait)
     value = ledger.outcome_value(ledger.CLAIMED, case.now)
     return case.deps.state.put(key, value, expected=found.version if found else ABSENT)
 

@@ -15,6 +15,9 @@ CLAIMED, SENT, FAILED = "claimed", "sent", "failed"
 LEASE = 60.0
 """Seconds after which a claim without outcome is void: no invocation of notify lives longer."""
 
+FRESH = 3.0
+"""Seconds in which a claim's holder is most likely alive and just sending: worth another look after them."""
+
 REPEAT = 300.0
 """Seconds in which equal events are told once (Flux's --rate-limit-interval)."""
 
@@ -58,9 +61,13 @@ def is_repeat(value: Mapping[str, Any], event: Event, now: float) -> bool:
     return value.get("event") != event.id and now - float(value.get("at", 0)) < REPEAT
 
 
-def lease_left(value: Mapping[str, Any], now: float) -> float:
-    """Seconds for which the claim still holds; 0 and less: it is void."""
-    return float(value.get("at", 0)) + LEASE - now
+def look_again(value: Mapping[str, Any], now: float) -> float:
+    """Seconds until the claim is worth another look; 0 and less: it is void.
+
+    Two looks at most: one when its holder has most likely told it, one when it is void. Attempts are few.
+    """
+    age = now - float(value.get("at", 0))
+    return FRESH - age if 0 <= age < FRESH else LEASE - age
 
 
 def swept_value(today: date) -> dict[str, Any]:

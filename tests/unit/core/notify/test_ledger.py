@@ -32,8 +32,9 @@ def test_another_event_repeats_within_five_minutes(event, age, expected):
     assert ledger.is_repeat(value, EVENT, 1000.0 + age) is expected
 
 
-def test_a_claim_ends():
-    assert ledger.lease_left(ledger.outcome_value(ledger.CLAIMED, 1000.0), 1020.0) == 40.0
+@pytest.mark.parametrize(("age", "wait"), [(-5, 65), (0, 3), (2.5, 0.5), (3, 57), (20, 40), (60, 0), (75, -15)])
+def test_a_claim_is_looked_at_soon_and_then_when_it_is_void(age, wait):
+    assert ledger.look_again(ledger.outcome_value(ledger.CLAIMED, 1000.0), 1000.0 + age) == wait
 
 
 @pytest.mark.parametrize(
