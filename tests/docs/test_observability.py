@@ -72,10 +72,10 @@ def test_the_files_are_there():
 
 
 def test_the_numbers():
-    from penstock.adapters.telemetry.otel import pipeline
+    from penstock.adapters.telemetry.otel import instruments, pipeline
 
     text = text_of(PAGE)
-    assert (pipeline.FLUSH_SECONDS, pipeline.BREAK_SECONDS, pipeline.MOST_RESOURCES) == (2.0, 30.0, 20_000)
+    assert (pipeline.FLUSH_SECONDS, pipeline.BREAK_SECONDS, instruments.MOST_RESOURCES) == (2.0, 30.0, 20_000)
     assert "at most 2 seconds" in text
     assert "not again for 30 seconds" in text
     assert "never more than 2000" in text

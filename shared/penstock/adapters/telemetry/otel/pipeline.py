@@ -32,6 +32,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.util.re import parse_env_headers
 
 from penstock.adapters.telemetry.collector import CollectorSettings
+from penstock.adapters.telemetry.otel.instruments import MOST_RESOURCES
 from penstock.adapters.telemetry.otel.telemetry import OtelTelemetry
 from penstock.ports.telemetry import Telemetry
 from penstock.version import __version__
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = 2.0
 BREAK_SECONDS = 30.0
 CLOSE_SECONDS = 3.0
-MOST_RESOURCES = 20_000
-"""Sets of labels of a gauge: sources and Kustomizations of a plane. Other metrics stop at the SDK's 2,000."""
 
 _KINDS: tuple[type, ...] = (
     Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge,

@@ -5,7 +5,7 @@ from opentelemetry.sdk.metrics import ObservableGauge
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from penstock.adapters.telemetry.otel.pipeline import MOST_RESOURCES
+from penstock.adapters.telemetry.otel.instruments import MOST_RESOURCES
 
 
 class Scraped(PrometheusMetricReader):
