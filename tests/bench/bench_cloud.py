@@ -444,7 +444,7 @@ def memory(cloud: Cloud) -> None:
         tell(f"{cloud.name}: cold {stage}, its first message", first, "ms")
 
 
-BUDGETS = {"aws": 1.0, "google": 1.75}
+BUDGETS = {"aws": 0.7, "google": 1.45}
 """On Google functions_framework itself is one of it."""
 
 

@@ -6,28 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from penstock.adapters.bus.sqlite import SqliteBus
 from penstock.adapters.clock.system import SystemClock
-from penstock.adapters.secrets.environment import EnvironmentSecrets
-from penstock.adapters.secrets.memory import MemorySecrets
-from penstock.adapters.state.sqlite import SqliteState
-from penstock.adapters.storage.directory import DirectoryStorage
 from penstock.core.errors import Transient
 from penstock.core.http import HttpRequest, HttpResponse
 from penstock.core.messages import Envelope, Message, Outgoing
 from penstock.core.pipeline import Pipeline
-from penstock.ports.buckets import Buckets
-from penstock.ports.bus import Bus
-from penstock.ports.clock import Clock
-from penstock.ports.cluster import Clusters
 from penstock.ports.deps import OF_MESSAGE, Deps
-from penstock.ports.downloads import Downloads
-from penstock.ports.git import Git
-from penstock.ports.keys import Keys
-from penstock.ports.notifier import Notifier
-from penstock.ports.registry import Registry
-from penstock.ports.secrets import Secrets
-from penstock.ports.state import State
 from penstock.ports.telemetry import Field, Scoped
 from penstock.wiring import http, run
 from penstock.wiring.lazy import LazyPort, Once, WithheldPort
@@ -37,10 +21,22 @@ from penstock.wiring.settings import Settings, settings_from
 from penstock.wiring.telemetry import log_of, telemetry_of, with_headers
 from penstock.wiring.topology import load_pipeline
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a port's own module is loaded with its adapter, by the stage that uses it
     from werkzeug.wrappers import Request, Response
 
     from penstock.adapters.identity.logins import SourceLogins
+    from penstock.ports.buckets import Buckets
+    from penstock.ports.bus import Bus
+    from penstock.ports.clock import Clock
+    from penstock.ports.cluster import Clusters
+    from penstock.ports.downloads import Downloads
+    from penstock.ports.git import Git
+    from penstock.ports.keys import Keys
+    from penstock.ports.notifier import Notifier
+    from penstock.ports.registry import Registry
+    from penstock.ports.secrets import Secrets
+    from penstock.ports.state import State
+    from penstock.ports.storage import Storage
 
 Makers = Mapping[str, Callable[[], Any]]
 PORTS = tuple(name for name in Deps.__dataclass_fields__ if name not in OF_MESSAGE)
@@ -81,7 +77,7 @@ class Runtime:
 
     def _embedded(self) -> dict[str, Callable[[], Any]]:
         return {
-            "bus": lambda: SqliteBus(self._file("bus.db"), self.pipeline, self.port("clock")),
+            "bus": self._bus,
             "buckets": self._buckets,
             "clock": SystemClock,
             "clusters": self._clusters,
@@ -90,9 +86,9 @@ class Runtime:
             "keys": self._keys,
             "notifier": self._notifier,
             "registry": self._registry,
-            "secrets": lambda: EnvironmentSecrets(self.settings.secrets, MemorySecrets()),
-            "state": lambda: SqliteState(self._file("state.db")),
-            "storage": lambda: DirectoryStorage(self._file("artifacts")),
+            "secrets": self._secrets,
+            "state": self._state,
+            "storage": self._storage,
             "log": lambda: log_of(self.settings, self.port("clock")),
             "telemetry": lambda: telemetry_of(
                 with_headers(self.settings, lambda: cast("Secrets", self.port("secrets")), self.port("log")),
@@ -134,7 +130,28 @@ class Runtime:
             raise Transient(f"data directory {directory}: {error.strerror}") from error
         return directory / name
 
-    def _clusters(self) -> Clusters:
+    def _bus(self) -> "Bus":
+        from penstock.adapters.bus.sqlite import SqliteBus  # noqa: PLC0415 - not where the plane is in a cloud
+
+        return SqliteBus(self._file("bus.db"), self.pipeline, self.port("clock"))
+
+    def _secrets(self) -> "Secrets":
+        from penstock.adapters.secrets.environment import EnvironmentSecrets  # noqa: PLC0415 - see above
+        from penstock.adapters.secrets.memory import MemorySecrets  # noqa: PLC0415 - see above
+
+        return EnvironmentSecrets(self.settings.secrets, MemorySecrets())
+
+    def _state(self) -> "State":
+        from penstock.adapters.state.sqlite import SqliteState  # noqa: PLC0415 - see above
+
+        return SqliteState(self._file("state.db"))
+
+    def _storage(self) -> "Storage":
+        from penstock.adapters.storage.directory import DirectoryStorage  # noqa: PLC0415 - see above
+
+        return DirectoryStorage(self._file("artifacts"))
+
+    def _clusters(self) -> "Clusters":
         from penstock.wiring.clusters import kube_clusters  # noqa: PLC0415 - heavy, and not every stage's
 
         return kube_clusters(self.settings, self.port("state"), self.port("secrets"))
@@ -144,32 +161,32 @@ class Runtime:
 
         return source_logins(self.settings)
 
-    def _git(self) -> Git:
+    def _git(self) -> "Git":
         from penstock.adapters.git.dulwich import DulwichGit  # noqa: PLC0415 - see above
 
         return DulwichGit(self._logins())
 
-    def _registry(self) -> Registry:
+    def _registry(self) -> "Registry":
         from penstock.adapters.registry.distribution import DistributionRegistry  # noqa: PLC0415 - see above
 
         return DistributionRegistry(self._logins())
 
-    def _buckets(self) -> Buckets:
+    def _buckets(self) -> "Buckets":
         from penstock.adapters.buckets.providers import ProviderBuckets  # noqa: PLC0415 - see above
 
         return ProviderBuckets(self._logins())
 
-    def _keys(self) -> Keys:
+    def _keys(self) -> "Keys":
         from penstock.wiring.keys import key_services  # noqa: PLC0415 - see above
 
         return key_services(self.settings)
 
-    def _downloads(self) -> Downloads:
+    def _downloads(self) -> "Downloads":
         from penstock.adapters.downloads.http import HttpDownloads  # noqa: PLC0415 - see above
 
         return HttpDownloads()
 
-    def _notifier(self) -> Notifier:
+    def _notifier(self) -> "Notifier":
         from penstock.wiring.notifier import PolicyNotifier  # noqa: PLC0415 - see above
 
         return PolicyNotifier(self.settings.allowed_hosts, self.port("state"))
@@ -179,7 +196,7 @@ class Runtime:
         return self._ports[name]()
 
     @property
-    def bus(self) -> Bus:
+    def bus(self) -> "Bus":
         """Where messages go."""
         return cast("Bus", self.port("bus"))
 
@@ -251,6 +268,6 @@ def open_function() -> Runtime:
     return Runtime(settings_from(), process=Process(short_lived=True))
 
 
-def open_state(data_dir: Path | str = "") -> State:
+def open_state(data_dir: Path | str = "") -> "State":
     """The records of this machine's plane, for commands that read or write them without running anything."""
     return cast("State", open_runtime(data_dir).port("state"))
