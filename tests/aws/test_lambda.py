@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from tests.aws import events
 from tests.aws.plane import ENVIRONMENT, in_process, make_bucket, make_queues, make_table
+from tests.poison import TEXTS
 
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.telemetry.memory import MemoryTelemetry
 from penstock.core.errors import BuildFailed, Refused, Terminal, Transient
 from penstock.core.http import HttpResponse
-from penstock.core.messages import Envelope, Event, Outgoing, ReconcileDue, SourceChanged, encode
+from penstock.core.messages import MAX_BYTES, Envelope, Event, Outgoing, ReconcileDue, SourceChanged, encode
 from penstock.wiring import Runtime, lambda_functions, load_pipeline, settings_from
 from penstock.wiring.lambda_http import TooLarge, answer_of, request_of
 from penstock.wiring.lazy import Once
@@ -225,13 +226,37 @@ def test_the_last_attempt_makes_a_dead_letter_that_is_told_of(runtime, as_stage,
     assert letter.error in told.message
 
 
-@pytest.mark.parametrize("body", ["not ours", "[1]", BODY.replace(".v1", ".v9")])
-def test_poison_is_a_dead_letter_at_once(runtime, as_stage, body):
-    as_stage("fetch", lambda message, deps: pytest.fail("the stage was called"))
-    put(runtime, body)
-    assert call("fetch", events.sqs(take(runtime))) == {"batchItemFailures": []}
+@pytest.mark.parametrize("body", TEXTS.values(), ids=TEXTS.keys())
+def test_poison_is_a_dead_letter_at_once_and_the_others_of_its_batch_are_done(runtime, as_stage, body):
+    seen = []
+    as_stage("fetch", lambda message, deps: seen.append(message) or [])
+    put(runtime, body.decode())
+    put(runtime)
+    batch = events.sqs(*(take(runtime) for _ in range(2)))
+    assert call("fetch", batch) == {"batchItemFailures": []}
+    assert seen == [MESSAGE]
     (letter,) = runtime.bus.dead_letters()
-    assert letter.body.decode() == body
+    assert letter.body == body
+    assert runtime.bus.receive("notify", wait=0).envelope.message.reason == "DeadLetter"
+
+
+def test_poison_in_sns_own_envelope_is_a_dead_letter(runtime, as_stage):
+    as_stage("fetch", lambda message, deps: pytest.fail("the stage was called"))
+    put(runtime, json.dumps({"Type": "Notification", "TopicArn": "arn", "Message": "\ud800"}))
+    assert call("fetch", events.sqs(take(runtime))) == {"batchItemFailures": []}
+    assert len(runtime.bus.dead_letters()) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("canary"), Transient("canary")])
+def test_a_name_as_long_as_a_message_is_reported_all_the_same(runtime, as_stage, error):
+    def run(message, deps):
+        raise error
+
+    as_stage("fetch", run)
+    put(runtime, BODY.replace("web", "x" * (MAX_BYTES - len(BODY) + 3)))
+    body, receipt, _ = take(runtime)
+    assert call("fetch", events.sqs((body, receipt, STAGES["fetch"].attempts))) == {"batchItemFailures": []}
+    assert len(runtime.bus.dead_letters()) == 1
     assert runtime.bus.receive("notify", wait=0).envelope.message.reason == "DeadLetter"
 
 
@@ -270,7 +295,18 @@ def test_a_bus_that_is_down_leaves_the_message_to_the_visibility_timeout(runtime
 
 
 @pytest.mark.parametrize(
-    "event", [{}, {"Records": "x"}, {"Records": [{"eventSource": "aws:sns"}]}, events.schedule(), events.function_url()]
+    "event",
+    [
+        {},
+        {"Records": "x"},
+        {"Records": ["x"]},
+        {"Records": [{"eventSource": "aws:sns"}]},
+        {"Records": [{"eventSource": "aws:sqs"}]},
+        {"Records": [{**events.sqs((BODY, "r", 1))["Records"][0], "attributes": {}}]},
+        {"Records": [{**events.sqs((BODY, "r", 1))["Records"][0], "body": None}]},
+        events.schedule(),
+        events.function_url(),
+    ],
 )
 def test_a_stage_that_is_wired_to_something_else_fails_loudly(runtime, event):
     with pytest.raises(Terminal, match="stage fetch is fed by SQS"):

@@ -11,19 +11,13 @@ import threading
 import pytest
 from tests.aws.plane import NAMES
 from tests.contract.test_bus import PIPELINE, bus, clock, dispatch, due, event, made, source  # noqa: F401 (fixtures)
+from tests.poison import POISON, TEXTS
 
 from penstock.adapters.bus.memory import MemoryBus
 from penstock.adapters.bus.sns_sqs import SnsSqsBus
 from penstock.adapters.bus.sqlite import SqliteBus
 from penstock.core.errors import Terminal, Transient
 from penstock.wiring.outcome import outcome_of
-
-POISON = {
-    "no JSON": b"not ours",
-    "of another release": b'{"type": "dev.penstock.source-changed.v9", "id": "1", "data": {}}',
-    "without its fields": b'{"type": "dev.penstock.source-changed.v1", "id": "1", "data": {}}',
-}
-
 
 def put_raw(bus, stage, body):  # noqa: F811
     """Bytes in a stage's queue that no publisher of ours wrote."""
@@ -139,6 +133,8 @@ def test_what_a_server_asks_for_is_waited_for(bus, clock):  # noqa: F811
 
 @pytest.mark.parametrize("what", POISON)
 def test_poison_is_a_dead_letter_at_once_and_keeps_nobody_waiting(bus, what):  # noqa: F811
+    if isinstance(bus, SnsSqsBus) and what not in TEXTS:
+        pytest.skip("SQS carries text alone")
     put_raw(bus, "fetch", POISON[what])
     bus.publish([dispatch(source("after"))])
     assert bus.receive("fetch", wait=0).envelope.message.name == "after"

@@ -291,7 +291,8 @@ def test_a_run_that_hangs_far_beyond_its_timeout_loses_its_message(data_dir, sta
         go.set()
 
 
-def test_workers_outlive_a_bus_that_cannot_be_reached_for_a_while(data_dir, stages, monkeypatch):
+@pytest.mark.parametrize("error", [Transient("database is locked"), RecursionError("canary")])
+def test_workers_outlive_a_bus_that_cannot_be_reached_for_a_while(data_dir, stages, monkeypatch, error):
     monkeypatch.setattr("penstock.wiring.workers.COMPLAINT_SECONDS", 0.01)
     with EmbeddedPlane(options(data_dir)) as plane:
         assert plane.wait_synced(20)
@@ -300,7 +301,7 @@ def test_workers_outlive_a_bus_that_cannot_be_reached_for_a_while(data_dir, stag
 
         def fail(*arguments, **named):
             if down.is_set():
-                raise Transient("database is locked")
+                raise error
             return (dead_letters if "limit" in named else receive)(*arguments, **named)
 
         monkeypatch.setattr(bus, "receive", fail)
@@ -310,6 +311,7 @@ def test_workers_outlive_a_bus_that_cannot_be_reached_for_a_while(data_dir, stag
         told = plane.runtime.port("telemetry")
         complaints = {"fetch", "reconcile", "notify", "schedule"}
         eventually(lambda: {fact["stage"] for fact in told.named("bus unavailable")} == complaints)
+        assert "canary" not in str(told.named("bus unavailable"))
         down.clear()
         assert call(plane, "POST", "/hook/abc")[0] == 202
         eventually(lambda: ("fetch", PUSH) in stages)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import functions_framework
 import pytest
+from tests.poison import POISON
 
 from penstock.adapters.google.names import GoogleNames, PushPolicy
 from penstock.core.errors import BuildFailed, Refused, Transient
@@ -103,9 +104,17 @@ def test_only_what_must_come_again_is_refused(runtime, as_stage, error, status):
 @pytest.mark.parametrize(
     "post",
     [
-        pushed(b"not ours"),
-        pushed(json.dumps({"type": "dev.penstock.source-changed.v9", "id": "1", "data": {}}).encode()),
+        *map(pushed, POISON.values()),
         {**pushed(b""), "json": {"message": {"data": "%%%"}}},
+        {**pushed(b""), "json": {"message": {"data": "\ud800"}}},
+        {**pushed(b""), "json": {"message": {"data": ["eA=="]}}},
+        {**pushed(b""), "json": {"message": [1]}},
+        {**pushed(b""), "json": [{"message": {"data": "eA=="}}]},
+        {**pushed(b""), "json": {"specversion": "1.0", "data": "x"}},
+        {**pushed(encode(ENVELOPE)), "json": {**pushed(encode(ENVELOPE))["json"], "deliveryAttempt": 1e999}},
+        {"data": b'{"message": ' + b"[" * 100_000, "content_type": "application/json"},
+        {"data": b"\xff", "content_type": "application/json"},
+        {"data": b"", "content_type": "application/json"},
         {**pushed(b""), "json": {"other": 1}},
         {**pushed(b""), "json": {"message": {"data": ""}, "deliveryAttempt": "many"}},
     ],
@@ -114,6 +123,16 @@ def test_poison_is_acknowledged_and_told(runtime, as_stage, post):
     as_stage("fetch", lambda message, deps: pytest.fail("the stage was called"))
     assert client("fetch").post("/", **post).status_code == 204
     assert len(runtime.port("telemetry").named("message refused")) == 1
+
+
+def test_however_deep_a_push_of_ours_is_nested_it_is_answered(runtime, as_stage):
+    """Depths about that of which Python itself has enough."""
+    as_stage("fetch", lambda message, deps: pytest.fail("the stage was called"))
+    headers = {"ce-type": "dev.penstock.source-changed.v1", "ce-id": "1"}
+    for depth in range(500, 1000, 7):
+        body = b'{"cluster": ' + b"[" * depth + b"]" * depth + b"}"
+        answer = client("fetch").post("/", data=body, content_type="application/json", headers=headers)
+        assert answer.status_code == 204
 
 
 @pytest.mark.parametrize("stage", ["fetch", "tick"])

@@ -209,20 +209,40 @@ def decode(body: bytes, *, attempt: int = 1) -> Envelope:
         topic, _, version = rest.rpartition(".")
         kind = TOPICS[topic]
         if prefix or version != "v1":
-            raise Terminal(f"a message of type {event['type']!r} is from another release: upgrade this plane first")
+            told = str(event["type"])[:100]
+            raise Terminal(f"a message of type {told!r} is from another release: upgrade this plane first")
         data: dict[str, Any] = event["data"]
         known = {f.name for f in fields(kind)}
-        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
-        message = kind(**{name: value for name, value in values.items() if name in known})
-        return Envelope(
+        message = kind(**{name: _value(name, value) for name, value in data.items() if name in known})
+        envelope = Envelope(
             message=message,
-            id=str(event["id"]),
-            traceparent=str(event.get("traceparent", "")),
+            id=_text(str(event["id"])),
+            traceparent=_text(str(event.get("traceparent", ""))),
             attempt=attempt,
-            time=str(event.get("time", "")),
-            origin=str(event.get("origin", "")),
-            began=str(event.get("began", "")),
-            links=tuple(filter(None, str(event.get("links", "")).split(","))),
+            time=_text(str(event.get("time", ""))),
+            origin=_text(str(event.get("origin", ""))),
+            began=_text(str(event.get("began", ""))),
+            links=tuple(filter(None, _text(str(event.get("links", ""))).split(",")))[:MOST_LINKS],
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Terminal(f"not a message of this plane: {type(error).__name__}") from error
+    return envelope
+
+
+def _value(name: str, value: Any) -> Any:
+    """A field of a message. Raises TypeError where it is of another type than ours: no stage is to meet such."""
+    if name == "others":
+        if not isinstance(value, list):
+            raise TypeError
+        return tuple(map(_text, value))
+    if name == "metadata":
+        return {_text(key): _text(each) for key, each in value.items()}
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    """Raises TypeError for what is no text, UnicodeEncodeError for halves of characters, which nothing can write."""
+    if not isinstance(value, str):
+        raise TypeError
+    value.encode()
+    return value

@@ -130,12 +130,20 @@ def envelope_of(headers: Mapping[str, str], body: bytes) -> Envelope:
     data: Any = _json(body)
     kind = headers.get("ce-type", "")
     if kind.startswith(OURS):
-        return decode(json.dumps({**_attributes(headers), "data": data}).encode())
+        return decode(_as_event(headers, data))
     if isinstance(data, Mapping) and str(data.get("type", "")).startswith(OURS):
         return decode(body)
     if isinstance(data, Mapping) and "specversion" in data:
         data = data.get("data")
     return _unwrapped(data)
+
+
+def _as_event(headers: Mapping[str, str], data: Any) -> bytes:
+    """What came in binary mode (its attributes are headers), in structured mode."""
+    try:
+        return json.dumps({**_attributes(headers), "data": data}).encode()
+    except RecursionError:
+        raise Terminal("a push that is nested too deeply") from None
 
 
 def _unwrapped(data: Any) -> Envelope:
@@ -145,7 +153,7 @@ def _unwrapped(data: Any) -> Envelope:
     try:
         body = base64.b64decode(str(wrapped.get("data", "")), validate=True)
         attempt = int(data.get("deliveryAttempt") or 1)
-    except (binascii.Error, ValueError, TypeError) as error:
+    except (binascii.Error, ValueError, TypeError, OverflowError) as error:
         raise Terminal("Pub/Sub's wrapping holds no base64 data") from error
     return decode(body, attempt=attempt)
 

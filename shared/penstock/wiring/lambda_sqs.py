@@ -27,7 +27,7 @@ def run_batch(runtime: Runtime, stage: str, event: Json, seconds_left: Callable[
     Raises Terminal for what is no batch of SQS messages: Lambda then keeps all of them.
     """
     records = event.get("Records")
-    if not isinstance(records, list) or any(record.get("eventSource") != "aws:sqs" for record in records):
+    if not isinstance(records, list) or not all(map(_is_sqs, records)):
         raise Terminal(f"stage {stage} is fed by SQS: this event is no batch of its messages")
     limits = runtime.pipeline.stage(stage)
     enough = limits.timeout / 2
@@ -38,6 +38,16 @@ def run_batch(runtime: Runtime, stage: str, event: Json, seconds_left: Callable[
         if not done:
             failed.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": failed}
+
+
+def _is_sqs(record: Any) -> bool:
+    """Whether it is a message with all that is needed of it: a batch is looked at before any of it is worked on."""
+    if not isinstance(record, Mapping) or record.get("eventSource") != "aws:sqs":
+        return False
+    attributes = record.get("attributes")
+    count = attributes.get("ApproximateReceiveCount") if isinstance(attributes, Mapping) else None
+    texts = (record.get(name) for name in ("messageId", "receiptHandle", "body"))
+    return str(count).isdecimal() and all(isinstance(text, str) for text in texts)
 
 
 def _done(runtime: Runtime, stage: str, record: Json, seconds: float) -> bool:
@@ -88,8 +98,10 @@ def _unwrapped(body: str) -> str:
     """The message; also out of SNS's envelope, where a subscription was made without raw delivery."""
     try:
         value = json.loads(body)
-    except ValueError:
+        if isinstance(value, dict) and value.get("Type") == "Notification" and "TopicArn" in value:
+            message = str(value.get("Message", ""))
+            message.encode()
+            return message
+    except (ValueError, RecursionError):  # poison: what becomes of it is decided where it is decoded
         return body
-    if isinstance(value, dict) and value.get("Type") == "Notification" and "TopicArn" in value:
-        return str(value.get("Message", ""))
     return body

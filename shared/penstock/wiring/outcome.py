@@ -12,6 +12,8 @@ from penstock.core.errors import PenstockError, Terminal, Transient
 
 BACKOFF_SECONDS = 1.0
 BACKOFF_CEILING = 300.0
+DOUBLINGS = 10
+"""Enough to come to the ceiling, however often a bus says that it has delivered."""
 RETRY_AFTER_CEILING = 900.0
 """What a queue can delay at most (SQS: 15 minutes)."""
 
@@ -41,7 +43,7 @@ def outcome_of(error: Exception, *, attempt: int) -> Outcome:
     """What to do about an error that ended a run. ``attempt``: 1 for the first delivery."""
     if isinstance(error, Terminal):
         return Outcome(kind="failed", reason=error.reason, error=str(error))
-    backoff = min(BACKOFF_CEILING, BACKOFF_SECONDS * 2 ** (attempt - 1))
+    backoff = min(BACKOFF_CEILING, BACKOFF_SECONDS * 2.0 ** min(max(attempt, 1) - 1, DOUBLINGS))
     if isinstance(error, Transient):
         asked = min(RETRY_AFTER_CEILING, error.retry_after or 0.0)
         return Outcome(kind="retry", reason=error.reason, error=str(error), delay=max(backoff, asked))

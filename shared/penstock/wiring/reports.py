@@ -11,6 +11,8 @@ from penstock.wiring.outcome import Outcome
 from penstock.wiring.sending import Sender
 
 EVENT_API = "penstock.dev/v1alpha1"
+MOST_SAID = 20_000
+"""Characters of a report: a message as large as the bus takes is reported all the same."""
 
 
 def subject(message: Message | None) -> dict[str, str]:
@@ -43,7 +45,7 @@ def failure_event(envelope: Envelope, outcome: Outcome, clock: Clock) -> Event:
         name=message.name,
         severity="error",
         reason=outcome.reason,
-        message=outcome.error,
+        message=outcome.error[:MOST_SAID],
         timestamp=_timestamp(clock),
     )
 
@@ -73,7 +75,7 @@ def announce(letter: DeadLetter, bus: Bus, clock: Clock, telemetry: Telemetry) -
         name=letter.stage,
         severity="error",
         reason="DeadLetter",
-        message=f"given up on {about}: {letter.error}",
+        message=f"given up on {about[:MOST_SAID]}: {letter.error[:MOST_SAID]}",
         timestamp=_timestamp(clock),
     )
     Sender(bus=bus, clock=clock, telemetry=telemetry, parent=parent).send([Outgoing(message=event)])

@@ -88,7 +88,7 @@ class Workers:
                     delivery = None if stopping else self._queue.receive(stage.name, wait=RECEIVE_SECONDS)
                     if delivery is not None:
                         self._handle(stage, delivery)
-            except PenstockError as error:  # the bus itself: the message comes back by its visibility timeout
+            except Exception as error:  # noqa: BLE001 - the bus itself: the message comes back by its visibility timeout
                 self._complain(stage.name, error)
 
     def _place(self, stage: Stage) -> AbstractContextManager[None]:
@@ -141,9 +141,11 @@ class Workers:
                 if letter.receipt not in self._announced:
                     announce(letter, self._runtime.bus, port("clock"), port("telemetry"))
                     self._announced.add(letter.receipt)
-        except PenstockError as error:
+        except Exception as error:  # noqa: BLE001 - see _complain
             self._complain("schedule", error)
 
-    def _complain(self, who: str, error: PenstockError) -> None:
-        self._runtime.port("telemetry").record("bus unavailable", stage=who, outcome="failed", error=str(error))
+    def _complain(self, who: str, error: Exception) -> None:
+        """``error``: also a bug of ours, which must not end a thread: its stage would stand still without a word."""
+        told = str(error) if isinstance(error, PenstockError) else f"{type(error).__name__} in penstock itself"
+        self._runtime.port("telemetry").record("bus unavailable", stage=who, outcome="failed", error=told)
         self._stopping.wait(COMPLAINT_SECONDS)
