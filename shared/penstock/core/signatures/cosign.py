@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.core.signatures.attached import SIMPLE_SIGNING, Attached
-from penstock.core.signatures.keys import is_signed, public_key, refused
+from penstock.core.signatures.keys import is_signed, malformed, public_key, refused
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -41,13 +41,18 @@ def verify_keyed(found: Iterable[Attached], keys: Mapping[str, "PublicKeyTypes"]
 
 
 def first_that_holds(found: Iterable[Attached], check: Callable[[Attached], T]) -> T:
-    """What ``check`` says of the first signature for which it raises no ValueError. Raises Refused: why of each."""
+    """What ``check`` says of the first signature for which it raises no ValueError. Raises Refused: why of each.
+
+    Whoever may write beside an artifact may put anything there: what cannot be read hides no signature that holds.
+    """
     problems = []
     for each in found:
         try:
             return check(each)
         except ValueError as error:
             problems.append(str(error))
+        except malformed() as error:
+            problems.append(f"one cannot be read ({type(error).__name__})")
     told = "; ".join(dict.fromkeys(problems))
     raise refused(f"no matching signatures were found{f' ({len(problems)} looked at: {told})' if told else ''}")
 

@@ -17,6 +17,15 @@ def refused(problem: str) -> Refused:
     return Refused(problem, reason=REASON)
 
 
+def malformed() -> tuple[type[Exception], ...]:
+    """What ``cryptography`` raises, besides ValueError, over certificates and keys that are not as they should be."""
+    from cryptography import x509  # noqa: PLC0415 - only where something is verified
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm  # noqa: PLC0415 - see above
+
+    of_certificates = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+    return (*of_certificates, InvalidSignature, UnsupportedAlgorithm)
+
+
 def public_key(pem: bytes, name: str) -> "PublicKeyTypes":
     """An ECDSA, RSA or Ed25519 key. ``name``: what it is called in messages. Raises Refused for anything else."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - only where something is verified

@@ -84,7 +84,8 @@ def _is_verified(found: Attached, policy: TrustPolicy, digest: str, now: datetim
         raise ValueError("one is in COSE, which is not served: sign with --signature-format jws")
     envelope = json_of(found.data, "an envelope")
     protected = json_of(_url_decoded(envelope.get("protected")), "an envelope's protected header")
-    chain = der_chain((envelope.get("header") or {}).get("x5c"))
+    header = envelope.get("header")
+    chain = der_chain(header.get("x5c") if isinstance(header, Mapping) else None)
     _check_integrity(envelope, protected, chain[0], digest)
     checks: dict[str, Callable[[], None]] = {
         "authenticity": lambda: _check_authenticity(chain, policy, protected, now),

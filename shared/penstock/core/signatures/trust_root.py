@@ -59,7 +59,7 @@ def trust_root(secret: Mapping[str, bytes]) -> TrustRoot:
         raise refused(f"the Secret has no {KEY}")
     try:
         return _parsed(secret[KEY] if secret else _public())
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise refused(f"{KEY} is not Sigstore's trusted root") from error
 
 

@@ -1,9 +1,11 @@
 """Cosign without keys, on a small Sigstore: certificate, its log, the transparency log, the identity."""
 
+import base64
 import dataclasses
 import datetime as dt
 import hashlib
 import json
+import ssl
 import sys
 
 import pytest
@@ -211,3 +213,33 @@ def test_what_is_no_trusted_root_is_refused(data):
         trust_root({"trusted_root.json": data})
     with pytest.raises(Refused, match=r"has no trusted_root\.json"):
         trust_root({"other": data})
+
+
+@pytest.mark.parametrize("broken", ["x", [1], 7, True])
+def test_a_trusted_root_of_wrong_types_is_refused(sigstore, broken):
+    document = json.loads(sigstore.root)
+    document["tlogs"][0]["publicKey"]["validFor"] = broken
+    with pytest.raises(Refused, match=r"trusted_root\.json is not Sigstore's trusted root"):
+        trust_root({"trusted_root.json": json.dumps(document).encode()})
+
+
+def of_version(certificate, number):
+    """The certificate in DER, as one of a version that there is not."""
+    made = certificate.public_bytes(Encoding.DER)
+    version = bytes((0xA0, 3, 2, 1, 2))
+    assert made.count(version) == 1
+    return made.replace(version, version[:-1] + bytes([number]))
+
+
+def test_a_certificate_that_cannot_be_read_hides_no_signature_that_holds(sigstore, root):
+    """Anybody who may write beside an artifact may put it there."""
+    made = of_version(sigstore.certificate(new_key()), 99)
+    beside = sigstore.signed()
+    junk = dataclasses.replace(beside, annotations={**beside.annotations, CERTIFICATE: ssl.DER_cert_to_PEM_cert(made)})
+    bundled = json.loads(sigstore.bundle().data)
+    bundled["verificationMaterial"]["certificate"]["rawBytes"] = base64.b64encode(made).decode()
+    in_bundle = dataclasses.replace(sigstore.bundle(), data=json.dumps(bundled).encode())
+    for found in (junk, in_bundle):
+        with pytest.raises(Refused, match=r"cannot be read \(InvalidVersion\)"):
+            verify_keyless([found], US, root, DIGEST)
+        assert verify_keyless([found, sigstore.signed()], US, root, DIGEST) == (ISSUER, SUBJECT)

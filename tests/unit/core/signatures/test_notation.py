@@ -239,3 +239,12 @@ def test_a_policy_without_certificates_or_with_an_unknown_level_is_refused(notar
         trust_policy({"trustpolicy.json": found.encode()}, REPOSITORY)
     with pytest.raises(Refused, match="cannot be used"):
         trust_policy({"trustpolicy.json": found.encode(), "a.crt": b"canary"}, REPOSITORY)
+
+
+@pytest.mark.parametrize("broken", ["x", [1], 7, True])
+def test_an_envelope_of_wrong_types_hides_no_signature_that_holds(notary, broken):
+    envelope = json.loads(notary.sign().data)
+    junk = Attached(media_type=JWS, data=json.dumps({**envelope, "header": broken}).encode())
+    with pytest.raises(Refused, match="no chain of certificates"):
+        verify_notation([junk], notary.policy(), DIGEST, NOW)
+    assert verify_notation([junk, notary.sign()], notary.policy(), DIGEST, NOW)
