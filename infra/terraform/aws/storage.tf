@@ -2,9 +2,9 @@
 # the functions below bundles/. An artifact's name is its digest and it can be made again: no versions are kept.
 
 resource "aws_s3_bucket" "artifacts" {
-  bucket        = local._model.names.bucket
+  bucket        = local.model.names.bucket
   force_destroy = !var.deletion_protection
-  tags          = local._tags
+  tags          = local.tags
 }
 
 resource "aws_s3_bucket_public_access_block" "artifacts" {
@@ -52,7 +52,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
 
 resource "aws_s3_bucket_policy" "artifacts" {
   bucket = aws_s3_bucket.artifacts.id
-  policy = jsonencode(local._model.bucket_policy)
+  policy = jsonencode(local.model.bucket_policy)
 
   depends_on = [aws_s3_bucket_public_access_block.artifacts]
 }
@@ -63,5 +63,5 @@ resource "aws_s3_object" "bundle" {
   key         = "bundles/${filesha256(var.bundle)}.zip"
   source      = var.bundle
   source_hash = filesha256(var.bundle)
-  tags        = local._tags
+  tags        = local.tags
 }

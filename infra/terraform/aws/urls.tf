@@ -2,11 +2,11 @@
 # the signature of the sender (HMAC), api its bearer token.
 
 locals {
-  _http = { for stage, function in local._model.functions : stage => function if function.trigger == "http" }
+  http = { for stage, function in local.model.functions : stage => function if function.trigger == "http" }
 }
 
 resource "aws_lambda_function_url" "http" {
-  for_each = local._http
+  for_each = local.http
 
   function_name      = aws_lambda_function.stages[each.key].function_name
   authorization_type = "NONE"
@@ -14,7 +14,7 @@ resource "aws_lambda_function_url" "http" {
 
 # Since October 2025 a URL needs both.
 resource "aws_lambda_permission" "url" {
-  for_each = local._http
+  for_each = local.http
 
   statement_id           = "Url"
   action                 = "lambda:InvokeFunctionUrl"
@@ -24,7 +24,7 @@ resource "aws_lambda_permission" "url" {
 }
 
 resource "aws_lambda_permission" "through_url" {
-  for_each = local._http
+  for_each = local.http
 
   statement_id             = "ThroughUrl"
   action                   = "lambda:InvokeFunction"
