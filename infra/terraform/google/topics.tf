@@ -1,6 +1,7 @@
 # Topics, and by stage that they feed: what it gives up, which is kept for operators.
 
 resource "google_pubsub_topic" "topics" {
+  # checkov:skip=CKV_GCP_83:encrypted with keys that Google keeps; messages are pointers, without manifests and secrets
   for_each = local.model.topics
 
   project = var.project
@@ -13,6 +14,7 @@ resource "google_pubsub_topic" "topics" {
 }
 
 resource "google_pubsub_topic" "dead" {
+  # checkov:skip=CKV_GCP_83:encrypted with keys that Google keeps; messages are pointers, without manifests and secrets
   for_each = local.model.dead_topics
 
   project = var.project
