@@ -52,11 +52,8 @@ lint: $(READY) ## style, types, layers
 	@for main in functions/*/main.py functions/*/lambda_handler.py; do $(BIN)/mypy --no-error-summary $$main || exit 1; done
 	@$(BIN)/lint-imports --no-cache | tail -n 8
 
-infra: $(READY) ## Terraform: format, modules, provider schemas, rights; tflint and checkov where they are installed
+infra: $(READY) ## Terraform: format, modules, provider schemas, rights; tflint and checkov (make tools)
 	@$(BIN)/python -m pytest -q tests/infra
-	@if command -v tflint >/dev/null; then cd infra/terraform && tflint --recursive; else echo "not run: tflint (go install github.com/terraform-linters/tflint@latest)"; fi
-	@if command -v checkov >/dev/null; then checkov --config-file infra/terraform/.checkov.yaml --directory infra/terraform && \
-	checkov --config-file infra/terraform/.checkov.yaml --directory examples/terraform; else echo "not run: checkov (pipx install checkov)"; fi
 
 package: $(READY) ## what is deployed: dist/<provider>.zip, the wheel, SBOMs, checksums (PYTHON_VERSION=3.13 ARCH=x86_64 BYTECODE=auto|yes|no)
 	@$(BIN)/python -m tools.package --python-version $(PYTHON_VERSION) --arch $(ARCH) --bytecode $(BYTECODE) --out dist
@@ -79,3 +76,4 @@ lock: ## write requirements/*.lock anew (names and hashes, no hosts: any mirror 
 	@$(COMPILE) --group dev --all-extras pyproject.toml -o requirements/dev.lock
 	@$(COMPILE) --constraints requirements/dev.lock --all-extras pyproject.toml -o requirements/run.lock
 	@for provider in aws google; do $(COMPILE) --constraints requirements/dev.lock --group pyproject.toml:$$provider -o requirements/$$provider.lock || exit 1; done
+	@$(COMPILE) --group pyproject.toml:checkov -o requirements/checkov.lock

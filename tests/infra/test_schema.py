@@ -32,16 +32,16 @@ PLANTED = {
     "a missing nested argument": ("budget.tf", "threshold_type ", "#threshold_type ", "threshold_type is required"),
     "an unknown block in a dynamic one": ("state.tf", "name = attribute.key", "nam = attribute.key", "attribute: no argument"),
     "a block that is an argument": ("functions.tf", "environment {", "environment = {", "is a block, not an argument"),
-    "an argument that is a block": ("topics.tf", "tags              = local._tags", "tags {}", "is an argument, not a block"),
+    "an argument that is a block": ("topics.tf", "tags              = local.tags", "tags {}", "is an argument, not a block"),
     "two where one may stand": ("functions.tf", "tracing_config {", "logging_config {\n log_format = 1\n}\n tracing_config {", "only one block"),
-    "an unknown variable": ("model.tf", "var.prefix", "var.prefx", "no variable prefx"),
-    "an unknown local": ("scheduler.tf", "local._tags", "local.tags", "no local tags"),
+    "an unknown variable": ("main.tf", "var.prefix", "var.prefx", "no variable prefx"),
+    "an unknown local": ("scheduler.tf", "local.tags", "local.tagz", "no local tagz"),
     "an unknown resource": ("topics.tf", "aws_sqs_queue.queues[each.value.stage]", "aws_sqs_queue.queue[each.value.stage]", "no resource"),
     "an unknown attribute": ("outputs.tf", "role.arn", "aws_iam_role.scheduler.anr", "has no attribute anr"),
     "an unknown attribute of data": ("outputs.tf", "here.account_id", "here.account", "has no attribute account"),
-    "an unknown output": ("scheduler.tf", "local._model.names.schedule_group", "module.model.nam", "has no output nam"),
-    "an input that a module does not have": ("model.tf", "sops_keys     =", "sops_kees     =", "sops_kees is no variable"),
-    "an input that a module needs": ("model.tf", "region        =", "#region        =", "region is required"),
+    "an unknown output": ("scheduler.tf", "local.model.names.schedule_group", "module.model.nam", "has no output nam"),
+    "an input that a module does not have": ("main.tf", "sops_keys     =", "sops_kees     =", "sops_kees is no variable"),
+    "an input that a module needs": ("main.tf", "region        =", "#region        =", "region is required"),
 }  # fmt: skip
 PLANTED_IN_OTHERS = {
     "google: an unknown argument": ("google/state.tf", "location_id ", "location ", "no argument or block location"),
@@ -52,10 +52,10 @@ PLANTED_IN_OTHERS = {
     "google: a block that is an argument": ("google/storage.tf", "soft_delete_policy {", "soft_delete_policy = {", "is a block, not an argument"),
     "google: an unknown resource": ("google/tasks.tf", "each.value.tasks_queue", "google_pubsub_topic.topic.name", "no resource"),
     "google: an unknown attribute": ("google/outputs.tf", "subscription.name", "google_pubsub_topic.dead.nam", "has no attribute nam"),
-    "google: an unknown attribute of data": ("google/model.tf", "here.number", "here.numbr", "has no attribute numbr"),
-    "google: an input that a module needs": ("google/model.tf", "number       =", "#number       =", "number is required"),
-    "github: an unknown argument": ("github/webhook.tf", "active     =", "enabled    =", "no argument or block enabled"),
-    "github: a missing argument": ("github/webhook.tf", "repository =", "#repository =", "repository is required"),
+    "google: an unknown attribute of data": ("google/main.tf", "here.number", "here.numbr", "has no attribute numbr"),
+    "google: an input that a module needs": ("google/main.tf", "number       =", "#number       =", "number is required"),
+    "github: an unknown argument": ("github/main.tf", "active     =", "enabled    =", "no argument or block enabled"),
+    "github: a missing argument": ("github/main.tf", "repository =", "#repository =", "repository is required"),
 }  # fmt: skip
 
 

@@ -275,7 +275,7 @@ def test_what_is_deployed_is_what_is_tested(path):
     } == {}
 
 
-@pytest.mark.parametrize("path", ["aws.lock", "google.lock", "run.lock", "dev.lock"])
+@pytest.mark.parametrize("path", ["aws.lock", "checkov.lock", "google.lock", "run.lock", "dev.lock"])
 def test_locks_name_no_host(path):
     assert re.findall(r"https?://|--index|--extra-index|--find-links", (ROOT / "requirements" / path).read_text()) == []
 

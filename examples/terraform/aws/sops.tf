@@ -1,4 +1,4 @@
-# Files in Git are encrypted with it; reconcile alone may decrypt (sops_keys in plane.tf).
+# Files in Git are encrypted with it; reconcile alone may decrypt (sops_keys in main.tf).
 
 resource "aws_kms_key" "sops" {
   description         = "data keys of SOPS files in Git"

@@ -1,9 +1,9 @@
 # What somebody must look at: dead letters, messages that nobody takes, a tick that does not run, refused requests.
 
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
-  for_each = local._model.queues
+  for_each = local.model.queues
 
-  alarm_name          = "${local._model.names.dead_queues[each.key]}-letters"
+  alarm_name          = "${local.model.names.dead_queues[each.key]}-letters"
   alarm_description   = "${each.key} gave messages up: the attribute error of each in the queue says why (docs/aws.md, Dead letters)."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"
@@ -16,13 +16,13 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   treat_missing_data  = "notBreaching"
   alarm_actions       = var.alarm_actions
   ok_actions          = var.alarm_actions
-  tags                = local._tags
+  tags                = local.tags
 }
 
 resource "aws_cloudwatch_metric_alarm" "waiting" {
-  for_each = local._model.queues
+  for_each = local.model.queues
 
-  alarm_name          = "${local._model.names.queues[each.key]}-waiting"
+  alarm_name          = "${local.model.names.queues[each.key]}-waiting"
   alarm_description   = "The oldest message of ${each.key} waits for more than ${var.waiting_seconds} s: its function is throttled, too few run at once, or all fail."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateAgeOfOldestMessage"
@@ -35,11 +35,11 @@ resource "aws_cloudwatch_metric_alarm" "waiting" {
   treat_missing_data  = "notBreaching"
   alarm_actions       = var.alarm_actions
   ok_actions          = var.alarm_actions
-  tags                = local._tags
+  tags                = local.tags
 }
 
 resource "aws_cloudwatch_metric_alarm" "schedule" {
-  for_each = local._scheduled
+  for_each = local.scheduled
 
   alarm_name          = "${each.value.name}-silent"
   alarm_description   = "${each.key} has not run for five minutes: nothing is fetched at its interval, and drift is not seen."
@@ -54,11 +54,11 @@ resource "aws_cloudwatch_metric_alarm" "schedule" {
   treat_missing_data  = "breaching"
   alarm_actions       = var.alarm_actions
   ok_actions          = var.alarm_actions
-  tags                = local._tags
+  tags                = local.tags
 }
 
 resource "aws_cloudwatch_metric_alarm" "throttled" {
-  for_each = local._http
+  for_each = local.http
 
   alarm_name          = "${each.value.name}-throttled"
   alarm_description   = "Requests to ${each.key} are refused: raise its concurrency (sizes), or find out who sends so many."
@@ -73,5 +73,5 @@ resource "aws_cloudwatch_metric_alarm" "throttled" {
   treat_missing_data  = "notBreaching"
   alarm_actions       = var.alarm_actions
   ok_actions          = var.alarm_actions
-  tags                = local._tags
+  tags                = local.tags
 }

@@ -8,7 +8,7 @@ resource "aws_budgets_budget" "plane" {
   limit_amount = tostring(var.budget.dollars)
   limit_unit   = "USD"
   time_unit    = "MONTHLY"
-  tags         = local._tags
+  tags         = local.tags
 
   cost_filter {
     name   = "TagKeyValue"

@@ -1,4 +1,4 @@
 resource "aws_cloudwatch_dashboard" "plane" {
-  dashboard_name = local._model.names.dashboard
-  dashboard_body = jsonencode(local._model.dashboard)
+  dashboard_name = local.model.names.dashboard
+  dashboard_body = jsonencode(local.model.dashboard)
 }

@@ -1,15 +1,15 @@
 resource "aws_sns_topic" "topics" {
-  for_each = local._model.names.topics
+  for_each = local.model.names.topics
 
   name              = each.value
   fifo_topic        = endswith(each.value, ".fifo") ? true : null
   kms_master_key_id = "alias/aws/sns"
-  tags              = local._tags
+  tags              = local.tags
 }
 
 # Raw: the queue holds the CloudEvent and nothing around it.
 resource "aws_sns_topic_subscription" "subscriptions" {
-  for_each = local._model.subscriptions
+  for_each = local.model.subscriptions
 
   topic_arn            = aws_sns_topic.topics[each.value.topic].arn
   protocol             = "sqs"

@@ -2,7 +2,7 @@
 # publishes for Cloud Tasks. None has a key.
 
 resource "google_service_account" "accounts" {
-  for_each = local._model.names.accounts
+  for_each = local.model.names.accounts
 
   project      = var.project
   account_id   = each.value

@@ -2,18 +2,18 @@
 # requests, tasks that cannot publish.
 
 locals {
-  _subscription_metric = "resource.type=\"pubsub_subscription\" AND metric.type=\"pubsub.googleapis.com/subscription"
-  _request_metric      = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/request_count\" AND resource.labels.service_name"
+  subscription_metric = "resource.type=\"pubsub_subscription\" AND metric.type=\"pubsub.googleapis.com/subscription"
+  request_metric      = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/request_count\" AND resource.labels.service_name"
 }
 
 resource "google_monitoring_alert_policy" "dead_letters" {
-  for_each = local._model.dead_topics
+  for_each = local.model.dead_topics
 
   project               = var.project
   display_name          = "${each.value.name}: dead letters"
   combiner              = "OR"
   notification_channels = var.alarm_channels
-  user_labels           = local._labels
+  user_labels           = local.labels
 
   documentation {
     content = "${each.key} gave messages up: the attribute error of each in the subscription ${each.value.name} says why (docs/google.md, Dead letters)."
@@ -23,7 +23,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
     display_name = "messages in ${each.value.name}"
 
     condition_threshold {
-      filter          = "${local._subscription_metric}/num_undelivered_messages\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.dead[each.key].name}\""
+      filter          = "${local.subscription_metric}/num_undelivered_messages\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.dead[each.key].name}\""
       comparison      = "COMPARISON_GT"
       threshold_value = 0
       duration        = "0s"
@@ -37,13 +37,13 @@ resource "google_monitoring_alert_policy" "dead_letters" {
 }
 
 resource "google_monitoring_alert_policy" "waiting" {
-  for_each = local._model.subscriptions
+  for_each = local.model.subscriptions
 
   project               = var.project
   display_name          = "${each.value.name}: waiting"
   combiner              = "OR"
   notification_channels = var.alarm_channels
-  user_labels           = local._labels
+  user_labels           = local.labels
 
   documentation {
     content = "The oldest message to ${each.value.function} waits for more than ${var.waiting_seconds} s: too few run at once, or all fail."
@@ -53,7 +53,7 @@ resource "google_monitoring_alert_policy" "waiting" {
     display_name = "age of the oldest in ${each.value.name}"
 
     condition_threshold {
-      filter          = "${local._subscription_metric}/oldest_unacked_message_age\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.pushes[each.key].name}\""
+      filter          = "${local.subscription_metric}/oldest_unacked_message_age\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.pushes[each.key].name}\""
       comparison      = "COMPARISON_GT"
       threshold_value = var.waiting_seconds
       duration        = "300s"
@@ -71,7 +71,7 @@ resource "google_monitoring_alert_policy" "failures" {
   display_name          = "${var.prefix}: failures"
   combiner              = "OR"
   notification_channels = var.alarm_channels
-  user_labels           = local._labels
+  user_labels           = local.labels
 
   documentation {
     content = "More than ${var.failures} runs in ten minutes ended in an error that no retry helps: the log says which (jsonPayload.outcome=\"failed\")."
@@ -91,13 +91,13 @@ resource "google_monitoring_alert_policy" "failures" {
 }
 
 resource "google_monitoring_alert_policy" "schedule" {
-  for_each = local._scheduled
+  for_each = local.scheduled
 
   project               = var.project
   display_name          = "${each.value.name}: silent"
   combiner              = "OR"
   notification_channels = var.alarm_channels
-  user_labels           = local._labels
+  user_labels           = local.labels
 
   documentation {
     content = "${each.key} has not run for ten minutes: nothing is fetched at its interval, and drift is not seen."
@@ -107,7 +107,7 @@ resource "google_monitoring_alert_policy" "schedule" {
     display_name = "no requests that succeed"
 
     condition_absent {
-      filter   = "${local._request_metric}=\"${each.value.name}\" AND resource.labels.location=\"${each.value.region}\" AND metric.labels.response_code_class=\"2xx\""
+      filter   = "${local.request_metric}=\"${each.value.name}\" AND resource.labels.location=\"${each.value.region}\" AND metric.labels.response_code_class=\"2xx\""
       duration = "600s"
 
       aggregations {
@@ -122,13 +122,13 @@ resource "google_monitoring_alert_policy" "schedule" {
 }
 
 resource "google_monitoring_alert_policy" "throttled" {
-  for_each = { for stage, function in local._model.functions : stage => function if function.trigger == "http" }
+  for_each = { for stage, function in local.model.functions : stage => function if function.trigger == "http" }
 
   project               = var.project
   display_name          = "${each.value.name}: throttled"
   combiner              = "OR"
   notification_channels = var.alarm_channels
-  user_labels           = local._labels
+  user_labels           = local.labels
 
   documentation {
     content = "Requests to ${each.key} are refused: raise its concurrency (sizes), or find out who sends so many."
@@ -138,7 +138,7 @@ resource "google_monitoring_alert_policy" "throttled" {
     display_name = "answers with 429"
 
     condition_threshold {
-      filter          = "${local._request_metric}=\"${each.value.name}\" AND resource.labels.location=\"${each.value.region}\" AND metric.labels.response_code=\"429\""
+      filter          = "${local.request_metric}=\"${each.value.name}\" AND resource.labels.location=\"${each.value.region}\" AND metric.labels.response_code=\"429\""
       comparison      = "COMPARISON_GT"
       threshold_value = 0
       duration        = "180s"
@@ -155,13 +155,13 @@ resource "google_monitoring_alert_policy" "throttled" {
 }
 
 resource "google_monitoring_alert_policy" "delayed" {
-  for_each = local._model.places
+  for_each = local.model.places
 
   project               = var.project
   display_name          = "${each.value.tasks_queue} in ${each.key}: not taken"
   combiner              = "OR"
   notification_channels = var.alarm_channels
-  user_labels           = local._labels
+  user_labels           = local.labels
 
   documentation {
     content = "What was put off cannot be published: look at the queue's log, and at the rights of ${google_service_account.accounts[each.value.tasks_account].email}."

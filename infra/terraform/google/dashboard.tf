@@ -1,5 +1,5 @@
 resource "google_monitoring_dashboard" "plane" {
-  for_each = local._model.dashboards
+  for_each = local.model.dashboards
 
   project        = var.project
   dashboard_json = jsonencode(each.value)

@@ -1,13 +1,13 @@
 # Logs of the functions: in a bucket of their own in their region, kept as long as said, and not in _Default as well.
 
 locals {
-  _services = join(" OR ", [for name in sort(values(local._model.names.functions)) : "\"${name}\""])
-  _regions  = join(" OR ", [for region in keys(local._model.places) : "\"${region}\""])
-  _logs     = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(${local._services}) AND resource.labels.location=(${local._regions})"
+  services = join(" OR ", [for name in sort(values(local.model.names.functions)) : "\"${name}\""])
+  regions  = join(" OR ", [for region in keys(local.model.places) : "\"${region}\""])
+  logs     = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(${local.services}) AND resource.labels.location=(${local.regions})"
 }
 
 resource "google_logging_project_bucket_config" "logs" {
-  for_each = local._model.places
+  for_each = local.model.places
 
   project        = var.project
   location       = each.key
@@ -17,12 +17,12 @@ resource "google_logging_project_bucket_config" "logs" {
 }
 
 resource "google_logging_project_sink" "logs" {
-  for_each = local._model.places
+  for_each = local.model.places
 
   project                = var.project
   name                   = each.value.logs
   destination            = "logging.googleapis.com/${google_logging_project_bucket_config.logs[each.key].id}"
-  filter                 = "${local._logs} AND resource.labels.location=\"${each.key}\""
+  filter                 = "${local.logs} AND resource.labels.location=\"${each.key}\""
   unique_writer_identity = true
 }
 
@@ -30,7 +30,7 @@ resource "google_logging_project_exclusion" "logs" {
   project     = var.project
   name        = var.prefix
   description = "In log buckets of plane ${var.prefix} instead"
-  filter      = local._logs
+  filter      = local.logs
 
   depends_on = [google_logging_project_sink.logs]
 }
@@ -39,7 +39,7 @@ resource "google_logging_project_exclusion" "logs" {
 resource "google_logging_metric" "failures" {
   project = var.project
   name    = "${var.prefix}/failures"
-  filter  = "${local._logs} AND jsonPayload.outcome=(\"failed\" OR \"dead\")"
+  filter  = "${local.logs} AND jsonPayload.outcome=(\"failed\" OR \"dead\")"
 
   label_extractors = {
     stage  = "EXTRACT(jsonPayload.stage)"

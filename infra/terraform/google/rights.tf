@@ -1,20 +1,20 @@
 # Every right of the model, by the kind of resource that it is on. No member has others.
 
 locals {
-  _members = merge(
+  members = merge(
     { for who, account in google_service_account.accounts : who => account.member },
-    { for who, email in local._model.agents : who => "serviceAccount:${email}" },
+    { for who, email in local.model.agents : who => "serviceAccount:${email}" },
     { everybody = "allUsers" },
   )
 
-  _grants = {
+  grants = {
     for kind in ["account", "bucket", "function", "key", "project", "queue", "repository", "subscription", "topic"] :
-    kind => { for name, grant in local._model.grants : name => grant if grant.kind == kind }
+    kind => { for name, grant in local.model.grants : name => grant if grant.kind == kind }
   }
 }
 
 resource "google_project_iam_custom_role" "roles" {
-  for_each = local._model.roles
+  for_each = local.model.roles
 
   project     = var.project
   role_id     = each.value.id
@@ -23,11 +23,11 @@ resource "google_project_iam_custom_role" "roles" {
 }
 
 resource "google_project_iam_member" "grants" {
-  for_each = local._grants.project
+  for_each = local.grants.project
 
   project = each.value.resource
   role    = each.value.role
-  member  = local._members[each.value.who]
+  member  = local.members[each.value.who]
 
   dynamic "condition" {
     for_each = each.value.condition.expression == "" ? [] : [each.value.condition]
@@ -42,11 +42,11 @@ resource "google_project_iam_member" "grants" {
 }
 
 resource "google_storage_bucket_iam_member" "grants" {
-  for_each = local._grants.bucket
+  for_each = local.grants.bucket
 
   bucket = each.value.resource
   role   = each.value.role
-  member = local._members[each.value.who]
+  member = local.members[each.value.who]
 
   dynamic "condition" {
     for_each = each.value.condition.expression == "" ? [] : [each.value.condition]
@@ -61,75 +61,75 @@ resource "google_storage_bucket_iam_member" "grants" {
 }
 
 resource "google_pubsub_topic_iam_member" "grants" {
-  for_each = local._grants.topic
+  for_each = local.grants.topic
 
   project = var.project
   topic   = each.value.resource
   role    = each.value.role
-  member  = local._members[each.value.who]
+  member  = local.members[each.value.who]
 
   depends_on = [google_pubsub_topic.dead, google_pubsub_topic.topics]
 }
 
 resource "google_pubsub_subscription_iam_member" "grants" {
-  for_each = local._grants.subscription
+  for_each = local.grants.subscription
 
   project      = var.project
   subscription = each.value.resource
   role         = each.value.role
-  member       = local._members[each.value.who]
+  member       = local.members[each.value.who]
 
   depends_on = [google_pubsub_subscription.pushes]
 }
 
 resource "google_cloud_tasks_queue_iam_member" "grants" {
-  for_each = local._grants.queue
+  for_each = local.grants.queue
 
   project  = var.project
   location = each.value.region
   name     = google_cloud_tasks_queue.delay[each.value.region].name
   role     = each.value.role
-  member   = local._members[each.value.who]
+  member   = local.members[each.value.who]
 
   depends_on = [google_project_iam_custom_role.roles]
 }
 
 resource "google_service_account_iam_member" "grants" {
-  for_each = local._grants.account
+  for_each = local.grants.account
 
   service_account_id = "projects/${var.project}/serviceAccounts/${each.value.resource}"
   role               = each.value.role
-  member             = local._members[each.value.who]
+  member             = local.members[each.value.who]
 
   depends_on = [google_project_iam_custom_role.roles, google_service_account.accounts]
 }
 
 resource "google_cloud_run_v2_service_iam_member" "grants" {
-  for_each = local._grants.function
+  for_each = local.grants.function
 
   project  = var.project
   location = each.value.region
   name     = each.value.resource
   role     = each.value.role
-  member   = local._members[each.value.who]
+  member   = local.members[each.value.who]
 
   depends_on = [google_cloudfunctions2_function.stages]
 }
 
 resource "google_artifact_registry_repository_iam_member" "grants" {
-  for_each = local._grants.repository
+  for_each = local.grants.repository
 
   project    = var.project
   location   = each.value.region
   repository = google_artifact_registry_repository.images[each.value.region].name
   role       = each.value.role
-  member     = local._members[each.value.who]
+  member     = local.members[each.value.who]
 }
 
 resource "google_kms_crypto_key_iam_member" "grants" {
-  for_each = local._grants.key
+  for_each = local.grants.key
 
   crypto_key_id = each.value.resource
   role          = each.value.role
-  member        = local._members[each.value.who]
+  member        = local.members[each.value.who]
 }

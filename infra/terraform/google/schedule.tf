@@ -1,11 +1,11 @@
 # Once a minute: the stages that a schedule starts.
 
 locals {
-  _scheduled = { for stage, function in local._model.functions : stage => function if function.trigger == "schedule" }
+  scheduled = { for stage, function in local.model.functions : stage => function if function.trigger == "schedule" }
 }
 
 resource "google_cloud_scheduler_job" "schedule" {
-  for_each = local._scheduled
+  for_each = local.scheduled
 
   project          = var.project
   region           = each.value.region

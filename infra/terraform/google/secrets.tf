@@ -3,12 +3,12 @@
 # is cannot be changed later.
 
 resource "google_secret_manager_secret" "by_hand" {
-  for_each = local._model.secrets
+  for_each = local.model.secrets
 
   project             = var.project
   secret_id           = each.value.name
   deletion_protection = var.deletion_protection
-  labels              = local._labels
+  labels              = local.labels
 
   replication {
     user_managed {

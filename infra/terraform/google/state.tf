@@ -1,7 +1,7 @@
 # Records (adapters/state/firestore.py), a database a region: one collection, an index of what is due, and none of what is never asked for.
 
 resource "google_firestore_database" "state" {
-  for_each = local._model.places
+  for_each = local.model.places
 
   project                           = var.project
   name                              = each.value.database
@@ -14,7 +14,7 @@ resource "google_firestore_database" "state" {
 }
 
 resource "google_firestore_index" "due" {
-  for_each = local._model.places
+  for_each = local.model.places
 
   project    = var.project
   database   = google_firestore_database.state[each.key].name
@@ -32,14 +32,14 @@ resource "google_firestore_index" "due" {
 }
 
 locals {
-  _unindexed = merge([
-    for region in keys(local._model.places) : { for field in ["f", "j", "w"] : "${field}@${region}" => { field = field, region = region } }
+  unindexed = merge([
+    for region in keys(local.model.places) : { for field in ["f", "j", "w"] : "${field}@${region}" => { field = field, region = region } }
   ]...)
 }
 
 # Without it each of them is indexed twice, and a value above 1,500 bytes is cut for it.
 resource "google_firestore_field" "unindexed" {
-  for_each = local._unindexed
+  for_each = local.unindexed
 
   project    = var.project
   database   = google_firestore_database.state[each.value.region].name

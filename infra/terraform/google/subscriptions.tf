@@ -1,7 +1,7 @@
 # Pushes: each topic to the functions that hear it, and to the scheduled one the dead letters of which nobody has told.
 
 resource "google_pubsub_subscription" "pushes" {
-  for_each = local._model.subscriptions
+  for_each = local.model.subscriptions
 
   project                    = var.project
   name                       = each.value.name
@@ -10,7 +10,7 @@ resource "google_pubsub_subscription" "pushes" {
   filter                     = each.value.filter == "" ? null : each.value.filter
   enable_message_ordering    = each.value.ordered
   message_retention_duration = "${14 * 86400}s"
-  labels                     = local._labels
+  labels                     = local.labels
 
   dynamic "dead_letter_policy" {
     for_each = each.value.attempts == null ? [] : [each.value.attempts]

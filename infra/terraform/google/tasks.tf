@@ -2,7 +2,7 @@
 # where they are not. A queue that was deleted keeps its name from others for days.
 
 resource "google_cloud_tasks_queue" "delay" {
-  for_each = local._model.places
+  for_each = local.model.places
 
   project  = var.project
   location = each.key

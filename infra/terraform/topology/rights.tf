@@ -3,7 +3,7 @@
 # is an error of the plan, never a right.
 
 locals {
-  _verbs = {
+  verbs = {
     # records: webhook reads its index of Receivers and their objects, and writes what came of deliveries. due: the index
     # of what is due. scan: lists over all clusters. remove: those that end records (on AWS what writes may also remove:
     # a value that shrinks leaves parts behind).
@@ -38,7 +38,7 @@ locals {
 
   # Of a plane in several regions (core/regions.py): what a function of home does in further ones, and one of those at
   # home. A line less is a right less: nobody needs all verbs there.
-  _elsewhere = {
+  elsewhere = {
     further = {
       publishes = {
         webhook = ["source-changed", "reconcile-due"]
@@ -80,13 +80,13 @@ locals {
 
   missing_verbs = flatten([
     for name, stage in local.stages : [
-      for port in stage.ports : "${name}.${port}" if contains(keys(local._verbs), port) && !can(local._verbs[port][name])
+      for port in stage.ports : "${name}.${port}" if contains(keys(local.verbs), port) && !can(local.verbs[port][name])
     ]
   ])
 
   rights = {
     for name, stage in local.stages : name => {
-      verbs = { for port, verbs in local._verbs : port => contains(stage.ports, port) ? try(verbs[name], []) : [] }
+      verbs = { for port, verbs in local.verbs : port => contains(stage.ports, port) ? try(verbs[name], []) : [] }
       # A scheduled stage also tells of dead letters that no function came to an end with.
       publishes = sort(distinct(concat(stage.publishes, stage.trigger == "schedule" ? ["event"] : [])))
       # Backoff, continuations and looks at rollouts: only stages that a topic feeds put messages off, and never those in
@@ -98,9 +98,9 @@ locals {
       ]))) : []
       consumes = stage.trigger == "topic"
       elsewhere = {
-        for where, does in local._elsewhere : where => {
+        for where, does in local.elsewhere : where => {
           publishes = lookup(does.publishes, name, [])
-          verbs     = { for port in keys(local._verbs) : port => contains(stage.ports, port) ? try(does[port][name], []) : [] }
+          verbs     = { for port in keys(local.verbs) : port => contains(stage.ports, port) ? try(does[port][name], []) : [] }
         }
       }
       # Stages whose dead letters it looks through.

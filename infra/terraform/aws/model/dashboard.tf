@@ -1,7 +1,7 @@
 # One row a stage: runs and errors, duration, and for those with a queue what waits and what was given up.
 
 locals {
-  _panels = {
+  panels = {
     for stage in keys(local.functions) : stage => concat(
       [
         {
@@ -34,8 +34,8 @@ locals {
 
   dashboard = {
     widgets = flatten([
-      for row, stage in keys(local._panels) : [
-        for column, panel in local._panels[stage] : {
+      for row, stage in keys(local.panels) : [
+        for column, panel in local.panels[stage] : {
           type   = "metric"
           x      = 8 * column
           y      = 6 * row

@@ -8,15 +8,15 @@ locals {
       environment = merge(
         {
           PENSTOCK_AWS_ACCOUNT = var.account
-          PENSTOCK_AWS_BUCKET  = local._home_bucket
+          PENSTOCK_AWS_BUCKET  = local.home_bucket
           PENSTOCK_AWS_PREFIX  = var.prefix
           PENSTOCK_BACKEND     = "aws"
         },
-        length(var.regions) > 0 ? { PENSTOCK_AWS_HOME_REGION = local._home, PENSTOCK_AWS_REGIONS = join(",", sort(var.regions)) } : {},
+        length(var.regions) > 0 ? { PENSTOCK_AWS_HOME_REGION = local.home, PENSTOCK_AWS_REGIONS = join(",", sort(var.regions)) } : {},
         var.secrets_store != "secrets-manager" ? { PENSTOCK_AWS_SECRETS = var.secrets_store } : {},
         length(module.topology.rights[name].delays) > 0 ? { PENSTOCK_AWS_SCHEDULER_ROLE = local.arns.scheduler_role } : {},
         var.collector == null ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT = var.collector.endpoint },
-        local._credentials ? { PENSTOCK_OTLP_HEADERS_SECRET = local._otlp_headers.name } : {},
+        local.credentials ? { PENSTOCK_OTLP_HEADERS_SECRET = local.otlp_headers.name } : {},
         lookup(var.environment, name, {}),
       )
       handler = "functions/${name}/lambda_handler.handler"

@@ -10,7 +10,7 @@ output "bucket_policy" {
 
 output "by_hand" {
   description = "Secrets that are kept by hand: the Kubernetes Secret that each stands for."
-  value       = local._by_hand
+  value       = local.by_hand
 }
 
 output "dashboard" {
@@ -30,7 +30,7 @@ output "functions" {
 
 output "home" {
   description = "The region of the plane's own, and whether it is this one."
-  value       = { region = local._home, here = local.is_home }
+  value       = { region = local.home, here = local.is_home }
 }
 
 output "names" {

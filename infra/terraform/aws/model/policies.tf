@@ -2,11 +2,11 @@
 
 locals {
   # Marks copies that the plane made (docs/aws.md, Secrets): what has none cannot be overwritten or removed.
-  _owner = "penstock.dev/owner"
+  owner = "penstock.dev/owner"
 
   # Parameter Store has one call for a new parameter and for a new value: of the first the tag is asked in the request,
   # of the second on the parameter.
-  _secret_actions = {
+  secret_actions = {
     secrets-manager = {
       read   = ["secretsmanager:GetSecretValue"]
       look   = ["secretsmanager:DescribeSecret"]
@@ -121,35 +121,35 @@ locals {
         {
           Sid      = "ReadSecrets"
           Effect   = "Allow"
-          Action   = local._secret_actions.read
+          Action   = local.secret_actions.read
           Resource = contains(right.verbs.secrets, "read") ? local.everywhere.secrets : []
         },
         {
           # Of those that may read no others; a further region's have home's with all that they read.
           Sid      = "ReadCollectorsHeaders"
           Effect   = "Allow"
-          Action   = local._secret_actions.read
-          Resource = local._credentials && !contains(right.verbs.secrets, "read") ? [local.arns.otlp_headers] : []
+          Action   = local.secret_actions.read
+          Resource = local.credentials && !contains(right.verbs.secrets, "read") ? [local.arns.otlp_headers] : []
         },
         {
           Sid      = "LookAtSecrets"
           Effect   = "Allow"
-          Action   = local._secret_actions.look
+          Action   = local.secret_actions.look
           Resource = contains(right.verbs.secrets, "write") ? [local.arns.secrets] : []
         },
         {
           Sid       = "MakeMarkedSecrets"
           Effect    = "Allow"
-          Action    = local._secret_actions.make
+          Action    = local.secret_actions.make
           Resource  = contains(right.verbs.secrets, "write") ? [local.arns.secrets] : []
-          Condition = { Null = { "aws:RequestTag/${local._owner}" = "false" } }
+          Condition = { Null = { "aws:RequestTag/${local.owner}" = "false" } }
         },
         {
           Sid       = "ChangeMarkedSecrets"
           Effect    = "Allow"
-          Action    = local._secret_actions.change
+          Action    = local.secret_actions.change
           Resource  = contains(right.verbs.secrets, "write") ? [local.arns.secrets] : []
-          Condition = { Null = { "aws:ResourceTag/${local._owner}" = "false" } }
+          Condition = { Null = { "aws:ResourceTag/${local.owner}" = "false" } }
         },
         {
           Sid      = "Publish"

@@ -1,23 +1,23 @@
 # One a region, with a row for each of its stages: runs by answer, duration, and for those that are pushed to, what waits and what was given up.
 
 locals {
-  _function_metric = {
+  function_metric = {
     for key, function in local.functions : key => "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${function.name}\" AND resource.labels.location=\"${function.region}\""
   }
 
-  _charts = {
+  charts = {
     for key, function in local.functions : key => concat(
       [
         {
           title   = "${function.stage}: requests by answer"
-          filters = ["metric.type=\"run.googleapis.com/request_count\" AND ${local._function_metric[key]}"]
+          filters = ["metric.type=\"run.googleapis.com/request_count\" AND ${local.function_metric[key]}"]
           aligner = "ALIGN_RATE"
           reducer = "REDUCE_SUM"
           by      = ["metric.label.response_code_class"]
         },
         {
           title   = "${function.stage}: latency (ms, 95th percentile)"
-          filters = ["metric.type=\"run.googleapis.com/request_latencies\" AND ${local._function_metric[key]}"]
+          filters = ["metric.type=\"run.googleapis.com/request_latencies\" AND ${local.function_metric[key]}"]
           aligner = "ALIGN_DELTA"
           reducer = "REDUCE_PERCENTILE_95"
           by      = []
@@ -38,13 +38,13 @@ locals {
     )
   }
 
-  dashboards = { for region in local._everywhere : region => {
-    displayName = local._of[region]
+  dashboards = { for region in local.everywhere : region => {
+    displayName = local.of[region]
     mosaicLayout = {
       columns = 48
       tiles = flatten([
         for row, key in [for key, function in local.functions : key if function.region == region] : [
-          for column, chart in local._charts[key] : {
+          for column, chart in local.charts[key] : {
             xPos   = 16 * column
             yPos   = 12 * row
             width  = 16

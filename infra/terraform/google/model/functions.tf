@@ -2,12 +2,12 @@
 
 locals {
   functions = merge([
-    for region in local._everywhere : {
-      for name in local._stages[region] : "${name}${local._at[region]}" => local._functions[region][name]
+    for region in local.everywhere : {
+      for name in local.stages[region] : "${name}${local.at[region]}" => local.functions_by_region[region][name]
     }
   ]...)
 
-  _functions = { for region in local._everywhere : region => {
+  functions_by_region = { for region in local.everywhere : region => {
     for name, stage in module.topology.stages : name => {
       # One request at a time in each instance, so that runs at once are instances. A scheduled one has a second: Pub/Sub
       # may push it a dead letter while it runs.
@@ -28,9 +28,9 @@ locals {
           PYTHONPATH = "/workspace"
         },
         length(var.regions) > 0 ? { PENSTOCK_GOOGLE_HOME_REGION = var.region, PENSTOCK_GOOGLE_REGIONS = join(",", sort(keys(var.regions))) } : {},
-        length(module.topology.rights[name].delays) > 0 ? { PENSTOCK_GOOGLE_TASKS_ACCOUNT = local.emails["tasks${local._at[region]}"] } : {},
+        length(module.topology.rights[name].delays) > 0 ? { PENSTOCK_GOOGLE_TASKS_ACCOUNT = local.emails["tasks${local.at[region]}"] } : {},
         var.collector == null ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT = var.collector.endpoint },
-        local._credentials ? { PENSTOCK_OTLP_HEADERS_SECRET = local._otlp_headers.name } : {},
+        local.credentials ? { PENSTOCK_OTLP_HEADERS_SECRET = local.otlp_headers.name } : {},
         lookup(var.environment, name, {}),
       )
       # webhook and api are called by everybody and verify by themselves; the others by Google, from inside the project.

@@ -50,7 +50,7 @@ output "paths" {
 
 output "permissions" {
   description = "By role that grants name: its permissions; of Google's own roles, those that matter here."
-  value       = merge({ for role, made in local.roles : local._role[role] => made.permissions }, local.predefined)
+  value       = merge({ for role, made in local.roles : local.role[role] => made.permissions }, local.predefined)
 }
 
 output "places" {
@@ -88,7 +88,7 @@ output "subscriptions" {
   }
 
   precondition {
-    condition     = alltrue([for stage in values(module.topology.queues) : stage.timeout < local._longest_push])
+    condition     = alltrue([for stage in values(module.topology.queues) : stage.timeout < local.longest_push])
     error_message = "Pub/Sub waits 600 s for an answer at most: pipeline.json has a stage with a longer timeout."
   }
 }

@@ -2,30 +2,30 @@
 
 locals {
   places = {
-    for region in local._everywhere : region => {
-      bucket      = "${coalesce(var.bucket, "${var.prefix}-${var.project}")}${local._suffix[region]}"
-      database    = "${coalesce(var.database, "${var.prefix}-state")}${local._suffix[region]}"
-      dead_topics = { for stage in keys(module.topology.queues) : stage => "${var.prefix}-${stage}-dead${local._suffix[region]}" }
-      logs        = "${var.prefix}${local._suffix[region]}"
+    for region in local.everywhere : region => {
+      bucket      = "${coalesce(var.bucket, "${var.prefix}-${var.project}")}${local.suffix[region]}"
+      database    = "${coalesce(var.database, "${var.prefix}-state")}${local.suffix[region]}"
+      dead_topics = { for stage in keys(module.topology.queues) : stage => "${var.prefix}-${stage}-dead${local.suffix[region]}" }
+      logs        = "${var.prefix}${local.suffix[region]}"
       secrets = {
-        for key, secret in region == var.region ? local._by_hand : var.regions[region].secrets :
-        key => "${local._secret[region]}${join("_", [for part in [secret.cluster, secret.namespace, secret.name] : replace(replace(part, "-", "--"), ".", "-d")])}"
+        for key, secret in region == var.region ? local.by_hand : var.regions[region].secrets :
+        key => "${local.secret[region]}${join("_", [for part in [secret.cluster, secret.namespace, secret.name] : replace(replace(part, "-", "--"), ".", "-d")])}"
       }
-      subscriptions = { for key, one in local._subscriptions : key => "${var.prefix}-${one.stage}-${one.topic}${local._suffix[region]}" }
-      tasks_account = "tasks${local._at[region]}" # key of accounts
-      tasks_queue   = "${var.prefix}-delay"       # a queue's name is its region's
-      topics        = { for topic in module.topology.topics : topic => "${var.prefix}-${topic}${local._suffix[region]}" }
+      subscriptions = { for key, one in local.subscriptions_of_each : key => "${var.prefix}-${one.stage}-${one.topic}${local.suffix[region]}" }
+      tasks_account = "tasks${local.at[region]}" # key of accounts
+      tasks_queue   = "${var.prefix}-delay"      # a queue's name is its region's
+      topics        = { for topic in module.topology.topics : topic => "${var.prefix}-${topic}${local.suffix[region]}" }
     }
   }
 
   # Each by its key, in one map over all regions.
   dead_topics = merge([
-    for region, place in local.places : { for stage, name in place.dead_topics : "${stage}${local._at[region]}" => { name = name, region = region, stage = stage } }
+    for region, place in local.places : { for stage, name in place.dead_topics : "${stage}${local.at[region]}" => { name = name, region = region, stage = stage } }
   ]...)
   secrets = merge([
-    for region, place in local.places : { for key, name in place.secrets : "${key}${local._at[region]}" => { name = name, region = region } }
+    for region, place in local.places : { for key, name in place.secrets : "${key}${local.at[region]}" => { name = name, region = region } }
   ]...)
   topics = merge([
-    for region, place in local.places : { for topic, name in place.topics : "${topic}${local._at[region]}" => { name = name, region = region } }
+    for region, place in local.places : { for topic, name in place.topics : "${topic}${local.at[region]}" => { name = name, region = region } }
   ]...)
 }

@@ -3,7 +3,7 @@
 # clusters in other projects). Sources: docs/google.md, Rights.
 
 locals {
-  _permissions = {
+  permissions = {
     artifact_collector = ["storage.objects.delete"]
     artifact_lister    = ["storage.objects.list"]
     artifact_reader    = ["storage.objects.get"]
@@ -20,14 +20,14 @@ locals {
 
   # Role ids take no hyphens; a prefix has no underscores, so that two planes never share one.
   roles = {
-    for role, permissions in local._permissions : role => {
+    for role, permissions in local.permissions : role => {
       id          = "${replace(var.prefix, "-", "_")}_${role}"
       permissions = permissions
       title       = "${var.prefix}: ${replace(role, "_", " ")}"
     }
   }
 
-  _role = { for role, made in local.roles : role => "${local._project}/roles/${made.id}" }
+  role = { for role, made in local.roles : role => "${local.project}/roles/${made.id}" }
 
   # What Google's roles hold, as far as this module grants them.
   predefined = {

@@ -22,6 +22,6 @@ module "model" {
 }
 
 locals {
-  _model  = module.model
-  _labels = merge(var.labels, { penstock = var.prefix })
+  model  = module.model
+  labels = merge(var.labels, { penstock = var.prefix })
 }

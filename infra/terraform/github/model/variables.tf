@@ -16,9 +16,3 @@ variable "webhook_url" {
   type        = string
   nullable    = false
 }
-
-output "url" {
-  description = "As core/flux/receiver.py has it, and Flux: the SHA-256 of token, name and namespace, one after the other."
-  value       = "${var.webhook_url}/hook/${sha256("${var.token}${var.receiver.name}${var.receiver.namespace}")}"
-  sensitive   = true
-}

@@ -22,6 +22,6 @@ module "model" {
 }
 
 locals {
-  _model = module.model
-  _tags  = merge(var.tags, { penstock = var.prefix })
+  model = module.model
+  tags  = merge(var.tags, { penstock = var.prefix })
 }

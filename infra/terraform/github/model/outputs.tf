@@ -1,0 +1,5 @@
+output "url" {
+  description = "What GitHub posts to."
+  value       = local.url
+  sensitive   = true
+}
