@@ -9,6 +9,7 @@ from tests.contract.test_bus import ORDERED, PIPELINE, dispatch, due, event, sou
 
 from penstock.adapters.aws.names import AwsNames
 from penstock.adapters.bus.sns_sqs import SnsSqsBus
+from penstock.adapters.bus.sqs_letters import LOOK_SECONDS
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.messages import encode
@@ -138,7 +139,7 @@ def test_a_killers_dead_letter_of_an_ordered_stage_is_told_of_and_redriven(clien
     clock.advance(10)
     assert list(bus.lost()) == []
     (letter,) = bus.dead_letters()
-    bus.drop_dead_letter(letter, again=True)
+    bus.drop_dead_letters([letter], again=True)
     assert bus.receive("automate", wait=0).envelope.attempt == 1
     assert bus.dead_letters() == ()
 
@@ -189,7 +190,7 @@ def test_a_teller_that_fails_is_asked_again(bus, clock):
         bus.receive("fetch", wait=0)
         clock.advance(61)
     assert next(bus.lost())  # and no more: the caller was killed
-    clock.advance(10)
+    clock.advance(LOOK_SECONDS + 1)
     assert len(list(bus.lost())) == 1
 
 
@@ -200,9 +201,55 @@ def test_dead_letters_of_many_pages(bus):
     letters = bus.dead_letters()
     assert len(letters) == 15
     assert len(bus.dead_letters(limit=12)) == 12
-    for letter in letters:
-        bus.drop_dead_letter(letter, again=True)
+    assert bus.drop_dead_letters(letters, again=True) == 15
     assert bus.depth()["fetch"] == 15
+    assert bus.drop_dead_letters(letters, again=True) == 0
+
+
+HUNDREDS = 230
+
+
+def bury_hundreds(bus, clients, stage="fetch", **more):
+    """As SQS moves them; their names are numbers."""
+    url = bus._url(f"plane-1-{stage}-dead")
+    bodies = [encode(dispatch(source(str(number))).envelope).decode() for number in range(HUNDREDS)]
+    for first in range(0, HUNDREDS, 10):
+        entries = [{"Id": str(n), "MessageBody": body, **more} for n, body in enumerate(bodies[first : first + 10])]
+        clients.client("sqs").send_message_batch(QueueUrl=url, Entries=entries)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_hundreds_of_dead_letters_cost_a_few_requests_for_each_ten(bus, clients, calls, again):
+    """Half of them are taken; the other half is there for the next look, at once."""
+    bury_hundreds(bus, clients)
+    letters = bus.dead_letters(limit=10_000)
+    assert len(letters) == HUNDREDS
+    calls.clear()
+    assert bus.drop_dead_letters(letters[::2], again=again) == HUNDREDS // 2
+    assert len(calls) <= 5 * HUNDREDS // 10, operations(calls)
+    assert {letter.receipt for letter in bus.dead_letters(limit=10_000)} == {each.receipt for each in letters[1::2]}
+    assert bus.depth()["fetch"] == (HUNDREDS // 2 if again else 0)
+
+
+def test_one_that_nobody_has_told_of_is_found_behind_hundreds_that_were_told(bus, clients):
+    told = {"error": {"DataType": "String", "StringValue": "told"}}
+    bury_hundreds(bus, clients, MessageAttributes=told)
+    body = encode(dispatch(source("untold")).envelope).decode()
+    clients.client("sqs").send_message(QueueUrl=bus._url("plane-1-fetch-dead"), MessageBody=body)
+    assert [letter.body.decode() for letter in bus.lost()] == [body]
+
+
+def test_letters_that_are_given_back_in_part_stay(bus, clients):
+    """What the stage's queue did not take is not deleted; nothing is lost."""
+    bury_hundreds(bus, clients)
+
+    def refuse_one(parsed, **_):
+        parsed["Failed"] = [{"Id": "1", "Code": "InternalError", "SenderFault": False}]
+
+    clients.client("sqs").meta.events.register("after-call.sqs.SendMessageBatch", refuse_one)
+    with pytest.raises(Transient, match="refused 1: InternalError"):
+        bus.drop_dead_letters(bus.dead_letters(limit=10_000), again=True)
+    assert bus._count("plane-1-fetch-dead") == HUNDREDS
 
 
 def test_the_longest_invisibility_is_sqss(bus, calls):

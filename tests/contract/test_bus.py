@@ -238,8 +238,8 @@ def test_a_dead_letter_is_dropped_or_given_back(bus, again, attempt):
     for _ in range(3):
         bus.retry(bus.receive("fetch", wait=0), delay=0, error="x")
     (letter,) = bus.dead_letters()
-    bus.drop_dead_letter(letter, again=again)
-    bus.drop_dead_letter(letter, again=again)  # a second time changes nothing
+    bus.drop_dead_letters([letter], again=again)
+    bus.drop_dead_letters([letter], again=again)  # a second time changes nothing
     assert bus.dead_letters() == ()
     delivery = bus.receive("fetch", wait=0)
     assert (delivery.envelope.attempt if delivery else None) == attempt
@@ -355,7 +355,7 @@ def test_a_dead_letter_does_not_block_what_was_ordered_behind_it_and_comes_again
     assert ordered.depth()["automate"] == 0
     (letter,) = ordered.dead_letters()
     assert letter.error == "x"
-    ordered.drop_dead_letter(letter, again=True)
+    ordered.drop_dead_letters([letter], again=True)
     ordered.publish(in_order("3"))
     given = ordered.receive("automate", wait=0)
     assert (given.envelope.message.hint, given.envelope.attempt) == ("1", 1)

@@ -147,7 +147,7 @@ def test_poison_is_a_dead_letter_at_once_and_keeps_nobody_waiting(bus, what):  #
 def test_poison_that_is_given_back_is_buried_again(bus):  # noqa: F811
     put_raw(bus, "fetch", b"not ours")
     assert bus.receive("fetch", wait=0) is None
-    bus.drop_dead_letter(bus.dead_letters()[0], again=True)
+    bus.drop_dead_letters([bus.dead_letters()[0]], again=True)
     assert bus.receive("fetch", wait=0) is None
     assert len(bus.dead_letters()) == 1
 

@@ -228,3 +228,32 @@ def test_the_schedulers_call_is_a_tick_whatever_its_body(runtime, names, body):
     assert app("tick").test_client().post("/", data=body).status_code == 503
     (run,) = runtime.port("telemetry").named("stage finished")
     assert run["error"] == "the state cannot be reached"
+
+
+HUNDREDS = 230
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_hundreds_of_dead_letters_cost_a_few_requests_for_each_hundred(runtime, names, monkeypatch, again):
+    """Half of them are taken; the other half is there for the next look, at once."""
+    bodies = [
+        encode(Envelope(message=source(str(number)), id=f"m{number}", traceparent="")) for number in range(HUNDREDS)
+    ]
+    entries = [{"data": base64.b64encode(body).decode()} for body in bodies]
+    plane.request("POST", f"{names.endpoints.pubsub}/v1/{names.dead_topic('fetch')}:publish", {"messages": entries})
+    bus = runtime.bus
+    letters = bus.dead_letters(limit=10_000)
+    assert len(letters) == HUNDREDS
+    sent = []
+    original = type(bus._client).send
+    monkeypatch.setattr(
+        type(bus._client), "send", lambda *words, **more: sent.append(words[2]) or original(*words, **more)
+    )
+    assert bus.drop_dead_letters(letters[::2], again=again) == HUNDREDS // 2
+    assert len(sent) <= 20, sent
+    assert {letter.receipt for letter in bus.dead_letters(limit=10_000)} == {each.receipt for each in letters[1::2]}
+    url = f"{names.endpoints.pubsub}/v1/{names.subscription('fetch', 'source-changed')}:pull"
+    given = set()
+    while found := plane.request("POST", url, {"maxMessages": 1000, "returnImmediately": True}).get("receivedMessages"):
+        given |= {base64.b64decode(each["message"]["data"]) for each in found}
+    assert given == ({letter.body for letter in letters[::2]} if again else set())

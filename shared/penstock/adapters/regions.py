@@ -174,10 +174,13 @@ class RegionalBus:
         found = [letter for bus in self._regions.each() for letter in bus.dead_letters(limit=limit)]
         return tuple(found[:limit])
 
-    def drop_dead_letter(self, letter: DeadLetter, *, again: bool) -> None:
-        """Wherever it is: one that is not there is no error."""
+    def drop_dead_letters(self, letters: Sequence[DeadLetter], *, again: bool) -> int:
+        """Wherever they are: how many there were in all regions."""
+        done = 0
         for bus in self._regions.each():
-            bus.drop_dead_letter(letter, again=again)
+            if done < len(letters):
+                done += bus.drop_dead_letters(letters, again=again)
+        return done
 
     def lost(self) -> Iterator[DeadLetter]:
         """What queues of all regions gave up by themselves (AWS)."""

@@ -83,14 +83,14 @@ def _chosen(letters: Sequence[DeadLetter], ids: Sequence[str]) -> list[DeadLette
 
 
 def _take(bus: DeadLetters, letters: Sequence[DeadLetter], *, again: bool) -> None:
-    left = 0
-    for letter in letters:
-        if again and _envelope(letter) is None:
-            print(f"✗ {letter.stage} {letter.receipt}: it cannot be read, so nobody could take it: drop it")
-            left += 1
-            continue
-        bus.drop_dead_letter(letter, again=again)
-    print(f"✔ {len(letters) - left} {'given back to their stages' if again else 'dropped'}")
+    unreadable = [letter for letter in letters if again and _envelope(letter) is None]
+    for letter in unreadable:
+        print(f"✗ {letter.stage} {letter.receipt}: it cannot be read, so nobody could take it: drop it")
+    wanted = [letter for letter in letters if letter not in unreadable]
+    done = bus.drop_dead_letters(wanted, again=again)
+    print(f"✔ {done} {'given back to their stages' if again else 'dropped'}")
+    if done < len(wanted):
+        print(f"► {len(wanted) - done} were not shown, or are gone: `penstock dead-letters list` says what is left")
 
 
 def _print(letters: Sequence[DeadLetter], output: str) -> None:

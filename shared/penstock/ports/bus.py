@@ -54,8 +54,12 @@ class DeadLetters(Protocol):
     def dead_letters(self, *, limit: int = 100) -> tuple[DeadLetter, ...]:
         """The oldest, as far as the bus shows them."""
 
-    def drop_dead_letter(self, letter: DeadLetter, *, again: bool) -> None:
-        """Forget a dead letter, or (``again``) give it back to its stage with all attempts anew."""
+    def drop_dead_letters(self, letters: Sequence[DeadLetter], *, again: bool) -> int:
+        """Forget them, or (``again``) give them back to their stages with all attempts anew; how many that were.
+
+        One that is gone already, or that the bus does not show now, is not counted. The requests grow with their
+        number. Raises Terminal where one is to be given back that cannot be read, and the bus needs its topic.
+        """
 
 
 class Queue(DeadLetters, Protocol):

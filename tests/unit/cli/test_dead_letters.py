@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import threading
 
 import pytest
 from tests.aws.plane import ENVIRONMENT, in_process, make_queues
@@ -121,6 +122,43 @@ def test_one_that_is_not_there_stops_before_any_is_taken(plane, capsys):
     assert len(ids(plane, capsys)) == 2
 
 
+def test_hundreds_go_back_at_once_to_a_plane_that_serves(plane, capsys):
+    """The other process takes them while this one gives them back: every one, once."""
+    for number in range(300):
+        message = dataclasses.replace(SOURCE.message, name=f"s{number}")
+        bury(plane.runtime.bus, dataclasses.replace(SOURCE, message=message), "fetch", "Timeout")
+    other, taken, stop = open_runtime(plane.flags[1]), [], threading.Event()
+
+    def work():
+        while not stop.is_set():
+            delivery = other.bus.receive("fetch", wait=0.05)
+            if delivery is not None:
+                taken.append(delivery.envelope.message.name)
+                other.bus.ack(delivery)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert call(plane, "redrive", "--all", "--stage", "fetch") == 0
+    assert "301 given back" in capsys.readouterr().out
+    while other.bus.depth()["fetch"]:
+        stop.wait(0.05)
+    stop.set()
+    worker.join()
+    other.close()
+    assert sorted(taken) == sorted(["fleet", *(f"s{number}" for number in range(300))])
+
+
+def test_those_that_somebody_else_took_meanwhile_are_not_counted(plane, capsys, monkeypatch):
+    bus = plane.runtime.bus
+    letters = bus.dead_letters()
+    bus.drop_dead_letters(letters[:1], again=False)
+    monkeypatch.setattr(type(bus), "dead_letters", lambda _self, **_: letters)  # as a look a moment ago
+    assert call(plane, "drop", "--all") == 0
+    told = capsys.readouterr().out
+    assert "1 dropped" in told
+    assert "1 were not shown, or are gone" in told
+
+
 def test_without_any_it_says_so(tmp_path, capsys):
     assert main(["dead-letters", "list", "--data-dir", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "no dead letters\n"
@@ -181,9 +219,9 @@ def test_on_google_they_are_read_given_back_and_dropped(on_google):
         by_id[ids[0]].error == f"given up by Pub/Sub after 8 deliveries: the log of fetch says why, trace {'ab' * 16}"
     )
     assert dead_letters._envelope(by_id[ids[2]]) is None
-    bus.drop_dead_letter(by_id[ids[0]], again=True)
-    bus.drop_dead_letter(by_id[ids[0]], again=True)
-    bus.drop_dead_letter(by_id[ids[2]], again=False)
+    bus.drop_dead_letters([by_id[ids[0]]], again=True)
+    bus.drop_dead_letters([by_id[ids[0]]], again=True)
+    bus.drop_dead_letters([by_id[ids[2]]], again=False)
     assert [letter.receipt for letter in bus.dead_letters()] == [ids[1]]
     url = f"{bus._names.endpoints.pubsub}/v1/{bus._names.subscription('fetch', 'source-changed')}:pull"
     (again,) = google.request("POST", url, {"maxMessages": 5, "returnImmediately": True})["receivedMessages"]

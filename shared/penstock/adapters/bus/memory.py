@@ -124,23 +124,20 @@ class MemoryBus:
         with self._changed:
             return tuple(self._dead[:limit])
 
-    def drop_dead_letter(self, letter: DeadLetter, *, again: bool) -> None:
-        """Forget it, or give it back to its stage."""
+    def drop_dead_letters(self, letters: Sequence[DeadLetter], *, again: bool) -> int:
+        """Forget them, or give them back to their stages; how many that were."""
         with self._changed:
-            if letter not in self._dead:
-                return
-            self._dead.remove(letter)
-            if again:
-                item = _Item(
-                    number=self._next(),
-                    stage=letter.stage,
-                    body=letter.body,
-                    merge="",
-                    order=order_again(self._pipeline, letter.body),
-                    due=self._now(),
-                )
-                self._items.append(item)
-                self._changed.notify_all()
+            there = [letter for letter in letters if letter in self._dead]
+            for letter in there:
+                self._dead.remove(letter)
+                if again:
+                    self._items.append(self._anew(letter))
+            self._changed.notify_all()
+            return len(there)
+
+    def _anew(self, letter: DeadLetter) -> _Item:
+        order = order_again(self._pipeline, letter.body)
+        return _Item(number=self._next(), stage=letter.stage, body=letter.body, merge="", order=order, due=self._now())
 
     def depth(self) -> dict[str, int]:
         """By stage, empty queues too."""

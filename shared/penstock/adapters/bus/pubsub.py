@@ -16,7 +16,7 @@ from typing import Any
 
 from penstock.adapters.bus.batches import batches
 from penstock.adapters.bus.ordering import order_key
-from penstock.adapters.bus.pubsub_letters import ERROR, PubsubLetters, entry
+from penstock.adapters.bus.pubsub_letters import BATCH, BATCH_BYTES, ERROR, PubsubLetters, entry
 from penstock.adapters.google.client import Act, GoogleClient
 from penstock.adapters.google.names import GoogleNames
 from penstock.core.errors import Refused
@@ -25,9 +25,6 @@ from penstock.core.pipeline import Pipeline
 from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.ports.clock import Clock
 
-BATCH = 1_000
-BATCH_BYTES = 5_000_000
-"""Pub/Sub takes 1,000 messages and 10 MB a request, in base64."""
 LONGEST_DELAY = 30 * 86_400
 ERROR_BYTES = 1_000
 """Pub/Sub takes 1,024 of an attribute's value."""

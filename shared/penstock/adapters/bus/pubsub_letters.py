@@ -6,7 +6,7 @@ message's trace.
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from penstock.adapters.bus.batches import batches
@@ -18,6 +18,9 @@ from penstock.core.messages import decode
 from penstock.core.pipeline import Pipeline
 from penstock.ports.bus import DeadLetter
 
+BATCH = 1_000
+BATCH_BYTES = 5_000_000
+"""Pub/Sub takes 1,000 messages and 10 MB a request to publish, in base64."""
 PAGE = 100
 ACKS = 1_000
 ACKS_BYTES = 400_000
@@ -28,6 +31,12 @@ ERROR = "error"
 """Attribute of what a stage gave up: the last error."""
 DELIVERIES = "CloudPubSubDeadLetterSourceDeliveryCount"
 """Attribute that Pub/Sub adds to what it forwards to a dead letter topic."""
+
+
+MOST_LETTERS = 100_000
+
+Received = Mapping[str, Any]
+"""A message as Pub/Sub hands it over: ``ackId`` and ``message``."""
 
 
 def entry(data: str, order: str) -> dict[str, str]:
@@ -43,26 +52,56 @@ class PubsubLetters:
 
     def dead_letters(self, *, limit: int = 100) -> tuple[DeadLetter, ...]:
         """The oldest of those that Pub/Sub shows."""
-        found = [
-            (str(each["message"].get("publishTime", "")), self._letter(stage.name, each))
-            for stage in self._pipeline.queues()
-            for each in self._look(stage.name, lambda _: False, most=limit)
-        ]
+        found: list[tuple[str, DeadLetter]] = []
+        for stage in self._pipeline.queues():
+            seen = [each for page in self._look(stage.name, most=limit) for each in page]
+            found += [(str(each["message"].get("publishTime", "")), self._letter(stage.name, each)) for each in seen]
+            self._show(stage.name, [each["ackId"] for each in seen])
         return tuple(letter for _, letter in sorted(found, key=lambda each: each[0])[:limit])
 
-    def drop_dead_letter(self, letter: DeadLetter, *, again: bool) -> None:
-        """Forget it, or publish it to its topic again; one that is gone already stays gone.
+    def drop_dead_letters(self, letters: Sequence[DeadLetter], *, again: bool) -> int:
+        """Forget them, or publish them to their topics again; how many that were. Those that are gone stay gone.
 
-        Raises Terminal for one that cannot be read: nobody could take it again.
+        Raises Terminal, before any is taken, for one that cannot be read: nobody could take it again.
         """
-        topic = self._names.topic(decode(letter.body).message.topic) if again else ""
-        for each in self._look(letter.stage, lambda one: one["message"]["messageId"] == letter.receipt):
-            if each["message"]["messageId"] != letter.receipt:
-                continue
-            if again:
-                data = each["message"].get("data", "")
-                self._publish(topic, [entry(data, order_again(self._pipeline, letter.body))])
-            self._call(letter.stage, "acknowledge", {"ackIds": [each["ackId"]]})
+        topics = {
+            letter.receipt: self._names.topic(decode(letter.body).message.topic) if again else "" for letter in letters
+        }
+        return sum(
+            self._drop_of(
+                stage, {letter.receipt: topics[letter.receipt] for letter in letters if letter.stage == stage}
+            )
+            for stage in dict.fromkeys(letter.stage for letter in letters)
+        )
+
+    def _drop_of(self, stage: str, topics: Mapping[str, str]) -> int:
+        """Page by page, so that no delivery runs out before its turn comes. The others are visible again afterwards.
+
+        ``topics``: message id -> where it is published again, or "".
+        """
+        done, others = 0, []
+        for page in self._look(stage):
+            mine = [each for each in page if each["message"]["messageId"] in topics]
+            others += [each["ackId"] for each in page if each["message"]["messageId"] not in topics]
+            self._again(mine, topics)
+            self._acknowledge(stage, [each["ackId"] for each in mine])
+            done += len(mine)
+            if done == len(topics):
+                break
+        self._show(stage, others)
+        return done
+
+    def _again(self, received: Sequence[Received], topics: Mapping[str, str]) -> None:
+        """Publish to its topic what is to come again: one request for each ordering key."""
+        found: dict[tuple[str, str], list[dict[str, str]]] = {}
+        for each in received:
+            topic, data = topics[each["message"]["messageId"]], each["message"].get("data", "")
+            if topic:
+                order = order_again(self._pipeline, base64.b64decode(data))
+                found.setdefault((topic, order), []).append(entry(data, order))
+        for (topic, _), entries in found.items():
+            for some in batches(entries, lambda one: len(one["data"]), most=BATCH, most_bytes=BATCH_BYTES):
+                self._publish(topic, some)
 
     def _publish(self, topic: str, entries: Sequence[Mapping[str, Any]]) -> None:
         act = Act(permission="pubsub.topics.publish", resource=topic)
@@ -71,23 +110,27 @@ class PubsubLetters:
     def _publish_url(self, topic: str) -> str:
         return f"{self._names.endpoints.pubsub}/v1/{topic}:publish"
 
-    def _look(self, stage: str, wanted: Callable[[Any], bool], *, most: int = 100_000) -> Iterator[dict[str, Any]]:
-        """Messages until one is ``wanted``, or ``most`` were seen; afterwards all that were not are visible again."""
-        seen: dict[str, dict[str, Any]] = {}
-        found, empty = "", 0
-        while len(seen) < most and not found and empty < EMPTY_PAGES:
+    def _look(self, stage: str, *, most: int = MOST_LETTERS) -> Iterator[list[Received]]:
+        """At most ``most`` messages, each once, hidden until their deliveries run out; to the second empty page."""
+        seen, empty = set[str](), 0
+        while len(seen) < most and empty < EMPTY_PAGES:
             page = self._pull(stage, min(PAGE, most - len(seen)))
             new = [each for each in page if each["message"]["messageId"] not in seen]
+            seen |= {each["message"]["messageId"] for each in new}
             empty = 0 if new else empty + 1
-            seen |= {each["message"]["messageId"]: each for each in new}
-            found = next((each["ackId"] for each in new if wanted(each)), "")
-        yield from seen.values()
-        left = [each["ackId"] for each in seen.values() if each["ackId"] != found]
-        for some in batches(left, len, most=ACKS, most_bytes=ACKS_BYTES):
+            if new:
+                yield new
+
+    def _acknowledge(self, stage: str, ids: Sequence[str]) -> None:
+        for some in batches(ids, len, most=ACKS, most_bytes=ACKS_BYTES):
+            self._call(stage, "acknowledge", {"ackIds": some})
+
+    def _show(self, stage: str, ids: Sequence[str]) -> None:
+        for some in batches(ids, len, most=ACKS, most_bytes=ACKS_BYTES):
             self._call(stage, "modifyAckDeadline", {"ackIds": some, "ackDeadlineSeconds": 0})
 
-    def _pull(self, stage: str, most: int) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._call(stage, "pull", {"maxMessages": most, "returnImmediately": True}).get(
+    def _pull(self, stage: str, most: int) -> list[Received]:
+        found: list[Received] = self._call(stage, "pull", {"maxMessages": most, "returnImmediately": True}).get(
             "receivedMessages", []
         )
         return found
@@ -98,7 +141,7 @@ class PubsubLetters:
         return self._client.call("POST", f"{self._names.endpoints.pubsub}/v1/{name}:{verb}", act, body)
 
     @staticmethod
-    def _letter(stage: str, received: dict[str, Any]) -> DeadLetter:
+    def _letter(stage: str, received: Received) -> DeadLetter:
         message = received["message"]
         attributes = message.get("attributes", {})
         count = attributes.get(DELIVERIES, "")

@@ -17,8 +17,9 @@ from datetime import UTC, datetime, timedelta
 from penstock.adapters.aws.clients import Answered
 from penstock.adapters.bus.batches import batches
 from penstock.adapters.bus.ordering import order_key
-from penstock.adapters.bus.sqs_queue import SqsQueue, fifo
-from penstock.core.errors import Refused, Transient
+from penstock.adapters.bus.sqs_letters import all_taken, fifo
+from penstock.adapters.bus.sqs_queue import SqsQueue
+from penstock.core.errors import Refused
 from penstock.core.messages import encode
 from penstock.ports.bus import Dispatch
 
@@ -99,7 +100,7 @@ class SnsSqsBus(SqsQueue):
         answer = self._clients.call(
             "sns", "publish_batch", arn, {"TopicArn": arn, "PublishBatchRequestEntries": entries}
         )
-        _all_taken(answer, arn)
+        all_taken(answer, arn)
 
     def _send_later(self, topic: str, batch: Sequence[_Message]) -> None:
         entries = [
@@ -109,7 +110,7 @@ class SnsSqsBus(SqsQueue):
         for stage in self._pipeline.subscribers(topic):
             queue = self._names.queue(stage.name)
             parameters = {"QueueUrl": self._url(queue), "Entries": entries}
-            _all_taken(self._clients.call("sqs", "send_message_batch", queue, parameters), queue)
+            all_taken(self._clients.call("sqs", "send_message_batch", queue, parameters), queue)
 
     def _schedule(self, message: _Message) -> None:
         if not self._names.scheduler_role:
@@ -141,16 +142,6 @@ class SnsSqsBus(SqsQueue):
 def _at(due: datetime) -> str:
     whole = (due + timedelta(microseconds=999_999)).astimezone(UTC)
     return f"at({whole:%Y-%m-%dT%H:%M:%S})"
-
-
-def _all_taken(answer: dict[str, list[dict[str, str]]], where: str) -> None:
-    """A batch can be taken in part with status 200."""
-    failed = answer.get("Failed") or []
-    if failed:
-        codes = ", ".join(sorted({entry.get("Code", "") for entry in failed}))
-        raise Transient(
-            f"{where} took {len(answer.get('Successful') or [])} messages and refused {len(failed)}: {codes}"
-        )
 
 
 def _batches(messages: Iterable[_Message]) -> list[list[_Message]]:

@@ -146,16 +146,19 @@ class SqliteBus:
         rows = self._working.read("SELECT id, stage, body, error FROM dead_letter ORDER BY id LIMIT ?", (limit,))
         return tuple(DeadLetter(receipt=str(row[0]), stage=row[1], body=row[2], error=row[3]) for row in rows)
 
-    def drop_dead_letter(self, letter: DeadLetter, *, again: bool) -> None:
-        """Forget it, or give it back to its stage."""
+    def drop_dead_letters(self, letters: Sequence[DeadLetter], *, again: bool) -> int:
+        """Forget them, or give them back to their stages; how many that were. All of them, or none."""
+        done = 0
         with self._accepting.write() as run:
-            gone = run.execute("DELETE FROM dead_letter WHERE id = ?", (int(letter.receipt),)).rowcount
-            if gone and again:
-                run.execute(
-                    _ADD, (letter.stage, "", order_again(self._pipeline, letter.body), letter.body, self._now())
-                )
-        if letter.stage in self._bells:
-            self._bells[letter.stage].ring()
+            for letter in letters:
+                gone = run.execute("DELETE FROM dead_letter WHERE id = ?", (int(letter.receipt),)).rowcount
+                if gone and again:
+                    order = order_again(self._pipeline, letter.body)
+                    run.execute(_ADD, (letter.stage, "", order, letter.body, self._now()))
+                done += gone
+        for stage in {letter.stage for letter in letters} & self._bells.keys():
+            self._bells[stage].ring()
+        return done
 
     def give_back(self) -> int:
         """Make everything that is taken visible now; how many that were.
