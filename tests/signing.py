@@ -181,10 +181,10 @@ class Sigstore:
         }
         return Attached(media_type=SIMPLE_SIGNING, data=data, annotations=annotations)
 
-    def bundle(self, digest=DIGEST, *, key=None, certificate=None, data=None, logged=None):
+    def bundle(self, digest=DIGEST, *, key=None, certificate=None, data=None, logged=None, at=SIGNED_AT):
         """A bundle as Cosign 3 makes it: an envelope, logged alone in a tree of one leaf, with proof, checkpoint and promise.
 
-        ``logged``: the envelope's signature that the log has, another one than the envelope's own.
+        ``logged``: the envelope's signature that the log has, another one than the envelope's own; ``at``: when.
         """
         key = key or ec.generate_private_key(ec.SECP256R1())
         signing = certificate or self.certificate(key)
@@ -202,17 +202,17 @@ class Sigstore:
             "mediaType": BUNDLE,
             "verificationMaterial": {
                 "certificate": {"rawBytes": b64(signing.public_bytes(Encoding.DER))},
-                "tlogEntries": [self._entry(body)],
+                "tlogEntries": [self._entry(body, at)],
             },
             "dsseEnvelope": {"payload": b64(data), "payloadType": IN_TOTO, "signatures": [{"sig": b64(signature)}]},
         }
         return Attached(media_type=BUNDLE, data=json.dumps(found).encode())
 
-    def _entry(self, body):
+    def _entry(self, body, at):
         root, log = hashlib.sha256(b"\0" + body).digest(), hashlib.sha256(der(self.rekor_key)).digest()
         note = f"rekor.example.com - 1\n1\n{b64(root)}\n"
         signed = b64(log[:4] + sign(self.rekor_key, note.encode()))
-        time = int(SIGNED_AT.timestamp())
+        time = int(at.timestamp())
         promised = {"body": b64(body), "integratedTime": time, "logID": log.hex(), "logIndex": 0}
         promise = sign(self.rekor_key, json.dumps(promised, sort_keys=True, separators=(",", ":")).encode())
         return {

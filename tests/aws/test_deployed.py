@@ -1,6 +1,7 @@
 """The deployed shape: each function by AWS's own runtime client, in a process and environment of its own, from the
 unpacked aws.zip and nothing else, on moto's server; pollers do what Lambda's event source mappings do, a function URL
-what AWS's front does. The story is tests/deployed.py's.
+what AWS's front does. The story is tests/deployed.py's. A collector hears what they tell of themselves: each before it
+answers, since nothing runs between two calls.
 """
 
 import base64
@@ -14,14 +15,33 @@ from tests.aws import events
 from tests.aws.functions import function
 from tests.aws.plane import ENVIRONMENT, NAMES, on_a_server
 from tests.deployed import GIVEN, Story, World
+from tests.observability.receiver import Collector, path_to_root, roots
+from tests.observability.test_traces_served import PUSHED, deliveries
 from tests.package import bundles
 
 from penstock.adapters.aws.clients import Clients
 from penstock.wiring import Runtime, load_pipeline, settings_from
 
 PIPELINE = load_pipeline()
+HEADERS = "x-key=collector-canary"
+WAY = [
+    ("deliver", "notify"),
+    ("process event", "notify"),
+    ("process artifact-stored", "reconcile"),
+    ("process source-changed", "fetch"),
+    (PUSHED, "webhook"),
+]
+"""Of a push, from its message in the chat room back to its delivery: each run, and in which function."""
 
 pytestmark = pytest.mark.xdist_group("deployed-aws")  # one plane for all of them
+
+
+def way_to_root(spans, span):
+    """A span and all that it is part of, the root last."""
+    known, found = {each.id: each for each in spans}, [span]
+    while found[-1].parent:
+        found.append(known[found[-1].parent])
+    return found
 
 
 class Poller:
@@ -60,8 +80,8 @@ class Poller:
 class Deployed:
     """The plane's resources, its functions, and the world around them."""
 
-    def __init__(self, stack, directory):
-        self.logs = directory / "logs"
+    def __init__(self, stack, directory, collector):
+        self.collector, self.logs = collector, directory / "logs"
         self.logs.mkdir()
         self.world = World(stack, directory)
         (directory / "runtime").mkdir()
@@ -76,7 +96,9 @@ class Deployed:
     def environment(self, stage):
         """Keys of its own, as a role gives them."""
         keys = {"AWS_ACCESS_KEY_ID": f"key-of-{stage}", "AWS_SECRET_ACCESS_KEY": f"secret-of-{stage}"}
-        return {**ENVIRONMENT, "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], **keys, **self.world.own(stage)}
+        telemetry = {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url, "OTEL_EXPORTER_OTLP_HEADERS": HEADERS}
+        given = {**ENVIRONMENT, "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], **telemetry}
+        return {**given, **keys, **self.world.own(stage)}
 
     def http(self, stage, method, path, headers, body):
         """As a function URL hands a request on."""
@@ -95,13 +117,40 @@ class Deployed:
 def deployed(tmp_path_factory):
     with contextlib.ExitStack() as stack:
         stack.enter_context(on_a_server())
-        made = Deployed(stack, tmp_path_factory.mktemp("deployed"))
+        collector = stack.enter_context(Collector())
+        made = Deployed(stack, tmp_path_factory.mktemp("deployed"), collector)
         made.story.begin()
+        collector.quiet()
         yield made
 
 
 def test_a_signed_push_changes_the_cluster_and_tells_once(deployed):
     deployed.story.push()
+
+
+def test_that_push_is_one_trace_over_four_functions(deployed):
+    wanted = [name for name, _ in WAY]
+    spans = deployed.collector.trace_with(PUSHED, also=("apply",), when=lambda spans: wanted in deliveries(spans))
+    (root,) = roots(spans)
+    assert (root.name, root.kind, root.attributes["http.response.status_code"]) == (PUSHED, "SERVER", 202)
+    where = {span.id: span.resource["faas.name"].removeprefix("plane-1-") for span in spans}
+    told = [span for span in spans if span.name == "deliver"]
+    ways = [
+        [(each.name, where[each.id]) for each in way_to_root(spans, span) if not each.name.startswith("send")]
+        for span in told
+    ]
+    assert WAY in ways
+    assert len({span.resource["service.instance.id"] for span in spans}) == len({*where.values()}) == 4
+    assert {span.attributes.get("messaging.system") for span in spans} - {None} == {"aws.sns"}
+    resource = root.resource
+    assert (resource["cloud.provider"], resource["cloud.region"]) == ("aws", NAMES.region)
+    assert not [span.name for span in spans if span.failed]
+    # two calls of a function are two invocations, and each step says in which it was made
+    calls = {span.attributes.get("faas.invocation_id") for span in spans if span.name.startswith("process")}
+    assert None not in calls
+    assert len(calls) >= 3
+    (checkout,) = [span for span in spans if span.name == "checkout"]
+    assert path_to_root(spans, checkout)[-1] == PUSHED
 
 
 def test_a_tick_finds_a_commit_that_nobody_told_of(deployed):
@@ -123,6 +172,43 @@ def test_each_process_has_its_own_credentials_and_tells_none(deployed):
         log = (deployed.logs / stage).read_text(errors="replace")
         assert '"stage finished"' in log, stage
         assert [name for name, text in canaries.items() if text in log] == [], stage
+
+
+def test_each_function_has_sent_what_it_told_before_it_answered(deployed):
+    """All of it is here although nobody calls them any more; the first run of each process says so, and no other."""
+    deployed.collector.quiet()
+    counted = {}
+    for name, metric, resource in deployed.collector.metrics:
+        if name == "faas.coldstarts":
+            assert metric["sum"]["aggregationTemporality"] == "AGGREGATION_TEMPORALITY_DELTA"
+            for point in metric["sum"]["dataPoints"]:
+                stage = resource["faas.name"].removeprefix("plane-1-")
+                assert point["attributes"][0]["value"]["stringValue"] == stage
+                counted[stage] = counted.get(stage, 0) + int(point["asInt"])
+    assert counted == dict.fromkeys(PIPELINE.stages, 1)
+    ended = {stage: (deployed.logs / stage).read_text().count('"stage finished"') for stage in PIPELINE.stages}
+    runs = dict.fromkeys(PIPELINE.stages, 0)
+    ages = dict.fromkeys(PIPELINE.stages, 0)
+    for name, metric, _ in deployed.collector.metrics:
+        for point in metric.get("histogram", {}).get("dataPoints", ()):
+            labels = {each["key"]: each["value"].get("stringValue") for each in point["attributes"]}
+            if name == "penstock.stage.duration":
+                runs[labels["stage"]] += int(point["count"])
+            if name == "penstock.queue.age":
+                ages[labels["stage"]] += int(point["count"])
+                assert float(point["sum"]) < 60 * int(point["count"])
+    assert runs == ended
+    assert ages == {stage: ended[stage] if stage in {each.name for each in PIPELINE.queues()} else 0 for stage in ended}
+    names = {name for name, _, _ in deployed.collector.metrics}
+    assert {"penstock.push.ready.duration", "penstock.objects", "penstock.notifications"} <= names
+
+
+def test_no_secret_of_the_fleet_is_in_what_was_sent(deployed):
+    sent = b"".join(deployed.collector.bodies)
+    assert {headers.get("x-key") for headers in deployed.collector.headers} == {"collector-canary"}
+    hidden = [*deployed.world.canaries.values(), "collector-canary", deployed.story.receiver().digest, "/services/demo"]
+    hidden += [f"{kind}-of-{stage}" for kind in ("key", "secret") for stage in PIPELINE.stages]
+    assert [text for text in hidden if text.encode() in sent] == []
 
 
 def test_nothing_was_lost_or_failed(deployed):

@@ -4,6 +4,7 @@ It checks Fulcio's chain and SCT, Rekor's inclusion proof and checkpoint, signed
 signature; offline, with the trusted root that it is given. It is an extra: most sources need none of it.
 """
 
+import re
 from typing import TYPE_CHECKING
 
 from penstock.core.signatures.keys import refused
@@ -38,9 +39,11 @@ def opened(bundle: bytes, trusted_root: bytes) -> "tuple[str, bytes, Certificate
         found = Bundle.from_json(bundle)
         payload_type, payload = verifier.verify_dsse(found, _Anybody())
     except (Error, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"a bundle does not hold: {_first_line(error)}") from error
+        raise ValueError(f"a bundle does not hold: {_told(error)}") from error
     return payload_type, payload, found.signing_certificate
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _told(error: Exception) -> str:
+    """What is wrong, in a line: without the values that pydantic and Merkle proofs tell with it."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return re.sub(r"\d+ validation errors? for Bundle ", "", re.split(r" \[type=|: expected ", said)[0])[:200]

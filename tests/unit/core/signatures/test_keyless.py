@@ -185,6 +185,12 @@ def test_a_bundle_counts_whose_identity_a_matcher_finds(sigstore, root):
         verify_keyless([sigstore.bundle(OTHER_DIGEST)], US, root, DIGEST)
 
 
+@pytest.mark.parametrize("at", [SIGNED_AT + dt.timedelta(minutes=10), SIGNED_AT - dt.timedelta(minutes=1)])
+def test_a_bundle_that_was_logged_while_its_certificate_was_not_valid_does_not_count(sigstore, root, at):
+    with pytest.raises(Refused, match="cert is not valid at validation time"):
+        verify_keyless([sigstore.bundle(at=at)], US, root, DIGEST)
+
+
 def test_a_bundle_of_another_sigstore_or_another_logged_signature_does_not_count(sigstore, root):
     forged = sigstore.bundle(certificate=sigstore.certificate(new_key()))
     changed = json.loads(sigstore.bundle(OTHER_DIGEST).data)
