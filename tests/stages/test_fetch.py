@@ -1,5 +1,7 @@
 """fetch: what is stored, recorded, told and woken for each look at a source."""
 
+from dataclasses import replace
+
 import pytest
 
 from penstock.adapters.buckets.memory import MemoryBuckets
@@ -145,8 +147,8 @@ class World:
     def push(self, files, subject="change", url=URL):
         return self.git.commit(url, {path: blob(data.encode()) for path, data in files.items()}, subject=subject)
 
-    def run(self, message=PUSH):
-        return fetch.run(message, self.deps)
+    def run(self, message=PUSH, *, attempt=1):
+        return fetch.run(message, replace(self.deps, attempt=attempt))
 
     def settle(self, message=PUSH):
         """Run until nothing is left to announce."""
@@ -259,6 +261,60 @@ def test_a_killed_invocation_loses_no_wake_up_and_no_event():
     assert {each.message.id for each in again if isinstance(each.message, Event)} == {lost[0].message.id}
     assert world.run() == []
     assert world.due_in() > 60
+
+
+def told(outgoing):
+    return {each.message.id for each in outgoing if isinstance(each.message, Event)}
+
+
+def test_however_often_a_look_and_its_second_look_are_killed_they_lose_nothing():
+    world = World()
+    world.push({"a": "1"}, subject="Begin")
+    lost = world.run()
+    assert world.due_in() == 60
+    for attempt in (2, 3):  # of the push's message
+        again = world.run(attempt=attempt)
+        assert (woken(again), told(again)) == (woken(lost), told(lost))
+        assert world.due_in() == 60
+    for attempt in (1, 2, 3):  # of the tick's
+        world.clock.advance(60)
+        again = world.run(attempt=attempt)
+        assert (woken(again), told(again)) == (woken(lost), told(lost))
+        assert (world.due_in() == 60) is (attempt > 1)
+    world.run()
+    assert world.run() == []
+    assert world.due_in() > 60
+
+
+def test_what_was_told_is_not_told_again_by_a_delivery_of_another_day():
+    world = World()
+    world.push({"a": "1"})
+    world.settle()
+    world.clock.advance(7_201)
+    assert world.run(attempt=2) == []
+
+
+def test_news_that_were_cut_short_by_further_news_are_told_beside_them():
+    world = World()
+    world.push({"a": "1"})
+    first = told(world.run())
+    world.push({"a": "2"})
+    second = told(world.run())  # killed
+    assert first < second
+    assert told(world.run(attempt=2)) == second
+    assert told(world.run()) == second
+    assert world.run() == []
+
+
+def test_what_is_told_again_after_midnight_is_the_same_event():
+    """notify finds by the day of an event whether it was told."""
+    world = World()
+    world.clock.advance(86_390 - world.clock.now().timestamp() % 86_400)
+    world.push({"a": "1"})
+    (first,) = (each.message for each in world.run() if isinstance(each.message, Event))
+    world.clock.advance(60)
+    (again,) = (each.message for each in world.run() if isinstance(each.message, Event))
+    assert again == first
 
 
 def test_a_second_look_is_soon_and_finds_nothing_to_do_once_everybody_has_tried():

@@ -209,6 +209,16 @@ def test_words_that_reached_nobody_do_not_silence_the_next_ones(world):
     assert [fact["reason"] for fact in world.telemetry.named("event not told")] == ["Repeated"]
 
 
+def test_a_second_delivery_of_words_that_reached_nobody_silences_nobody_either(world):
+    world.alert()
+    for _ in range(2):
+        world.run(replace(EVENT, id="e-0"))
+    world.provider()
+    world.run(replace(EVENT, id="e-1"))
+    assert len(world.notifier.requests) == 1
+    assert not world.telemetry.named("event not told")
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome", "reason"),
     [

@@ -156,16 +156,21 @@ def _told(cluster: str, alert: Alert, case: _Case) -> PenstockError | None:
     key = ledger.sent_key(_day(case), case.event, cluster, f"{alert.namespace}/{alert.name}")
     try:
         claim = _claim(key, case)
-        return None if claim is None else _tell(cluster, alert, claim, case)
+        return claim if claim is None or isinstance(claim, Terminal) else _tell(cluster, alert, claim, case)
     except Transient as error:
         _report(cluster, alert, case, error)
         return error
 
 
-def _claim(key: str, case: _Case) -> Record | None:
-    """The claim; None where the Alert was told already. Raises Transient while another invocation is at it."""
+def _claim(key: str, case: _Case) -> Record | Terminal | None:
+    """The claim; None where the Alert was told already, Terminal where it was found that it cannot be.
+
+    Raises Transient while another invocation is at it.
+    """
     found = case.deps.state.get(key)
     if found is not None:
+        if found.value.get("state") == ledger.FAILED:
+            return Terminal("an earlier delivery could not tell it")
         if found.value.get("state") != ledger.CLAIMED:
             return None
         wait = ledger.look_again(found.value, case.now)

@@ -381,6 +381,8 @@ class World:
         self.poisoned: list[tuple[str, bytes]] = []
         self.skews: dict[str, float] = {}
         self.next_tick = self.time + EVERY
+        self.ticked = False
+        """A tick has come to its end: from now on it is enough to run those that find something."""
         self.last: Process | None = None
         self.first = self._plane()
         self.second: MemoryPlane | None = None
@@ -494,7 +496,10 @@ class World:
         telling.uncertain += not certain
 
     def ended(self, process: Process) -> None:
-        """A notification that nobody wrote down may be sent again, and one whose claim has run out meanwhile."""
+        """A run is over, in whatever way.
+
+        A notification that nobody wrote down may be sent again, and one whose claim has run out meanwhile."""
+        self.ticked |= process.stage.name == "tick" and not process.dead
         if process.sent:
             telling = self.tellings[process.message.id]  # type: ignore[union-attr]
             late = self.time - process.started > ledger.LEASE
@@ -599,7 +604,7 @@ class World:
         if len(self.processes) < MOST_AT_ONCE:
             if self.time >= self.next_tick:
                 self.next_tick = self.time + EVERY
-                if self._first_due() <= self.time + 1.0 or self.labels.get("tick", 0) == 0:
+                if self._first_due() <= self.time + 1.0 or not self.ticked:
                     self.processes.insert(0, Process(self, self.first, "tick", None))
                     return True
             for plane in self.planes:

@@ -25,7 +25,7 @@ from penstock.core.sources.kinds import EXTERNAL_ARTIFACT
 from penstock.core.sources.outcome import Look, failed, generated, revision_words, stored
 from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
-from penstock.stages.fetch.announce import events
+from penstock.stages.fetch.announce import events, saying
 from penstock.stages.fetch.ledger import load, save
 from penstock.stages.fetch.remote import policy_of
 from penstock.stages.fetch.wake import Opened, wake
@@ -121,12 +121,12 @@ def _derive(run: _Run) -> Derived:
             outcome = replace(outcome, due=None)  # a source's next artifact, or a new document, is the next try
         else:
             outcome = generated(held.status, look, count=len(made), changed=changed)
+        held = saying(held, outcome, (run.cluster, artifactgenerator.API_VERSION, *run.name), run.deps)
         try:
             save(run.deps, held, outcome, look)
         except Conflict:
             continue
-        address = (run.cluster, artifactgenerator.API_VERSION, *run.name)
-        messages = events(held, outcome, address, run.deps)
+        messages = events(held)
         return Derived(opened=made, messages=messages + _further(run, made) if outcome.changed else messages)
     raise Conflict(f"the artifacts of {'/'.join(run.name)} are being written by others all the time")
 

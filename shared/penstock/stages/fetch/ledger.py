@@ -1,14 +1,18 @@
 """A source's status record, and what it still has to say.
 
-A new observation or a failure is written together with its announcement (``pending``), and the announcement leaves
-the record only in a later run: an invocation that is killed between its write and its publishing loses nothing. So
-an announcement goes out once or twice, each time with the same id.
+A new observation or a failure is written together with the mark that it is to be said (``pending``) and with its events
+(``outbox``, of which ``unsaid`` are new); a later run, which the due index brings, says it once more and notes that it
+was said (``told``). An invocation that is killed between its write and its publishing, the first one or that later
+one, loses nothing: its message comes again, and a delivery that is not its message's first one says all that is on
+record. So an announcement goes out once or twice, more often after a kill, each time under the same id.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from penstock.core.messages import Event
+from penstock.core.reconcile.outbox import KEPT, Entry, events_of, with_events
 from penstock.core.records import SourceStatus
 from penstock.core.sources.outcome import BACKSTOP, Announcement, Look, Outcome
 from penstock.ports.deps import Deps
@@ -19,7 +23,8 @@ from penstock.ports.state import ABSENT
 class Held:
     """A status record as read. ``pending``: an announcement is due; ``announcement``: what people are told, if any.
 
-    ``announced``: the artifact whose wake-ups have certainly gone out, "" where nobody knows.
+    ``announced``: the artifact whose wake-ups have certainly gone out, "" where nobody knows; ``said``: the events that
+    this run publishes.
     """
 
     key: str
@@ -30,6 +35,7 @@ class Held:
     announced: str = ""
     included: tuple[str, ...] = ()
     value: Mapping[str, Any] = field(default_factory=dict)
+    said: tuple[Event, ...] = ()
 
 
 def load(deps: Deps, key: str) -> Held:
@@ -37,17 +43,27 @@ def load(deps: Deps, key: str) -> Held:
     found = deps.state.get(key)
     if found is None:
         return Held(key=key)
-    pending = found.value.get("pending")
+    value = found.value
+    to_say = value.get("pending") if value.get("told") is None or _doubted(value, deps) else None
     return Held(
         key=key,
         version=found.version,
-        status=SourceStatus.from_value(found.value),
-        pending=pending is not None,
-        announcement=Announcement(**pending) if pending else None,
-        announced=str(found.value.get("announced" if pending is not None else "artifact") or ""),
-        included=tuple(found.value.get("included") or ()),
-        value=found.value,
+        status=SourceStatus.from_value(value),
+        pending=to_say is not None,
+        announcement=Announcement(**to_say) if to_say else None,
+        announced=str(value.get("announced" if to_say is not None else "artifact") or ""),
+        included=tuple(value.get("included") or ()),
+        value=value,
     )
+
+
+def unpublished(held: Held, deps: Deps) -> list[Event]:
+    """Events on record that may not have come to be published."""
+    entries = held.value.get("outbox") or ()
+    if deps.attempt == 1:
+        new = int(held.value.get("unsaid") or 0) if held.pending else 0
+        entries = entries[max(0, len(entries) - new) :]
+    return events_of(entries, deps.clock.now().timestamp())
 
 
 def save(deps: Deps, held: Held, outcome: Outcome, look: Look, included: Sequence[str] | None = None) -> None:
@@ -55,15 +71,45 @@ def save(deps: Deps, held: Held, outcome: Outcome, look: Look, included: Sequenc
 
     ``included``: digests of the artifacts that were copied into this one; None where it is the same as before.
     """
-    news = outcome.announcement
-    pending = asdict(news) if news else {} if outcome.changed else None
+    now = look.now.timestamp()
+    saying = _saying(deps, held, outcome, now)
     due = outcome.due
-    if pending is not None:
-        backstop = look.now.timestamp() + BACKSTOP
-        due = backstop if due is None else min(due, backstop)
+    if saying["pending"] is not None and saying["told"] is None:
+        due = now + BACKSTOP if due is None else min(due, now + BACKSTOP)
     kept = held.included if included is None else included
-    value = {**outcome.status.to_value(), "pending": pending, "announced": held.announced, "included": list(kept)}
+    outbox = with_events(held.value.get("outbox") or (), held.said, now)
+    beside = {"included": list(kept), "outbox": list(outbox), "unsaid": _unsaid(deps, held, saying, outbox)}
+    value = {**outcome.status.to_value(), **saying, **beside}
     deps.state.put(held.key, value, expected=held.version, due=due)
+
+
+def _saying(deps: Deps, held: Held, outcome: Outcome, now: float) -> dict[str, Any]:
+    """What of the record tells the next run whether it has something to say."""
+    news = outcome.announcement
+    if news or outcome.changed:
+        return {"pending": asdict(news) if news else {}, "announced": held.announced, "told": None}
+    before = {name: held.value.get(name) for name in ("pending", "announced", "told")}
+    if held.pending:
+        return {**before, "told": now if deps.attempt == 1 else None}
+    if before["told"] is not None and now < float(before["told"]) + KEPT:
+        return before
+    return {"pending": None, "announced": held.announced, "told": None}
+
+
+def _unsaid(deps: Deps, held: Held, saying: Mapping[str, Any], outbox: Sequence[Entry]) -> int:
+    """How many of the newest events nobody has noted as told."""
+    if saying["pending"] is None or saying["told"] is not None:
+        return 0
+    if deps.attempt > 1:
+        return len(outbox)
+    known = {entry["event"]["id"] for entry in held.value.get("outbox") or ()}
+    before = int(held.value.get("unsaid") or 0) if held.pending else 0
+    return before + sum(event.id not in known for event in held.said)
+
+
+def _doubted(value: Mapping[str, Any], deps: Deps) -> bool:
+    """Whether the run that noted ``told`` may be the one that was killed before it had said anything."""
+    return deps.attempt > 1 and deps.clock.now().timestamp() < float(value["told"]) + KEPT
 
 
 def rest(deps: Deps, held: Held) -> None:

@@ -22,7 +22,7 @@ from penstock.core.sources.wakeups import source_key
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
 from penstock.stages.fetch import bucket_source, git_source, oci_source
-from penstock.stages.fetch.announce import events
+from penstock.stages.fetch.announce import events, saying
 from penstock.stages.fetch.generators import derive_all, run_generator
 from penstock.stages.fetch.includes import includers
 from penstock.stages.fetch.ledger import load, rest, save
@@ -106,7 +106,8 @@ def _visited(visit: Visit) -> list[Outgoing]:
 
 def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
     """Write the outcome, then say what is due: of this look, and of one before that may have been cut short."""
-    deps, held, outcome = visit.deps, visit.held, found.outcome
+    deps, outcome = visit.deps, found.outcome
+    held = saying(visit.held, outcome, (visit.message.cluster, API_VERSION, *_name(visit)), deps)
     save(deps, held, outcome, visit.look, found.included)
     deps.telemetry.record(
         "source looked at",
@@ -120,8 +121,7 @@ def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
         hint=visit.message.hint,
         trace=deps.trace,
     )
-    address = (visit.message.cluster, API_VERSION, *_name(visit))
-    messages = events(held, outcome, address, deps)
+    messages = events(held)
     if (outcome.changed or held.pending) and outcome.status.artifact:
         messages += _wake_all(visit, found)
     return messages + _retry(visit, outcome)
