@@ -19,7 +19,7 @@ from penstock.adapters.storage.s3 import S3Storage
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.messages import Envelope, Event, SourceChanged, encode
 from penstock.core.records import ReceiverRecord, receiver_key
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import WEBHOOK, secret_name
 from penstock.ports.bus import Dispatch
 from penstock.wiring import Runtime, load_pipeline, settings_from
 
@@ -163,7 +163,7 @@ def seed():
     """A Receiver in the index and its token in the store: path and headers of a push that it verifies."""
     runtime = Runtime(settings_from(dict(os.environ)))
     digest = webhook_digest(TOKEN, "fleet", "flux-system")
-    name = secret_name("production", "flux-system", "webhook-token")
+    name = secret_name(WEBHOOK, "production", "flux-system", "webhook-token")
     record = ReceiverRecord(
         cluster="production",
         namespace="flux-system",

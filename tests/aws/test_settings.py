@@ -5,7 +5,7 @@ from tests.aws.plane import ENVIRONMENT, NAMES, in_process, make_bucket, make_ta
 
 from penstock.adapters.aws.names import AwsNames
 from penstock.core.errors import Terminal
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import OWN, secret_name
 from penstock.wiring import open_runtime, open_state, settings_from
 
 
@@ -57,5 +57,5 @@ def test_a_secret_of_the_environment_stands_in_front_of_the_store(monkeypatch):
     with in_process() as clients:
         make_bucket(clients)
         runtime = open_runtime()
-        assert runtime.port("secrets").get(secret_name("-", "n", "x")) == {"token": b"t"}
+        assert runtime.port("secrets").get(secret_name(OWN, "-", "n", "x")) == {"token": b"t"}
         assert runtime.port("storage").digests() == ()

@@ -46,7 +46,7 @@ from penstock.core.flux.plane_records import plane_records  # noqa: E402 - see a
 from penstock.core.flux.receiver import webhook_digest  # noqa: E402 - see above
 from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged  # noqa: E402 - see above
 from penstock.core.records import ReceiverRecord, receiver_key  # noqa: E402
-from penstock.core.secrets.names import API_TOKEN, secret_name  # noqa: E402 - see above
+from penstock.core.secrets.names import API_TOKEN, WEBHOOK, secret_name  # noqa: E402 - see above
 from penstock.wiring import load_pipeline  # noqa: E402 - see above
 
 PROVIDERS = {"aws": clouds.on_aws, "google": clouds.on_google}
@@ -124,7 +124,7 @@ def fleet(objects: int = 20) -> dict[str, str]:
 
 def receiver(plane: CloudPlane) -> tuple[str, dict[str, str]]:
     """Path and headers of a push that its Receiver verifies."""
-    digest, secret = webhook_digest(TOKEN, "github", "flux-system"), secret_name("prod", "flux-system", "hook")
+    digest, secret = webhook_digest(TOKEN, "github", "flux-system"), secret_name(WEBHOOK, "prod", "flux-system", "hook")
     resource = {"kind": "GitRepository", "namespace": "flux-system", "name": "flux-system"}
     record = ReceiverRecord(
         cluster="prod", namespace="flux-system", name="github", type="github", digest=digest, secret=secret,

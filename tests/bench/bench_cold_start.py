@@ -25,7 +25,7 @@ from penstock.adapters.bus.sqlite import SqliteBus  # noqa: E402 - the path firs
 from penstock.adapters.clock.system import SystemClock  # noqa: E402
 from penstock.core.flux.receiver import webhook_digest  # noqa: E402
 from penstock.core.records import ReceiverRecord, receiver_key  # noqa: E402
-from penstock.core.secrets.names import secret_name  # noqa: E402
+from penstock.core.secrets.names import WEBHOOK, secret_name  # noqa: E402
 from penstock.wiring import load_pipeline, open_state  # noqa: E402
 
 GOAL = 1.5
@@ -60,7 +60,7 @@ def seed(directory: Path) -> Push:
         name="fleet",
         type="github",
         digest=digest,
-        secret=secret_name("production", "flux-system", "webhook-token"),
+        secret=secret_name(WEBHOOK, "production", "flux-system", "webhook-token"),
         events=("push",),
         resources=({"kind": "GitRepository", "namespace": "flux-system", "name": "fleet"},),
     )

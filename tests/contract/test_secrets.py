@@ -17,8 +17,9 @@ from penstock.adapters.secrets.parameterstore import ParameterStoreSecrets
 from penstock.adapters.secrets.secretmanager import SecretManagerSecrets
 from penstock.adapters.secrets.secretsmanager import SecretsManagerSecrets
 from penstock.core.errors import Refused
+from penstock.core.secrets.names import OWN, READERS, for_reader
 
-OPERATORS = {"penstock_prod_apps_given": {"token": b"operator's"}}
+OPERATORS = {"penstock_--_apps_given": {"token": b"operator's"}}
 
 
 @pytest.fixture(params=["memory", "environment over memory", "secrets manager", "parameter store", "secret manager"])
@@ -94,11 +95,30 @@ def test_another_planes_copy_stays(secrets):
 
 
 def test_delete_and_names(secrets):
-    secrets.put("b", {}, owner="p")
-    secrets.put("a", {}, owner="p")
-    secrets.delete("b", owner="p")
-    secrets.delete("b", owner="p")
-    assert secrets.names() == ("a", *OPERATORS)
+    secrets.put("fetch_b_b_b", {}, owner="p")
+    secrets.put("fetch_a_a_a", {}, owner="p")
+    secrets.delete("fetch_b_b_b", owner="p")
+    secrets.delete("fetch_b_b_b", owner="p")
+    assert secrets.names() == ("fetch_a_a_a", *OPERATORS)
+
+
+def test_what_is_there_for_one_reader_is_there_for_no_other(secrets):
+    names = [for_reader(reader, "penstock_a_b_c") for reader in READERS]
+    for name in names:
+        assert secrets.get(name) is None
+        secrets.put(name, {"token": name.encode()}, owner="p")
+    assert [secrets.get(name) for name in names] == [{"token": name.encode()} for name in names]
+    secrets.delete(names[0], owner="p")
+    assert [secrets.get(name) is None for name in names] == [True, False, False, False]
+
+
+def test_an_operators_is_for_its_reader_and_that_of_a_processs_environment_for_every_one(secrets):
+    (name,) = OPERATORS
+    seen = {reader for reader in READERS if secrets.get(for_reader(reader, name)) is not None}
+    assert seen == ({*READERS} if isinstance(secrets, EnvironmentSecrets) else {OWN})
+    for other in seen - {OWN}:
+        with pytest.raises(Refused, match="stays as it is"):
+            secrets.put(for_reader(other, name), {"token": b"ours"}, owner="p")
 
 
 def test_what_was_read_is_not_the_stored_value(secrets):

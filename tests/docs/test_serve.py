@@ -12,7 +12,7 @@ from tests.memory_plane import MemoryPlane, config_map, kustomization, namespace
 from penstock.adapters.bus.visibility import VISIBILITY
 from penstock.adapters.secrets.environment import PREFIX, secrets_of
 from penstock.core.http import HttpRequest
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import OWN, secret_name
 from penstock.stages import api
 from penstock.wiring import outcome, workers
 from penstock.wiring.embedded import EmbeddedPlane, Options
@@ -57,7 +57,7 @@ def test_every_other_variable_is_on_some_page():
 
 def test_the_secrets_of_the_page_are_read():
     texts = dict(re.findall(r"^export (PENSTOCK_SECRET_\w+)='(.*)'$", text_of(PAGE), re.MULTILINE))
-    assert set(secrets_of(texts)) == {secret_name("-", "flux-system", "fleet-token"), api.TOKEN_SECRET}
+    assert set(secrets_of(texts)) == {secret_name(OWN, "-", "flux-system", "fleet-token"), api.TOKEN_SECRET}
 
 
 def logged():

@@ -13,7 +13,7 @@ from penstock.core.flux.plane import parse_plane
 from penstock.core.flux.plane_records import plane_records
 from penstock.core.messages import PLANE, SourceChanged
 from penstock.core.records import SourceStatus, status_key
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import FETCH, secret_name
 from penstock.stages.fetch import run
 
 pytestmark = [
@@ -39,7 +39,7 @@ def test_the_planes_own_source_over_ssh(tmp_path):
         for key, value in plane_records(parse_plane(document), document, "f" * 32, existing).writes.items():
             found = plane.state.get(key)
             plane.state.put(key, value, expected=found.version if found else None)
-        plane.secrets.put(secret_name(PLANE, "flux-system", "deploy-key"), ssh.secret, owner="f" * 32)
+        plane.secrets.put(secret_name(FETCH, PLANE, "flux-system", "deploy-key"), ssh.secret, owner="f" * 32)
         deps = type(plane.deps)(
             **{name: getattr(plane.deps, name) for name in plane.deps.__dataclass_fields__} | {"git": DulwichGit()}
         )

@@ -11,7 +11,7 @@ from penstock.core.errors import Refused, Terminal, Transient
 from penstock.core.http import HttpRequest
 from penstock.core.messages import PLANE
 from penstock.core.records import PLANE_KEY, PlaneRecord
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import OWN, secret_name
 from penstock.ports.deps import OF_MESSAGE, Deps
 from penstock.wiring import Runtime, Settings, load_pipeline, open_runtime, open_state, settings_from
 from penstock.wiring.clusters import finder, kube_clusters
@@ -105,7 +105,7 @@ def test_an_unknown_backend_is_named():
 def test_a_clusters_kubeconfig(config, settings, expected):
     from penstock.adapters.cluster.clusters import Kubeconfig
 
-    secrets = MemorySecrets({secret_name(PLANE, "flux-system", "kube"): {"value": b"from the store"}})
+    secrets = MemorySecrets({secret_name(OWN, PLANE, "flux-system", "kube"): {"value": b"from the store"}})
     find = finder(Settings(data_dir=Path(), **settings), StoredPlane(plane(("prod", config))), secrets)
     assert find("prod") == Kubeconfig(**expected)
     assert find("other") is None
@@ -116,7 +116,8 @@ def test_a_kubeconfig_that_the_store_does_not_have_is_named():
         Settings(data_dir=Path()), StoredPlane(plane(("prod", {"secretRef": {"name": "kube"}}))), MemorySecrets()
     )
     with pytest.raises(
-        Terminal, match=r"spec\.clusters\[prod\]\.kubeConfig\.secretRef: .*flux-system/kube with the key"
+        Terminal,
+        match=r"spec\.clusters\[prod\]\.kubeConfig\.secretRef: .*flux-system/kube \(penstock_--_flux--system_kube\) with the key",
     ):
         find("prod")
 

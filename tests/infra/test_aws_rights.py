@@ -22,7 +22,7 @@ from penstock.adapters.secrets.parameterstore import ParameterStoreSecrets
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.messages import ArtifactStored, Envelope, ReconcileDue, SourceChanged
 from penstock.core.records import ReceiverRecord, receiver_key
-from penstock.core.secrets.names import API_TOKEN, secret_name
+from penstock.core.secrets.names import API_TOKEN, WEBHOOK, secret_name
 from penstock.ports.bus import Dispatch
 from penstock.wiring import lambda_functions, load_pipeline
 from penstock.wiring.lazy import Once
@@ -149,7 +149,7 @@ def refused(calls, policies):
 
 def post(plane, stage, *, signed):
     """A push to the plane's Receiver."""
-    digest, name = webhook_digest(b"token", "fleet", "flux-system"), secret_name("prod", "flux-system", "hook")
+    digest, name = webhook_digest(b"token", "fleet", "flux-system"), secret_name(WEBHOOK, "prod", "flux-system", "hook")
     resource = {"kind": "GitRepository", "namespace": "flux-system", "name": "flux-system"}
     record = ReceiverRecord(
         cluster="prod",

@@ -10,12 +10,12 @@ from tests.infra.test_google_model import NAMES, PROJECT
 from tests.infra.test_topology import ACCOUNT, PIPELINE
 
 from penstock.adapters.aws.names import PARAMETER_STORE
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import OWN, secret_name
 from penstock.wiring import settings_from
 
 URL = "https://collector.example.com:4318"
-NAME = secret_name("-", "penstock-system", "otlp-headers")
-OTHER = secret_name("-", "penstock-system", "otlp-headers-2")
+NAME = secret_name(OWN, "-", "penstock-system", "otlp-headers")
+OTHER = secret_name(OWN, "-", "penstock-system", "otlp-headers-2")
 WITH = {"collector": {"endpoint": URL, "credentials": True}}
 AWS = {**ACCOUNT, "prefix": "plane-1"}
 FAR = "us-central1"

@@ -10,7 +10,7 @@ from tests.infra import terraform
 from tests.infra.google_iam import NUMBER, Need, giving
 
 from penstock.core.flux.receiver import webhook_digest
-from penstock.core.secrets.names import API_TOKEN, secret_name
+from penstock.core.secrets.names import API_TOKEN, FETCH, secret_name
 from penstock.wiring import load_pipeline, settings_from
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def test_only_the_subscriptions_of_an_ordered_stage_keep_order(tmp_path):
 
 
 def test_secrets_are_called_as_the_plane_calls_them(model):
-    odd = secret_name("eu-1.prod", "a-b", "c.d-e")
+    odd = secret_name(FETCH, "eu-1.prod", "a-b", "c.d-e")
     kept = {key: secret["name"] for key, secret in model["secrets"].items()}
     assert kept == {"token": NAMES.secret_prefix + API_TOKEN, "odd": NAMES.secret_prefix + odd}
 

@@ -8,7 +8,7 @@ from tests.infra.google_iam import Need, giving
 from tests.infra.hcl import read
 from tests.infra.test_google_model import KEY, NAMES, PIPELINE, PROJECT
 
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import FETCH, secret_name
 from penstock.wiring import settings_from
 
 HOME, FAR, THIRD = NAMES.region, "us-central1", "asia-northeast1"
@@ -184,7 +184,7 @@ def test_clusters_and_keys_are_those_of_the_region(model):
 
 
 def test_secrets_that_are_kept_by_hand_are_called_as_the_plane_calls_them(model):
-    named = EVERYWHERE.at(FAR).secret_prefix + secret_name("far", "flux-system", "git")
+    named = EVERYWHERE.at(FAR).secret_prefix + secret_name(FETCH, "far", "flux-system", "git")
     assert model["secrets"][f"git@{FAR}"] == {"name": named, "region": FAR}
     assert model["secrets"]["api-token"]["region"] == HOME
 

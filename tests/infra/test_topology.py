@@ -14,7 +14,7 @@ from tests.infra import terraform
 
 from penstock.adapters.aws.names import PARAMETER_STORE
 from penstock.core.pipeline import Pipeline
-from penstock.core.secrets.names import API_TOKEN, secret_name
+from penstock.core.secrets.names import API_TOKEN, FETCH, secret_name
 from penstock.wiring import load_pipeline, settings_from
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +106,7 @@ def test_an_ordered_stage_has_fifo_queues_and_topics_by_the_names_that_the_adapt
 
 
 def test_secrets_are_called_as_the_plane_calls_them(model):
-    odd = secret_name("eu-1.prod", "a-b", "c.d-e")
+    odd = secret_name(FETCH, "eu-1.prod", "a-b", "c.d-e")
     assert model["names"]["secrets"] == {"token": NAMES.secret_path + API_TOKEN, "odd": NAMES.secret_path + odd}
 
 

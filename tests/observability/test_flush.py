@@ -18,7 +18,7 @@ from penstock.adapters.telemetry.jsonlines import JsonLinesTelemetry
 from penstock.adapters.telemetry.otel import pipeline
 from penstock.core.errors import Refused, Terminal
 from penstock.core.messages import Envelope, SourceChanged
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import OWN, secret_name
 from penstock.wiring import Runtime, load_pipeline, settings_from
 from penstock.wiring.runtime import Process
 
@@ -235,7 +235,7 @@ def test_without_the_extra_it_is_said_what_to_install(tmp_path, monkeypatch):
 def stored(data):
     """The plane's secrets, with the collector's."""
     found = MemorySecrets()
-    found.put(secret_name("-", "penstock-system", "otlp-headers"), data, owner="uid")
+    found.put(secret_name(OWN, "-", "penstock-system", "otlp-headers"), data, owner="uid")
     return lambda: found
 
 

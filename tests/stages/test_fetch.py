@@ -23,7 +23,7 @@ from penstock.core.records import (
     object_key,
     status_key,
 )
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import FETCH, secret_name
 from penstock.core.sources.addresses import GuardedUrl
 from penstock.core.sources.artifact import decode
 from penstock.core.sources.index import ENTRY, any_key, entries_of, indexed_key
@@ -449,7 +449,8 @@ def test_credentials_come_from_the_store_under_the_sources_own_name():
     first = events(world.run())
     assert first[0][:2] == ("error", "AuthenticationFailed")
     assert "flux-system/token" in first[0][2]
-    world.secrets.put(secret_name(PLANE, "flux-system", "token"), login, owner="u")
+    assert "make fetch_--_flux--system_token there" in first[0][2]
+    world.secrets.put(secret_name(FETCH, PLANE, "flux-system", "token"), login, owner="u")
     assert world.status().observation == 0
     world.run()
     assert world.status().observation == 1

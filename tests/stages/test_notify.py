@@ -17,7 +17,7 @@ from penstock.core.errors import Conflict, Refused, Transient
 from penstock.core.http import HttpResponse
 from penstock.core.messages import PLANE, Event
 from penstock.core.records import PLANE_KEY, DeliveryRecord, ObjectRecord, PlaneRecord, object_key
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import NOTIFY, secret_name
 from penstock.ports.deps import Deps
 from penstock.stages import notify
 
@@ -81,7 +81,7 @@ class World:
         self.object("Provider", name, spec, cluster=cluster, namespace=namespace)
 
     def secret(self, name="chat", *, cluster="production", namespace="flux-system", **data):
-        self.secrets.put(secret_name(cluster, namespace, name), data, owner="plane")
+        self.secrets.put(secret_name(NOTIFY, cluster, namespace, name), data, owner="plane")
 
     def plane(self, **spec):
         value = PlaneRecord(uid="0" * 32, document={"spec": spec}).to_value()
@@ -304,7 +304,7 @@ def test_a_secret_that_the_store_does_not_have_yet_is_waited_for(world):
     """The embedded plane's copies live in memory: after a restart they come with the first sync."""
     world.alert()
     world.provider(secretRef={"name": "chat"})
-    with pytest.raises(Transient, match="Secret flux-system/chat is not in the plane's store") as caught:
+    with pytest.raises(Transient, match=r"not in the plane's store \(notify_production_flux--system_chat") as caught:
         notify.run(EVENT, world.deps)
     assert caught.value.retry_after == 10.0
     world.secret(token=b"t")

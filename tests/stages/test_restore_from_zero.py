@@ -7,7 +7,7 @@ from tests.memory_plane import MemoryPlane, OneCluster, config_map
 from tests.stages.test_reconcile_adoption import OTHER, adopt, owners
 
 from penstock.core.reconcile.inventory import from_config_map
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import WEBHOOK, secret_name
 
 
 def lost():
@@ -51,7 +51,7 @@ def test_then_records_inventories_and_credentials_are_there_again_and_nothing_wa
         "ConfigMap/apps/a",
         "ConfigMap/apps/b",
     }
-    assert plane.secrets.get(secret_name("prod", "flux-system", "hook")) == {"token": b"token"}
+    assert plane.secrets.get(secret_name(WEBHOOK, "prod", "flux-system", "hook")) == {"token": b"token"}
     assert len(plane.state.list("receiver/")) == 1
 
 

@@ -24,12 +24,12 @@ from penstock.adapters.secrets.stored import CACHE_SECONDS, NEWEST_SECONDS
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.http import HttpRequest
 from penstock.core.records import ReceiverRecord
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import WEBHOOK, secret_name
 from penstock.core.secrets.rotation import PREVIOUS
 from penstock.stages import webhook
 
 OLD, NEW = b"old-canary", b"new-canary"
-SECRET = secret_name("prod", "flux-system", "hook")
+SECRET = secret_name(WEBHOOK, "prod", "flux-system", "hook")
 PUSH = json.dumps({"ref": "refs/heads/main", "after": "a" * 40}).encode()
 RECEIVER = {
     "apiVersion": "notification.toolkit.fluxcd.io/v1",

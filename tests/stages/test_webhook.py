@@ -54,7 +54,7 @@ class World:
             name="github",
             type="github",
             digest=webhook_digest(token, "github", "flux-system"),
-            secret=f"penstock_{cluster}_flux--system_token",
+            secret=f"webhook_{cluster}_flux--system_token",
             resources=(GIT,),
         )
         entry = replace(entry, **fields)

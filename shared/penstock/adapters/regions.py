@@ -150,7 +150,7 @@ class RegionalSecrets:
         return tuple(sorted({name for each in self._regions.each() for name in each.names()}))
 
     def _of(self, name: str) -> Any:
-        cluster, _, _ = parse_secret_name(name)
+        _, cluster, _, _ = parse_secret_name(name)
         return self._regions.of_cluster(cluster) or self._regions.local()
 
 

@@ -117,7 +117,7 @@ def instructions(state: State, receiver: ReceiverRecord, public_url: str) -> lis
     """What to enter at GitHub, line by line, and the gh command that does it. Holds no token, only where it is."""
     base = (public_url or ANYWHERE).rstrip("/")
     url = f"{base}/hook/{receiver.digest}"
-    cluster, namespace, secret = parse_secret_name(receiver.secret)
+    _, cluster, namespace, secret = parse_secret_name(receiver.secret)
     events = [each for each in receiver.events if each.lower() != "ping"] or ["push"]
     host, repository = _repository(state, receiver)
     api = f"gh api{f' --hostname {quote(host)}' if host else ''} repos/{repository}/hooks"
@@ -195,9 +195,9 @@ def _stored_token(args: argparse.Namespace) -> bytes:
     entry = find(runtime.port("state"), Named.of(args))
     data = runtime.port("secrets").get(entry.secret) or {}
     if "token" not in data:
-        _, namespace, secret = parse_secret_name(entry.secret)
+        _, _, namespace, secret = parse_secret_name(entry.secret)
         raise NotFound(
-            f"the token of Secret {namespace}/{secret} is not in a store that this command can read "
+            f"the token of Secret {namespace}/{secret} ({entry.secret}) is not in a store that this command can read "
             "(an embedded plane keeps copies in its own memory): give --secret-file FILE or -"
         )
     return bytes(data["token"])

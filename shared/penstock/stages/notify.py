@@ -23,7 +23,7 @@ from penstock.core.notify.services import SERVICES
 from penstock.core.notify.target import target
 from penstock.core.records import PLANE_KEY, DeliveryRecord, ObjectRecord, PlaneRecord, object_key, status_key
 from penstock.core.resources import Manifest
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import NOTIFY, secret_name
 from penstock.ports.deps import Deps
 from penstock.ports.state import ABSENT, Record
 
@@ -230,9 +230,10 @@ def _provider(cluster: str, alert: Alert, case: _Case) -> Provider:
 def _secret(cluster: str, provider: Provider, case: _Case) -> Mapping[str, bytes]:
     if not provider.secret:
         return {}
-    data = case.deps.secrets.get(secret_name(cluster, provider.namespace, provider.secret))
+    stored_as = secret_name(NOTIFY, cluster, provider.namespace, provider.secret)
+    data = case.deps.secrets.get(stored_as)
     if data is None:
-        message = f"Secret {provider.namespace}/{provider.secret} is not in the plane's store"
+        message = f"Secret {provider.namespace}/{provider.secret} is not in the plane's store ({stored_as})"
         raise Transient(message, reason="SecretNotFound", retry_after=_SECRET_WAIT)
     return data
 

@@ -18,6 +18,7 @@ from penstock.core.http import HttpRequest, HttpResponse, json_response, problem
 from penstock.core.messages import PLANE, Outgoing, SourceChanged
 from penstock.core.records import DeliveryRecord, ObjectRecord, ReceiverRecord, delivery_key, object_key
 from penstock.core.resources import Manifest
+from penstock.core.secrets.names import WEBHOOK, for_reader
 from penstock.core.secrets.rotation import PREVIOUS, TOKEN, ended
 from penstock.core.webhooks.delivery import Refusal, WebhookDelivery
 from penstock.core.webhooks.filters import has_filter, lets_through, request_data
@@ -103,15 +104,19 @@ def _verified(receiver: ReceiverRecord, request: HttpRequest, deps: Deps) -> Web
 def _token(receiver: ReceiverRecord, deps: Deps) -> bytes:
     """The token of this path: the Receiver's, or the one before until its time is over.
 
-    A value that does not give this path is read anew: after a rotation the cached one may be the old one.
+    A value that does not give this path is read anew: after a rotation the cached one may be the old one. An entry that
+    was written before names of secrets had a reader is as good as any once the token's copy is there.
     """
     over = ended(receiver.until, deps.clock.now())
-    data = deps.secrets.get(receiver.secret, newest=over) if receiver.secret else None
+    stored_as = for_reader(WEBHOOK, receiver.secret)
+    data = deps.secrets.get(stored_as, newest=over) if receiver.secret else None
+    if data is None and receiver.secret not in ("", stored_as):
+        raise Refusal(503, "the next reconcile of the root copies the Receiver's token anew", reason="TokenNotCopied")
     if not (data or {}).get(TOKEN):
         raise Refusal(401, "the Receiver's Secret is missing, or has no `token`", reason="TokenNotFound")
     key = _key(receiver, data)
     if not key:
-        data = deps.secrets.get(receiver.secret, newest=True)
+        data = deps.secrets.get(stored_as, newest=True)
         key = _key(receiver, data)
     if not key:
         raise Refusal(401, "the token has changed since, and with it the webhook's URL", reason="TokenChanged")

@@ -8,7 +8,7 @@ from penstock.core.errors import Terminal
 from penstock.core.flux.plane import NAMESPACE, Plane
 from penstock.core.flux.plane_kubeconfig import ClusterKubeConfig
 from penstock.core.messages import PLANE
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import OWN, secret_name
 from penstock.ports.cluster import Cluster, Clusters, RemoteCluster
 from penstock.ports.identity import Account
 from penstock.ports.secrets import Secrets
@@ -116,10 +116,11 @@ def _kubeconfig(cluster: str, given: ClusterKubeConfig, settings: Settings, secr
 
 
 def _secret(cluster: str, given: ClusterKubeConfig, secrets: Secrets) -> bytes:
-    data = secrets.get(secret_name(PLANE, NAMESPACE, given.secret)) or {}
+    stored_as = secret_name(OWN, PLANE, NAMESPACE, given.secret)
+    data = secrets.get(stored_as) or {}
     if given.key not in data:
         raise Terminal(
             f"Plane, spec.clusters[{cluster}].kubeConfig.secretRef: the plane's store has no Secret "
-            f"{NAMESPACE}/{given.secret} with the key {given.key}"
+            f"{NAMESPACE}/{given.secret} ({stored_as}) with the key {given.key}"
         )
     return data[given.key]

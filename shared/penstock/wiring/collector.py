@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from penstock.adapters.telemetry.collector import CollectorSettings
 from penstock.core.errors import Terminal
 from penstock.core.messages import PLANE
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import OWN, secret_name
 
 SIGNALS = ("TRACES", "METRICS")
 TEMPORALITIES = ("cumulative", "delta", "lowmemory")
@@ -45,7 +45,7 @@ def _secret(environment: Mapping[str, str], variable: str) -> str:
         return ""
     if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", name):
         raise Terminal(f"environment variable {variable} is no name of a Secret in {NAMESPACE}")  # it may be the value
-    return secret_name(PLANE, NAMESPACE, name)
+    return secret_name(OWN, PLANE, NAMESPACE, name)
 
 
 def _of_signal(environment: Mapping[str, str], signal: str, name: str) -> str:

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Request, Response
 from penstock.core.errors import Refused, Terminal
 from penstock.core.http import HttpResponse, problem
 from penstock.core.messages import PLANE
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import OWN, secret_name
 from penstock.wiring.http import to_response
 from penstock.wiring.runtime import Runtime
 from penstock.wiring.settings import Settings
@@ -25,7 +25,7 @@ from penstock.wiring.web import WebServer, Wsgi
 if TYPE_CHECKING:
     from penstock.adapters.telemetry.otel.scrape import Scraped
 
-METRICS_TOKEN = secret_name(PLANE, "penstock-system", "metrics-token")
+METRICS_TOKEN = secret_name(OWN, PLANE, "penstock-system", "metrics-token")
 THREADS = 2
 
 

@@ -6,7 +6,7 @@ import pytest
 from penstock.adapters.secrets.environment import EnvironmentSecrets, secrets_of
 from penstock.adapters.secrets.memory import MemorySecrets
 from penstock.core.errors import Terminal
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import FETCH, OWN, READERS, secret_name
 
 
 def variable(**value):
@@ -23,8 +23,11 @@ def test_a_variable_holds_one_secret_as_kubernetes_writes_it():
         }
     )
     assert found == {
-        secret_name("production", "flux-system", "webhook-token"): {"binary": b"\x00\xff", "token": "größer".encode()},
-        secret_name("-", "flux-system", "git.auth"): {"password": b"x"},
+        secret_name(OWN, "production", "flux-system", "webhook-token"): {
+            "binary": b"\x00\xff",
+            "token": "größer".encode(),
+        },
+        secret_name(OWN, "-", "flux-system", "git.auth"): {"password": b"x"},
     }
 
 
@@ -53,7 +56,10 @@ def test_two_variables_for_one_secret_are_an_error():
 
 
 def test_the_environment_stands_in_front_of_the_store():
-    base = MemorySecrets({"n": {"token": b"store's"}})
-    secrets = EnvironmentSecrets({"n": {"token": b"environment's"}}, base)
-    assert secrets.get("n") == {"token": b"environment's"}
-    assert secrets.names() == ("n",)
+    name = secret_name(OWN, "c", "n", "s")
+    base = MemorySecrets({name: {"token": b"store's"}, secret_name(FETCH, "c", "n", "s"): {"token": b"store's"}})
+    secrets = EnvironmentSecrets({name: {"token": b"environment's"}}, base)
+    assert {reader: secrets.get(secret_name(reader, "c", "n", "s")) for reader in READERS} == dict.fromkeys(
+        READERS, {"token": b"environment's"}
+    )
+    assert secrets.names() == (secret_name(FETCH, "c", "n", "s"), name)

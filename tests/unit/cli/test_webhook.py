@@ -18,7 +18,7 @@ from penstock.core.errors import NotFound, Refused
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.http import HttpRequest, HttpResponse
 from penstock.core.records import ObjectRecord, ReceiverRecord, object_key, receiver_key
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import WEBHOOK, secret_name
 from penstock.ports.deps import Deps
 from penstock.stages import webhook
 from penstock.wiring import open_state
@@ -35,7 +35,7 @@ def add_receiver(
         name="github",
         type="github",
         digest=webhook_digest(token, "github", "flux-system"),
-        secret=secret_name(cluster, "flux-system", "webhook-token"),
+        secret=secret_name(WEBHOOK, cluster, "flux-system", "webhook-token"),
         events=events,
         resources=({"kind": "GitRepository", "namespace": "flux-system", "name": "flux-system"},),
     )

@@ -38,7 +38,7 @@ FULL = [
         name="r",
         type="github",
         digest="ab" * 32,
-        secret="penstock_c_n_r",
+        secret="webhook_c_n_r",
         events=("push",),
         resources=({"kind": "GitRepository", "namespace": "n", "name": "x"},),
     ),

@@ -7,7 +7,8 @@ Secret writes it (``data`` in base64, ``stringData`` as text):
                               "stringData": {"token": "…"}}'
 
 ``cluster`` is ``-`` for a Secret of the plane itself (the token of ``spec.source``). What follows the prefix is only
-there to tell variables apart: variable names cannot carry Kubernetes names.
+there to tell variables apart: variable names cannot carry Kubernetes names. Every stage of the process has the same
+environment, so that none of them is named: whoever asks for the Secret, by whichever reader's name, gets it.
 """
 
 import base64
@@ -16,14 +17,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock.core.errors import Refused, Terminal
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import OWN, for_reader, secret_name
 from penstock.ports.secrets import SecretData, Secrets
 
 PREFIX = "PENSTOCK_SECRET_"
 
 
 def secrets_of(environment: Mapping[str, str]) -> dict[str, SecretData]:
-    """The secrets in these variables, by store name. Raises Terminal naming the variable, never its value."""
+    """The secrets in these variables, by the store's name of the plane's own. Raises Terminal naming the variable, never its value."""
     found: dict[str, SecretData] = {}
     for variable in sorted(environment):
         if variable.startswith(PREFIX):
@@ -37,7 +38,7 @@ def secrets_of(environment: Mapping[str, str]) -> dict[str, SecretData]:
 def _parse(variable: str, text: str) -> tuple[str, SecretData]:
     try:
         value: dict[str, Any] = json.loads(text)
-        name = secret_name(*(str(value[part]) for part in ("cluster", "namespace", "name")))
+        name = secret_name(OWN, *(str(value[part]) for part in ("cluster", "namespace", "name")))
         data = {key: base64.b64decode(item, validate=True) for key, item in value.get("data", {}).items()}
         data |= {key: item.encode() for key, item in value.get("stringData", {}).items()}
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -50,7 +51,10 @@ def _parse(variable: str, text: str) -> tuple[str, SecretData]:
 
 
 class EnvironmentSecrets:
-    """``values`` (see ``secrets_of``) in front of ``base``; what stands in front is never overwritten."""
+    """``values`` (see ``secrets_of``) in front of ``base``; what stands in front is never overwritten.
+
+    It stands there for every reader.
+    """
 
     def __init__(self, values: Mapping[str, SecretData], base: Secrets) -> None:
         self._values = {name: dict(data) for name, data in values.items()}
@@ -58,14 +62,15 @@ class EnvironmentSecrets:
 
     def get(self, name: str, *, newest: bool = False) -> SecretData | None:
         """The environment's value, else the base's."""
-        found = self._values.get(name)
+        found = self._values.get(for_reader(OWN, name))
         return dict(found) if found is not None else self._base.get(name, newest=newest)
 
     def put(self, name: str, data: SecretData, *, owner: str) -> bool:
         """Store in the base. Raises Refused for another value than the environment gives."""
-        if self._values.get(name) == dict(data):
+        found = self._values.get(for_reader(OWN, name))
+        if found == dict(data):
             return False
-        if name in self._values:
+        if found is not None:
             raise Refused(f"secret {name} comes from the environment ({PREFIX}…): it stays as it is")
         return self._base.put(name, data, owner=owner)
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 from penstock.core.flux.fields import Fields, Where, open_document
 from penstock.core.records import ReceiverRecord
 from penstock.core.resources import Manifest, ref_of
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import WEBHOOK, secret_name
 from penstock.core.webhooks.filters import FILTERS, filter_problem
 
 API_GROUP = "notification.toolkit.fluxcd.io"
@@ -186,7 +186,7 @@ def index_entry(receiver: Receiver, cluster: str, token: bytes, *, cross_namespa
         name=receiver.name,
         type=receiver.type,
         digest=webhook_digest(token, receiver.name, receiver.namespace),
-        secret=secret_name(cluster, receiver.namespace, receiver.secret) if receiver.secret else "",
+        secret=secret_name(WEBHOOK, cluster, receiver.namespace, receiver.secret) if receiver.secret else "",
         events=receiver.events,
         resources=tuple(served),
         suspended=receiver.suspend,

@@ -17,7 +17,7 @@ from penstock.core.flux.source_fields import SourceDocument
 from penstock.core.messages import PLANE
 from penstock.core.records import PLANE_KEY, PlaneRecord
 from penstock.core.resources import Gvk, Manifest
-from penstock.core.secrets.names import account_token_name, secret_name
+from penstock.core.secrets.names import FETCH, account_token_name, secret_name
 from penstock.ports.deps import Deps
 from penstock.ports.identity import Account, CloudIdentity, ServiceAccountToken
 from penstock.stages.fetch.remote import policy_of
@@ -45,7 +45,7 @@ def _account(cluster: str, source: SourceDocument, deps: Deps) -> Account:
     if cluster == PLANE:
         raise Refused("the plane's own source has no cluster with ServiceAccounts", reason=_DENIED)
     name = account_token_name(source.provider, source.service_account)
-    held = deps.secrets.get(secret_name(cluster, source.namespace, name))
+    held = deps.secrets.get(secret_name(FETCH, cluster, source.namespace, name))
     who = f"ServiceAccount {source.namespace}/{source.service_account}"
     if held is None:
         raise Refused(f"there is no token of {who}: does it exist, and may the plane ask for one?", reason=_DENIED)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from penstock.core.errors import InvalidDocument, PenstockError, Terminal
 from penstock.core.flux.ocirepository import EXTRACT, OciRepository
 from penstock.core.flux.source_fields import GENERIC
-from penstock.core.secrets.names import pull_secrets_name, secret_name
+from penstock.core.secrets.names import FETCH, pull_secrets_name, secret_name
 from penstock.core.sources.ignore import apply_ignore
 from penstock.core.sources.oci import newest_tag
 from penstock.core.sources.outcome import oci_words
@@ -79,7 +79,7 @@ def _login(visit: Visit, repository: OciRepository) -> Mapping[str, bytes]:
     if repository.secret or not repository.service_account:
         return secret_of(visit, repository.namespace, repository.secret)
     name = pull_secrets_name(repository.service_account)
-    return visit.deps.secrets.get(secret_name(visit.message.cluster, repository.namespace, name)) or {}
+    return visit.deps.secrets.get(secret_name(FETCH, visit.message.cluster, repository.namespace, name)) or {}
 
 
 def _resolved(image: RemoteImage, repository: OciRepository, deps: Deps) -> tuple[str, str]:

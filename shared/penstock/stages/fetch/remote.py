@@ -7,7 +7,7 @@ from penstock.core.flux.gitrepository import GitRepository
 from penstock.core.flux.plane import Policy, parse_plane
 from penstock.core.messages import PLANE
 from penstock.core.records import PLANE_KEY, PlaneRecord
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import FETCH, secret_name
 from penstock.core.sources.addresses import GuardedUrl
 from penstock.ports.deps import Deps
 from penstock.ports.git import Remote
@@ -44,11 +44,16 @@ def _credentials(repository: GitRepository, cluster: str, deps: Deps) -> Mapping
 
 def stored_secret(cluster: str, namespace: str, name: str, deps: Deps) -> Mapping[str, bytes]:
     """The plane's copy of a Secret that a source names. Raises Refused where it has none."""
-    data = deps.secrets.get(secret_name(cluster, namespace, name))
+    stored_as = secret_name(FETCH, cluster, namespace, name)
+    data = deps.secrets.get(stored_as)
     if data is None:
+        todo = (
+            f"make {stored_as} there, or give it in the environment (PENSTOCK_SECRET_…)"
+            if cluster == PLANE
+            else f"put it into the repository or the cluster, or make {stored_as} there"
+        )
         raise Refused(
-            f"failed to get secret '{namespace}/{name}': it is not in the plane's store: "
-            "put it into the repository or the cluster",
+            f"failed to get secret '{namespace}/{name}': it is not in the plane's store: {todo}",
             reason="AuthenticationFailed",
         )
     return data

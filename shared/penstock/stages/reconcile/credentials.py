@@ -1,10 +1,11 @@
 """Copies for the lean stages: what Receivers, Providers and sources refer to, in the plane's own store.
 
-``webhook``, ``fetch`` and ``notify`` read only that store and hold no cluster credential. Values come from the
-Secrets that this very run applied, else from the home cluster.
+``webhook``, ``fetch`` and ``notify`` read only that store, each what stands there for it, and hold no cluster
+credential: a Secret that several of them need is copied once for each. Values come from the Secrets that this very run
+applied, else from the home cluster.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,17 +14,18 @@ from penstock.core.errors import PenstockError
 from penstock.core.messages import PLANE, Outgoing, SourceChanged
 from penstock.core.records import ObjectRecord
 from penstock.core.resources import Manifest, ref_of
-from penstock.core.secrets.names import secret_name
-from penstock.core.secrets.rotation import rotated
+from penstock.core.secrets.names import FETCH, NOTIFY, WEBHOOK, secret_name
 from penstock.core.sources.kinds import FETCHED
 from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, objects
 from penstock.stages.reconcile.context import decoded, secret_data
+from penstock.stages.reconcile.copies import put_copy
 from penstock.stages.reconcile.index import children
 from penstock.stages.reconcile.pull_secrets import copy_pull_secrets, pulls_as
 from penstock.stages.reconcile.receivers import index_receivers
 from penstock.stages.reconcile.source_identity import copy_token, logs_in_as
 
-REFERRERS = ("Receiver", "Provider", *FETCHED)
+READERS = {"Receiver": WEBHOOK, "Provider": NOTIFY, **dict.fromkeys(FETCHED, FETCH)}
+"""Kinds that refer to Secrets, and the stage that reads those."""
 _FIELDS = (
     ("secretRef",),
     ("certSecretRef",),
@@ -50,11 +52,11 @@ def copy_credentials(
     if not refers and not applied:
         return []
     reread = refers and attempt.message.why in LOOKS_AFRESH
-    known = {kind: _known(attempt, kind, coming) for kind in REFERRERS}
-    copies = _Copies(attempt=attempt, applied=applied, reread=reread, tokens=frozenset(_names(known["Receiver"])))
+    known = {kind: _known(attempt, kind, coming) for kind in READERS}
+    copies = _Copies(attempt=attempt, applied=applied, reread=reread)
     for kind, records in known.items():
         for name, record in records.items():
-            changed = [copies.bring(secret) for secret in _names({name: record})]
+            changed = [copies.bring(READERS[kind], secret) for secret in _names(name, record)]
             account = pulls_as(record.document)
             namespace = name.partition("/")[0]
             if account:
@@ -72,9 +74,9 @@ def copy_credentials(
 
 def _refers(attempt: Attempt, coming: Sequence[Manifest]) -> bool:
     """Whether this Kustomization has objects that refer to Secrets; the root stands for all of them."""
-    if attempt.is_root or any(ref_of(document).kind in REFERRERS for document in coming):
+    if attempt.is_root or any(ref_of(document).kind in READERS for document in coming):
         return True
-    return any(kind in REFERRERS for kind, _ in children(attempt.deps, attempt.cluster, attempt.ref))
+    return any(kind in READERS for kind, _ in children(attempt.deps, attempt.cluster, attempt.ref))
 
 
 def _known(attempt: Attempt, kind: str, coming: Sequence[Manifest]) -> dict[str, ObjectRecord]:
@@ -88,15 +90,14 @@ def _known(attempt: Attempt, kind: str, coming: Sequence[Manifest]) -> dict[str,
     return known
 
 
-def _names(records: Mapping[str, ObjectRecord]) -> Iterator[str]:
-    """The Secrets (``namespace/name``) that objects (by ``namespace/name``) refer to."""
-    for name, record in records.items():
-        for path in _FIELDS:
-            found: Any = record.document.get("spec")
-            for step in (*path, "name"):
-                found = found.get(step) if isinstance(found, Mapping) else None
-            if found:
-                yield f"{name.partition('/')[0]}/{found}"
+def _names(name: str, record: ObjectRecord) -> Iterator[str]:
+    """The Secrets (``namespace/name``) that an object (``namespace/name``) refers to."""
+    for path in _FIELDS:
+        found: Any = record.document.get("spec")
+        for step in (*path, "name"):
+            found = found.get(step) if isinstance(found, Mapping) else None
+        if found:
+            yield f"{name.partition('/')[0]}/{found}"
 
 
 def _source(attempt: Attempt, kind: str, name: str, record: ObjectRecord) -> SourceChanged:
@@ -107,16 +108,17 @@ def _source(attempt: Attempt, kind: str, name: str, record: ObjectRecord) -> Sou
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Copies:
-    """Brings Secrets (``namespace/name``) into the store. ``tokens``: those whose token before is kept, too.
+    """Brings Secrets (``namespace/name``) into the store.
 
-    ``known``: what has been brought in this run, and whether it changed: all who share it hear the same.
+    ``known``: what has been brought in this run, and whether it changed: all who share it hear the same. ``read``: what
+    was found in the home cluster.
     """
 
     attempt: Attempt
     applied: Mapping[str, Manifest]
     reread: bool
-    tokens: Collection[str]
     known: dict[Hashable, bool] = field(default_factory=dict)
+    read: dict[str, Mapping[str, bytes] | None] = field(default_factory=dict, repr=False)
 
     def once(self, key: Hashable, bring: Callable[[], bool]) -> bool:
         """What ``bring`` says, which is called for the first who asks."""
@@ -124,33 +126,34 @@ class _Copies:
             self.known[key] = bring()
         return self.known[key]
 
-    def bring(self, secret: str) -> bool:
-        """Copy one Secret; whether the store changed."""
-        return self.once(secret, lambda: self._bring(secret))
+    def bring(self, reader: str, secret: str) -> bool:
+        """Copy one Secret for a stage; whether its copy changed."""
+        return self.once((reader, secret), lambda: self._bring(reader, secret))
 
-    def _bring(self, secret: str) -> bool:
+    def _bring(self, reader: str, secret: str) -> bool:
         attempt = self.attempt
         namespace, _, name = secret.partition("/")
-        stored_as = secret_name(attempt.cluster, namespace, name)
+        stored_as = secret_name(reader, attempt.cluster, namespace, name)
         fresh = self.applied.get(secret)
         if fresh is not None:
-            return self._put(secret, stored_as, decoded(fresh))
+            return put_copy(attempt, stored_as, decoded(fresh))
         if not self.reread and attempt.deps.secrets.get(stored_as) is not None:
             return False
         try:
-            data = secret_data(attempt.home(), namespace, name)
+            data = self._at_home(secret)
             if data is None:
                 attempt.deps.secrets.delete(stored_as, owner=attempt.uid)
                 return False
-            return self._put(secret, stored_as, data)
+            return put_copy(attempt, stored_as, data)
         except PenstockError as error:
             attempt.deps.telemetry.record(
                 "secret not copied", cluster=attempt.cluster, namespace=namespace, name=name, reason=error.reason
             )
             return False
 
-    def _put(self, secret: str, stored_as: str, data: Mapping[str, bytes]) -> bool:
-        deps = self.attempt.deps
-        if secret in self.tokens and self.attempt.policy.receiver_token_grace:
-            data = rotated(deps.secrets.get(stored_as), data)
-        return deps.secrets.put(stored_as, data, owner=self.attempt.uid)
+    def _at_home(self, secret: str) -> Mapping[str, bytes] | None:
+        """Its data in the home cluster, read once for all stages; None where there is none."""
+        if secret not in self.read:
+            namespace, _, name = secret.partition("/")
+            self.read[secret] = secret_data(self.attempt.home(), namespace, name)
+        return self.read[secret]

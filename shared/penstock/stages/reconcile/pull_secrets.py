@@ -6,10 +6,11 @@ from typing import Any
 
 from penstock.core.errors import PenstockError
 from penstock.core.resources import Gvk, Manifest
-from penstock.core.secrets.names import pull_secrets_name, secret_name
+from penstock.core.secrets.names import FETCH, pull_secrets_name, secret_name
 from penstock.core.sources.registry_auth import CONFIG_KEY
 from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.context import secret_data
+from penstock.stages.reconcile.copies import put_copy
 
 _SERVICE_ACCOUNT = Gvk(version="v1", kind="ServiceAccount")
 _MOST = 20
@@ -25,13 +26,13 @@ def pulls_as(document: Manifest) -> str:
 
 def copy_pull_secrets(attempt: Attempt, namespace: str, account: str, *, reread: bool) -> bool:
     """Bring the store's copy up to date; whether it changed. What cannot be read is left as it was, and recorded."""
-    stored_as = secret_name(attempt.cluster, namespace, pull_secrets_name(account))
+    stored_as = secret_name(FETCH, attempt.cluster, namespace, pull_secrets_name(account))
     if not reread and attempt.deps.secrets.get(stored_as) is not None:
         return False
     try:
         auths = _auths(attempt, namespace, account)
         data = {CONFIG_KEY: json.dumps({"auths": auths}, sort_keys=True).encode()} if auths else {}
-        return attempt.deps.secrets.put(stored_as, data, owner=attempt.uid)
+        return put_copy(attempt, stored_as, data)
     except PenstockError as error:
         attempt.deps.telemetry.record(
             "pull secrets not copied", cluster=attempt.cluster, namespace=namespace, name=account, reason=error.reason

@@ -10,7 +10,7 @@ from penstock.core.errors import PenstockError
 from penstock.core.flux.receiver import index_entry, parse_receiver
 from penstock.core.records import ObjectRecord, ReceiverRecord, receiver_key
 from penstock.core.resources import ref_of
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import WEBHOOK, secret_name
 from penstock.core.secrets.rotation import PREVIOUS, TOKEN, ended, ends
 from penstock.stages.reconcile.attempt import Attempt
 
@@ -52,7 +52,8 @@ def _entries(attempt: Attempt, name: str, record: ObjectRecord) -> Iterator[Rece
     receiver = parse_receiver(record.document)
     reference = (record.document.get("spec") or {}).get("secretRef") or {}
     ref = ref_of(record.document)
-    held = attempt.deps.secrets.get(secret_name(attempt.cluster, ref.namespace, str(reference.get("name", "")))) or {}
+    stored_as = secret_name(WEBHOOK, attempt.cluster, ref.namespace, str(reference.get("name", "")))
+    held = attempt.deps.secrets.get(stored_as) or {}
     if not held.get(TOKEN):
         attempt.deps.telemetry.record(
             "receiver without token", cluster=attempt.cluster, namespace=ref.namespace, name=name

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from penstock.core.errors import PenstockError
 from penstock.core.identity import accounts, aws, azure
 from penstock.core.resources import Gvk, Manifest
-from penstock.core.secrets.names import account_token_name, secret_name
+from penstock.core.secrets.names import FETCH, account_token_name, secret_name
 from penstock.stages.reconcile.attempt import Attempt
+from penstock.stages.reconcile.copies import put_copy
 
 SECONDS = 12 * 3600
 """Asked of the API server; it may give less."""
@@ -33,7 +34,7 @@ def copy_token(attempt: Attempt, namespace: str, provider: str, account: str, *,
     ``reread``: look at one that is there, too.
     """
     secrets, now = attempt.deps.secrets, attempt.deps.clock.now().timestamp()
-    stored_as = secret_name(attempt.cluster, namespace, account_token_name(provider, account))
+    stored_as = secret_name(FETCH, attempt.cluster, namespace, account_token_name(provider, account))
     held = secrets.get(stored_as)
     if held is not None and not reread:
         return False
@@ -55,7 +56,7 @@ def copy_token(attempt: Attempt, namespace: str, provider: str, account: str, *,
             "expires": repr(given.expires).encode(),
             "due": repr(half).encode(),
         }
-        secrets.put(stored_as, data, owner=attempt.uid)
+        put_copy(attempt, stored_as, data)
     except PenstockError as error:
         attempt.deps.telemetry.record(
             "source's account not read", cluster=attempt.cluster, namespace=namespace, name=account, reason=error.reason

@@ -116,7 +116,7 @@ def test_the_index_entry_holds_all_that_the_webhook_needs_and_no_secret():
         name="github",
         type="github",
         digest=webhook_digest(b"s3cret", "github", "flux-system"),
-        secret="penstock_production_flux--system_webhook--token",
+        secret="webhook_production_flux--system_webhook--token",
         events=("push",),
         resources=(
             {"kind": "GitRepository", "namespace": "flux-system", "name": "flux-system"},

@@ -1,0 +1,163 @@
+"""What Receivers, Providers and sources refer to is copied once for each stage that reads it, under that stage's names."""
+
+import hashlib
+import hmac
+import json
+
+import pytest
+import yaml
+from tests import formats
+from tests.memory_plane import UID, MemoryPlane
+
+from penstock.core.flux.receiver import webhook_digest
+from penstock.core.http import HttpRequest
+from penstock.core.records import DeliveryRecord, ReceiverRecord, delivery_key, receiver_key
+from penstock.core.secrets.names import FETCH, NOTIFY, OWN, WEBHOOK, secret_name
+from penstock.core.secrets.rotation import PREVIOUS
+from penstock.stages import webhook
+
+SHARED = {"token": b"token", "address": b"https://chat.example.com"}
+LOGIN = {"bearerToken": b"t"}
+
+
+def flux(group, kind, name, **spec):
+    metadata = {"name": name, "namespace": "flux-system"}
+    version = "v1beta3" if kind == "Provider" else "v1"
+    return {"apiVersion": f"{group}.toolkit.fluxcd.io/{version}", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def secret(name, data):
+    metadata = {"name": name, "namespace": "flux-system"}
+    text = {key: value.decode() for key, value in data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": text}
+
+
+def stored(reader, name):
+    return secret_name(reader, "prod", "flux-system", name)
+
+
+def receiver(name="hook"):
+    resources = [{"kind": "GitRepository", "name": "flux-system"}]
+    return flux(
+        "notification",
+        "Receiver",
+        "github",
+        type="github",
+        events=["push"],
+        secretRef={"name": name},
+        resources=resources,
+    )
+
+
+def provider(name):
+    return flux("notification", "Provider", "chat", type="generic", secretRef={"name": name})
+
+
+def repository(name):
+    spec = {"url": "https://git.example.com/site", "interval": "5m", "ref": {"branch": "main"}}
+    return flux("source", "GitRepository", "site", **spec, secretRef={"name": name})
+
+
+@pytest.fixture
+def plane():
+    made = MemoryPlane()
+    made.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}})
+    return made
+
+
+def push(plane, *documents):
+    plane.push({"clusters/prod/all.yaml": yaml.safe_dump_all(documents)})
+    plane.settle()
+
+
+def test_each_stage_has_what_its_objects_refer_to_and_nothing_else(plane):
+    for name, data in (("hook", SHARED), ("chat", SHARED), ("login", LOGIN), ("nobodys", LOGIN)):
+        plane.cluster.create(secret(name, data))
+    push(plane, receiver("hook"), provider("chat"), repository("login"))
+    assert plane.secrets.names() == (stored(FETCH, "login"), stored(NOTIFY, "chat"), stored(WEBHOOK, "hook"))
+
+
+def test_what_several_need_is_copied_for_each_and_read_once(plane):
+    plane.cluster.create(secret("shared", SHARED))
+    plane.cluster.calls.clear()
+    push(plane, receiver("shared"), provider("shared"), repository("shared"))
+    copies = [stored(reader, "shared") for reader in (FETCH, NOTIFY, WEBHOOK)]
+    assert list(plane.secrets.names()) == copies
+    assert [plane.secrets.get(name) for name in copies] == [SHARED] * 3
+    assert plane.cluster.calls.count(("get", "Secret/flux-system/shared")) == 1
+
+
+def test_of_a_rotated_token_only_the_webhook_is_told_the_one_before(plane):
+    plane.cluster.create(secret("shared", SHARED))
+    push(plane, receiver("shared"), provider("shared"))
+    plane.cluster.delete(plane.live("v1", "Secret", "flux-system", "shared"))
+    plane.cluster.create(secret("shared", {**SHARED, "token": b"new"}))
+    plane.reconcile("flux-system")
+    assert plane.secrets.get(stored(WEBHOOK, "shared")) == {**SHARED, "token": b"new", PREVIOUS: b"token"}
+    assert plane.secrets.get(stored(NOTIFY, "shared")) == {**SHARED, "token": b"new"}
+
+
+def test_a_secret_that_is_gone_takes_all_its_copies_along(plane):
+    plane.cluster.create(secret("shared", SHARED))
+    push(plane, receiver("shared"), provider("shared"))
+    plane.cluster.delete(plane.live("v1", "Secret", "flux-system", "shared"))
+    plane.reconcile("flux-system")
+    assert plane.secrets.names() == ()
+
+
+def test_the_sources_credentials_that_are_missing_are_asked_for_by_the_stores_name(plane):
+    push(plane, repository("login"))
+    told = [event.message for event in plane.events if event.name == "site"]
+    assert any("or make fetch_prod_flux--system_login there" in message for message in told), told
+
+
+def send(plane, token):
+    headers = {
+        "content-type": "application/json",
+        "x-github-event": "push",
+        "x-hub-signature-256": "sha256=" + hmac.new(token, b"{}", hashlib.sha256).hexdigest(),
+    }
+    path = f"/hook/{webhook_digest(token, 'github', 'flux-system')}"
+    answer, _ = webhook.run(HttpRequest(method="POST", path=path, headers=headers, body=b"{}"), plane.deps)
+    return answer.status
+
+
+def of_an_older_release(data):
+    """A plane as a release left it whose names had no reader, some minutes after a rotation of the token."""
+    plane = formats.restored(json.loads((formats.FOLDER / "1.json").read_text()))
+    (entry,) = plane.state.list("receiver/")
+    record = ReceiverRecord.from_value(entry.value)
+    assert record.secret == stored(OWN, "hook")
+    for token, until in ((b"token", ""), (b"before", "2100-01-01T00:00:00Z")):
+        digest = webhook_digest(token, "github", "flux-system")
+        value = record.to_value() | {"digest": digest, "until": until}
+        plane.state.put(receiver_key(digest, "prod", "flux-system", "github"), value, expected=None)
+    plane.secrets.put(stored(OWN, "hook"), data, owner=UID)
+    return plane
+
+
+def test_after_an_upgrade_the_roots_next_run_renames_the_copies_and_nobody_is_refused_for_good():
+    plane = of_an_older_release({"token": b"token", PREVIOUS: b"before"})
+    plane.secrets.put(stored(OWN, "by-hand"), LOGIN, owner="")
+    assert send(plane, b"token") == 503  # a sender may try again; 401 would say that its token is wrong
+    found = plane.state.get(delivery_key("prod", "flux-system", "github"))
+    assert "the next reconcile of the root" in DeliveryRecord.from_value(found.value).refused_reason
+    plane.reconcile("flux-system")
+    assert plane.secrets.names() == (stored(OWN, "by-hand"), stored(WEBHOOK, "hook"))
+    entries = {ReceiverRecord.from_value(each.value).secret for each in plane.state.list("receiver/")}
+    assert entries == {stored(WEBHOOK, "hook")}
+    assert (send(plane, b"token"), send(plane, b"before"), send(plane, b"other")) == (202, 202, 404)
+
+
+def test_an_older_entry_is_served_as_soon_as_the_copy_is_there():
+    plane = of_an_older_release({"token": b"token"})
+    plane.secrets.put(stored(WEBHOOK, "hook"), {"token": b"token"}, owner=UID)
+    assert send(plane, b"token") == 202
+
+
+def test_what_an_operator_made_under_an_older_name_stays_as_it_is():
+    plane = of_an_older_release({"token": b"token"})
+    plane.secrets.delete(stored(OWN, "hook"), owner=UID)
+    plane.secrets.put(stored(OWN, "hook"), {"token": b"token"}, owner="")
+    plane.reconcile("flux-system")
+    assert plane.secrets.names() == (stored(OWN, "hook"), stored(WEBHOOK, "hook"))
