@@ -17,7 +17,7 @@ module "plane" {
 
   secrets = {
     api-token   = { name = "api-token", namespace = "penstock-system" }
-    fleet-token = { name = "fleet-token" }
+    fleet-token = { name = "fleet-token", reader = "fetch" }
   }
 
   sizes = {

@@ -19,7 +19,7 @@ module "plane" {
   regions = {
     us-central1 = {
       gke_projects = [var.gke_project]
-      secrets      = { chat = { cluster = "iowa", name = "chat" } }
+      secrets      = { chat = { cluster = "iowa", name = "chat", reader = "notify" } }
     }
   }
 }

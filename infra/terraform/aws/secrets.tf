@@ -8,7 +8,7 @@ resource "aws_secretsmanager_secret" "by_hand" {
   for_each = var.secrets_store == "secrets-manager" ? local.model.names.secrets : {}
 
   name                    = each.value
-  description             = "Kubernetes Secret ${local.model.by_hand[each.key].namespace}/${local.model.by_hand[each.key].name} of cluster ${local.model.by_hand[each.key].cluster}"
+  description             = "Kubernetes Secret ${local.model.by_hand[each.key].namespace}/${local.model.by_hand[each.key].name} of cluster ${local.model.by_hand[each.key].cluster}, for ${local.model.by_hand[each.key].reader}"
   recovery_window_in_days = var.deletion_protection ? 30 : 0
   tags                    = local.tags
 }

@@ -146,11 +146,12 @@ variable "runtime" {
 }
 
 variable "secrets" {
-  description = "Secrets that are kept by hand, by any name of yours: the Kubernetes Secret that each stands for. cluster \"-\" is the plane itself. Only the empty secret is made."
+  description = "Secrets that are kept by hand, by any name of yours: the Kubernetes Secret that each stands for, and who reads it: fetch (credentials of sources), notify (of Providers), webhook (Receivers' tokens), or penstock, the plane itself (kubeconfigs, the api's token). cluster \"-\" is the plane's own. Only the empty secret is made."
   type = map(object({
     cluster   = optional(string, "-")
     name      = string
     namespace = optional(string, "flux-system")
+    reader    = optional(string, "penstock")
   }))
   default = {
     api-token = { name = "api-token", namespace = "penstock-system" }

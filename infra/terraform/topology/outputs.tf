@@ -18,6 +18,11 @@ output "rights" {
   }
 }
 
+output "secret_readers" {
+  description = "Stages whose names those of secrets start with: copies that reconcile makes for them."
+  value       = local.secret_readers
+}
+
 output "stages" {
   description = "By stage: pipeline.json with sizes."
   value       = local.stages

@@ -23,13 +23,14 @@ locals {
       fetch     = ["read", "write"]
       reconcile = ["read"]
     }
-    # secrets: reconcile alone makes copies of its clusters' Secrets.
+    # secrets: by the word that their names start with (core/secrets/names.py). read-mine: what is there for this stage.
+    # read-token: the api's. reconcile alone makes copies of its clusters' Secrets, for the three, and reads the plane's own.
     secrets = {
-      webhook   = ["read"]
-      api       = ["read"]
-      fetch     = ["read"]
+      webhook   = ["read-mine"]
+      api       = ["read-token"]
+      fetch     = ["read-mine"]
       reconcile = ["read", "write"]
-      notify    = ["read"]
+      notify    = ["read-mine"]
     }
     # clusters are reached, and data keys unwrapped, by the function's own identity
     clusters = { api = [], reconcile = ["reach"] }
@@ -60,7 +61,7 @@ locals {
         fetch     = ["read", "write"]
         reconcile = ["read"]
       }
-      secrets = { webhook = ["read"] }
+      secrets = { webhook = ["read-mine"] }
     }
     # the Plane, its own source and its artifact; reconcile writes the index of Receivers, and masks plans under the api's token
     home = {
@@ -83,6 +84,9 @@ locals {
       for port in stage.ports : "${name}.${port}" if contains(keys(local.verbs), port) && !can(local.verbs[port][name])
     ]
   ])
+
+  # Who reads copies: names of theirs start with the stage's.
+  secret_readers = sort([for stage, verbs in local.verbs.secrets : stage if contains(verbs, "read-mine")])
 
   rights = {
     for name, stage in local.stages : name => {

@@ -14,13 +14,28 @@ locals {
   home_bucket = coalesce(var.bucket, "${var.prefix}-${var.account}-${local.home}")
   buckets     = { for region in local.reach : region => region == local.home ? local.home_bucket : "${local.home_bucket}-${region}" }
 
+  # The word before the first _ of a secret's name says who reads it: a stage, or "penstock" for the plane's own.
+  readers = concat(["penstock"], module.topology.secret_readers)
+
   # A parameter's ARN has one slash between "parameter" and its path, and the path begins with it.
-  secret_path  = var.secrets_store == "parameter-store" ? "/${var.prefix}/" : "${var.prefix}/"
-  secret_store = var.secrets_store == "parameter-store" ? "ssm:${local.here}:parameter" : "secretsmanager:${local.here}:secret:"
+  secret_path = var.secrets_store == "parameter-store" ? "/${var.prefix}/" : "${var.prefix}/"
+  secrets_of = {
+    for region in local.reach : region => join("", [
+      "arn:${local.partition}:",
+      var.secrets_store == "parameter-store" ? "ssm:${region}:${var.account}:parameter" : "secretsmanager:${region}:${var.account}:secret:",
+      local.secret_path,
+    ])
+  }
+
+  # The plane's own are at home. Secrets Manager ends each ARN with six letters of its own.
+  own_secret = {
+    for name in ["api--token", "otlp--headers"] :
+    name => "${local.secrets_of[local.home]}penstock_--_penstock--system_${name}${var.secrets_store == "parameter-store" ? "" : "-??????"}"
+  }
 
   # Credentials of the collector: a secret of the plane's own, whose value comes by hand.
   credentials  = var.collector == null ? false : var.collector.credentials
-  otlp_headers = { cluster = "-", name = "otlp-headers", namespace = "penstock-system" }
+  otlp_headers = { cluster = "-", name = "otlp-headers", namespace = "penstock-system", reader = "penstock" }
   by_hand      = merge(var.secrets, local.credentials ? { otlp-headers = local.otlp_headers } : {})
 
   # Where order is kept, queues and topics are of another kind, and SQS and SNS want it at the end of their names.
@@ -37,7 +52,7 @@ locals {
     schedule_group = var.prefix
     scheduler_role = "${var.prefix}-scheduler-${var.region}"
     secrets = {
-      for key, secret in local.by_hand : key => "${local.secret_path}${join("_", concat(["penstock"], [
+      for key, secret in local.by_hand : key => "${local.secret_path}${join("_", concat([secret.reader], [
         for part in [secret.cluster, secret.namespace, secret.name] : replace(replace(part, "-", "--"), ".", "-d")
       ]))}" if local.is_home || secret.cluster != "-"
     }
@@ -56,8 +71,7 @@ locals {
     schedule_group = "arn:${local.partition}:scheduler:${local.here}:schedule-group/${local.names.schedule_group}"
     scheduler_role = "arn:${local.partition}:iam::${var.account}:role/${local.names.scheduler_role}"
     schedules      = "arn:${local.partition}:scheduler:${local.here}:schedule/${local.names.schedule_group}/*"
-    secrets        = "arn:${local.partition}:${local.secret_store}${local.secret_path}*"
-    otlp_headers   = "arn:${local.partition}:${local.secret_store}${local.secret_path}penstock_--_penstock--system_otlp--headers${var.secrets_store == "parameter-store" ? "" : "-??????"}"
+    secrets        = { for reader in local.readers : reader => "${local.secrets_of[var.region]}${reader}_*" }
     table          = "arn:${local.partition}:dynamodb:${local.here}:table/${local.names.table}"
     topics         = { for topic, name in local.names.topics : topic => "arn:${local.partition}:sns:${local.here}:${name}" }
   }
@@ -69,7 +83,7 @@ locals {
     dead_queues = { for stage, arn in local.arns.dead_queues : stage => [for region in local.reach : replace(arn, ":${var.region}:", ":${region}:")] }
     indexes     = [for region in local.reach : replace(local.arns.index, ":${var.region}:", ":${region}:")]
     queues      = { for stage, arn in local.arns.queues : stage => [for region in local.reach : replace(arn, ":${var.region}:", ":${region}:")] }
-    secrets     = [for region in local.reach : replace(local.arns.secrets, ":${var.region}:", ":${region}:")]
+    secrets     = { for region in local.reach : region => { for reader in local.readers : reader => "${local.secrets_of[region]}${reader}_*" } }
     tables      = [for region in local.reach : replace(local.arns.table, ":${var.region}:", ":${region}:")]
     topics      = { for topic, arn in local.arns.topics : topic => [for region in local.reach : replace(arn, ":${var.region}:", ":${region}:")] }
   }

@@ -12,14 +12,33 @@ locals {
       look   = ["secretsmanager:DescribeSecret"]
       make   = ["secretsmanager:CreateSecret", "secretsmanager:TagResource"]
       change = ["secretsmanager:DeleteSecret", "secretsmanager:PutSecretValue"]
+      remove = ["secretsmanager:DeleteSecret"]
     }
     parameter-store = {
       read   = ["ssm:GetParameter"]
       look   = ["ssm:ListTagsForResource"]
       make   = ["ssm:AddTagsToResource", "ssm:PutParameter"]
       change = ["ssm:DeleteParameter", "ssm:PutParameter"]
+      remove = ["ssm:DeleteParameter"]
     }
   }[var.secrets_store]
+
+  # What each stage reads of the plane's secrets: what is there for it, in other regions too where it works for them
+  # (webhook); the api's token; or, reconcile, all of its region and the plane's own at home.
+  secrets_read = {
+    for stage, right in module.topology.rights : stage => concat(
+      [
+        for region in local.reach : local.everywhere.secrets[region][stage]
+        if contains(right.verbs.secrets, "read-mine") && (region == var.region || (local.is_home && contains(right.elsewhere.further.verbs.secrets, "read-mine")))
+      ],
+      contains(right.verbs.secrets, "read-token") ? [local.own_secret["api--token"]] : [],
+      contains(right.verbs.secrets, "read") ? values(local.arns.secrets) : [],
+      contains(right.verbs.secrets, "read") && !local.is_home ? ["${local.secrets_of[local.home]}penstock_--_*"] : [],
+    )
+  }
+
+  # reconcile's copies: names of those that read them.
+  copies = [for reader in module.topology.secret_readers : local.arns.secrets[reader]]
 
   statements = {
     for stage, right in module.topology.rights : stage => [
@@ -122,33 +141,41 @@ locals {
           Sid      = "ReadSecrets"
           Effect   = "Allow"
           Action   = local.secret_actions.read
-          Resource = contains(right.verbs.secrets, "read") ? local.everywhere.secrets : []
+          Resource = local.secrets_read[stage]
         },
         {
-          # Of those that may read no others; a further region's have home's with all that they read.
+          # Of those that do not read all of the plane's own.
           Sid      = "ReadCollectorsHeaders"
           Effect   = "Allow"
           Action   = local.secret_actions.read
-          Resource = local.credentials && !contains(right.verbs.secrets, "read") ? [local.arns.otlp_headers] : []
+          Resource = local.credentials && !contains(right.verbs.secrets, "read") ? [local.own_secret["otlp--headers"]] : []
         },
         {
           Sid      = "LookAtSecrets"
           Effect   = "Allow"
           Action   = local.secret_actions.look
-          Resource = contains(right.verbs.secrets, "write") ? [local.arns.secrets] : []
+          Resource = contains(right.verbs.secrets, "write") ? values(local.arns.secrets) : []
         },
         {
           Sid       = "MakeMarkedSecrets"
           Effect    = "Allow"
           Action    = local.secret_actions.make
-          Resource  = contains(right.verbs.secrets, "write") ? [local.arns.secrets] : []
+          Resource  = contains(right.verbs.secrets, "write") ? local.copies : []
           Condition = { Null = { "aws:RequestTag/${local.owner}" = "false" } }
         },
         {
           Sid       = "ChangeMarkedSecrets"
           Effect    = "Allow"
           Action    = local.secret_actions.change
-          Resource  = contains(right.verbs.secrets, "write") ? [local.arns.secrets] : []
+          Resource  = contains(right.verbs.secrets, "write") ? local.copies : []
+          Condition = { Null = { "aws:ResourceTag/${local.owner}" = "false" } }
+        },
+        {
+          # Copies that a release made whose names had no reader.
+          Sid       = "RemoveFormerCopies"
+          Effect    = "Allow"
+          Action    = local.secret_actions.remove
+          Resource  = contains(right.verbs.secrets, "write") ? [local.arns.secrets["penstock"]] : []
           Condition = { Null = { "aws:ResourceTag/${local.owner}" = "false" } }
         },
         {

@@ -118,11 +118,12 @@ variable "regions" {
 }
 
 variable "secrets" {
-  description = "Secrets that are kept by hand, by any name of yours: the Kubernetes Secret that each stands for. cluster \"-\" is the plane itself. Only the empty secret is made: its value never passes through Terraform."
+  description = "Secrets that are kept by hand, by any name of yours: the Kubernetes Secret that each stands for, and who reads it: fetch (credentials of sources), notify (of Providers), webhook (Receivers' tokens), or penstock, the plane itself (kubeconfigs, the api's token). cluster \"-\" is the plane's own. Only the empty secret is made: its value never passes through Terraform."
   type = map(object({
     cluster   = optional(string, "-")
     name      = string
     namespace = optional(string, "flux-system")
+    reader    = optional(string, "penstock")
   }))
   default = {
     api-token = { name = "api-token", namespace = "penstock-system" }
@@ -132,6 +133,13 @@ variable "secrets" {
   validation {
     condition     = !contains(keys(var.secrets), "otlp-headers")
     error_message = "secrets: otlp-headers is made by collector."
+  }
+
+  validation {
+    condition = alltrue([
+      for secret in values(var.secrets) : contains(secret.cluster == "-" ? ["fetch", "penstock"] : ["fetch", "notify", "webhook"], secret.reader)
+    ])
+    error_message = "secrets: reader is fetch, notify or webhook for a Secret of a cluster; for the plane's own (cluster \"-\") it is fetch (credentials of its source) or penstock."
   }
 
   validation {

@@ -5,11 +5,15 @@ locals {
 
   on_database  = { for region, path in local.paths : region => { title = "records of ${local.of[region]}", expression = "resource.name == \"${path.database}\"" } }
   on_artifacts = { for region, path in local.paths : region => { title = "artifacts of ${local.of[region]}", expression = "resource.name.startsWith(\"${path.artifacts}\")" } }
-  on_secrets   = { for region, path in local.paths : region => { title = "secrets of ${local.of[region]}", expression = "resource.name.startsWith(\"${path.secrets}\")" } }
+  secrets_for  = { for region, path in local.paths : region => { for reader, start in path.secrets : reader => "resource.name.startsWith(\"${start}\")" } }
+  on_mine      = { for region, reads in local.secrets_for : region => { for reader, expression in reads : reader => { title = "secrets of ${local.of[region]} for ${reader}", expression = expression } } }
+  on_secrets   = { for region, reads in local.secrets_for : region => { title = "secrets of ${local.of[region]}", expression = join(" || ", values(reads)) } }
+  on_copies    = { for region, reads in local.secrets_for : region => { title = "copies of ${local.of[region]}", expression = join(" || ", [for reader in module.topology.secret_readers : reads[reader]]) } }
+  on_former    = { for region, reads in local.secrets_for : region => { title = "former copies of ${local.of[region]}", expression = "${reads.penstock} && !resource.name.startsWith(\"${local.paths[region].secrets.penstock}--_\")" } }
   on_sources   = { for region, path in local.paths : region => { title = "sources of functions${region == var.region ? "" : " in ${region}"}", expression = "resource.name.startsWith(\"${path.sources}\")" } }
   on_bundles   = { title = "bundles of ${var.prefix}", expression = "resource.name.startsWith(\"${local.bundles}\")" }
-  on_token     = { title = "api token of ${var.prefix}", expression = "resource.name.startsWith(\"projects/${var.number}/secrets/${local.secret[var.region]}--_penstock--system_api--token/\")" }
-  on_headers   = { title = "collector of ${var.prefix}", expression = "resource.name.startsWith(\"projects/${var.number}/secrets/${local.secret[var.region]}--_penstock--system_otlp--headers/\")" }
+  on_token     = { title = "api token of ${var.prefix}", expression = "resource.name.startsWith(\"projects/${var.number}/secrets/${local.secret[var.region]}penstock_--_penstock--system_api--token/\")" }
+  on_headers   = { title = "collector of ${var.prefix}", expression = "resource.name.startsWith(\"projects/${var.number}/secrets/${local.secret[var.region]}penstock_--_penstock--system_otlp--headers/\")" }
   always       = { title = "", expression = "" }
 
   # No index of Firestore is by verb: webhook's "read-hooks" and api's "scan" are reads as all others are.
@@ -106,6 +110,14 @@ locals {
         who       = reach.who
         role      = local.role.secret_reader
         kind      = "project"
+        resources = contains(reach.verbs.secrets, "read-mine") ? [var.project] : []
+        condition = try(local.on_mine[reach.region][reach.stage], null)
+      },
+      {
+        region    = reach.region
+        who       = reach.who
+        role      = local.role.secret_reader
+        kind      = "project"
         resources = contains(reach.verbs.secrets, "read-token") ? [var.project] : []
         condition = local.on_token
       },
@@ -124,7 +136,16 @@ locals {
         role      = local.role.secret_keeper
         kind      = "project"
         resources = contains(reach.verbs.secrets, "write") ? [var.project] : []
-        condition = local.on_secrets[reach.region]
+        condition = local.on_copies[reach.region]
+      },
+      {
+        # Copies that a release made whose names had no reader; nothing of the plane's own, which is of cluster "-".
+        region    = reach.region
+        who       = reach.who
+        role      = local.role.secret_remover
+        kind      = "project"
+        resources = contains(reach.verbs.secrets, "write") ? [var.project] : []
+        condition = local.on_former[reach.region]
       },
       {
         # Of the project, whatever the name: Secret Manager asks for it on the parent.

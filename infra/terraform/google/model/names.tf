@@ -34,12 +34,13 @@ locals {
 
   # Credentials of the collector: a secret of the plane's own, whose value comes by hand.
   credentials  = var.collector == null ? false : var.collector.credentials
-  otlp_headers = { cluster = "-", name = "otlp-headers", namespace = "penstock-system" }
+  otlp_headers = { cluster = "-", name = "otlp-headers", namespace = "penstock-system", reader = "penstock" }
   by_hand      = merge(var.secrets, local.credentials ? { otlp-headers = local.otlp_headers } : {})
 
-  # With the word that all names of secrets start with: "plane-" alone would reach the secrets of plane-1 too. No prefix
-  # has an underscore, so that home's reach none of a further region's.
-  secret = { for region in local.everywhere : region => "${var.prefix}${region == var.region ? "" : "_${region}"}-penstock_" }
+  # Then comes who reads it, a stage or "penstock" for the plane's own, and an underscore: "plane-" alone would reach the
+  # secrets of plane-1 too. No prefix has an underscore, so that home's reach none of a further region's.
+  secret  = { for region in local.everywhere : region => "${var.prefix}${region == var.region ? "" : "_${region}"}-" }
+  readers = concat(["penstock"], module.topology.secret_readers)
 
   # Resource names, as IAM's conditions and the adapters write them. Of secrets, conditions know the project's number.
   paths = {
@@ -47,7 +48,7 @@ locals {
       artifacts     = "projects/_/buckets/${place.bucket}/objects/artifacts/sha256/"
       database      = "${local.project}/databases/${place.database}"
       dead_topics   = { for stage, name in place.dead_topics : stage => "${local.project}/topics/${name}" }
-      secrets       = "projects/${var.number}/secrets/${local.secret[region]}"
+      secrets       = { for reader in local.readers : reader => "projects/${var.number}/secrets/${local.secret[region]}${reader}_" }
       sources       = "projects/_/buckets/gcf-v2-sources-${var.number}-${region}/objects/"
       subscriptions = { for key, name in place.subscriptions : key => "${local.project}/subscriptions/${name}" }
       tasks_queue   = "${local.project}/locations/${region}/queues/${place.tasks_queue}"

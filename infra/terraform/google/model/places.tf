@@ -9,7 +9,7 @@ locals {
       logs        = "${var.prefix}${local.suffix[region]}"
       secrets = {
         for key, secret in region == var.region ? local.by_hand : var.regions[region].secrets :
-        key => "${local.secret[region]}${join("_", [for part in [secret.cluster, secret.namespace, secret.name] : replace(replace(part, "-", "--"), ".", "-d")])}"
+        key => "${local.secret[region]}${secret.reader}_${join("_", [for part in [secret.cluster, secret.namespace, secret.name] : replace(replace(part, "-", "--"), ".", "-d")])}"
       }
       subscriptions = { for key, one in local.subscriptions_of_each : key => "${var.prefix}-${one.stage}-${one.topic}${local.suffix[region]}" }
       tasks_account = "tasks${local.at[region]}" # key of accounts

@@ -15,6 +15,7 @@ locals {
     secret_keeper      = ["secretmanager.secrets.delete", "secretmanager.secrets.get", "secretmanager.versions.add", "secretmanager.versions.destroy"]
     secret_maker       = ["secretmanager.secrets.create"]
     secret_reader      = ["secretmanager.versions.access"]
+    secret_remover     = ["secretmanager.secrets.delete", "secretmanager.secrets.get"]
     task_maker         = ["cloudtasks.tasks.create"]
   }
 

@@ -29,12 +29,17 @@ run "the_release" {
   }
 
   assert {
+    condition     = [for name in sort(keys(output.rights)) : name if contains(output.rights[name].verbs.secrets, "read")] == ["reconcile"] && output.secret_readers == tolist(["fetch", "notify", "webhook"])
+    error_message = "reconcile alone reads secrets of others"
+  }
+
+  assert {
     condition     = alltrue([for name, right in output.rights : contains(right.verbs.storage, "write") == (name == "fetch")])
     error_message = "fetch alone writes artifacts"
   }
 
   assert {
-    condition     = jsonencode(output.rights["webhook"].verbs) == jsonencode({ clusters = [], keys = [], secrets = ["read"], state = ["read-hooks", "write-deliveries"], storage = [] })
+    condition     = jsonencode(output.rights["webhook"].verbs) == jsonencode({ clusters = [], keys = [], secrets = ["read-mine"], state = ["read-hooks", "write-deliveries"], storage = [] })
     error_message = "webhook: ${jsonencode(output.rights["webhook"].verbs)}"
   }
 

@@ -24,7 +24,10 @@ PREFIX = "PENSTOCK_SECRET_"
 
 
 def secrets_of(environment: Mapping[str, str]) -> dict[str, SecretData]:
-    """The secrets in these variables, by the store's name of the plane's own. Raises Terminal naming the variable, never its value."""
+    """The secrets in these variables, by the store's name of the plane's own.
+
+    Raises Terminal naming the variable, never its value.
+    """
     found: dict[str, SecretData] = {}
     for variable in sorted(environment):
         if variable.startswith(PREFIX):
