@@ -1,16 +1,18 @@
-"""IAM's answer to one call, as far as this project's policies go: Allow statements, three condition operators."""
+"""IAM's answer to one call, as far as this project's policies go: three condition operators, and Deny goes first."""
 
 import fnmatch
 
 
 def allowed(policy, action, resource, context=None):
     """Whether a role with this policy may. ``context``: condition keys of the call, each a list of values."""
-    return any(
-        action in statement["Action"]
+    effects = {
+        statement["Effect"]
+        for statement in policy["Statement"]
+        if action in statement["Action"]
         and any(fnmatch.fnmatchcase(resource, pattern) for pattern in statement["Resource"])
         and _holds(statement.get("Condition", {}), context or {})
-        for statement in policy["Statement"]
-    )
+    }
+    return effects == {"Allow"}
 
 
 def _holds(condition, context):

@@ -9,7 +9,7 @@ import pytest
 from tests.aws import events
 from tests.aws.plane import NAMES, in_process, make_bucket, make_queues, make_table
 from tests.aws.test_flow import AwsPlane, story
-from tests.infra import iam, terraform
+from tests.infra import iam, secret_rights, terraform
 from tests.infra.stages import Calls, watch
 from tests.infra.test_topology import ACCOUNT
 from tests.memory_plane import kustomization
@@ -219,8 +219,8 @@ def test_what_a_story_does_not_come_to_is_allowed_too(plane, calls, policies):
             plane.bus.bury(name, delivery.receipt, "{}", "poison")
     with calls.of("reconcile"):
         for data in ({"a": b"1"}, {"a": b"2"}):
-            plane.secrets.put("penstock_prod_a_b", data, owner="uid")
-        plane.secrets.delete("penstock_prod_a_b", owner="uid")
+            plane.secrets.put("fetch_prod_a_b", data, owner="uid")
+        plane.secrets.delete("fetch_prod_a_b", owner="uid")
     with calls.of("tick"):
         list(plane.bus.lost())
     acts = {act for _, act, *_ in calls.made}
@@ -237,22 +237,66 @@ def test_in_parameter_store_copies_are_all_that_a_plane_may_change(calls, tmp_pa
         )
         with calls.of("reconcile"):
             for data in ({"a": b"1"}, {"a": b"2"}):
-                secrets.put("penstock_prod_a_b", data, owner="uid")
+                secrets.put("fetch_prod_a_b", data, owner="uid")
+            secrets.delete("fetch_prod_a_b", owner="uid")
             secrets.delete("penstock_prod_a_b", owner="uid")
-        for stage in ("webhook", "api", "fetch", "notify"):
+        for stage in ("webhook", "fetch", "notify"):
             with calls.of(stage):
-                assert secrets.get("penstock_prod_a_b") is None
+                assert secrets.get(f"{stage}_prod_a_b") is None
+        with calls.of("api"):
+            assert secrets.get(API_TOKEN) is None
     acts = {act for _, act, *_ in calls.made}
     assert acts == {f"ssm:{name}" for name in ("GetParameter", "PutParameter", "DeleteParameter")} | {
         "ssm:ListTagsForResource",
         "ssm:AddTagsToResource",
     }
     assert refused(calls, policies) == []
-    arn = f"arn:aws:ssm:{ARN}:parameter/{NAMES.prefix}/penstock_prod_a_b"
+    arn = f"arn:aws:ssm:{ARN}:parameter/{NAMES.prefix}/fetch_prod_a_b"
     assert not iam.allowed(policies["reconcile"], "ssm:PutParameter", arn)
     assert not iam.allowed(policies["reconcile"], "ssm:DeleteParameter", arn)
-    assert not iam.allowed(policies["webhook"], "ssm:GetParameter", arn.replace(NAMES.prefix, "plane-10"))
+    assert not iam.allowed(policies["fetch"], "ssm:GetParameter", arn.replace(NAMES.prefix, "plane-10"))
     assert not any("secretsmanager" in json.dumps(policy) for policy in policies.values())
+    assert_secrets(policies, PARAMETERS)
+
+
+SECRETS = {
+    "arn": f"arn:aws:secretsmanager:{ARN}:secret:{NAMES.secret_path}{{}}-AbCdEf",
+    "read": "secretsmanager:GetSecretValue",
+    "make": "secretsmanager:CreateSecret",
+    "change": "secretsmanager:PutSecretValue",
+    "remove": "secretsmanager:DeleteSecret",
+}
+PARAMETERS = {
+    "arn": f"arn:aws:ssm:{ARN}:parameter/{NAMES.prefix}/{{}}",
+    "read": "ssm:GetParameter",
+    "make": "ssm:AddTagsToResource",
+    "change": "ssm:PutParameter",
+    "remove": "ssm:DeleteParameter",
+}
+NEW, OURS = ({f"aws:{where}Tag/penstock.dev/owner": ["uid"]} for where in ("Request", "Resource"))
+
+
+def assert_secrets(policies, store):
+    """Each stage with each secret: both what it may and what it may not."""
+
+    def who(verb, name, context=None):
+        arn = store["arn"].format(name)
+        return {stage for stage, policy in policies.items() if iam.allowed(policy, store[verb], arn, context)}
+
+    for name, readers in secret_rights.READ.items():
+        assert who("read", name) == readers, name
+        changed = {"reconcile"} if secret_rights.CHANGED[name] else set()
+        assert who("make", name, NEW) == who("change", name, OURS) == changed, name
+        assert who("remove", name, OURS) == ({"reconcile"} if secret_rights.REMOVED[name] else set()), name
+        assert who("change", name) == who("remove", name) == set(), name
+
+
+def test_each_stage_reads_the_secrets_that_are_there_for_it_and_no_others(policies):
+    assert_secrets(policies, SECRETS)
+    webhook = policies["webhook"]["Statement"]
+    more = {"Effect": "Allow", "Action": [SECRETS["read"]], "Resource": [SECRETS["arn"].format("*")]}
+    with pytest.raises(AssertionError, match="fetch_prod"):
+        assert_secrets({**policies, "webhook": {"Statement": [*webhook, more]}}, SECRETS)
 
 
 def test_a_right_that_is_taken_away_is_missed(plane, calls, policies):
@@ -277,7 +321,7 @@ def test_the_webhook_reaches_its_own_records_only(policies, stage, act, resource
 
 
 def test_secrets_without_the_planes_mark_are_safe_from_it(policies):
-    arn = f"arn:aws:secretsmanager:{ARN}:secret:{NAMES.secret_path}fleet-AbCdEf"
+    arn = f"arn:aws:secretsmanager:{ARN}:secret:{NAMES.secret_path}fetch_prod_a_b-AbCdEf"
     marked = {"aws:ResourceTag/penstock.dev/owner": ["plane"]}
     assert iam.allowed(policies["reconcile"], "secretsmanager:DeleteSecret", arn, marked)
     assert not iam.allowed(policies["reconcile"], "secretsmanager:DeleteSecret", arn)

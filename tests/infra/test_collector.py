@@ -39,22 +39,21 @@ def read_on_google(model, who, name):
     return giving(model, who, Need(permission="secretmanager.versions.access", kind="project", name=GOOGLE, path=path))
 
 
-def test_on_google_cloud_each_function_reads_it_and_those_without_secrets_no_other(tmp_path):
+def test_on_google_cloud_each_function_reads_it_and_reconcile_alone_the_planes_others(tmp_path):
     said = terraform.outputs("google/model", tmp_path, regions={FAR: {}}, **WITH, **PROJECT)
     assert said["secrets"]["otlp-headers"] == {"name": NAMES.secret_prefix + NAME, "region": NAMES.region}
     for key, function in said["functions"].items():
         assert read_on_google(said, key, NAME), key
-        reads_all = function["region"] == NAMES.region and function["stage"] != "tick"
-        assert bool(read_on_google(said, key, OTHER)) is reads_all, key
+        assert bool(read_on_google(said, key, OTHER)) is (key == "reconcile"), key
 
 
-def test_on_aws_tick_reads_it_and_no_other(tmp_path):
+def test_on_aws_each_function_reads_it_and_reconcile_alone_the_planes_others(tmp_path):
     said = terraform.outputs("aws/model", tmp_path, **WITH, **AWS)
     assert said["names"]["secrets"]["otlp-headers"] == f"plane-1/{NAME}"
     arn = f"arn:aws:secretsmanager:{ACCOUNT['region']}:{ACCOUNT['account']}:secret:plane-1"
     for stage, policy in said["policies"].items():
         assert iam.allowed(policy, "secretsmanager:GetSecretValue", f"{arn}/{NAME}-AbCdEf"), stage
-        assert iam.allowed(policy, "secretsmanager:GetSecretValue", f"{arn}/{OTHER}-AbCdEf") is (stage != "tick")
+        assert iam.allowed(policy, "secretsmanager:GetSecretValue", f"{arn}/{OTHER}-AbCdEf") is (stage == "reconcile")
 
 
 def test_in_parameter_store_as_well(tmp_path):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from tests.google import plane
-from tests.infra import terraform
+from tests.infra import secret_rights, terraform
 from tests.infra.google_iam import NUMBER, Need, giving
 
 from penstock.core.flux.receiver import webhook_digest
-from penstock.core.secrets.names import API_TOKEN, FETCH, secret_name
+from penstock.core.secrets.names import API_TOKEN, FETCH, READERS, secret_name
 from penstock.wiring import load_pipeline, settings_from
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ DATABASE = f"projects/{NAMES.project}/databases/plane-1-state"
 def model(tmp_path_factory):
     secrets = {
         "token": {"name": "api-token", "namespace": "penstock-system"},
-        "odd": {"cluster": "eu-1.prod", "namespace": "a-b", "name": "c.d-e"},
+        "odd": {"cluster": "eu-1.prod", "namespace": "a-b", "name": "c.d-e", "reader": "fetch"},
     }
     more = {"gke_projects": ["acme-gke"], "sops_keys": {"sops": KEY}}
     return terraform.outputs("google/model", tmp_path_factory.mktemp("model"), secrets=secrets, **more, **PROJECT)
@@ -48,7 +48,9 @@ def test_names_are_those_that_the_adapters_use(model):
     assert place["bucket"] == NAMES.bucket
     kept = {stage: f"projects/{NAMES.project}/subscriptions/{name}" for stage, name in place["dead_topics"].items()}
     assert kept == {stage.name: NAMES.dead_subscription(stage.name) for stage in PIPELINE.queues()}
-    assert paths["secrets"].endswith(f"/secrets/{NAMES.secret_prefix}penstock_")
+    assert paths["secrets"] == {
+        reader: f"projects/{NUMBER}/secrets/{NAMES.secret_prefix}{reader}_" for reader in READERS
+    }
 
 
 def test_only_the_subscriptions_of_an_ordered_stage_keep_order(tmp_path):
@@ -126,9 +128,9 @@ def test_everybody_calls_only_what_verifies_by_itself(model):
             "secretmanager.versions.access",
             "project",
             NAMES.project,
-            f"projects/{NUMBER}/secrets/plane-1-2-penstock_-_a_b/versions/1",
+            f"projects/{NUMBER}/secrets/plane-1-2-fetch_-_a_b/versions/1",
         ),
-        ("fetch", "secretmanager.versions.add", "project", NAMES.project, f"projects/{NUMBER}/secrets/plane-1-penstock_-_a_b"),
+        ("fetch", "secretmanager.versions.add", "project", NAMES.project, f"projects/{NUMBER}/secrets/plane-1-fetch_-_a_b"),
         ("fetch", "storage.objects.create", "bucket", NAMES.bucket, f"projects/_/buckets/{NAMES.bucket}/objects/bundles/x.zip"),
         ("fetch", "storage.objects.get", "bucket", NAMES.bucket, f"projects/_/buckets/{NAMES.bucket}/objects/bundles/x.zip"),
         ("reconcile", "storage.objects.create", "bucket", NAMES.bucket, f"projects/_/buckets/{NAMES.bucket}/objects/artifacts/sha256/a"),
@@ -148,6 +150,31 @@ def test_everybody_calls_only_what_verifies_by_itself(model):
 def test_what_nobody_needs_is_out_of_reach(model, who, permission, kind, name, path):
     region = NAMES.region if kind in {"queue", "repository"} else ""
     assert giving(model, who, Need(permission=permission, kind=kind, name=name, path=path, region=region)) == []
+
+
+def test_each_stage_reads_the_secrets_that_are_there_for_it_and_no_others(model):
+    assert_secrets(model)
+    more = {"who": "webhook", "role": "r", "kind": "project", "resource": NAMES.project, "region": ""}
+    more["condition"] = {"title": "", "expression": ""}
+    permissions = {**model["permissions"], "r": ["secretmanager.versions.access"]}
+    with pytest.raises(AssertionError, match="fetch_prod"):
+        assert_secrets({**model, "grants": {**model["grants"], "more": more}, "permissions": permissions})
+
+
+def assert_secrets(model):
+    """Each stage with each secret: both what it may and what it may not."""
+
+    def who(verb, name, tail=""):
+        path = f"projects/{NUMBER}/secrets/{NAMES.secret_prefix}{name}{tail}"
+        need = Need(permission=f"secretmanager.{verb}", kind="project", name=NAMES.project, path=path)
+        return {each for each in model["emails"] if giving(model, each, need)}
+
+    for name, readers in secret_rights.READ.items():
+        assert who("versions.access", name, "/versions/latest") == readers, name
+        changed = {"reconcile"} if secret_rights.CHANGED[name] else set()
+        assert who("versions.add", name) == who("versions.destroy", name, "/versions/1") == changed, name
+        removed = {"reconcile"} if secret_rights.REMOVED[name] else set()
+        assert who("secrets.delete", name) == who("secrets.get", name) == removed, name
 
 
 def test_reconcile_decrypts_and_finds_clusters(model):

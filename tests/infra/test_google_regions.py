@@ -8,7 +8,7 @@ from tests.infra.google_iam import Need, giving
 from tests.infra.hcl import read
 from tests.infra.test_google_model import KEY, NAMES, PIPELINE, PROJECT
 
-from penstock.core.secrets.names import FETCH, secret_name
+from penstock.core.secrets.names import FETCH, READERS, secret_name
 from penstock.wiring import settings_from
 
 HOME, FAR, THIRD = NAMES.region, "us-central1", "asia-northeast1"
@@ -17,7 +17,7 @@ EVERYWHERE = replace(NAMES, home=HOME, regions=(THIRD, FAR))
 FURTHER = {
     FAR: {
         "gke_projects": ["acme-us"],
-        "secrets": {"git": {"cluster": "far", "name": "git"}},
+        "secrets": {"git": {"cluster": "far", "name": "git", "reader": "fetch"}},
         "sops_keys": {"sops": KEY},
     },
     THIRD: {},
@@ -39,7 +39,7 @@ def test_names_are_those_that_the_adapters_use(model, region):
     assert paths["subscriptions"] == told | heard
     assert (place["bucket"], paths["tasks_queue"]) == (at.bucket, at.tasks_queue)
     assert f"{paths['database']}/documents" == at.documents
-    assert paths["secrets"].endswith(f"/secrets/{at.secret_prefix}penstock_")
+    assert paths["secrets"]["fetch"] == f"projects/{PROJECT['number']}/secrets/{at.secret_prefix}fetch_"
     kept = {one["name"] for one in model["dead_topics"].values() if one["region"] == region}
     assert kept == {at.dead_subscription(stage.name).rpartition("/")[2] for stage in PIPELINE.queues()}
 
@@ -103,7 +103,7 @@ def artifact(verb, region):
     return Need(permission=f"storage.objects.{verb}", kind="bucket", name=bucket, path=path)
 
 
-def secret(verb, region, name="penstock_far_a_b"):
+def secret(verb, region, name="fetch_far_a_b"):
     path = f"projects/{PROJECT['number']}/secrets/{EVERYWHERE.at(region).secret_prefix}{name}/versions/1"
     return Need(permission=f"secretmanager.{verb}", kind="project", name=NAMES.project, path=path)
 
@@ -119,7 +119,11 @@ def task(region):
 TOUCHES = [
     *(lambda region, verb=verb: record(verb, region) for verb in ("get", "list", "create", "update", "delete")),
     *(lambda region, verb=verb: artifact(verb, region) for verb in ("get", "create", "delete")),
-    *(lambda region, verb=verb: secret(verb, region) for verb in ("versions.access", "versions.add", "secrets.delete")),
+    *(
+        lambda region, verb=verb, reader=reader: secret(verb, region, f"{reader}_far_a_b")
+        for verb in ("versions.access", "versions.add", "secrets.delete")
+        for reader in READERS
+    ),
     *(lambda region, name=name: topic(region, name) for name in ("event", "source-changed", "reconcile-due")),
     task,
 ]
@@ -142,7 +146,8 @@ def test_of_home_a_further_regions_functions_have_no_artifact_to_write_no_cluste
     for stage in QUEUES:
         who = f"{stage}@{FAR}"
         none = [artifact("create", HOME), artifact("delete", HOME), task(HOME), topic(HOME, "event")]
-        none += [secret(verb, HOME) for verb in ("versions.access", "versions.add", "secrets.delete")]
+        verbs = ("versions.access", "versions.add", "secrets.delete")
+        none += [secret(verb, HOME, f"{reader}_far_a_b") for verb in verbs for reader in READERS]
         for need in none:
             assert giving(model, who, need) == [], (who, need)
     writers = {stage for stage in QUEUES if giving(model, f"{stage}@{FAR}", record("update", HOME))}
@@ -152,7 +157,7 @@ def test_of_home_a_further_regions_functions_have_no_artifact_to_write_no_cluste
 def test_of_the_planes_own_secrets_they_read_the_token_that_masks_plans(model):
     token = secret("versions.access", HOME, "penstock_--_penstock--system_api--token")
     assert {stage for stage in QUEUES if giving(model, f"{stage}@{FAR}", token)} == {"reconcile"}
-    for other in ("penstock_--_flux--system_fleet--token", "penstock_--_penstock--system_api--token--2"):
+    for other in ("fetch_--_flux--system_fleet--token", "penstock_--_penstock--system_api--token--2"):
         assert giving(model, f"reconcile@{FAR}", secret("versions.access", HOME, other)) == []
 
 
@@ -223,7 +228,11 @@ def test_the_module_puts_nothing_into_the_home_region_alone():
         ({"regions": {HOME: {}}}, "regions are the further ones"),
         ({"regions": {"us-central1-a": {}}}, "regions are names of regions"),
         ({"regions": {f"us-central{number}": {} for number in range(20)}}, "at most 19"),
-        ({"regions": {FAR: {"secrets": {"token": {"cluster": "-", "name": "x"}}}}}, "plane's own"),
+        ({"regions": {FAR: {"secrets": {"token": {"cluster": "-", "name": "x", "reader": "fetch"}}}}}, "plane's own"),
+        (
+            {"regions": {FAR: {"secrets": {"x": {"cluster": "far", "name": "x", "reader": "api"}}}}},
+            "is fetch, notify or webhook",
+        ),
         ({"regions": {FAR: {"sops_keys": {"sops": f"{KEY}/cryptoKeyVersions/1"}}}}, "resource names of keys"),
         ({"regions": {FAR: {"gke_projects": ["Acme"]}}}, "ids of projects"),
         ({"regions": {FAR: {}}, "prefix": "plane-of-the-team"}, "at most 14 characters"),

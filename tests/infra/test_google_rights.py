@@ -17,7 +17,7 @@ from tests.infra import google_iam, google_regions, terraform
 from tests.infra.google_iam import NUMBER
 from tests.infra.google_regions import FAR, HOME
 from tests.infra.stages import Calls, handled, watch
-from tests.memory_plane import URL, config_map, kustomization, namespace
+from tests.memory_plane import UID, URL, config_map, kustomization, namespace
 from tests.regional_plane import document
 
 from penstock.adapters.google.client import GoogleClient
@@ -25,7 +25,7 @@ from penstock.cli.plane import change_plane
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.http import HttpRequest
 from penstock.core.messages import Envelope, ReconcileDue, SourceChanged, encode
-from penstock.core.secrets.names import API_TOKEN
+from penstock.core.secrets.names import API_TOKEN, OWN, secret_name
 from penstock.core.tree import blob
 from penstock.wiring import functions, load_pipeline
 from penstock.wiring.lazy import Once
@@ -213,7 +213,12 @@ def telling(token="chat", *, login=True):
 
 
 def whole_story(plane):
-    """Changes, removals and errors; sweeps; pushes; what people ask of the api; messages that nobody could bring to an end."""
+    """Changes, removals and errors; sweeps; pushes; what people ask of the api; messages that nobody could bring to an end.
+
+    Copies of a release whose names had no reader are there before it all.
+    """
+    for name in ("chat", "hook"):
+        plane.secrets.put(secret_name(OWN, "prod", "flux-system", name), {"token": b"token"}, owner=UID)
     story(plane)
     plane.push(telling())  # private is not there yet
     plane.settle()

@@ -7,6 +7,7 @@ from tests.aws.plane import NAMES
 from tests.infra import iam, terraform
 from tests.infra.test_topology import ACCOUNT, PIPELINE
 
+from penstock.core.secrets.names import API_TOKEN
 from penstock.wiring import settings_from
 
 HOME, FAR = NAMES.region, "us-east-2"
@@ -58,12 +59,43 @@ def test_a_further_regions_functions_write_at_home_what_is_the_planes_own_and_no
     assert not iam.allowed(policy, "dynamodb:PutItem", table(HOME))
 
 
+def secret(region, name):
+    return f"arn:aws:secretsmanager:{region}:{NAMES.account}:secret:{NAMES.secret_path}{name}-AbCdEf"
+
+
+def read(said, region, name):
+    """The stages that read a secret of that region."""
+    arn = secret(region, name)
+    return {s for s, policy in said["policies"].items() if iam.allowed(policy, "secretsmanager:GetSecretValue", arn)}
+
+
 def test_copies_of_secrets_are_made_in_the_clusters_region_alone(far):
     for region, may in ((FAR, True), (HOME, False)):
-        arn = f"arn:aws:secretsmanager:{region}:{NAMES.account}:secret:{NAMES.secret_path}x-AbCdEf"
         tag = {"aws:RequestTag/penstock.dev/owner": ["uid"]}
+        arn = secret(region, "fetch_far_a_b")
         assert iam.allowed(far["policies"]["reconcile"], "secretsmanager:CreateSecret", arn, tag) is may
-        assert iam.allowed(far["policies"]["reconcile"], "secretsmanager:GetSecretValue", arn)
+        for reader in ("fetch", "notify", "webhook"):
+            there = {reader, "reconcile"} & QUEUES
+            assert read(far, region, f"{reader}_far_a_b") == (there if may else set())
+
+
+def test_of_the_planes_own_secrets_a_further_region_reads_what_its_clusters_need(far):
+    for name in ("penstock_--_flux--system_kube", API_TOKEN):
+        assert read(far, HOME, name) == {"reconcile"}
+    assert read(far, HOME, "fetch_--_flux--system_fleet--token") == set()
+
+
+def test_of_further_regions_secrets_home_reads_tokens_of_deliveries_alone(home):
+    assert read(home, FAR, "webhook_far_a_b") == {"webhook"}
+    for name in ("fetch_far_a_b", "notify_far_a_b", "penstock_far_a_b", "penstock_--_a_b"):
+        assert read(home, FAR, name) == set()
+
+
+def test_the_collectors_headers_are_at_home_for_every_function(tmp_path):
+    given = {**ACCOUNT, "region": FAR, "home_region": HOME, "regions": [FAR]}
+    given["collector"] = {"endpoint": "https://collector.example.com", "credentials": True}
+    said = terraform.outputs("aws/model", tmp_path, **given)
+    assert read(said, HOME, "penstock_--_penstock--system_otlp--headers") == QUEUES
 
 
 def test_home_reaches_all_regions_and_nobody_a_third(home, far):

@@ -14,7 +14,7 @@ from tests.infra import terraform
 
 from penstock.adapters.aws.names import PARAMETER_STORE
 from penstock.core.pipeline import Pipeline
-from penstock.core.secrets.names import API_TOKEN, FETCH, secret_name
+from penstock.core.secrets.names import API_TOKEN, FETCH, READERS, secret_name
 from penstock.wiring import load_pipeline, settings_from
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def topology(tmp_path_factory):
 def model(tmp_path_factory):
     secrets = {
         "token": {"name": "api-token", "namespace": "penstock-system"},
-        "odd": {"cluster": "eu-1.prod", "namespace": "a-b", "name": "c.d-e"},
+        "odd": {"cluster": "eu-1.prod", "namespace": "a-b", "name": "c.d-e", "reader": "fetch"},
     }
     return terraform.outputs("aws/model", tmp_path_factory.mktemp("model"), secrets=secrets, **ACCOUNT)
 
@@ -89,7 +89,10 @@ def test_names_are_those_that_the_adapters_use(model):
     assert names["dead_queues"] == {stage.name: NAMES.dead_queue(stage.name) for stage in PIPELINE.queues()}
     assert (names["table"], names["schedule_group"]) == (NAMES.table, NAMES.schedule_group)
     assert names["bucket"] == NAMES.bucket
-    assert arns["secrets"].endswith(f":secret:{NAMES.secret_path}*")
+    assert arns["secrets"] == {
+        reader: f"arn:aws:secretsmanager:{NAMES.region}:{NAMES.account}:secret:{NAMES.secret_path}{reader}_*"
+        for reader in READERS
+    }
 
 
 def test_an_ordered_stage_has_fifo_queues_and_topics_by_the_names_that_the_adapter_uses(tmp_path):
@@ -114,7 +117,7 @@ def test_parameters_are_called_as_the_plane_calls_them(tmp_path):
     said = terraform.outputs("aws/model", tmp_path, secrets_store=PARAMETER_STORE, **ACCOUNT)
     names = replace(NAMES, secrets_store=PARAMETER_STORE)
     assert said["names"]["secrets"] == {"api-token": names.secret_path + API_TOKEN}
-    assert said["arns"]["secrets"].endswith(f":parameter{names.secret_path}*")
+    assert said["arns"]["secrets"]["fetch"].endswith(f":parameter{names.secret_path}fetch_*")
     environment = said["functions"]["webhook"]["environment"]
     assert settings_from({**environment, "AWS_REGION": NAMES.region}).aws.secrets_store == PARAMETER_STORE
 

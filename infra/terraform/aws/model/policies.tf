@@ -171,6 +171,20 @@ locals {
           Condition = { Null = { "aws:ResourceTag/${local.owner}" = "false" } }
         },
         {
+          # Copies are of a cluster: what stands under "-" an operator has made.
+          Sid      = "LeaveWhatIsNoCopy"
+          Effect   = "Deny"
+          Action   = concat(local.secret_actions.make, local.secret_actions.change)
+          Resource = contains(right.verbs.secrets, "write") ? [for reader in local.readers : "${local.secrets_of[var.region]}${reader}_--_*"] : []
+        },
+        {
+          # Such as the login of the plane's own source, which is for fetch.
+          Sid      = "LeaveWhatIsForOthers"
+          Effect   = "Deny"
+          Action   = local.secret_actions.read
+          Resource = contains(right.verbs.secrets, "write") ? [for reader in module.topology.secret_readers : "${local.secrets_of[var.region]}${reader}_--_*"] : []
+        },
+        {
           # Copies that a release made whose names had no reader.
           Sid       = "RemoveFormerCopies"
           Effect    = "Allow"

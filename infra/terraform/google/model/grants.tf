@@ -7,14 +7,23 @@ locals {
   on_artifacts = { for region, path in local.paths : region => { title = "artifacts of ${local.of[region]}", expression = "resource.name.startsWith(\"${path.artifacts}\")" } }
   secrets_for  = { for region, path in local.paths : region => { for reader, start in path.secrets : reader => "resource.name.startsWith(\"${start}\")" } }
   on_mine      = { for region, reads in local.secrets_for : region => { for reader, expression in reads : reader => { title = "secrets of ${local.of[region]} for ${reader}", expression = expression } } }
-  on_secrets   = { for region, reads in local.secrets_for : region => { title = "secrets of ${local.of[region]}", expression = join(" || ", values(reads)) } }
-  on_copies    = { for region, reads in local.secrets_for : region => { title = "copies of ${local.of[region]}", expression = join(" || ", [for reader in module.topology.secret_readers : reads[reader]]) } }
-  on_former    = { for region, reads in local.secrets_for : region => { title = "former copies of ${local.of[region]}", expression = "${reads.penstock} && !resource.name.startsWith(\"${local.paths[region].secrets.penstock}--_\")" } }
+  on_copies    = { for region, copies in local.copies : region => { title = "copies of ${local.of[region]}", expression = copies } }
+  on_secrets   = { for region, copies in local.copies : region => { title = "secrets of ${local.of[region]}", expression = "${local.secrets_for[region].penstock} || ${copies}" } }
+  on_former    = { for region, path in local.paths : region => { title = "former copies of ${local.of[region]}", expression = "resource.name.startsWith(\"${path.secrets.penstock}\") && !resource.name.startsWith(\"${path.secrets.penstock}--_\")" } }
   on_sources   = { for region, path in local.paths : region => { title = "sources of functions${region == var.region ? "" : " in ${region}"}", expression = "resource.name.startsWith(\"${path.sources}\")" } }
   on_bundles   = { title = "bundles of ${var.prefix}", expression = "resource.name.startsWith(\"${local.bundles}\")" }
   on_token     = { title = "api token of ${var.prefix}", expression = "resource.name.startsWith(\"projects/${var.number}/secrets/${local.secret[var.region]}penstock_--_penstock--system_api--token/\")" }
   on_headers   = { title = "collector of ${var.prefix}", expression = "resource.name.startsWith(\"projects/${var.number}/secrets/${local.secret[var.region]}penstock_--_penstock--system_otlp--headers/\")" }
   always       = { title = "", expression = "" }
+
+  # What reconcile makes for others is of a cluster: what stands under "-" an operator has made, such as the login of the
+  # plane's own source, which only fetch reads.
+  copies = {
+    for region, path in local.paths : region => join(" || ", [
+      for reader in module.topology.secret_readers :
+      "(resource.name.startsWith(\"${path.secrets[reader]}\") && !resource.name.startsWith(\"${path.secrets[reader]}--_\"))"
+    ])
+  }
 
   # No index of Firestore is by verb: webhook's "read-hooks" and api's "scan" are reads as all others are.
   reads = ["read", "read-hooks", "due", "scan"]
@@ -111,7 +120,7 @@ locals {
         role      = local.role.secret_reader
         kind      = "project"
         resources = contains(reach.verbs.secrets, "read-mine") ? [var.project] : []
-        condition = try(local.on_mine[reach.region][reach.stage], null)
+        condition = lookup(local.on_mine[reach.region], reach.stage, null)
       },
       {
         region    = reach.region
