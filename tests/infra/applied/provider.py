@@ -98,7 +98,8 @@ class Provider:
 
 
 def _write(message, found):
-    """A block's schema as a message."""
+    """A block's schema as a message: there even where it is empty."""
+    message.SetInParent()
     for name, each in found.attributes.items():
         message.attributes.add(
             name=name,
