@@ -1,6 +1,7 @@
 """Where an instance of the AWS provider makes things: a region of moto's account."""
 
 import functools
+import os
 
 from botocore.exceptions import ClientError
 from tests.infra.applied.world import Kind
@@ -19,7 +20,7 @@ class AwsPlace:
 
     def __init__(self, config):
         self.region = config["region"]
-        self._clients = Clients(self.region)
+        self._clients = _clients(self.region, os.environ["AWS_ENDPOINT_URL"])
 
     def client(self, service):
         return self._clients.client(service)
@@ -27,6 +28,12 @@ class AwsPlace:
     @functools.cached_property
     def account(self):
         return self.client("sts").get_caller_identity()["Account"]
+
+
+@functools.cache
+def _clients(region, _endpoint):
+    """Kept from one run of terraform to the next: botocore reads long for each service."""
+    return Clients(region)
 
 
 class AwsKind(Kind):

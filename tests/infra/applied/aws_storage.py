@@ -6,6 +6,10 @@ from urllib.parse import urlencode
 from tests.infra.applied.aws_place import AwsKind, pairs
 
 
+CHANGED = dict.fromkeys(("deletion_protection_enabled", "point_in_time_recovery", "tags", "tags_all"))
+"""Of a table, what is changed in place."""
+
+
 class Table(AwsKind):
     """What is said once, when it is made, is read back whole; what can be changed, can be changed here."""
 
@@ -14,12 +18,13 @@ class Table(AwsKind):
     def put(self, given, before):
         name = given["name"]
         protected = bool(given["deletion_protection_enabled"])
+        shape = _table(given)
         if before is None:
-            self.client.create_table(**_table(given), DeletionProtectionEnabled=protected, Tags=pairs(given["tags"]))
+            self.client.create_table(**shape, DeletionProtectionEnabled=protected, Tags=pairs(given["tags"]))
         else:
-            same = ("attribute", "billing_mode", "global_secondary_index", "tags")
-            assert all(given[each] == before[each] for each in same), "a table's shape is not changed here"
+            assert {**given, **CHANGED} == {**before, **CHANGED}, "its shape is not changed here"
             self.client.update_table(TableName=name, DeletionProtectionEnabled=protected)
+            self.client.tag_resource(ResourceArn=before["arn"], Tags=pairs(given["tags"]))
         recovery = {"PointInTimeRecoveryEnabled": bool(given.first("point_in_time_recovery").get("enabled"))}
         self.client.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=recovery)
         return {"id": name, "arn": self.client.describe_table(TableName=name)["Table"]["TableArn"]}

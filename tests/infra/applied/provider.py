@@ -50,10 +50,16 @@ class Provider:
         response.prepared_config.msgpack = request.config.msgpack
 
     def _ValidateResourceTypeConfig(self, request, response, _caller):
-        """Terraform has compared it with the schema."""
+        """Types, and what is required, terraform has compared with the schema itself."""
+        self._check("resource", request)
 
     def _ValidateDataSourceConfig(self, request, response, _caller):
-        """The same."""
+        self._check("data", request)
+
+    def _check(self, kind, request):
+        found = self._blocks[kind, request.type_name]
+        if given := sorted(_decided(found, decoded(request.config.msgpack))):
+            raise ValueError(f"{', '.join(given)}: not for the configuration to say")
 
     def _Configure(self, request, _response, caller):
         self._configured[caller] = self._world.configured(decoded(request.config.msgpack))
@@ -113,6 +119,17 @@ def _write(message, found):
             type_name=name, nesting=NESTINGS[each.nesting], min_items=each.least, max_items=each.most
         )
         _write(inner.block, each.block)
+
+
+def _decided(found, config):
+    """Names of what is given a value, and is the provider's alone to say."""
+    for name, each in found.attributes.items():
+        if config[name] is not None and not (each.required or each.optional):
+            yield name
+    for name, nested in found.blocks.items():
+        if isinstance(config[name], list):
+            for each in config[name]:
+                yield from (f"{name}.{inner}" for inner in _decided(nested.block, each))
 
 
 def _planned(found, proposed, prior):

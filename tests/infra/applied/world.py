@@ -91,7 +91,8 @@ class World:
         given = Given(planned)
         common = self._common(given, self._place)
         made = {**common, **kind.put(given, before)}
-        forgotten = arguments - given.seen - set(kind.kept) - set(common) - {"id", "timeouts"}
+        changed = {name for name in arguments if before is None or planned[name] != before[name]}
+        forgotten = changed - given.seen - set(kind.kept) - set(common) - {"id", "timeouts"}
         assert not forgotten, f"{name}: {sorted(forgotten)} came to nothing"
         return made
 
