@@ -68,8 +68,8 @@ def in_process(clock=None):
 
 
 @contextlib.contextmanager
-def on_a_server():
-    """moto's server with the plane's resources, and this process's environment leading there; its host and port."""
+def empty_server():
+    """moto's server with nothing on it, and this process's environment leading there; its host and port."""
     with mock.patch.dict(os.environ, ENVIRONMENT):
         running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         running.start()
@@ -80,13 +80,20 @@ def on_a_server():
             with urllib.request.urlopen(asked, timeout=60):
                 pass
             with mock.patch.dict(os.environ, {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}):
-                clients = Clients(NAMES.region)
-                make_queues(clients, load_pipeline())
-                make_table(clients)
-                make_bucket(clients)
                 yield host, port
         finally:
             running.stop()
+
+
+@contextlib.contextmanager
+def on_a_server():
+    """As ``empty_server``, with the plane's resources."""
+    with empty_server() as where:
+        clients = Clients(NAMES.region)
+        make_queues(clients, load_pipeline())
+        make_table(clients)
+        make_bucket(clients)
+        yield where
 
 
 def make_queues(clients, pipeline, *, names=NAMES):

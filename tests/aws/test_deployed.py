@@ -1,11 +1,12 @@
 """The deployed shape: each function by AWS's own runtime client, in a process and environment of its own, from the
-unpacked aws.zip and nothing else, on moto's server; pollers do what Lambda's event source mappings do, a function URL
-what AWS's front does. The story is tests/deployed.py's. A collector hears what they tell of themselves: each before it
-answers, since nothing runs between two calls.
+unpacked aws.zip and nothing else, on moto's server with what Terraform's module made there; pollers do what the event source
+mappings say, a function URL what AWS's front does. The story is tests/deployed.py's. A collector hears what they tell of
+themselves: each before it answers, since nothing runs between two calls.
 """
 
 import base64
 import contextlib
+import json
 import os
 import threading
 from pathlib import Path
@@ -13,13 +14,16 @@ from pathlib import Path
 import pytest
 from tests.aws import events
 from tests.aws.functions import function
-from tests.aws.plane import ENVIRONMENT, NAMES, on_a_server
+from tests.aws.made import how, made
+from tests.aws.plane import NAMES
 from tests.deployed import GIVEN, Story, World
 from tests.observability.receiver import Collector, path_to_root, roots
 from tests.observability.test_traces_served import PUSHED, deliveries
 from tests.package import bundles
 
 from penstock.adapters.aws.clients import Clients
+from penstock.core.messages import PLANE, Envelope, SourceChanged
+from penstock.ports.bus import Dispatch
 from penstock.wiring import Runtime, load_pipeline, settings_from
 
 PIPELINE = load_pipeline()
@@ -45,10 +49,10 @@ def way_to_root(spans, span):
 
 
 class Poller:
-    """An event source mapping: batches of one, deleted where the function does not report them."""
+    """An event source mapping: batches, of which is deleted what the function does not report."""
 
-    def __init__(self, stage, running):
-        self.stage, self.running = stage, running
+    def __init__(self, source, running):
+        self.source, self.running = source, running
         self.stopping, self.errors = threading.Event(), []
         self.thread = threading.Thread(target=self.run)
 
@@ -57,24 +61,31 @@ class Poller:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
         self.stopping.set()
         self.thread.join()
 
     def run(self):
-        sqs = Clients(NAMES.region).client("sqs")
-        url = sqs.get_queue_url(QueueName=NAMES.queue(self.stage.name))["QueueUrl"]
-        asked = {"QueueUrl": url, "MaxNumberOfMessages": 1, "WaitTimeSeconds": 1, "AttributeNames": ["All"]}
+        sqs, stage = Clients(NAMES.region).client("sqs"), PIPELINE.stage(self.source.stage)
+        url = sqs.get_queue_url(QueueName=self.source.queue)["QueueUrl"]
+        asked = {"QueueUrl": url, "MaxNumberOfMessages": self.source.batch, "WaitTimeSeconds": 1, "AttributeNames": ["All"]}
         while not self.stopping.is_set():
-            for message in sqs.receive_message(**asked).get("Messages", ()):
-                count = int(message["Attributes"]["ApproximateReceiveCount"])
-                event = events.sqs((message["Body"], message["ReceiptHandle"], count), stage=self.stage.name)
-                try:
-                    failed = self.running.invoke(event, seconds=self.stage.timeout)["batchItemFailures"]
-                except Exception as error:
-                    self.errors.append(error)
-                    return
-                if not failed:
-                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            messages = sqs.receive_message(**asked).get("Messages", ())
+            if not messages:
+                continue
+            batch = [(m["Body"], m["ReceiptHandle"], int(m["Attributes"]["ApproximateReceiveCount"])) for m in messages]
+            event = events.sqs(*batch, stage=stage.name)
+            try:
+                answer = self.running.invoke(event, seconds=stage.timeout)
+            except Exception as error:
+                self.errors.append(error)
+                return
+            failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
+            for record, (_, receipt, _) in zip(event["Records"], batch, strict=True):
+                if record["messageId"] not in failed:
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=receipt)
 
 
 class Deployed:
@@ -83,22 +94,25 @@ class Deployed:
     def __init__(self, stack, directory, collector):
         self.collector, self.logs = collector, directory / "logs"
         self.logs.mkdir()
+        self.made = stack.enter_context(made(directory))
         self.world = World(stack, directory)
         (directory / "runtime").mkdir()
         root, client = bundles.made("aws").root, bundles.runtime(directory / "runtime")
         self.functions = {
             name: stack.enter_context(function(root, client, name, self.environment(name), self.logs / name))
-            for name in PIPELINE.stages
+            for name in self.made.environments
         }
-        self.pollers = [stack.enter_context(Poller(stage, self.functions[stage.name])) for stage in PIPELINE.queues()]
-        self.story = Story(self.world, Runtime(settings_from(dict(os.environ))), self.http, self.tick)
+        sources = {each.stage: Poller(each, self.functions[each.stage]) for each in self.made.sources}
+        self.pollers = {stage: stack.enter_context(poller) for stage, poller in sources.items()}
+        self.story = Story(self.world, Runtime(settings_from(self.made.shell)), self.http, self.tick)
 
     def environment(self, stage):
-        """Keys of its own, as a role gives them."""
+        """What its configuration says, what Lambda adds, keys of its own, as a role gives them, and its secrets."""
         keys = {"AWS_ACCESS_KEY_ID": f"key-of-{stage}", "AWS_SECRET_ACCESS_KEY": f"secret-of-{stage}"}
         telemetry = {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url, "OTEL_EXPORTER_OTLP_HEADERS": HEADERS}
-        given = {**ENVIRONMENT, "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], **telemetry}
-        return {**given, **keys, **self.world.own(stage)}
+        added = {"AWS_REGION": NAMES.region, "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], **telemetry}
+        secrets = {name: text for name, text in self.world.own(stage).items() if name.startswith("PENSTOCK_SECRET_")}
+        return {**self.made.environments[stage], **added, **keys, **secrets}
 
     def http(self, stage, method, path, headers, body):
         """As a function URL hands a request on."""
@@ -110,18 +124,18 @@ class Deployed:
 
     def tick(self):
         """The scheduled rule's call."""
-        assert self.functions["tick"].invoke(events.schedule("aws.events"), seconds=60) is None
+        (stage,) = self.made.scheduled
+        assert self.functions[stage].invoke(events.schedule("aws.events"), seconds=60) is None
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[how()])
 def deployed(tmp_path_factory):
     with contextlib.ExitStack() as stack:
-        stack.enter_context(on_a_server())
         collector = stack.enter_context(Collector())
-        made = Deployed(stack, tmp_path_factory.mktemp("deployed"), collector)
-        made.story.begin()
+        found = Deployed(stack, tmp_path_factory.mktemp("deployed"), collector)
+        found.story.begin()
         collector.quiet()
-        yield made
+        yield found
 
 
 def test_a_signed_push_changes_the_cluster_and_tells_once(deployed):
@@ -212,6 +226,24 @@ def test_no_secret_of_the_fleet_is_in_what_was_sent(deployed):
 
 
 def test_nothing_was_lost_or_failed(deployed):
-    assert [poller.errors for poller in deployed.pollers] == [[], [], []]
+    assert [poller.errors for poller in deployed.pollers.values()] == [[], [], []]
     assert deployed.story.runtime.bus.dead_letters() == ()
     assert deployed.world.changes_told() == deployed.world.scaled
+
+
+def test_what_no_attempt_ends_becomes_a_dead_letter_that_tick_tells_of(deployed):
+    """By the queue's own redrive policy; the last test, since fetch stops for it."""
+    deployed.pollers["fetch"].stop()
+    sqs, pipeline = Clients(NAMES.region).client("sqs"), PIPELINE.stage("fetch")
+    url = sqs.get_queue_url(QueueName=next(each.queue for each in deployed.made.sources if each.stage == "fetch"))["QueueUrl"]
+    policy = json.loads(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["RedrivePolicy"])
+    assert policy["maxReceiveCount"] == pipeline.attempts
+    wake = SourceChanged(cluster=PLANE, namespace="flux-system", name="flux-system")
+    traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
+    deployed.story.runtime.bus.publish([Dispatch(envelope=Envelope(message=wake, id="killer", traceparent=traceparent))])
+    for _ in range(pipeline.attempts):
+        assert sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
+    assert "Messages" not in sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
+    deployed.tick()
+    (letter,) = deployed.story.runtime.bus.dead_letters()
+    assert (letter.stage, letter.error) == ("fetch", "not finished in 8 attempts: its worker died or hung each time")

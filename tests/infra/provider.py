@@ -1,7 +1,8 @@
 """Provider schemas without a provider: what generated bindings say of each resource and data source.
 
 The package is fetched once, by npm or pip, into ``~/.cache/penstock/schemas/<package>-<version>/`` (or below
-``$PENSTOCK_SCHEMAS``); of it only the type declarations are kept (a Python package carries npm's within). Their comments
+``$PENSTOCK_SCHEMAS``); of it only the type declarations are kept (a Python package carries npm's within), and of the
+code the lines that tests/infra/applied/schema.py reads. The declarations' comments
 hold the names as HCL has them, a missing ``?`` says that an argument is required, "<name> block" that it is written as
 a block.
 """
@@ -22,6 +23,12 @@ _INTERFACE = re.compile(r"^export interface (\w+) (?:extends [\w.]+ )?\{\n(.*?)^
 _FIELD = re.compile(r"/\*\*(.*?)\*/\s+readonly (\w+)(\??): ([^;{]+|\{[^}]*\})", re.DOTALL)
 _NAME = re.compile(r"\{@link [^ ]*#(\w+) ")
 _TYPE = re.compile(r'static readonly tfResourceType = "(\w+)"')
+_SHAPE = re.compile(
+    r"^(?:class |function \w+ToHclTerraform)|^ +\w+: \{$|// \w+ - computed: |Attribute\('\w+'\)|= new \w+(?:\.\w+)?\(this, "
+    r"|^ +(?:type|storageClassType): |^    synthesizeHclAttributes|static tfResourceType"
+)
+"""The lines of the code that say of which types things are, and what is computed."""
+SHAPE = "shape.txt"
 _GETTER = re.compile(r"^    get (\w+)\(\)", re.MULTILINE)
 
 
@@ -90,13 +97,19 @@ class Schemas:
         """Whether it is a type of one of these providers, by its prefix."""
         return name.startswith(tuple(self._folders))
 
-    def _read(self, kind: str, name: str) -> Type | None:
+    def folder(self, kind: str, name: str) -> Path | None:
+        """Where a type is declared: a directory of the package. ``kind``: provider, of which ``name`` is the prefix, too."""
         prefix = name.partition("_")[0] + "_"
         if prefix not in self._folders:
             return None
         tail = name.removeprefix(prefix).replace("_", "-")
-        folder = self._folders[prefix] / (f"data-{prefix.rstrip('_')}-{tail}" if kind == "data" else tail)
-        if not folder.is_dir():
+        names = {"data": f"data-{prefix.rstrip('_')}-{tail}", "resource": tail, "provider": "provider"}
+        folder = self._folders[prefix] / names[kind]
+        return folder if folder.is_dir() else None
+
+    def _read(self, kind: str, name: str) -> Type | None:
+        folder = self.folder(kind, name)
+        if folder is None:
             return None
         text = "\n".join(path.read_text() for path in sorted(folder.rglob("*.d.ts")))
         if name not in _TYPE.findall(text):
@@ -154,7 +167,7 @@ def schemas(packages: Sequence[Package] = PACKAGES) -> Schemas:
 def _folder(package: Package) -> Path:
     root = os.environ.get("PENSTOCK_SCHEMAS")
     cache = Path(root) if root else Path.home() / ".cache" / "penstock" / "schemas"
-    return cache / f"{package.name.removeprefix('@').replace('/', '-')}-{package.version}"
+    return cache / f"{package.name.removeprefix('@').replace('/', '-')}-{package.version}-2"
 
 
 def _client(package: Package) -> str | None:
@@ -180,7 +193,12 @@ def _fetch(package: Package, into: Path) -> Path:
 def _keep(archive: Path, into: Path) -> None:
     with tarfile.open(archive, "r|gz") as packed:
         for member in packed:
-            if member.isfile() and re.fullmatch(r"package/lib/[\w/-]+\.d\.ts", member.name):
-                target = into / Path(member.name).relative_to("package")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(packed.extractfile(member).read())
+            found = re.fullmatch(r"package/(lib/[\w/-]+)(\.d\.ts|\.js)", member.name)
+            if not member.isfile() or not found:
+                continue
+            target = into / f"{found[1]}{'.d.ts' if found[2] == '.d.ts' else '.' + SHAPE}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            text = packed.extractfile(member).read().decode()
+            if found[2] == ".js":
+                text = "\n".join(line for line in text.splitlines() if _SHAPE.search(line))
+            target.write_text(text)

@@ -1,4 +1,5 @@
-"""The real terraform, on modules that need no provider. It never asks a network: no provider, module or backend."""
+"""The real terraform, on modules that need no provider, or with the providers of tests/infra/applied. It never asks a network:
+no provider, module or backend."""
 
 import json
 import os
@@ -14,14 +15,19 @@ FREE = ("topology", "aws/model", "google/model", "github/model")
 """Modules without a provider: terraform itself plans and tests them."""
 
 
-def run(*arguments, folder, data):
-    """The finished process. ``data``: where terraform keeps what it makes, outside the repository."""
+def run(*arguments, folder, data, reattach=""):
+    """The finished process. ``data``: where terraform keeps what it makes, outside the repository.
+
+    ``reattach``: where its providers are, for those that are served already.
+    """
     terraform = shutil.which("terraform")
     if terraform is None:
         pytest.skip("needs terraform, to plan the modules without a provider")
     environment = {"PATH": os.environ["PATH"], "HOME": str(data), "TF_DATA_DIR": str(data), "CHECKPOINT_DISABLE": "1"}
+    if reattach:
+        environment["TF_REATTACH_PROVIDERS"] = reattach
     return subprocess.run(
-        [terraform, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [terraform, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 

@@ -40,4 +40,7 @@ resource "aws_dynamodb_table" "state" {
   server_side_encryption {
     enabled = true
   }
+
+  # Goes before them: where destroy stops here, no secret waits for its deletion, which would hold its name.
+  depends_on = [aws_secretsmanager_secret.by_hand]
 }
