@@ -104,7 +104,7 @@ class Pushing:
             self.story.world.scale(self.number)
             self.answers.append(self.story.hook("hook-canary"))
 
-    def more(self, count=4):
+    def more(self, count=2):
         """Wait for so many further pushes."""
         wanted, end = len(self.answers) + count, time.monotonic() + 120
         while len(self.answers) < wanted:

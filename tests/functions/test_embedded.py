@@ -16,6 +16,7 @@ from penstock.core.http import HttpResponse
 from penstock.core.messages import Envelope, Event, Outgoing, SourceChanged
 from penstock.core.records import PLANE_KEY, PlaneRecord
 from penstock.core.secrets.names import API_TOKEN
+from penstock.core.secrets.rotation import PREVIOUS
 from penstock.ports.bus import Dispatch
 from penstock.wiring import Settings, load_pipeline, open_state
 from penstock.wiring.embedded import EmbeddedPlane, Options
@@ -74,11 +75,12 @@ def options(data_dir, **more):
     return Options(settings=Settings(data_dir=data_dir), instead=instead, **more)
 
 
-def call(plane, method, path, body=b"", length=None):
+def call(plane, method, path, body=b"", length=None, token=""):
     parts = urlsplit(plane.url)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
     try:
-        connection.request(method, path, body=body, headers={"content-length": str(length or len(body))})
+        headers = {"content-length": str(length or len(body)), "authorization": f"Bearer {token}"}
+        connection.request(method, path, body=body, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
@@ -270,6 +272,27 @@ def test_the_api_token_is_made_once_readable_by_its_owner_alone_and_given_to_the
     assert tokens == [path.read_text().strip()] * 2
     assert len(tokens[0]) >= 43
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_api_token_of_one_machine_is_rotated_by_writing_it_and_starting_again(data_dir, tmp_path):
+    """The project's own api stage: as docs/operations.md says it is done, by the file and by the variable."""
+
+    def statuses(plane, *tokens):
+        return [call(plane, "GET", "/status", token=token)[0] for token in tokens]
+
+    path = data_dir / "api-token"
+    data_dir.mkdir(exist_ok=True)
+    path.write_text("first\n")
+    with EmbeddedPlane(options(data_dir, sync_seconds=0)) as plane:
+        assert statuses(plane, "first", "second", "") == [200, 401, 401]
+        path.write_text("second\n")
+        assert statuses(plane, "first", "second") == [200, 401]
+    with EmbeddedPlane(options(data_dir, sync_seconds=0)) as plane:
+        assert statuses(plane, "first", "second") == [401, 200]
+    both = {API_TOKEN: {"token": b"third", PREVIOUS: b"second"}}
+    settings = Settings(data_dir=data_dir, secrets=both)
+    with EmbeddedPlane(Options(settings=settings, instead={"telemetry": MemoryTelemetry}, sync_seconds=0)) as plane:
+        assert statuses(plane, "first", "second", "third") == [401, 200, 200]
 
 
 def test_a_run_that_hangs_far_beyond_its_timeout_loses_its_message(data_dir, stages, as_stage, monkeypatch):

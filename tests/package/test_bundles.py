@@ -335,6 +335,17 @@ def test_what_cannot_be_made_is_said_before_anything_is_written(words, said, tmp
     assert not (tmp_path / "out").exists()
 
 
+def test_what_takes_minutes_is_told_before_it_begins(monkeypatch, caplog, tmp_path):
+    """With an empty cache a lock is 60 MB to download."""
+    told = []
+    monkeypatch.setattr(lock, "run", lambda _command: told.extend(record.getMessage() for record in caplog.records))
+    with caplog.at_level("INFO", logger="tools.package"):
+        lock.install(ROOT / AWS.lock, Target(), tmp_path)
+    assert told == [
+        "installing what aws.lock locks for Python 3.13 on x86_64 (what uv's cache does not have is downloaded)"
+    ]
+
+
 def package(*words):
     return subprocess.run(
         [sys.executable, "-m", "tools.package", *words],

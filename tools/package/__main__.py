@@ -1,6 +1,7 @@
 """python -m tools.package: see `make package`."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -20,8 +21,9 @@ examples:
 
 
 def main(words: list[str]) -> int:
-    """The status: 0, or 1 with what went wrong on standard error."""
+    """The status: 0, or 1 with what went wrong on standard error; there too what is being done."""
     args = _parser().parse_args(words)
+    logging.basicConfig(format="package: %(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         target = Target(python=args.python_version, arch=args.arch)
         providers = [PROVIDERS[name] for name in args.provider or PROVIDERS]

@@ -1,5 +1,6 @@
 """A zip whose bytes depend on names and contents alone: sorted, one time, one mode, one compression."""
 
+import logging
 import zipfile
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from tools.package.contents import Contents
 EPOCH = 315_532_800
 """SOURCE_DATE_EPOCH of all that is built here: 1980-01-01, the oldest time that a zip can hold."""
 
+_LOG = logging.getLogger(__name__)
 _TIME = (1980, 1, 1, 0, 0, 0)
 _FILE_0644 = 0o100644 << 16
 _UNIX = 3
@@ -15,6 +17,7 @@ _UNIX = 3
 
 def write(path: Path, contents: Contents) -> int:
     """The zip; the bytes that it unpacks to. It appears under its name only when it is whole."""
+    _LOG.info("packing %s: %d files", path.name, len(contents))
     unzipped = 0
     partial = path.with_name(path.name + ".partial")
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:

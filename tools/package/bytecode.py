@@ -4,6 +4,7 @@ Unchecked hash-based (PEP 552), so that the times of files do not count, and wit
 by an interpreter of the target's version, and another build of that version may make other bytes of the same sources.
 """
 
+import logging
 import subprocess
 import tempfile
 from pathlib import Path, PurePosixPath
@@ -12,10 +13,13 @@ from tools.package.contents import Contents
 from tools.package.lock import run, uv
 from tools.package.target import Target
 
+_LOG = logging.getLogger(__name__)
+
 
 def compiled(contents: Contents, target: Target) -> dict[str, Path | bytes]:
     """Of each module, its file in ``__pycache__``. Raises RuntimeError where no such Python is here."""
     python = interpreter(target)
+    _LOG.info("compiling with %s", python)
     with tempfile.TemporaryDirectory(prefix="penstock-package-") as name:
         root = Path(name)
         for each, content in contents.items():

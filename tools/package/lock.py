@@ -1,5 +1,6 @@
 """requirements/*.lock: read, and installed by uv for a target. Nothing is built, nothing unlocked gets in."""
 
+import logging
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from tools.package.target import Target
 
+_LOG = logging.getLogger(__name__)
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 
 
@@ -56,6 +58,12 @@ def install(lock: Path, target: Target, directory: Path) -> None:
         *("--python-platform", target.platform, "--python-version", target.python),
         *("--requirements", str(lock)),
     ]
+    _LOG.info(
+        "installing what %s locks for Python %s on %s (what uv's cache does not have is downloaded)",
+        lock.name,
+        target.python,
+        target.arch,
+    )
     run(command)
 
 

@@ -105,7 +105,11 @@ def _kubeconfig(cluster: str, given: ClusterKubeConfig, settings: Settings, secr
     from penstock.adapters.cluster.clusters import Kubeconfig  # noqa: PLC0415 - see above
 
     if given.secret:
-        return Kubeconfig(data=_secret(cluster, given, secrets), context=given.context)
+
+        def read(*, newest: bool = False) -> bytes:
+            return _secret(cluster, given, secrets, newest=newest)
+
+        return Kubeconfig(data=read(), newest=lambda: read(newest=True), context=given.context)
     if given.path:
         return Kubeconfig(paths=(str(Path(given.path).expanduser()),), context=given.context)
     if settings.kubeconfig:
@@ -115,9 +119,9 @@ def _kubeconfig(cluster: str, given: ClusterKubeConfig, settings: Settings, secr
     return Kubeconfig(paths=(str(Path("~/.kube/config").expanduser()),), context=given.context)
 
 
-def _secret(cluster: str, given: ClusterKubeConfig, secrets: Secrets) -> bytes:
+def _secret(cluster: str, given: ClusterKubeConfig, secrets: Secrets, *, newest: bool) -> bytes:
     stored_as = secret_name(OWN, PLANE, NAMESPACE, given.secret)
-    data = secrets.get(stored_as) or {}
+    data = secrets.get(stored_as, newest=newest) or {}
     if given.key not in data:
         raise Terminal(
             f"Plane, spec.clusters[{cluster}].kubeConfig.secretRef: the plane's store has no Secret "

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from penstock.adapters.cluster import kubeconfig as kubeconfigs
+from penstock.adapters.cluster.credentials import Credentials, Reread
 from penstock.adapters.cluster.kube import KubeCluster
 from penstock.adapters.cluster.kubeconfig import Connection
 from penstock.adapters.cluster.servers import Servers
@@ -39,10 +40,12 @@ class Described(Hashable, Protocol):
 class Kubeconfig:
     """An operator's kubeconfig: ``data``, or files (``paths``, merged as kubectl does); ``context`` or its own.
 
-    All empty: the cluster of the pod that we run in, at ``service_host``:``service_port``.
+    All empty: the cluster of the pod that we run in, at ``service_host``:``service_port``. ``newest``: reads ``data``
+    anew. Once its login is refused it is looked at again, for another login of the same context at the same server.
     """
 
     data: bytes = field(default=b"", repr=False)
+    newest: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
     paths: tuple[str, ...] = ()
     context: str = ""
     service_host: str = ""
@@ -55,11 +58,21 @@ class Kubeconfig:
 
     def connection(self, name: str) -> Connection:
         """See Described."""
-        if self.data:
-            return kubeconfigs.from_bytes(self.data, name=f"the kubeconfig of cluster {name}", context=self.context)
-        if self.paths:
-            return kubeconfigs.from_files(self.paths, context=self.context)
-        return kubeconfigs.in_cluster(self.service_host, self.service_port)
+        if not self.data and not self.paths:
+            return kubeconfigs.in_cluster(self.service_host, self.service_port)
+        first = self._read(self.data, name, self.context)
+
+        def again() -> Credentials:
+            data = self.newest() if self.newest else self.data
+            found = self._read(data, name, first.context)  # `kubectl config use-context` leads nowhere else
+            return found.credentials if found.server == first.server else first.credentials
+
+        return replace(first, credentials=Reread(first.credentials, again))
+
+    def _read(self, data: bytes, name: str, context: str) -> Connection:
+        if data:
+            return kubeconfigs.from_bytes(data, name=f"the kubeconfig of cluster {name}", context=context)
+        return kubeconfigs.from_files(self.paths, context=context)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

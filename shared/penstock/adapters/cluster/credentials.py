@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from penstock.core.errors import Refused, Terminal
+from penstock.core.errors import PenstockError, Refused, Terminal
 
 FILE_AGE = 60.0
 """Seconds for which the content of a token file is taken for granted (bound tokens rotate)."""
@@ -82,6 +82,35 @@ class Renewed:
             if self._kept is not None and self._kept[0] is used:
                 self._kept, self._refused = None, True
         return True
+
+
+class Reread:
+    """Credentials that an operator may replace while we run: looked at anew once they are refused.
+
+    ``again`` reads where they came from. Where that fails, or gives the same, the refusal stands.
+    """
+
+    def __init__(self, first: Credentials, again: Callable[[], Credentials]) -> None:
+        self._now, self._again = first, again
+        self._lock = threading.Lock()
+
+    def login(self) -> Login:
+        """See Credentials."""
+        return self._now.login()
+
+    def renew(self, used: Login) -> bool:
+        """See Credentials. Of several threads with the same refused Login, one reads anew."""
+        with self._lock:
+            try:
+                if self._now.renew(used) or self._now.login() != used:
+                    return True
+                fresh = self._again()
+                if fresh.login() == used:
+                    return False
+            except PenstockError:
+                return False
+            self._now = fresh
+            return True
 
 
 def token_file(path: str) -> Renewed:

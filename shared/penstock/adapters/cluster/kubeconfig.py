@@ -36,12 +36,13 @@ class Connection:
     """Where an API server is and how to speak to it.
 
     ``ca``: PEM of its authorities (empty: the system's); ``tls_server_name``: the name to expect ("" is the
-    host's); ``user``: how messages call us; ``acting_as``: headers of the kubeconfig's own ``as`` fields;
-    ``guard``: where a manifest names the server, what it may be.
+    host's); ``context``: of the kubeconfig; ``user``: how messages call us; ``acting_as``: headers of the kubeconfig's
+    own ``as`` fields; ``guard``: where a manifest names the server, what it may be.
     """
 
     server: str
     credentials: Credentials = field(repr=False)
+    context: str = ""
     user: str = "we"
     ca: bytes = field(default=b"", repr=False)
     tls_server_name: str = ""
@@ -202,6 +203,7 @@ def _connection(document: Mapping[str, Any], context: str, *, name: str) -> Conn
     return Connection(
         server=server.rstrip("/"),
         credentials=_credentials(user, cluster, name),
+        context=str(chosen),
         user=f"user {user_name!r} of context {chosen!r}",
         ca=_material(cluster, "certificate-authority", "clusters[].cluster", name),
         tls_server_name=str(cluster.get("tls-server-name") or ""),

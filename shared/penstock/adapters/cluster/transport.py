@@ -123,7 +123,9 @@ class Transport:
             answer, failure = self._attempt(request, call, login, deadline)
             if answer is not None and (answer.status < 300 or answer.status == 404):
                 return answer
-            if answer is not None and answer.status == 401 and not renewed and self.connection.credentials.renew(login):
+            last = attempt + 1 == self._patience.attempts
+            refused = answer is not None and answer.status == 401
+            if refused and not renewed and not last and self.connection.credentials.renew(login):
                 renewed = True
                 continue
             error = failure if answer is None else error_of(answer, call)
@@ -131,7 +133,7 @@ class Transport:
             again = self._may_retry(request, answer) or (request.despite_conflict and isinstance(error, Conflict))
             wait = self._patience.wait(attempt, answer.retry_after if answer else None)
             left = deadline - self._patience.clock()
-            if not again or wait >= left or attempt + 1 == self._patience.attempts:
+            if not again or wait >= left or last:
                 raise error
             self._patience.sleep(wait)
         raise AssertionError("the loop raises or returns")  # pragma: no cover

@@ -206,6 +206,13 @@ def test_a_401_asks_for_a_new_login_once(server: Script, made) -> None:
         made[0].send(Request(method="GET", path="/x"), CALL)
 
 
+def test_a_401_at_the_last_attempt_is_told_as_what_it_is(server: Script, made) -> None:
+    server.answers = [(503, {}, b""), status(401, "Unauthorized")]
+    made.append(transport(server.url, attempts=2, login=lambda _refused: (Login(authorization="any"), float("inf"))))
+    with pytest.raises(Refused, match="does not know we"):
+        made[0].send(Request(method="GET", path="/x"), CALL)
+
+
 def test_headers_and_the_servers_own_path(server: Script, made) -> None:
     server.answers = [OK]
     made.append(transport(f"{server.url}/k8s/clusters/c-1", impersonate="system:serviceaccount:a:b"))
