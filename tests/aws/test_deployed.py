@@ -17,6 +17,8 @@ from tests.aws.functions import function
 from tests.aws.made import how, made
 from tests.aws.plane import NAMES
 from tests.deployed import GIVEN, Story, World
+from tests.needles import needles
+from tests.observability.logs import documented
 from tests.observability.receiver import Collector, path_to_root, roots
 from tests.observability.test_traces_served import PUSHED, deliveries
 from tests.package import bundles
@@ -110,7 +112,9 @@ class Deployed:
         """What its configuration says, what Lambda adds, keys of its own, as a role gives them, and its secrets."""
         keys = {"AWS_ACCESS_KEY_ID": f"key-of-{stage}", "AWS_SECRET_ACCESS_KEY": f"secret-of-{stage}"}
         telemetry = {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url, "OTEL_EXPORTER_OTLP_HEADERS": HEADERS}
-        added = {"AWS_REGION": NAMES.region, "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], **telemetry}
+        # what an operator may set to see more; at DEBUG libraries tell requests with all that is in them
+        loud = {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "DEBUG"}
+        added = {"AWS_REGION": NAMES.region, "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], **telemetry, **loud}
         secrets = {name: text for name, text in self.world.own(stage).items() if name.startswith("PENSTOCK_SECRET_")}
         return {**self.made.environments[stage], **added, **keys, **secrets}
 
@@ -183,9 +187,19 @@ def test_each_process_has_its_own_credentials_and_tells_none(deployed):
         held = {name for name, text in canaries.items() if text in given}
         assert held == set(GIVEN.get(stage, ())), stage
         assert [other for other in PIPELINE.stages if f"secret-of-{other}" in given] == [stage]
-        log = (deployed.logs / stage).read_text(errors="replace")
-        assert '"stage finished"' in log, stage
-        assert [name for name, text in canaries.items() if text in log] == [], stage
+        log = (deployed.logs / stage).read_bytes()
+        assert b'"stage finished"' in log, stage
+        assert [name for name, text in canaries.items() if any(form in log for form in needles(text))] == [], stage
+
+
+def test_each_line_of_a_log_is_an_object_in_lambdas_words(deployed):
+    for stage in PIPELINE.stages:
+        for line in (deployed.logs / stage).read_text().splitlines():
+            told = json.loads(line)
+            assert {"timestamp", "level", "message"} <= told.keys(), line
+            assert told.keys() <= documented(), line
+            if told["message"] == "stage finished":
+                assert {"requestId", "trace", "span", "stage", "outcome", "milliseconds"} <= told.keys(), line
 
 
 def test_each_function_has_sent_what_it_told_before_it_answered(deployed):

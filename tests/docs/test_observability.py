@@ -1,5 +1,6 @@
 """docs/observability.md: variables, metrics, alerts, the tree of a push and the numbers are those of the code."""
 
+import ast
 import json
 import re
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 from tests.docs.markdown import ROOT, fences, table, text_of
 from tests.docs.test_serve import Recorder
+from tests.observability.logs import documented
 
 from penstock.adapters.secrets.environment import secrets_of
 from penstock.core.errors import Terminal
@@ -149,3 +151,19 @@ def test_each_signal_goes_where_it_should(more, traces, metrics):
 )
 def test_it_is_off_unless_somebody_turns_it_on(environment):
     assert collector_from(environment) is None
+
+
+def recorded():
+    """Every field that the code names when it tells a fact, with where."""
+    found = {}
+    for path in sorted((ROOT / "shared/penstock").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "record":
+                found |= {each.arg: f"{path.name}:{node.lineno}" for each in node.keywords if each.arg}
+    return found
+
+
+def test_every_field_of_the_log_is_in_its_table():
+    found = recorded()
+    assert {"detail", "stage", "outcome"} <= set(found)
+    assert {name: where for name, where in found.items() if name not in documented()} == {}

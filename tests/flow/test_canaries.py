@@ -18,7 +18,6 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from functools import cache
@@ -30,6 +29,7 @@ import pytest
 import yaml
 from tests.clouds.keyserver import VAULT_TOKEN, KeyServer, key_server
 from tests.memory_plane import config_map, kustomization, namespace
+from tests.needles import needles, views
 from tests.observability.receiver import Collector
 
 from penstock.adapters.cluster.clusters import KubeClusters, Kubeconfig
@@ -58,31 +58,7 @@ def secret(name: str, namespace: str = "apps", **values: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
 
 
-# Where a secret can be, in every form that somebody may read it in
-
-
-def needles(value: str) -> tuple[bytes, ...]:
-    """The value as text, in hexadecimal, and inside base64 wherever it starts there."""
-    data = value.encode()
-    inside = [base64.b64encode(b"\0" * shift + data)[(8 * shift + 5) // 6 :] for shift in range(3)]
-    return (data, data.hex().encode(), *(each.rstrip(b"=")[:-1] for each in inside))
-
-
 NEEDLES = {place: needles(value) for place, value in HUNTED.items()}
-
-
-def views(data: bytes, depth: int = 3) -> Iterator[bytes]:
-    """The bytes, and what is packed in them: gzip, zlib, base64, one in another."""
-    yield data
-    if not depth:
-        return
-    for found in re.finditer(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]", data):
-        with suppress(zlib.error):
-            unpacked = zlib.decompressobj(wbits=47).decompress(data[found.start() :], 1 << 24)
-            yield from views(unpacked, depth - 1) if len(unpacked) > 8 else ()
-    for text in re.findall(rb"[A-Za-z0-9+/_-]{24,}", data):
-        plain = base64.urlsafe_b64decode(text.replace(b"+", b"-").replace(b"/", b"_")[: len(text) // 4 * 4])
-        yield from views(plain, depth - 1)
 
 
 @cache

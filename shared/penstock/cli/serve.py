@@ -9,6 +9,7 @@ from typing import TextIO
 
 from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.telemetry.jsonlines import JsonLinesTelemetry
+from penstock.adapters.telemetry.libraries import listen
 from penstock.adapters.telemetry.memory import MemoryTelemetry
 from penstock.adapters.telemetry.text import TextTelemetry
 from penstock.cli.plane import change_plane, read_document
@@ -70,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plane:
         _apply(args.plane, options)
     with EmbeddedPlane(options) as plane:
+        listen(plane.runtime.port("log"))
         for line in introduction(plane, args.public_url):
             print(line, flush=True)
         while not stop.is_set() and not plane.wait_synced(0.2):

@@ -1,5 +1,6 @@
 """One process's plane: its adapters, each made at first use, and the ways to run a stage on them."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from penstock.adapters.clock.system import SystemClock
+from penstock.adapters.telemetry.jsonlines import JsonLinesTelemetry
+from penstock.adapters.telemetry.libraries import listen
 from penstock.core.errors import Transient
 from penstock.core.http import HttpRequest, HttpResponse
 from penstock.core.messages import Envelope, Message, Outgoing
@@ -264,8 +267,11 @@ def open_runtime(data_dir: Path | str = "", *, instead: Makers | None = None) ->
 
 
 def open_function() -> Runtime:
-    """The plane that a function is part of, as its environment says."""
-    return Runtime(settings_from(), process=Process(short_lived=True))
+    """The plane that a function is part of, as its environment says. Its libraries are heard by its log alone."""
+    listen(JsonLinesTelemetry(sys.stdout, SystemClock()))  # settings can be wrong, and platforms tell of that, too
+    made = Runtime(settings_from(), process=Process(short_lived=True))
+    listen(made.port("log"))
+    return made
 
 
 def open_state(data_dir: Path | str = "") -> "State":

@@ -32,6 +32,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.util.re import parse_env_headers
 
 from penstock.adapters.telemetry.collector import CollectorSettings
+from penstock.adapters.telemetry.libraries import text_of
 from penstock.adapters.telemetry.otel.instruments import MOST_RESOURCES
 from penstock.adapters.telemetry.otel.telemetry import OtelTelemetry
 from penstock.ports.telemetry import Telemetry
@@ -182,20 +183,10 @@ class _Complaints(logging.Handler):
         if self.log is None or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + 60
-        self.log.record("telemetry not exported", outcome="failed", error=_text_of(record), where=record.name)
+        self.log.record("telemetry not exported", outcome="failed", error=text_of(record), where=record.name)
 
 
 _complaints = _Complaints()
-
-
-def _text_of(record: logging.LogRecord) -> str:
-    """The message with its numbers only: a collector's own words, or an URL, could hold anything."""
-    arguments = record.args if isinstance(record.args, tuple) else ()
-    told = tuple(each if isinstance(each, int | float) else "…" for each in arguments)
-    try:
-        return str(record.msg) % told if told else str(record.msg)
-    except (TypeError, ValueError):
-        return record.name
 
 
 def _complain_to(log: Telemetry) -> None:
