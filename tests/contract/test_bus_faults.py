@@ -19,6 +19,7 @@ from penstock.adapters.bus.sqlite import SqliteBus
 from penstock.core.errors import Terminal, Transient
 from penstock.wiring.outcome import outcome_of
 
+
 def put_raw(bus, stage, body):  # noqa: F811
     """Bytes in a stage's queue that no publisher of ours wrote."""
     if isinstance(bus, SnsSqsBus):

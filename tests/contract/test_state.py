@@ -12,6 +12,7 @@ from penstock.adapters.state.memory import MemoryState
 from penstock.adapters.state.sqlite import SqliteState
 from penstock.core.errors import Conflict, Terminal
 from penstock.ports.state import ABSENT
+from penstock.wiring import Runtime, settings_from
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def firestore():
         yield base
 
 
-@pytest.fixture(params=["memory", "sqlite", "dynamodb", "firestore"])
+@pytest.fixture(params=["memory", "sqlite", "dynamodb", "firestore", "firestore by family"])
 def state(request, tmp_path):
     if request.param == "memory":
         yield MemoryState()
@@ -28,15 +29,45 @@ def state(request, tmp_path):
         with in_process() as clients:
             make_table(clients)
             yield DynamoState(clients, NAMES.table)
-    elif request.param == "firestore":
+    elif request.param.startswith("firestore"):
         base = request.getfixturevalue("firestore")
         names = google.names(firestore=base)
         google.drop_records(base, names)
-        yield FirestoreState(google.client(), names)
+        yield FirestoreState(google.client(), names) if request.param == "firestore" else by_family(base)
     else:
         adapter = SqliteState(tmp_path / "state.db")
         yield adapter
         adapter.close()
+
+
+def by_family(base):
+    """As a plane on Google Cloud has it."""
+    environment = {
+        "PENSTOCK_BACKEND": "google",
+        "GOOGLE_CLOUD_PROJECT": google.PROJECT,
+        "PENSTOCK_GOOGLE_REGION": "europe-west3",
+        "PENSTOCK_GOOGLE_BUCKET": "acme-penstock",
+        "PENSTOCK_GOOGLE_PREFIX": "plane-1",
+        "FIRESTORE_EMULATOR_HOST": base.removeprefix("http://"),
+    }
+    return Runtime(settings_from(environment)).port("state")
+
+
+FAMILIES = ("delivery/c/n/x", "object/c/K/n/x", "plane", "receiver/d/c/n/x", "request/x", "status/c/K/n/x")
+
+
+def test_records_of_every_family_are_read_written_listed_and_removed_alike(state):
+    versions = {key: state.put(key, {"key": key}, expected=ABSENT).version for key in FAMILIES}
+    assert [record.key for record in state.list("")] == sorted(FAMILIES)
+    assert [record.key for record in state.list("r")] == ["receiver/d/c/n/x", "request/x"]
+    for key, version in versions.items():
+        assert [record.key for record in state.list(key[:-1])] == [key]
+        assert state.get(key).value == {"key": key}
+        with pytest.raises(Conflict):
+            state.put(key, {}, expected=ABSENT)
+        state.delete(key, expected=version)
+        assert state.get(key) is None
+    assert state.list("") == ()
 
 
 def test_what_was_put_is_read_back_with_its_version_and_due_time(state):

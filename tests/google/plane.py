@@ -145,8 +145,9 @@ def storage():
 
 
 def drop_records(base, of):
-    """Forget all records of an emulator's database."""
-    request("DELETE", f"{base}/emulator/v1/{of.documents}")
+    """Forget all records of an emulator's databases."""
+    for root in (of.documents, of.hooks, of.index):
+        request("DELETE", f"{base}/emulator/v1/{root}")
 
 
 def replaced(of, **more):

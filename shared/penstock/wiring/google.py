@@ -14,6 +14,9 @@ from penstock.wiring.settings import Settings
 ANSWER_LIMIT = 128 << 20
 """Bytes: artifacts come in one answer."""
 
+HOOKS, INDEX = ("delivery",), ("object", "plane", "receiver")
+"""Families of records that webhook writes, and reads. Rights of Firestore end at a database: hence one for each."""
+
 _SECONDS = 60.0
 """For all attempts at a call: an attempt has time for the largest artifact at 5 MiB/s."""
 
@@ -47,8 +50,12 @@ def _ports(
 
     def state() -> Any:
         from penstock.adapters.state.firestore import FirestoreState  # noqa: PLC0415 - see above
+        from penstock.adapters.state.parted import PartedState  # noqa: PLC0415 - see above
 
-        return FirestoreState(client(), names)
+        rest, hooks, index = (
+            FirestoreState(client(), names, root) for root in (names.documents, names.hooks, names.index)
+        )
+        return PartedState({**dict.fromkeys(HOOKS, hooks), **dict.fromkeys(INDEX, index)}, rest)
 
     def storage() -> Any:
         from penstock.adapters.storage.gcs import GcsStorage  # noqa: PLC0415 - see above

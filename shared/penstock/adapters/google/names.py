@@ -28,7 +28,7 @@ class GoogleNames:
     """``prefix``: what every name starts with. ``region``: of the Cloud Tasks queue. ``bucket``: of artifacts.
 
     ``home``: the region of the plane's own, "" for this one; ``regions``: all further ones; ``suffix``: what names in
-    one of those end with. ``database``: Firestore's, of the home region, as the bucket is. ``tasks_account``: e-mail of
+    one of those end with. ``database``: Firestore's of most records, of the home region, as the bucket is. ``tasks_account``: e-mail of
     the service account that Cloud Tasks publishes as; "" where this process delays nothing.
     """
 
@@ -91,8 +91,21 @@ class GoogleNames:
 
     @property
     def documents(self) -> str:
-        """Resource name of the root of the records."""
-        return f"projects/{self.project}/databases/{self.database or f'{self.prefix}-state'}/documents"
+        """Resource name of the root of the records that webhook has nothing to do with."""
+        return self._root(self.database or f"{self.prefix}-state")
+
+    @property
+    def hooks(self) -> str:
+        """Resource name of the root of what came of deliveries, which webhook writes."""
+        return self._root(f"{self.prefix}-hooks{self.suffix}")
+
+    @property
+    def index(self) -> str:
+        """Resource name of the root of what webhook reads: Receivers, documents, the Plane."""
+        return self._root(f"{self.prefix}-index{self.suffix}")
+
+    def _root(self, database: str) -> str:
+        return f"projects/{self.project}/databases/{database}/documents"
 
     @property
     def secret_prefix(self) -> str:

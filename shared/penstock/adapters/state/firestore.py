@@ -38,10 +38,10 @@ Document = Mapping[str, Any]
 
 
 class FirestoreState:
-    """See ports.state.State."""
+    """See ports.state.State. ``documents``: the resource name of another root than that of most records."""
 
-    def __init__(self, client: GoogleClient, names: GoogleNames) -> None:
-        self._client, self._base, self._root = client, names.endpoints.firestore, names.documents
+    def __init__(self, client: GoogleClient, names: GoogleNames, documents: str = "") -> None:
+        self._client, self._base, self._root = client, names.endpoints.firestore, documents or names.documents
 
     def get(self, key: str) -> Record | None:
         """The record or None."""
