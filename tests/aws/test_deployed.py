@@ -72,7 +72,12 @@ class Poller:
     def run(self):
         sqs, stage = Clients(NAMES.region).client("sqs"), PIPELINE.stage(self.source.stage)
         url = sqs.get_queue_url(QueueName=self.source.queue)["QueueUrl"]
-        asked = {"QueueUrl": url, "MaxNumberOfMessages": self.source.batch, "WaitTimeSeconds": 1, "AttributeNames": ["All"]}
+        asked = {
+            "QueueUrl": url,
+            "MaxNumberOfMessages": self.source.batch,
+            "WaitTimeSeconds": 1,
+            "AttributeNames": ["All"],
+        }
         while not self.stopping.is_set():
             messages = sqs.receive_message(**asked).get("Messages", ())
             if not messages:
@@ -249,12 +254,16 @@ def test_what_no_attempt_ends_becomes_a_dead_letter_that_tick_tells_of(deployed)
     """By the queue's own redrive policy; the last test, since fetch stops for it."""
     deployed.pollers["fetch"].stop()
     sqs, pipeline = Clients(NAMES.region).client("sqs"), PIPELINE.stage("fetch")
-    url = sqs.get_queue_url(QueueName=next(each.queue for each in deployed.made.sources if each.stage == "fetch"))["QueueUrl"]
+    url = sqs.get_queue_url(QueueName=next(each.queue for each in deployed.made.sources if each.stage == "fetch"))[
+        "QueueUrl"
+    ]
     policy = json.loads(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["RedrivePolicy"])
     assert policy["maxReceiveCount"] == pipeline.attempts
     wake = SourceChanged(cluster=PLANE, namespace="flux-system", name="flux-system")
     traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
-    deployed.story.runtime.bus.publish([Dispatch(envelope=Envelope(message=wake, id="killer", traceparent=traceparent))])
+    deployed.story.runtime.bus.publish(
+        [Dispatch(envelope=Envelope(message=wake, id="killer", traceparent=traceparent))]
+    )
     for _ in range(pipeline.attempts):
         assert sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
     assert "Messages" not in sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)

@@ -169,10 +169,15 @@ def test_each_region_has_its_own(account, told, tmp_path, bundle):
     config.apply()
     assert config.plan() == {}
     far = Clients("us-east-1").client
-    functions = [{each["FunctionName"] for each in made("lambda").list_functions()["Functions"]} for made in (account, far)]
+    functions = [
+        {each["FunctionName"] for each in made("lambda").list_functions()["Functions"]} for made in (account, far)
+    ]
     assert functions[1] == {f"plane-1-{stage}" for stage in ("fetch", "reconcile", "notify")}
     assert functions[0] == {f"plane-1-{stage}" for stage in load_pipeline().stages}
-    assert {each["Name"] for each in account("s3").list_buckets()["Buckets"]} == {"acme-plane-1", "acme-plane-1-us-east-1"}
+    assert {each["Name"] for each in account("s3").list_buckets()["Buckets"]} == {
+        "acme-plane-1",
+        "acme-plane-1-us-east-1",
+    }
 
 
 def test_what_is_in_the_state_alone_is_said():

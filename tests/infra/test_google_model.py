@@ -8,6 +8,7 @@ import pytest
 from tests.google import plane
 from tests.infra import secret_rights, terraform
 from tests.infra.google_iam import NUMBER, Need, giving
+from tests.infra.hcl import read
 
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.secrets.names import API_TOKEN, FETCH, READERS, secret_name
@@ -26,7 +27,7 @@ PROJECT = {
     "region": NAMES.region,
 }
 KEY = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
-DATABASE = f"projects/{NAMES.project}/databases/plane-1-state"
+STATE, HOOKS, INDEX = (f"projects/{NAMES.project}/databases/plane-1-{part}" for part in ("state", "hooks", "index"))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,8 @@ def test_names_are_those_that_the_adapters_use(model):
     assert paths["topics"] == {topic: NAMES.topic(topic) for topic in paths["topics"]}
     assert paths["dead_topics"] == {stage.name: NAMES.dead_topic(stage.name) for stage in PIPELINE.queues()}
     assert paths["tasks_queue"] == NAMES.tasks_queue
-    assert f"{paths['database']}/documents" == NAMES.documents
+    roots = {"hooks": NAMES.hooks, "index": NAMES.index, "state": NAMES.documents}
+    assert {part: f"{path}/documents" for part, path in paths["databases"].items()} == roots
     assert place["bucket"] == NAMES.bucket
     kept = {stage: f"projects/{NAMES.project}/subscriptions/{name}" for stage, name in place["dead_topics"].items()}
     assert kept == {stage.name: NAMES.dead_subscription(stage.name) for stage in PIPELINE.queues()}
@@ -120,8 +122,7 @@ def test_everybody_calls_only_what_verifies_by_itself(model):
     ("who", "permission", "kind", "name", "path"),
     [
         ("fetch", "datastore.entities.get", "project", NAMES.project, "projects/penstock-test/databases/(default)"),
-        ("fetch", "datastore.entities.get", "project", "acme-gke", DATABASE),
-        ("webhook", "datastore.entities.delete", "project", NAMES.project, DATABASE),
+        ("fetch", "datastore.entities.get", "project", "acme-gke", STATE),
         ("fetch", "secretmanager.versions.access", "project", NAMES.project, f"projects/{NUMBER}/secrets/other/versions/1"),
         (
             "fetch",
@@ -150,6 +151,42 @@ def test_everybody_calls_only_what_verifies_by_itself(model):
 def test_what_nobody_needs_is_out_of_reach(model, who, permission, kind, name, path):
     region = NAMES.region if kind in {"queue", "repository"} else ""
     assert giving(model, who, Need(permission=permission, kind=kind, name=name, path=path, region=region)) == []
+
+
+RECORDS = {
+    HOOKS: {"get": {"webhook", "tick"}, "update": {"webhook"}, "delete": set()},
+    INDEX: {"get": {*PIPELINE.stages}, "update": {"reconcile"}, "delete": {"reconcile"}},
+    STATE: {
+        "get": {*PIPELINE.stages} - {"webhook"},
+        "update": {*PIPELINE.stages} - {"webhook"},
+        "delete": {"api", "fetch", "reconcile", "notify"},
+    },
+}
+"""By database: who reads, who writes, who removes."""
+
+
+@pytest.mark.parametrize("database", RECORDS)
+def test_of_the_records_each_stage_reaches_what_it_works_on(model, database):
+    expected = RECORDS[database]
+    for verb, like in (("list", "get"), ("create", "update"), *zip(expected, expected, strict=True)):
+        need = Need(permission=f"datastore.entities.{verb}", kind="project", name=NAMES.project, path=database)
+        assert {who for who in model["emails"] if giving(model, who, need)} == expected[like], verb
+
+
+def test_databases_of_all_kinds_are_protected_alike_and_the_first_keeps_its_address():
+    """Its key in Terraform is the region, as when there was one: another would be another database."""
+    body = read(terraform.INFRA / "google").resources["resource", "google_firestore_database", "state"]
+    assert body["for_each"] == "${local.model.databases}"
+    assert body["point_in_time_recovery_enablement"] == '"POINT_IN_TIME_RECOVERY_ENABLED"'
+    assert "var.deletion_protection" in body["delete_protection_state"]
+
+
+def test_the_first_database_of_a_region_has_its_key(model):
+    assert {key: one["name"] for key, one in model["databases"].items()} == {
+        NAMES.region: "plane-1-state",
+        f"hooks@{NAMES.region}": "plane-1-hooks",
+        f"index@{NAMES.region}": "plane-1-index",
+    }
 
 
 def test_each_stage_reads_the_secrets_that_are_there_for_it_and_no_others(model):
@@ -202,7 +239,7 @@ module "it" {{
   sops_keys = {{ sops = terraform_data.later.output }}
 }}
 resource "terraform_data" "each" {{
-  for_each = merge(module.it.grants, module.it.functions, module.it.subscriptions, module.it.roles, module.it.secrets, module.it.topics, module.it.dead_topics, module.it.places)
+  for_each = merge(module.it.grants, module.it.functions, module.it.subscriptions, module.it.roles, module.it.secrets, module.it.topics, module.it.dead_topics, module.it.places, module.it.databases)
 }}
 """
     (tmp_path / "main.tf").write_text(text)

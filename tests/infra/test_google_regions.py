@@ -38,7 +38,8 @@ def test_names_are_those_that_the_adapters_use(model, region):
     heard = {f"{topic}/{s.name}": at.subscription(s.name, topic) for s in PIPELINE.queues() for topic in s.subscribes}
     assert paths["subscriptions"] == told | heard
     assert (place["bucket"], paths["tasks_queue"]) == (at.bucket, at.tasks_queue)
-    assert f"{paths['database']}/documents" == at.documents
+    roots = {"hooks": at.hooks, "index": at.index, "state": at.documents}
+    assert {part: f"{path}/documents" for part, path in paths["databases"].items()} == roots
     assert paths["secrets"]["fetch"] == f"projects/{PROJECT['number']}/secrets/{at.secret_prefix}fetch_"
     kept = {one["name"] for one in model["dead_topics"].values() if one["region"] == region}
     assert kept == {at.dead_subscription(stage.name).rpartition("/")[2] for stage in PIPELINE.queues()}
@@ -88,13 +89,13 @@ def test_who_pushes_in_one_region_calls_no_function_of_another(model):
         assert called == there
 
 
-def record(verb, region):
-    return Need(
-        permission=f"datastore.entities.{verb}",
-        kind="project",
-        name=NAMES.project,
-        path=f"projects/{NAMES.project}/databases/{EVERYWHERE.at(region).documents.split('/')[3]}",
-    )
+PARTS = {"hooks": "hooks", "index": "index", "state": "documents"}
+
+
+def record(verb, region, part="state"):
+    root = getattr(EVERYWHERE.at(region), PARTS[part])
+    path = root.removesuffix("/documents")
+    return Need(permission=f"datastore.entities.{verb}", kind="project", name=NAMES.project, path=path)
 
 
 def artifact(verb, region):
@@ -117,7 +118,11 @@ def task(region):
 
 
 TOUCHES = [
-    *(lambda region, verb=verb: record(verb, region) for verb in ("get", "list", "create", "update", "delete")),
+    *(
+        lambda region, verb=verb, part=part: record(verb, region, part)
+        for verb in ("get", "list", "create", "update", "delete")
+        for part in PARTS
+    ),
     *(lambda region, verb=verb: artifact(verb, region) for verb in ("get", "create", "delete")),
     *(
         lambda region, verb=verb, reader=reader: secret(verb, region, f"{reader}_far_a_b")
@@ -150,8 +155,25 @@ def test_of_home_a_further_regions_functions_have_no_artifact_to_write_no_cluste
         none += [secret(verb, HOME, f"{reader}_far_a_b") for verb in verbs for reader in READERS]
         for need in none:
             assert giving(model, who, need) == [], (who, need)
-    writers = {stage for stage in QUEUES if giving(model, f"{stage}@{FAR}", record("update", HOME))}
-    assert writers == {"reconcile"}, "the index of Receivers"
+    for part, expected in (("index", {"reconcile"}), ("state", set()), ("hooks", set())):
+        for verb in ("create", "update", "delete"):
+            need = record(verb, HOME, part)
+            assert {s for s in QUEUES if giving(model, f"{s}@{FAR}", need)} == expected, "the index of Receivers"
+
+
+def test_webhook_reaches_its_own_records_in_every_region_and_no_others(model):
+    for region in (HOME, FAR, THIRD):
+        for part, verbs in (
+            ("hooks", {"get", "list", "create", "update"}),
+            ("index", {"get", "list"}),
+            ("state", set()),
+        ):
+            may = {
+                v
+                for v in ("get", "list", "create", "update", "delete")
+                if giving(model, "webhook", record(v, region, part))
+            }
+            assert may == verbs, (region, part)
 
 
 def test_of_the_planes_own_secrets_they_read_the_token_that_masks_plans(model):

@@ -36,7 +36,6 @@ LOST = Envelope(
     id="lost",
     traceparent=f"00-{'ab' * 16}-{'c' * 16}-01",
 )
-DATABASE = "projects/penstock-test/databases/plane-1-state"
 
 
 @pytest.fixture(scope="module")

@@ -98,6 +98,14 @@ def test_the_collectors_headers_are_at_home_for_every_function(tmp_path):
     assert read(said, HOME, "penstock_--_penstock--system_otlp--headers") == QUEUES
 
 
+def test_webhook_reads_which_cluster_is_where_only_if_there_are_several_regions(home, tmp_path):
+    plane = {"dynamodb:LeadingKeys": ["plane"]}
+    alone = terraform.outputs("aws/model", tmp_path, **ACCOUNT)
+    for said, may in ((home, True), (alone, False)):
+        assert iam.allowed(said["policies"]["webhook"], "dynamodb:GetItem", table(HOME), plane) is may
+        assert not iam.allowed(said["policies"]["webhook"], "dynamodb:PutItem", table(HOME), plane)
+
+
 def test_home_reaches_all_regions_and_nobody_a_third(home, far):
     topic = f"arn:aws:sns:{{}}:{NAMES.account}:{NAMES.prefix}-source-changed"
     for region in (HOME, FAR):

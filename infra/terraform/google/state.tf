@@ -1,11 +1,12 @@
-# Records (adapters/state/firestore.py), a database a region: one collection, an index of what is due, and none of what is never asked for.
+# Records (adapters/state/firestore.py), three databases a region, since rights end at a database: what webhook writes, what it
+# reads, and all else (adapters/state/parted.py). One collection each, and no index of what is never asked for.
 
 resource "google_firestore_database" "state" {
-  for_each = local.model.places
+  for_each = local.model.databases
 
   project                           = var.project
-  name                              = each.value.database
-  location_id                       = each.key
+  name                              = each.value.name
+  location_id                       = each.value.region
   type                              = "FIRESTORE_NATIVE"
   concurrency_mode                  = "OPTIMISTIC"
   delete_protection_state           = var.deletion_protection ? "DELETE_PROTECTION_ENABLED" : "DELETE_PROTECTION_DISABLED"
@@ -14,7 +15,7 @@ resource "google_firestore_database" "state" {
 }
 
 resource "google_firestore_index" "due" {
-  for_each = local.model.places
+  for_each = local.model.places # nothing else is ever due
 
   project    = var.project
   database   = google_firestore_database.state[each.key].name
@@ -33,7 +34,7 @@ resource "google_firestore_index" "due" {
 
 locals {
   unindexed = merge([
-    for region in keys(local.model.places) : { for field in ["f", "j", "w"] : "${field}@${region}" => { field = field, region = region } }
+    for key in keys(local.model.databases) : { for field in ["f", "j", "w"] : "${field}@${key}" => { field = field, database = key } }
   ]...)
 }
 
@@ -42,7 +43,7 @@ resource "google_firestore_field" "unindexed" {
   for_each = local.unindexed
 
   project    = var.project
-  database   = google_firestore_database.state[each.value.region].name
+  database   = google_firestore_database.state[each.value.database].name
   collection = "records"
   field      = each.value.field
 

@@ -50,7 +50,7 @@ variable "collector" {
 }
 
 variable "database" {
-  description = "Id of the Firestore database. Null: <prefix>-state."
+  description = "Id of the Firestore database of most records. Null: <prefix>-state. Beside it the module makes <prefix>-hooks and <prefix>-index."
   type        = string
   default     = null
   nullable    = true

@@ -5,14 +5,14 @@
 locals {
   verbs = {
     # records: webhook reads its index of Receivers and their objects, and writes what came of deliveries. due: the index
-    # of what is due. scan: lists over all clusters. remove: those that end records (on AWS what writes may also remove:
-    # a value that shrinks leaves parts behind).
+    # of what is due. scan: lists over all clusters. sweep: over everything. index: writes what webhook reads. remove:
+    # those that end records (on AWS what writes may also remove: a value that shrinks leaves parts behind).
     state = {
       webhook   = ["read-hooks", "write-deliveries"]
       api       = ["read", "write", "remove", "scan"]
-      tick      = ["read", "write", "due", "scan"]
+      tick      = ["read", "write", "due", "scan", "sweep"]
       fetch     = ["read", "write", "remove"]
-      reconcile = ["read", "write", "remove"]
+      reconcile = ["read", "write", "remove", "index"]
       notify    = ["read", "write", "remove"]
     }
     # artifacts: fetch makes them, reconcile renders them, tick collects what nobody names any more. api has the port and
@@ -51,7 +51,7 @@ locals {
       state = {
         webhook   = ["read-hooks", "write-deliveries"]
         api       = ["read", "write", "remove", "scan"]
-        tick      = ["read", "write", "due", "scan"]
+        tick      = ["read", "write", "due", "scan", "sweep"]
         fetch     = ["read", "write"]
         reconcile = ["read"]
         notify    = ["read"]
@@ -68,7 +68,7 @@ locals {
       publishes = { reconcile = ["source-changed"] }
       state = {
         fetch     = ["read"]
-        reconcile = ["read", "write", "remove"]
+        reconcile = ["read", "index"]
         notify    = ["read"]
       }
       storage = {

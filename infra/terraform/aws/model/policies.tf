@@ -79,7 +79,11 @@ locals {
           Resource = contains(right.verbs.state, "read-hooks") ? local.everywhere.tables : []
           Condition = {
             "ForAllValues:StringLike" = {
-              "dynamodb:LeadingKeys" = ["delivery", "object/*", "receiver", "+delivery/*", "+object/*", "+receiver/*"]
+              # in several regions, the Plane too: which cluster is where
+              "dynamodb:LeadingKeys" = concat(
+                ["delivery", "object/*", "receiver", "+delivery/*", "+object/*", "+receiver/*"],
+                length(var.regions) > 0 ? ["plane", "+plane/*"] : [],
+              )
             }
             Null = { "dynamodb:LeadingKeys" = "false" }
           }

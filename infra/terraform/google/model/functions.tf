@@ -21,7 +21,7 @@ locals {
           GOOGLE_CLOUD_PROJECT     = var.project
           PENSTOCK_BACKEND         = "google"
           PENSTOCK_GOOGLE_BUCKET   = local.places[var.region].bucket
-          PENSTOCK_GOOGLE_DATABASE = local.places[var.region].database
+          PENSTOCK_GOOGLE_DATABASE = local.places[var.region].databases.state
           PENSTOCK_GOOGLE_PREFIX   = var.prefix
           PENSTOCK_GOOGLE_REGION   = region
           # The bundle's root holds the package; functions-framework puts only the folder of its source on the path.

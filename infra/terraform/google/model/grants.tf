@@ -3,7 +3,7 @@
 locals {
   of = { for region in local.everywhere : region => region == var.region ? var.prefix : "${var.prefix} in ${region}" }
 
-  on_database  = { for region, path in local.paths : region => { title = "records of ${local.of[region]}", expression = "resource.name == \"${path.database}\"" } }
+  on_database  = { for region, path in local.paths : region => { for part, database in path.databases : part => { title = "${part} of ${local.of[region]}", expression = "resource.name == \"${database}\"" } } }
   on_artifacts = { for region, path in local.paths : region => { title = "artifacts of ${local.of[region]}", expression = "resource.name.startsWith(\"${path.artifacts}\")" } }
   secrets_for  = { for region, path in local.paths : region => { for reader, start in path.secrets : reader => "resource.name.startsWith(\"${start}\")" } }
   on_mine      = { for region, reads in local.secrets_for : region => { for reader, expression in reads : reader => { title = "secrets of ${local.of[region]} for ${reader}", expression = expression } } }
@@ -25,8 +25,12 @@ locals {
     ])
   }
 
-  # No index of Firestore is by verb: webhook's "read-hooks" and api's "scan" are reads as all others are.
-  reads = ["read", "read-hooks", "due", "scan"]
+  # By role and database, the verbs that need it. No index of Firestore is by verb: api's "scan" is a read as all others are.
+  record_verbs = {
+    record_reader  = { hooks = ["read-hooks", "sweep"], index = ["read", "read-hooks"], state = ["read"] }
+    record_writer  = { hooks = ["write-deliveries"], index = ["index"], state = ["write"] }
+    record_remover = { hooks = [], index = ["index"], state = ["remove"] }
+  }
 
   gke_projects = { for region in local.everywhere : region => region == var.region ? var.gke_projects : var.regions[region].gke_projects }
   sops_keys    = { for region in local.everywhere : region => region == var.region ? var.sops_keys : var.regions[region].sops_keys }
@@ -49,30 +53,18 @@ locals {
 
   of_stages = flatten([
     for reach in local.reached : [
-      {
-        region    = reach.region
-        who       = reach.who
-        role      = local.role.record_reader
-        kind      = "project"
-        resources = length(setintersection(reach.verbs.state, local.reads)) > 0 ? [var.project] : []
-        condition = local.on_database[reach.region]
-      },
-      {
-        region    = reach.region
-        who       = reach.who
-        role      = local.role.record_writer
-        kind      = "project"
-        resources = length(setintersection(reach.verbs.state, ["write", "write-deliveries"])) > 0 ? [var.project] : []
-        condition = local.on_database[reach.region]
-      },
-      {
-        region    = reach.region
-        who       = reach.who
-        role      = local.role.record_remover
-        kind      = "project"
-        resources = contains(reach.verbs.state, "remove") ? [var.project] : []
-        condition = local.on_database[reach.region]
-      },
+      [
+        for role, parts in local.record_verbs : [
+          for part, verbs in parts : {
+            region    = reach.region
+            who       = reach.who
+            role      = local.role[role]
+            kind      = "project"
+            resources = length(setintersection(reach.verbs.state, verbs)) > 0 ? [var.project] : []
+            condition = local.on_database[reach.region][part]
+          }
+        ]
+      ],
       {
         region    = reach.region
         who       = reach.who

@@ -46,7 +46,7 @@ locals {
   paths = {
     for region, place in local.places : region => {
       artifacts     = "projects/_/buckets/${place.bucket}/objects/artifacts/sha256/"
-      database      = "${local.project}/databases/${place.database}"
+      databases     = { for part, name in place.databases : part => "${local.project}/databases/${name}" }
       dead_topics   = { for stage, name in place.dead_topics : stage => "${local.project}/topics/${name}" }
       secrets       = { for reader in local.readers : reader => "projects/${var.number}/secrets/${local.secret[region]}${reader}_" }
       sources       = "projects/_/buckets/gcf-v2-sources-${var.number}-${region}/objects/"

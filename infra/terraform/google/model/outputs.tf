@@ -8,6 +8,11 @@ output "dashboards" {
   value       = local.dashboards
 }
 
+output "databases" {
+  description = "By region, that of most records, and by <part>@<region> those of what webhook has to do with (hooks: deliveries; index: Receivers, documents, the Plane): id, part and region."
+  value       = local.databases
+}
+
 output "dead_topics" {
   description = "By stage (of a further region: <stage>@<region>): name and region of the topic, and of its subscription, of what it gives up."
   value       = local.dead_topics
@@ -63,8 +68,13 @@ output "places" {
   }
 
   precondition {
-    condition     = alltrue([for place in values(local.places) : length(place.database) >= 4 && length(place.database) <= 63])
+    condition     = alltrue([for one in values(local.databases) : length(one.name) >= 4 && length(one.name) <= 63])
     error_message = "prefix and regions make no id of a database (4 to 63 characters): give the database another one."
+  }
+
+  precondition {
+    condition     = length(distinct([for one in values(local.databases) : one.name])) == length(local.databases)
+    error_message = "database is called as one of those that the module makes beside it (<prefix>-hooks, <prefix>-index): webhook would reach all records."
   }
 }
 

@@ -3,8 +3,13 @@
 locals {
   places = {
     for region in local.everywhere : region => {
-      bucket      = "${coalesce(var.bucket, "${var.prefix}-${var.project}")}${local.suffix[region]}"
-      database    = "${coalesce(var.database, "${var.prefix}-state")}${local.suffix[region]}"
+      bucket = "${coalesce(var.bucket, "${var.prefix}-${var.project}")}${local.suffix[region]}"
+      # What webhook writes, what it reads, and all else: Firestore's conditions end at a database.
+      databases = {
+        hooks = "${var.prefix}-hooks${local.suffix[region]}"
+        index = "${var.prefix}-index${local.suffix[region]}"
+        state = "${coalesce(var.database, "${var.prefix}-state")}${local.suffix[region]}"
+      }
       dead_topics = { for stage in keys(module.topology.queues) : stage => "${var.prefix}-${stage}-dead${local.suffix[region]}" }
       logs        = "${var.prefix}${local.suffix[region]}"
       secrets = {
@@ -21,6 +26,11 @@ locals {
   # Each by its key, in one map over all regions.
   dead_topics = merge([
     for region, place in local.places : { for stage, name in place.dead_topics : "${stage}${local.at[region]}" => { name = name, region = region, stage = stage } }
+  ]...)
+  databases = merge([
+    for region, place in local.places : {
+      for part, name in place.databases : part == "state" ? region : "${part}@${region}" => { name = name, part = part, region = region }
+    }
   ]...)
   secrets = merge([
     for region, place in local.places : { for key, name in place.secrets : "${key}${local.at[region]}" => { name = name, region = region } }

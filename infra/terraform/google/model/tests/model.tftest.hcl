@@ -16,7 +16,7 @@ run "names" {
   }
 
   assert {
-    condition     = output.places["europe-west3"].bucket == "plane-1-acme-prod" && output.places["europe-west3"].database == "plane-1-state"
+    condition     = output.places["europe-west3"].bucket == "plane-1-acme-prod" && output.places["europe-west3"].databases.state == "plane-1-state"
     error_message = jsonencode(output.places)
   }
 
@@ -108,6 +108,16 @@ run "a_bucket_name_that_is_too_long_is_refused" {
   expect_failures = [var.bucket]
 }
 
+run "a_database_that_webhook_reaches_is_not_that_of_most_records" {
+  command = plan
+
+  variables {
+    database = "plane-1-index"
+  }
+
+  expect_failures = [output.places]
+}
+
 run "a_prefix_that_names_no_database_is_told" {
   command = plan
 
@@ -176,7 +186,7 @@ run "a_plane_in_several_regions" {
   }
 
   assert {
-    condition     = output.places["us-central1"].database == "plane-1-state-us-central1" && output.places["us-central1"].bucket == "plane-1-acme-prod-us-central1"
+    condition     = output.places["us-central1"].databases.state == "plane-1-state-us-central1" && output.places["us-central1"].bucket == "plane-1-acme-prod-us-central1"
     error_message = jsonencode(output.places)
   }
 
