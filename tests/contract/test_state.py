@@ -13,6 +13,7 @@ from penstock.adapters.state.sqlite import SqliteState
 from penstock.core.errors import Conflict, Terminal
 from penstock.ports.state import ABSENT
 from penstock.wiring import Runtime, settings_from
+from penstock.wiring.google import bring_over
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +41,8 @@ def state(request, tmp_path):
         adapter.close()
 
 
-def by_family(base):
-    """As a plane on Google Cloud has it."""
+def on_google(base, **more):
+    """Settings of a plane on Google Cloud."""
     environment = {
         "PENSTOCK_BACKEND": "google",
         "GOOGLE_CLOUD_PROJECT": google.PROJECT,
@@ -50,7 +51,12 @@ def by_family(base):
         "PENSTOCK_GOOGLE_PREFIX": "plane-1",
         "FIRESTORE_EMULATOR_HOST": base.removeprefix("http://"),
     }
-    return Runtime(settings_from(environment)).port("state")
+    return settings_from({**environment, **more})
+
+
+def by_family(base):
+    """The records of such a plane."""
+    return Runtime(on_google(base)).port("state")
 
 
 FAMILIES = ("delivery/c/n/x", "object/c/K/n/x", "plane", "receiver/d/c/n/x", "request/x", "status/c/K/n/x")
@@ -237,3 +243,23 @@ def test_a_write_that_lost_leaves_nothing_of_a_large_value(state):
     state.delete("k", expected=version)
     assert state.get("k") is None
     assert state.list("") == ()
+
+
+def test_a_plane_on_google_cloud_that_had_one_database_goes_on_with_what_it_had(firestore):
+    """In each of its regions, once, and what is there for the older functions stays."""
+    settings = on_google(firestore, PENSTOCK_GOOGLE_HOME_REGION="europe-west3", PENSTOCK_GOOGLE_REGIONS="us-central1")
+    regions = [settings.google.at(region) for region in settings.google.everywhere]
+    for names in regions:
+        google.drop_records(firestore, names)
+        before = FirestoreState(google.client(), names)
+        for key in FAMILIES:
+            before.put(key, {"region": names.region}, expected=ABSENT)
+    assert bring_over(settings) == 2 * 4
+    for names in regions:
+        roots = {names.hooks: 1, names.index: 3, names.documents: len(FAMILIES) + 1}
+        held = {root: len(FirestoreState(google.client(), names, root).list("")) for root in roots}
+        assert held == roots
+    assert by_family(firestore).get("plane").value == {"region": "europe-west3"}
+    assert bring_over(settings) == 0
+    for names in regions:
+        google.drop_records(firestore, names)

@@ -167,10 +167,10 @@ RECORDS = {
 
 @pytest.mark.parametrize("database", RECORDS)
 def test_of_the_records_each_stage_reaches_what_it_works_on(model, database):
-    expected = RECORDS[database]
-    for verb, like in (("list", "get"), ("create", "update"), *zip(expected, expected, strict=True)):
+    for verb, like in {"get": "get", "list": "get", "create": "update", "update": "update", "delete": "delete"}.items():
         need = Need(permission=f"datastore.entities.{verb}", kind="project", name=NAMES.project, path=database)
-        assert {who for who in model["emails"] if giving(model, who, need)} == expected[like], verb
+        expected = RECORDS[database][like] - ({"webhook"} if (database, verb) == (HOOKS, "list") else set())
+        assert {who for who in model["emails"] if giving(model, who, need)} == expected, verb
 
 
 def test_databases_of_all_kinds_are_protected_alike_and_the_first_keeps_its_address():

@@ -147,7 +147,7 @@ HOOK = flux(
     type="github",
     events=["push"],
     secretRef={"name": "hook"},
-    resources=[{"kind": "GitRepository", "name": "own"}, {"kind": "Kustomization", "name": "own"}],
+    resources=[{"kind": "GitRepository", "name": "own"}, {"kind": "Kustomization", "name": "*"}],
 )
 
 

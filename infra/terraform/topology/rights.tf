@@ -4,9 +4,9 @@
 
 locals {
   verbs = {
-    # records: webhook reads its index of Receivers and their objects, and writes what came of deliveries. due: the index
-    # of what is due. scan: lists over all clusters. sweep: over everything. index: writes what webhook reads. remove:
-    # those that end records (on AWS what writes may also remove: a value that shrinks leaves parts behind).
+    # records: webhook reads its index of Receivers and their objects, and writes what came of deliveries. index: writes that
+    # index; read-index: reads no more than it. due: the index of what is due. scan: lists over all clusters; sweep: over
+    # everything. remove: those that end records (on AWS what writes may also remove: a value that shrinks leaves parts behind).
     state = {
       webhook   = ["read-hooks", "write-deliveries"]
       api       = ["read", "write", "remove", "scan"]
@@ -54,7 +54,7 @@ locals {
         tick      = ["read", "write", "due", "scan", "sweep"]
         fetch     = ["read", "write"]
         reconcile = ["read"]
-        notify    = ["read"]
+        notify    = ["read-index"]
       }
       storage = {
         tick      = ["list", "delete"]
@@ -69,7 +69,7 @@ locals {
       state = {
         fetch     = ["read"]
         reconcile = ["read", "index"]
-        notify    = ["read"]
+        notify    = ["read-index"]
       }
       storage = {
         fetch     = ["read"]

@@ -16,6 +16,7 @@ from penstock.core.records import PLANE_KEY, PlaneRecord
 from penstock.core.resources import Manifest
 from penstock.ports.state import ABSENT, Record, State
 from penstock.wiring import Runtime, open_runtime, open_state
+from penstock.wiring.google import bring_over
 from penstock.wiring.regions import check_regions
 
 STDIN = "-"
@@ -47,6 +48,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     runtime = open_runtime(args.data_dir)
     try:
+        brought = 0 if args.dry_run else bring_over(runtime.settings)
+        if brought:
+            print(f"{brought} records copied from the plane's one database to those that webhook reaches")
         for line in change_plane(runtime, read_document(args.file), dry_run=args.dry_run):
             print(line)
     finally:

@@ -1,7 +1,7 @@
 """A plane's ports on Google Cloud. google-auth and urllib3 load at the first call, and no SDK at all."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.google.names import GoogleNames
@@ -10,6 +10,9 @@ from penstock.core.pipeline import Pipeline
 from penstock.ports.clock import Clock
 from penstock.wiring.lazy import Once
 from penstock.wiring.settings import Settings
+
+if TYPE_CHECKING:
+    from penstock.adapters.state.parted import PartedState
 
 ANSWER_LIMIT = 128 << 20
 """Bytes: artifacts come in one answer."""
@@ -49,13 +52,7 @@ def _ports(
         return PubsubBus(client(), names, pipeline, clock())
 
     def state() -> Any:
-        from penstock.adapters.state.firestore import FirestoreState  # noqa: PLC0415 - see above
-        from penstock.adapters.state.parted import PartedState  # noqa: PLC0415 - see above
-
-        rest, hooks, index = (
-            FirestoreState(client(), names, root) for root in (names.documents, names.hooks, names.index)
-        )
-        return PartedState({**dict.fromkeys(HOOKS, hooks), **dict.fromkeys(INDEX, index)}, rest)
+        return _records(client(), names)
 
     def storage() -> Any:
         from penstock.adapters.storage.gcs import GcsStorage  # noqa: PLC0415 - see above
@@ -68,6 +65,23 @@ def _ports(
         return EnvironmentSecrets(settings.secrets, SecretManagerSecrets(client(), names, clock()))
 
     return {"bus": bus, "state": state, "storage": storage, "secrets": secrets}
+
+
+def _records(client: Any, names: GoogleNames) -> "PartedState":
+    from penstock.adapters.state.firestore import FirestoreState  # noqa: PLC0415 - see above
+    from penstock.adapters.state.parted import PartedState  # noqa: PLC0415 - see above
+
+    rest, hooks, index = (FirestoreState(client, names, root) for root in (names.documents, names.hooks, names.index))
+    return PartedState({**dict.fromkeys(HOOKS, hooks), **dict.fromkeys(INDEX, index)}, rest)
+
+
+def bring_over(settings: Settings) -> int:
+    """Copy records of a plane that had one database a region to where they belong, once; how many that were."""
+    names = settings.google
+    if names is None:
+        return 0
+    client = _client()
+    return sum(_records(client, names.at(region)).bring_over() for region in names.everywhere)
 
 
 def push_check(names: GoogleNames, clock: Callable[[], Clock]) -> Callable[[Mapping[str, str]], None]:

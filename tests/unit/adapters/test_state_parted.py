@@ -70,3 +70,30 @@ def test_what_is_due_is_asked_of_the_rest_and_nothing_else_has_a_time(state, sto
     with pytest.raises(Terminal, match="never asked what is due"):
         state.put("object/c/K/n/x", {}, expected=None, due=1.0)
     assert state.get("object/c/K/n/x") is None
+
+
+def test_what_one_store_had_is_copied_once_and_stays_for_the_release_that_wrote_it(state, stores):
+    old = {"delivery/c/n/x": 1, "object/c/K/n/x": 2, "plane": 3, "planes/x": 4, "status/c/K/n/x": 5}
+    for key, number in old.items():
+        stores["rest"].put(key, {"n": number}, expected=None)
+    state.put("object/c/K/n/x", {"n": "newer"}, expected=None)
+    assert state.bring_over() == 3
+    assert {record.key for record in stores["rest"].list("")} >= old.keys()
+    assert state.get("plane").value == {"n": 3}
+    assert state.get("delivery/c/n/x").value == {"n": 1}
+    assert state.get("object/c/K/n/x").value == {"n": "newer"}
+    state.delete("plane", expected=None)
+    assert state.bring_over() == 0
+    assert state.get("plane") is None, "what is gone does not come back"
+
+
+def test_killed_half_way_it_begins_again(state, stores, monkeypatch):
+    for key in ("delivery/c/n/x", "plane"):
+        stores["rest"].put(key, {"n": 1}, expected=None)
+    put = stores["index"].put
+    monkeypatch.setattr(stores["index"], "put", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        state.bring_over()
+    monkeypatch.setattr(stores["index"], "put", put)
+    assert state.bring_over() == 2
+    assert state.get("plane").value == {"n": 1}

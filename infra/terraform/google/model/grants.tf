@@ -27,7 +27,8 @@ locals {
 
   # By role and database, the verbs that need it. No index of Firestore is by verb: api's "scan" is a read as all others are.
   record_verbs = {
-    record_reader  = { hooks = ["read-hooks", "sweep"], index = ["read", "read-hooks"], state = ["read"] }
+    record_getter  = { hooks = ["read-hooks"], index = [], state = [] }
+    record_reader  = { hooks = ["sweep"], index = ["read", "read-hooks", "read-index"], state = ["read"] }
     record_writer  = { hooks = ["write-deliveries"], index = ["index"], state = ["write"] }
     record_remover = { hooks = [], index = ["index"], state = ["remove"] }
   }

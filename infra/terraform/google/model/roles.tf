@@ -9,6 +9,7 @@ locals {
     artifact_reader    = ["storage.objects.get"]
     artifact_writer    = ["storage.objects.create"]
     impersonator       = ["iam.serviceAccounts.actAs"]
+    record_getter      = ["datastore.entities.get"]
     record_reader      = ["datastore.entities.get", "datastore.entities.list"]
     record_remover     = ["datastore.entities.delete"]
     record_writer      = ["datastore.entities.create", "datastore.entities.update"]

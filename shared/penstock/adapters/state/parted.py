@@ -1,9 +1,13 @@
 """Records in several stores, by the first segment of their keys: for a cloud whose rights end at a store."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 
-from penstock.core.errors import Terminal
-from penstock.ports.state import Record, State, Value
+from penstock.core.errors import Conflict, Terminal
+from penstock.ports.state import ABSENT, Record, State, Value
+
+BROUGHT_OVER = "brought-over"
+"""Key of the mark that what stood in one store was copied to several."""
 
 
 class PartedState:
@@ -40,6 +44,26 @@ class PartedState:
     def due(self, before: float, *, limit: int) -> tuple[Record, ...]:
         """The longest overdue first."""
         return self._rest.due(before, limit=limit)
+
+    def bring_over(self) -> int:
+        """Copy to its store what a release wrote that had one for all, the first time; how many records that were.
+
+        What is copied stays where it was, for functions of that release which still run. Killed half-way, it begins
+        again: what is there already is newer.
+        """
+        if self._rest.get(BROUGHT_OVER) is not None:
+            return 0
+        found = [
+            (family, record)
+            for family in self._parts
+            for record in self._rest.list(family)
+            if record.key.partition("/")[0] == family
+        ]
+        for family, record in found:
+            with contextlib.suppress(Conflict):
+                self._parts[family].put(record.key, record.value, expected=ABSENT)
+        self._rest.put(BROUGHT_OVER, {"format": 1}, expected=None)
+        return len(found)
 
     def _of(self, key: str) -> State:
         return self._parts.get(key.partition("/")[0], self._rest)
