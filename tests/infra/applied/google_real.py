@@ -183,7 +183,7 @@ class Secret(GoogleKind):
     replaced = ("project", "replication", "secret_id")
 
     def _url(self, state):
-        base = f"{self.place.endpoints.secretmanager}/v1/projects/{state['project']}/secrets"
+        base = f"{self.place.endpoints.secrets}/v1/projects/{state['project']}/secrets"
         return base if "name" not in state else f"{base}/{state['secret_id']}"
 
     def put(self, given, before):
@@ -195,7 +195,7 @@ class Secret(GoogleKind):
         }
         _ = given["deletion_protection"]  # what delete asks the state for
         if before is None:
-            base = f"{self.place.endpoints.secretmanager}/v1/projects/{project}/secrets"
+            base = f"{self.place.endpoints.secrets}/v1/projects/{project}/secrets"
             made = self.call("POST", f"{base}?secretId={ident}", body)
             return {"id": f"projects/{project}/secrets/{ident}", "name": made["name"]}
         return {}
