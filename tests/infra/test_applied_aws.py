@@ -167,7 +167,6 @@ def test_each_region_has_its_own(account, told, tmp_path, bundle):
     """Two instances of the module, each with the provider of its region: what is of the account is made once."""
     config = run.Configuration(run.copied(tmp_path) / "examples/terraform/aws-regions", told, bundle=bundle)
     config.apply()
-    assert config.plan() == {}
     far = Clients("us-east-1").client
     functions = [{each["FunctionName"] for each in made("lambda").list_functions()["Functions"]} for made in (account, far)]
     assert functions[1] == {f"plane-1-{stage}" for stage in ("fetch", "reconcile", "notify")}
