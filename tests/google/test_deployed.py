@@ -41,7 +41,9 @@ class Deployed:
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDTASKS": self.tasks.base,
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER": self.secrets.base,
         }
-        self.ports = {stage: plane.free_port() for stage in STAGES}
+        # said to Terraform before anything listens there: held until then
+        self.held = {stage: stack.enter_context(plane.held_port()) for stage in STAGES}
+        self.ports = {stage: held.getsockname()[1] for stage, held in self.held.items()}
         self.made = stack.enter_context(made(directory, self.emulators, self.ports))
         runtime = Runtime(settings_from({**self.made.shell, **self.emulators}))
         self.world, self.processes = World(stack, directory), {}
@@ -54,6 +56,7 @@ class Deployed:
         log = self.stack.enter_context((self.logs / stage).open("w+b"))
         given = {**self.made.environments[stage], **self.emulators, **self.world.own(stage)}
         port = self.ports[stage]
+        self.held[stage].close()
         self.processes[stage], _ = self.stack.enter_context(started(stage, log=log, port=port, **given))
 
     def http(self, stage, method, path, headers, body):

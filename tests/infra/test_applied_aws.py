@@ -21,15 +21,15 @@ PLANTED = {
     "a missing argument": ("queues.tf", "  queue_url = aws_sqs_queue.dead", "  #", 'The argument "queue_url" is required'),
     "a missing block": ("storage.tf", "  rule {\n    object_ownership", "  dule {\n    object_ownership", "Blocks of type \"dule\""),
     "a reference to nothing": ("scheduler.tf", "aws_iam_role.scheduler.name", "aws_iam_role.schedule.name", "Reference to undeclared"),
-    "a value of what is computed": ("scheduler.tf", "  name = local._model.names.schedule_group", '  arn = "x"\n  name = local._model.names.schedule_group', "arn: not for the configuration to say"),
+    "a value of what is computed": ("scheduler.tf", "  name = local.model.names.schedule_group", '  arn = "x"\n  name = local.model.names.schedule_group', "arn: not for the configuration to say"),
     "a cycle": ("queues.tf", "message_retention_seconds = 14 * 86400", "message_retention_seconds = length(aws_sqs_queue.queues)", "Cycle"),
 }  # fmt: skip
 """Found by terraform validate: file, what is right, what is planted, what is said."""
 PLANTED_FOR_PLAN = {
     "an attribute that is not": ("queues.tf", "dead[each.key].id", "dead[each.key].link", "Unsupported attribute"),
-    "a template of a list": ("topics.tf", "endpoint             = ", "endpoint             = \"${keys(local._tags)}\" #", "string required"),
+    "a template of a list": ("topics.tf", "endpoint             = ", "endpoint             = \"${keys(local.tags)}\" #", "string required"),
     "a for_each of what is not known": (
-        "schedule.tf", 'resource "aws_lambda_permission" "schedule" {\n  for_each = local._scheduled',
+        "schedule.tf", 'resource "aws_lambda_permission" "schedule" {\n  for_each = local.scheduled',
         'resource "aws_lambda_permission" "schedule" {\n  for_each = { for rule in aws_cloudwatch_event_rule.schedule : rule.arn => rule }',
         "Invalid for_each argument",
     ),

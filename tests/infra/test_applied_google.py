@@ -18,7 +18,7 @@ PLANTED = {
     "a reference to nothing": ("schedule.tf", 'google_service_account.accounts["push"]', 'google_service_account.account["push"]', "Reference to undeclared"),
     "a cycle": ("topics.tf", 'resource "google_pubsub_topic" "topics" {', 'resource "google_pubsub_topic" "topics" {\n  depends_on = [google_pubsub_subscription.pushes]', "Cycle"),
     "a for_each of what is not known": (
-        "accounts.tf", "for_each = local._model.names.accounts", "for_each = toset([for each in google_pubsub_topic.topics : each.id])", "Invalid for_each argument"
+        "accounts.tf", "for_each = local.model.names.accounts", "for_each = toset([for each in google_pubsub_topic.topics : each.id])", "Invalid for_each argument"
     ),
     "a key that is not there": ("schedule.tf", 'accounts["push"]', 'accounts["pusher"]', "Invalid index"),
     "two types in one conditional": ("subscriptions.tf", "[each.value.attempts]", "each.value.attempts", "Inconsistent conditional result types"),
