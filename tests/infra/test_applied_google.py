@@ -66,7 +66,9 @@ def test_the_life_of_a_plane(told, tmp_path, bundle):
     config.apply()
     assert {*config.state()} >= {*planned}
     assert config.plan() == {}, "applied twice"
-    functions = {stage: f'module.plane.google_cloudfunctions2_function.stages["{stage}"]' for stage in load_pipeline().stages}
+    functions = {
+        stage: f'module.plane.google_cloudfunctions2_function.stages["{stage}"]' for stage in load_pipeline().stages
+    }
     before = config.replace("plane.tf", "reconcile = { concurrency = 40, memory = 2048 }", "fetch = { memory = 2048 }")
     assert config.plan() == {functions["fetch"]: ["update"], functions["reconcile"]: ["update"]}
     (config.folder / "plane.tf").write_text(before)
@@ -94,8 +96,12 @@ def test_each_region_has_its_own(told, tmp_path, bundle):
     folder = run.copied(tmp_path) / "examples/terraform/google-regions"
     config = run.Configuration(folder, told, bundle=bundle, **VARIABLES)
     addresses = {*config.plan()}
-    regional = {f'module.plane.google_{kind}["{{}}"]' for kind in ("firestore_database.state", "storage_bucket.artifacts")}
-    regional |= {f'module.plane.google_{kind}["{{}}"]' for kind in ("cloud_tasks_queue.delay", "logging_project_sink.logs")}
+    regional = {
+        f'module.plane.google_{kind}["{{}}"]' for kind in ("firestore_database.state", "storage_bucket.artifacts")
+    }
+    regional |= {
+        f'module.plane.google_{kind}["{{}}"]' for kind in ("cloud_tasks_queue.delay", "logging_project_sink.logs")
+    }
     assert addresses >= {each.format(region) for each in regional for region in ("europe-west3", "us-central1")}
     functions = {each for each in addresses if ".google_cloudfunctions2_function." in each}
     far = {f'module.plane.google_cloudfunctions2_function.stages["{stage}@us-central1"]' for stage in HEARING}

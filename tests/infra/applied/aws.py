@@ -43,7 +43,9 @@ KINDS = {
     "aws_sns_topic_subscription": messaging.Subscription,
     "aws_sqs_queue": messaging.Queue,
     "aws_sqs_queue_policy": messaging.QueuePolicy,
-    "aws_sqs_queue_redrive_allow_policy": Kept.of("queue_url", id=lambda given, _: given["queue_url"]),  # moto keeps none
+    "aws_sqs_queue_redrive_allow_policy": Kept.of(
+        "queue_url", id=lambda given, _: given["queue_url"]
+    ),  # moto keeps none
 }
 
 

@@ -29,12 +29,18 @@ class Queue(AwsKind):
     service, replaced = "sqs", ("fifo_queue", "name")
 
     def put(self, given, before):
-        attributes = {api: _text(given[name]) for name, api in QUEUE.items() if isinstance(given[name], (bool, int, str))}
+        attributes = {
+            api: _text(given[name]) for name, api in QUEUE.items() if isinstance(given[name], (bool, int, str))
+        }
         if before is None:
-            url = self.client.create_queue(QueueName=given["name"], Attributes=attributes, tags=given["tags"])["QueueUrl"]
+            url = self.client.create_queue(QueueName=given["name"], Attributes=attributes, tags=given["tags"])[
+                "QueueUrl"
+            ]
         else:
             url = before["url"]
-            self.client.set_queue_attributes(QueueUrl=url, Attributes={k: v for k, v in attributes.items() if k != "FifoQueue"})
+            self.client.set_queue_attributes(
+                QueueUrl=url, Attributes={k: v for k, v in attributes.items() if k != "FifoQueue"}
+            )
             self.client.tag_queue(QueueUrl=url, Tags=given["tags"])
         now = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
         return {"id": url, "url": url, "arn": now["QueueArn"]}

@@ -5,7 +5,6 @@ from urllib.parse import urlencode
 
 from tests.infra.applied.aws_place import AwsKind, pairs
 
-
 CHANGED = dict.fromkeys(("deletion_protection_enabled", "point_in_time_recovery", "tags", "tags_all"))
 """Of a table, what is changed in place."""
 
@@ -181,7 +180,9 @@ class Object(AwsKind):
     def put(self, given, before):
         where = {"Bucket": given["bucket"], "Key": given["key"]}
         _ = given["source_hash"]  # for terraform alone: that the file is another one
-        made = self.client.put_object(**where, Body=Path(given["source"]).read_bytes(), Tagging=urlencode(given["tags"]))
+        made = self.client.put_object(
+            **where, Body=Path(given["source"]).read_bytes(), Tagging=urlencode(given["tags"])
+        )
         return {"id": given["key"], "etag": made["ETag"].strip('"')}
 
     def now(self, state):

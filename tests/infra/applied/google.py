@@ -38,7 +38,12 @@ def _email(given, place):
 
 def _service(given, place):
     """What of a function its service says."""
-    return [{"uri": place.uri(given["name"]), "service": _path("projects/{project}/locations/{location}/services/{name}")(given, place)}]
+    return [
+        {
+            "uri": place.uri(given["name"]),
+            "service": _path("projects/{project}/locations/{location}/services/{name}")(given, place),
+        }
+    ]
 
 
 def _member(*of):

@@ -90,7 +90,10 @@ class Subscription(GoogleKind):
             attempts = dead["max_delivery_attempts"]
             body["deadLetterPolicy"] = {"deadLetterTopic": dead["dead_letter_topic"], "maxDeliveryAttempts": attempts}
         if retry := given.first("retry_policy"):
-            body["retryPolicy"] = {"minimumBackoff": retry["minimum_backoff"], "maximumBackoff": retry["maximum_backoff"]}
+            body["retryPolicy"] = {
+                "minimumBackoff": retry["minimum_backoff"],
+                "maximumBackoff": retry["maximum_backoff"],
+            }
         if before is None:
             self.call("PUT", self._url(path), body)
         else:

@@ -84,9 +84,7 @@ def _pool():
                 one.type, one.type_name = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE, f".tfplugin5.{plain}"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tfplugin5.{name}")) for name in messages
-    }
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tfplugin5.{name}")) for name in messages}
 
 
 MESSAGE = _pool()
