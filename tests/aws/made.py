@@ -31,12 +31,16 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """``environments``: by stage, of its function. ``shell``: what an operator's shell has, beside credentials."""
+    """``environments``: by stage, of its function. ``shell``: what an operator's shell has, beside credentials.
+
+    ``policies``: by stage, of its function's role; none where no Terraform made one.
+    """
 
     environments: dict[str, dict[str, str]]
     sources: list[Source]
     scheduled: list[str]
     shell: dict[str, str]
+    policies: dict[str, dict]
 
 
 def how():
@@ -57,7 +61,7 @@ def _by_hand():
     environments = {stage: ENVIRONMENT | (NOTIFY if stage == "notify" else {}) for stage in pipeline.stages}
     sources = [Source(queue=NAMES.queue(each.name), stage=each.name, batch=1) for each in pipeline.queues()]
     with on_a_server():
-        yield Made(environments=environments, sources=sources, scheduled=["tick"], shell=ENVIRONMENT)
+        yield Made(environments=environments, sources=sources, scheduled=["tick"], shell=ENVIRONMENT, policies={})
 
 
 @contextlib.contextmanager
@@ -85,6 +89,9 @@ def _read(client, shell):
             for target in client("events").list_targets_by_rule(Rule=rule["Name"])["Targets"]
         ],
         shell={**ENVIRONMENT, **shell},
+        policies={
+            stage: _policy(client("iam"), functions[arn]["Role"].rpartition("/")[2]) for arn, stage in stages.items()
+        },
     )
 
 
@@ -97,6 +104,15 @@ def _stage(function):
     digest = hashlib.sha256(bundles.made("aws").zip.read_bytes()).digest()
     assert function["CodeSha256"] == base64.b64encode(digest).decode()
     return stage
+
+
+def _policy(iam, role):
+    """All that a role may: Lambda alone can take it, and it has one policy."""
+    trust = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+    assert [each["Principal"] for each in trust["Statement"]] == [{"Service": "lambda.amazonaws.com"}]
+    assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
+    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    return iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
 
 
 def _source(client, stages, mapping):

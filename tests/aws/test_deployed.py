@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 from tests.aws import events
 from tests.aws.functions import function
+from tests.aws.heard import heard
 from tests.aws.made import how, made
 from tests.aws.plane import NAMES
 from tests.deployed import GIVEN, Story, World
+from tests.infra import iam
+from tests.infra.test_aws_rights import needs
 from tests.needles import needles
 from tests.observability.logs import documented
 from tests.observability.receiver import Collector, path_to_root, roots
@@ -141,7 +144,9 @@ class Deployed:
 def deployed(tmp_path_factory):
     with contextlib.ExitStack() as stack:
         collector = stack.enter_context(Collector())
+        calls = stack.enter_context(heard())
         found = Deployed(stack, tmp_path_factory.mktemp("deployed"), collector)
+        found.calls = calls
         found.story.begin()
         collector.quiet()
         yield found
@@ -248,6 +253,26 @@ def test_nothing_was_lost_or_failed(deployed):
     assert [poller.errors for poller in deployed.pollers.values()] == [[], [], []]
     assert deployed.story.runtime.bus.dead_letters() == ()
     assert deployed.world.changes_told() == deployed.world.scaled
+
+
+def test_each_call_is_one_that_the_functions_role_allows(deployed):
+    """By the policies that stand in IAM; by hand nobody makes any. What moto itself does not ask."""
+    if how() != "terraform":
+        pytest.skip("no Terraform made roles")
+    made = [
+        (key.removeprefix("key-of-"), *need)
+        for key, *call in deployed.calls
+        if key.startswith("key-of-")
+        for need in needs(*call)
+    ]
+    policies = deployed.made.policies
+    refused = {f"{stage}: {what}" for stage, *what in made if not iam.allowed(policies[stage], *what)}
+    assert refused == set()
+    asked = {stage: {act for other, act, *_ in made if other == stage} for stage in PIPELINE.stages}
+    assert {"sns:Publish", "s3:PutObject", "dynamodb:PutItem"} <= asked["fetch"]
+    assert {"s3:GetObject", "secretsmanager:CreateSecret"} <= asked["reconcile"]
+    assert "dynamodb:BatchGetItem" in asked["tick"]
+    assert "sns:Publish" in asked["webhook"]
 
 
 def test_what_no_attempt_ends_becomes_a_dead_letter_that_tick_tells_of(deployed):

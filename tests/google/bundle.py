@@ -37,9 +37,9 @@ def command(stage, port):
 
 
 @contextlib.contextmanager
-def started(stage, *, log=None, **more):
-    """A function and its port."""
-    port = plane.free_port()
+def started(stage, *, log=None, port=None, **more):
+    """A function and its port, a free one by default."""
+    port = port or plane.free_port()
     words, environment = command(stage, port)
     root = bundles.made("google").root
     with plane.process(words, port, env={**environment, **more}, cwd=root, log=log) as running:

@@ -48,10 +48,16 @@ def names(**endpoints):
     )
 
 
+def held_port():
+    """A socket that keeps a port from others until it is closed."""
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
 def free_port():
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
+    with held_port() as held:
+        return held.getsockname()[1]
 
 
 def request(method, url, body=None):

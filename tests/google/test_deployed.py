@@ -1,8 +1,9 @@
 """The deployed shape: each function by the real functions-framework command, in a process and environment of its own,
 from the unpacked google.zip and nothing else, over the Pub/Sub and Firestore emulators, fake-gcs-server, and loopback
-servers for Cloud Tasks and Secret Manager. The story is tests/deployed.py's.
+servers for Cloud Tasks and Secret Manager, with what Terraform's module made there. The story is tests/deployed.py's.
 """
 
+import base64
 import contextlib
 import os
 from pathlib import Path
@@ -12,8 +13,10 @@ from tests.deployed import GIVEN, Story, World
 from tests.google import plane
 from tests.google.bundle import ask, started
 from tests.google.cloud_tasks import cloud_tasks
+from tests.google.made import how, made
 from tests.google.secret_manager import secret_manager
 
+from penstock.core.messages import PLANE, Envelope, SourceChanged, encode
 from penstock.wiring import Runtime, load_pipeline, settings_from
 
 STAGES = tuple(load_pipeline().stages)
@@ -31,56 +34,49 @@ class Deployed:
         self.secrets = stack.enter_context(secret_manager())
         bases = [stack.enter_context(make()) for make in (plane.pubsub, plane.firestore, plane.storage)]
         pubsub, firestore, storage = (base.removeprefix("http://") for base in bases)
-        self.environment = {
-            "PENSTOCK_BACKEND": "google",
-            "GOOGLE_CLOUD_PROJECT": plane.PROJECT,
-            "PENSTOCK_GOOGLE_REGION": "europe-west3",
-            "PENSTOCK_GOOGLE_BUCKET": "acme-penstock",
-            "PENSTOCK_GOOGLE_PREFIX": "plane-1",
-            "PENSTOCK_GOOGLE_TASKS_ACCOUNT": "tasks@penstock-test.iam.gserviceaccount.com",
+        self.emulators = {
             "PUBSUB_EMULATOR_HOST": pubsub,
             "FIRESTORE_EMULATOR_HOST": firestore,
             "STORAGE_EMULATOR_HOST": storage,
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDTASKS": self.tasks.base,
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER": self.secrets.base,
         }
-        runtime = Runtime(settings_from(self.environment))
-        names = runtime.settings.google
-        plane.make_topics(names, load_pipeline())
-        bucket = {"name": names.bucket}
-        plane.request("POST", f"{names.endpoints.storage}/storage/v1/b?project={plane.PROJECT}", bucket)
-        self.world = World(stack, directory)
-        self.ports, self.processes = {}, {}
+        # said to Terraform before anything listens there: held until then
+        self.held = {stage: stack.enter_context(plane.held_port()) for stage in STAGES}
+        self.ports = {stage: held.getsockname()[1] for stage, held in self.held.items()}
+        self.made = stack.enter_context(made(directory, self.emulators, self.ports))
+        runtime = Runtime(settings_from({**self.made.shell, **self.emulators}))
+        self.world, self.processes = World(stack, directory), {}
         for name in STAGES:
             self.start(name)
-        for stage in load_pipeline().queues():
-            for topic in stage.subscribes:
-                plane.push_to(names, stage.name, topic, f"http://127.0.0.1:{self.ports[stage.name]}/")
         self.story = Story(self.world, runtime, self.http, self.tick)
 
     def start(self, stage):
         """One function, from the bundle."""
         log = self.stack.enter_context((self.logs / stage).open("w+b"))
-        given = {**self.environment, **self.world.own(stage)}
-        self.processes[stage], self.ports[stage] = self.stack.enter_context(started(stage, log=log, **given))
+        given = {**self.made.environments[stage], **self.emulators, **self.world.own(stage)}
+        port = self.ports[stage]
+        self.held[stage].close()
+        self.processes[stage], _ = self.stack.enter_context(started(stage, log=log, port=port, **given))
 
     def http(self, stage, method, path, headers, body):
         return ask(self.ports[stage], method, path, body, headers)
 
     def tick(self):
         """Cloud Scheduler's call."""
-        assert self.http("tick", "POST", "/", {}, b"")[0] == 204
+        (stage,) = self.made.scheduled
+        assert self.http(stage, "POST", "/", {}, b"")[0] == 204
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[how()])
 def deployed(tmp_path_factory):
     for variable in ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST"):
         if os.environ.get(variable):
             pytest.skip(f"{variable}: this test wants an emulator of its own")
     with contextlib.ExitStack() as stack:
-        made = Deployed(stack, tmp_path_factory.mktemp("deployed"))
-        made.story.begin()
-        yield made
+        found = Deployed(stack, tmp_path_factory.mktemp("deployed"))
+        found.story.begin()
+        yield found
 
 
 @pytest.mark.real
@@ -114,3 +110,18 @@ def test_each_process_has_its_own_credentials_and_tells_none(deployed):
 @pytest.mark.real
 def test_nothing_was_told_twice(deployed):
     assert deployed.world.changes_told() == deployed.world.scaled
+
+
+@pytest.mark.real
+def test_what_pubsub_gives_up_is_told_of_by_tick(deployed):
+    """Pub/Sub would move it there; the emulator moves nothing. From there on it goes by Terraform's subscriptions."""
+    if how() != "terraform":
+        pytest.skip("tick is pushed nothing where no Terraform made its subscriptions")
+    wake = SourceChanged(cluster=PLANE, namespace="flux-system", name="flux-system")
+    data = encode(Envelope(message=wake, id="killer", traceparent=f"00-{'a' * 32}-{'b' * 16}-01"))
+    names = deployed.story.runtime.settings.google
+    body = {"messages": [{"data": base64.b64encode(data).decode()}]}
+    plane.request("POST", f"{names.endpoints.pubsub}/v1/{names.dead_topic('fetch')}:publish", body)
+    bus = deployed.story.runtime.bus
+    deployed.story.until(lambda: any(each.error for each in bus.dead_letters()), "tick to tell of a dead letter")
+    assert {each.stage for each in bus.dead_letters()} == {"fetch"}

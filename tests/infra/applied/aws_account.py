@@ -114,19 +114,22 @@ class LogGroup(AwsKind):
         self.client.delete_log_group(logGroupName=state["name"])
 
 
+ALARM = {
+    "alarm_description": "AlarmDescription",
+    "comparison_operator": "ComparisonOperator",
+    "evaluation_periods": "EvaluationPeriods",
+    "metric_name": "MetricName",
+    "namespace": "Namespace",
+    "period": "Period",
+    "statistic": "Statistic",
+    "threshold": "Threshold",
+    "treat_missing_data": "TreatMissingData",
+}
+"""Arguments that are parameters of PutMetricAlarm, and fields of what DescribeAlarms says."""
+
+
 class Alarm(AwsKind):
     service, replaced = "cloudwatch", ("alarm_name",)
-    names = {
-        "alarm_description": "AlarmDescription",
-        "comparison_operator": "ComparisonOperator",
-        "evaluation_periods": "EvaluationPeriods",
-        "metric_name": "MetricName",
-        "namespace": "Namespace",
-        "period": "Period",
-        "statistic": "Statistic",
-        "threshold": "Threshold",
-        "treat_missing_data": "TreatMissingData",
-    }
 
     def put(self, given, before):
         self.client.put_metric_alarm(
@@ -135,7 +138,7 @@ class Alarm(AwsKind):
             OKActions=given["ok_actions"] or [],
             Dimensions=pairs(given["dimensions"], "Name", "Value"),
             Tags=pairs(given["tags"]),
-            **{api: given[name] for name, api in self.names.items()},
+            **{api: given[name] for name, api in ALARM.items()},
         )
         return {"id": given["alarm_name"], "arn": self._found(given)["AlarmArn"]}
 
@@ -145,7 +148,7 @@ class Alarm(AwsKind):
 
     def now(self, state):
         found = self._found(state)
-        return found and {name: found[api] for name, api in self.names.items()}
+        return found and {name: found[api] for name, api in ALARM.items()}
 
     def delete(self, state):
         self.client.delete_alarms(AlarmNames=[state["alarm_name"]])

@@ -5,7 +5,6 @@ from urllib.parse import urlencode
 
 from tests.infra.applied.aws_place import AwsKind, pairs
 
-
 CHANGED = dict.fromkeys(("deletion_protection_enabled", "point_in_time_recovery", "tags", "tags_all"))
 """Of a table, what is changed in place."""
 

@@ -104,9 +104,9 @@ class Configuration:
         done = self.do("apply", "-auto-approve", **changed)
         assert done.returncode == 0, done.stderr
 
-    def destroy(self):
+    def destroy(self, *more):
         """The finished process."""
-        return self.do("destroy", "-auto-approve")
+        return self.do("destroy", "-auto-approve", *more)
 
     def outputs(self):
         """Values by name."""
