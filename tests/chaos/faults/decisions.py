@@ -36,13 +36,25 @@ KINDS = (
 )
 """Each may be part of a schedule or not: 1,024 combinations."""
 
+WIDER = ("torn lists", "machines", "late copies", "hands", "redriven", "restored")
+"""Of schedules from WIDE on each may be part, too.
+
+``torn lists``: what a list or the due index tells is older at its beginning than at its end, or not all of it yet;
+``machines``: each run's clock is wrong by itself, up to five minutes either way; ``late copies``: a message comes again
+half an hour later; ``hands``: somebody deletes or edits objects, inventories and Leases in the cluster; ``redriven``:
+dead letters are given back, whatever they are; ``restored``: the plane's records are those of a backup all at once.
+"""
+WIDE = 1 << 20
+
 OVERLAP = "overlap"
 """Whose turn it is: part of every schedule."""
 
 
 def kinds_of(seed: int) -> frozenset[str]:
     """The kinds of a schedule: 1,024 seeds in a row are every combination once."""
-    return frozenset(kind for number, kind in enumerate(KINDS) if seed >> number & 1)
+    chance = random.Random(f"kinds of {seed}")
+    wider = [kind for kind in WIDER if seed >= WIDE and chance.random() < 0.4]
+    return frozenset(kind for number, kind in enumerate(KINDS) if seed >> number & 1) | set(wider)
 
 
 class Decisions:

@@ -49,6 +49,7 @@ OUTCOMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("cluster", "delete"): ("gone after its effect", *_ANSWERS),
     ("cluster", "can_i"): _READS,
 }
+TORN = {("state", "list"), ("state", "due"), ("storage", "digests")}
 _FOR_CERTAIN = {("state", "put"), ("state", "delete")}
 """A conflict is an answer to ``expected`` only."""
 
@@ -77,6 +78,8 @@ class Faulty:
             if (name, method) in _FOR_CERTAIN and kwargs.get("expected") is None:
                 possible = tuple(each for each in outcomes if "conflict" not in each)
             what = caller.fault(self._kind, possible, at)
+            if (name, method) in TORN and caller.torn(at):
+                return _torn(lambda: found(*args, **kwargs), caller, method)
             result = _called(what, lambda: found(*args, **kwargs), caller, at) if what else found(*args, **kwargs)
             caller.after(at)
             return result
@@ -103,6 +106,19 @@ def _called(what: str, work: Callable[[], Any], caller: Any, at: tuple[str, str,
     if what.startswith("conflict"):
         raise Conflict(f"{at[0]}.{at[1]}: {what}")
     raise Transient(f"{at[0]}.{at[1]}: {what}", retry_after=10.0 if what == "429" else None)
+
+
+def _torn(work: Callable[[], Any], caller: Any, method: str) -> Any:
+    """Pages of a list that were read one after the other, while others wrote; an index that does not have all yet."""
+    first = work()
+    if method == "due":
+        return first[: len(first) // 2]
+    caller.wait(2.0)
+    if not first:
+        return work()
+    key = (lambda each: each) if isinstance(first[0], str) else (lambda each: each.key)
+    middle = key(first[len(first) // 2])
+    return (*(each for each in first if key(each) <= middle), *(each for each in work() if key(each) > middle))
 
 
 class MachineClock:

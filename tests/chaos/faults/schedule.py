@@ -16,6 +16,7 @@ POISON = (
     b'{"type": "dev.penstock.reconcile-due.v1", "id": "2", "data": {"cluster": "prod"}}',
 )
 STAGES = ("fetch", "reconcile", "notify")
+HANDS = ("object deleted", "object edited", "inventory deleted", "inventory edited", "lease deleted")
 
 
 def _flux(kind: str, name: str, spec: Mapping[str, Any]) -> str:
@@ -41,7 +42,7 @@ ALERTS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Action:
-    """What somebody does at ``at`` (seconds): push ``files``, suspend, resume or ask for ``name``, send ``body``."""
+    """What somebody does at ``at`` (seconds): push ``files``, suspend, resume or ask for ``name``, send ``body``; see HANDS."""
 
     at: float
     what: str
@@ -91,6 +92,7 @@ def made(seed: int) -> Schedule:
             Action(at=chance.uniform(0, at + 5), what="poison", name=chance.choice(STAGES), body=body)
             for body in POISON
         ]
+    actions += _wider(kinds, at, chance)
     actions.sort(key=lambda each: each.at)
     pace = chance.choice([0.4, 1.0, 2.5])
     rates = {
@@ -103,9 +105,26 @@ def made(seed: int) -> Schedule:
         "bus and providers": 0.1 * pace,
         "skew": 0.6,
         "second plane": 1.0,
+        "torn lists": 0.1 * pace,
+        "machines": 0.6,
+        "late copies": 0.1,
     }
     wanted = {kind: rate for kind, rate in rates.items() if kind in kinds} | {OVERLAP: 0.05 * pace}
     return Schedule(seed=seed, kinds=kinds, rates=wanted, first=trees[0], actions=tuple(actions))
+
+
+def _wider(kinds: frozenset[str], end: float, chance: random.Random) -> list[Action]:
+    """What else somebody does, in schedules that have it."""
+    found = []
+    if "hands" in kinds:
+        moments = [chance.uniform(0, end + 5) for _ in range(3)]
+        found += [Action(at=at, what=chance.choice(HANDS), name=chance.choice(OWNERS)) for at in moments]
+    if "redriven" in kinds:
+        found += [Action(at=end + wait, what="redrive") for wait in (50.0, 200.0)]
+    if "restored" in kinds:
+        at = chance.uniform(0, end + 5)
+        found += [Action(at=at, what="back up"), Action(at=at + chance.uniform(0, 300), what="restore")]
+    return found
 
 
 def _depend(trees: list[dict[str, str]], chance: random.Random) -> None:

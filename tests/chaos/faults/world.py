@@ -1,6 +1,7 @@
 """A simulated world in which one schedule runs: machines, a bus, a cluster, people; one thing moves at a time."""
 
 import contextlib
+import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from typing import Any
 
 from tests.chaos.faults.decisions import OVERLAP, Decisions, Fault
 from tests.chaos.faults.ports import Faulty, MachineClock, told
-from tests.chaos.faults.schedule import Action, Schedule
+from tests.chaos.faults.schedule import HANDS, Action, Schedule
 from tests.memory_plane import CLUSTER, MemoryPlane, OneCluster
 
 from penstock.adapters.clock.memory import SimulatedClock
@@ -20,7 +21,7 @@ from penstock.core.messages import PLANE, Envelope, Event, ReconcileDue, SourceC
 from penstock.core.notify import ledger
 from penstock.core.reconcile.inventory import NAMESPACE
 from penstock.core.records import KustomizationStatus, Suspension, object_key, status_key
-from penstock.core.resources import ObjectRef
+from penstock.core.resources import Gvk, ObjectRef
 from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.stages.api.actions import set_switch
 from penstock.stages.reconcile import source
@@ -37,6 +38,9 @@ MOST_AT_ONCE = 4
 EVERY = 60.0
 """The schedule of tick."""
 OTHER = "e" * 32
+LEASE = "coordination.k8s.io/v1"
+CONFIG_MAP = Gvk(version="v1", kind="ConfigMap")
+LABEL = "kustomize.toolkit.fluxcd.io/name"
 PORTS = ("git", "notifier", "secrets", "state", "storage")
 
 
@@ -87,7 +91,8 @@ class FaultyBus:
             elif self.world.decide("lost", where, ("lost",), at):
                 continue
             copies = self.world.decide("repeated", where, ("twice", "three times", "again after 100 s"), at)
-            delays = {"": (0.0,), "twice": (0.0, 0.0), "three times": (0.0,) * 3}.get(copies, (0.0, 100.0))
+            late = self.world.has("late copies") and self.world.decide("late copies", where, ("after half an hour",), at)
+            delays = {"": (0.0, 1_800.0) if late else (0.0,), "twice": (0.0, 0.0), "three times": (0.0,) * 3}.get(copies, (0.0, 100.0))
             body = encode(dispatch.envelope)
             for stage in self.plane.pipeline.subscribers(message.topic):
                 for extra in delays:
@@ -141,7 +146,7 @@ class Process:
         self.calls, self.started, self.until = 0, world.time, 0.0
         self.done = self.dead = self.overtime = False
         self.attempts = found[0].taken if found else 1
-        self.clock = MachineClock(world.clock, world.skew(plane, stage), self.wait)
+        self.clock = MachineClock(world.clock, world.skew(plane, stage) + world.own_skew(self.label), self.wait)
         self.sent = False
         self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)
         threading.Thread(target=self._live, daemon=True).start()
@@ -233,6 +238,9 @@ class Process:
 
     def fault(self, kind: str, outcomes: tuple[str, ...], at: tuple[str, str, tuple[Any, ...]]) -> str:
         return self.world.decide(kind, self.where, outcomes, at)
+
+    def torn(self, at: tuple[str, str, tuple[Any, ...]]) -> bool:
+        return self.world.has("torn lists") and bool(self.fault("torn lists", ("torn",), at))
 
     def uncertain(self, at: tuple[str, str, tuple[Any, ...]]) -> None:
         """An effect took place whose answer is lost."""
@@ -381,6 +389,9 @@ class World:
         self.poisoned: list[tuple[str, bytes]] = []
         self.skews: dict[str, float] = {}
         self.next_tick = self.time + EVERY
+        self.backup: dict[str, tuple[str, float | None]] = {}
+        self.restored = False
+        self.hands: set[str] = set()
         self.ticked = False
         """A tick has come to its end: from now on it is enough to run those that find something."""
         self.last: Process | None = None
@@ -431,6 +442,16 @@ class World:
             self.skews[key] = 300.0 if found else 0.0
         return self.skews[key]
 
+    def own_skew(self, label: str) -> float:
+        """Of the clock of one run's machine."""
+        outcomes = ("5 minutes fast", "5 minutes slow", "100 s fast")
+        found = self.has("machines") and self.decide("machines", f"the clock of {label}", outcomes)
+        return {"5 minutes fast": 300.0, "5 minutes slow": -300.0, "100 s fast": 100.0}.get(found or "", 0.0)
+
+    def has(self, kind: str) -> bool:
+        """Whether the schedule has that kind; where it has not, nothing is drawn for it."""
+        return kind in self.schedule.kinds
+
     # what people do
 
     def push(self, files: Any) -> None:
@@ -449,9 +470,56 @@ class World:
             self._switch(action.name, on=action.what == "suspend")
         elif action.what == "ask":
             self.first.publish(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name=action.name, why="request"))
+        elif action.what in HANDS:
+            self._lay_hands_on(action)
+        elif action.what == "redrive":
+            self.redrive()
+        elif action.what in ("back up", "restore"):
+            self._back_up(restore=action.what == "restore")
         else:
             self.poisoned.append((action.name, action.body))
             self.first.bus.poison(action.name, action.body)  # type: ignore[attr-defined]
+
+    def redrive(self) -> None:
+        """Every dead letter is given back to its stage with all attempts anew; poison is one again."""
+        bus: Any = self.first.bus
+        letters, bus.dead = bus.dead, []
+        for letter in letters:
+            bus.poison(letter.stage, letter.body)
+
+    def _back_up(self, *, restore: bool) -> None:
+        """All records, due times included; versions never come again."""
+        state = self.first.state
+        if not restore:
+            self.backup = {key: (text, due) for key, (text, _, due) in state._rows.items()}
+        if not restore or not self.backup:
+            return
+        for key in list(state._rows):
+            state.delete(key, expected=None)
+        for key, (text, due) in self.backup.items():
+            state.put(key, json.loads(text), expected=None, due=due)
+        self.restored, self.ticked = True, False
+
+    def _lay_hands_on(self, action: Action) -> None:
+        """Somebody with kubectl, and without a plan."""
+        self.hands.add(action.what)
+        what, verb = action.what.split()
+        plane, cluster = self.first, self.first.cluster
+        if what == "lease":
+            found = plane.live(LEASE, "Lease", NAMESPACE, f"kustomization.flux-system.{action.name}")
+        elif what == "inventory":
+            found = plane.live("v1", "ConfigMap", NAMESPACE, f"kustomization.flux-system.{action.name}")
+        else:  # a field of ours: those that others add are theirs
+            items = cluster.list(CONFIG_MAP, namespace="apps", label_selector=f"{LABEL}={action.name}").items
+            found = next((each for each in items if each.get("data")), None)
+        if found is None:
+            return
+        if verb == "deleted":
+            cluster.delete(found)
+        elif what == "inventory":
+            cluster.replace({**found, "data": {**found["data"], "inventory": "{}"}})
+        else:
+            cluster.replace({**found, "data": dict.fromkeys(found["data"], "by hand")})
 
     def _switch(self, name: str, *, on: bool) -> None:
         plane = self.first
@@ -557,6 +625,11 @@ class World:
         """Time passes."""
         end = self.time + seconds
         self._go_on(until=lambda: self.time >= end)
+
+    def drain(self) -> None:
+        """Until no message waits any more, however late it is."""
+        end = self.time + 7200.0
+        self._go_on(until=lambda: self.time > end or not (self.processes or self.first.bus.items))  # type: ignore[attr-defined]
 
     def _rests(self) -> bool:
         """Whether nothing waits, or is due within a minute."""
