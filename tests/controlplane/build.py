@@ -65,6 +65,12 @@ TOOLS = (
         about="Kubernetes: etcd, API server, controller manager, scheduler",
     ),
     Tool(name="helm", version="4.3.1", package="helm.sh/helm/v4/cmd/helm", about="renders charts"),
+    Tool(
+        name="aws-lambda-rie",
+        version="0.0.0-20261030222936-bef5c4ba774d",
+        package="github.com/aws/aws-lambda-runtime-interface-emulator/cmd/aws-lambda-rie",
+        about="AWS's emulator of what runs a function on Lambda",
+    ),
 )
 
 
