@@ -149,6 +149,12 @@ TOOLS: tuple[Tool, ...] = (
     GoTool(
         name="tflint", version="0.64.0", package="github.com/terraform-linters/tflint", about="a linter of Terraform"
     ),
+    GoTool(
+        name="aws-lambda-rie",
+        version="0.0.0-20261030222936-bef5c4ba774d",
+        package="github.com/aws/aws-lambda-runtime-interface-emulator/cmd/aws-lambda-rie",
+        about="AWS's emulator of what runs a function on Lambda",
+    ),
     SIGNED,
     PythonTool(name="checkov", version="3.3.30", about="looks for insecure Terraform"),
 )
