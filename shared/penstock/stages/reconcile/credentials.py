@@ -14,7 +14,7 @@ from penstock.core.messages import PLANE, Outgoing, SourceChanged
 from penstock.core.records import ObjectRecord
 from penstock.core.resources import Manifest, ref_of
 from penstock.core.secrets.names import secret_name
-from penstock.core.secrets.rotation import rotated
+from penstock.core.secrets.rotation import TOKEN, rotated
 from penstock.core.sources.kinds import FETCHED
 from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, objects
 from penstock.stages.reconcile.context import decoded, secret_data
@@ -152,5 +152,13 @@ class _Copies:
     def _put(self, secret: str, stored_as: str, data: Mapping[str, bytes]) -> bool:
         deps = self.attempt.deps
         if secret in self.tokens and self.attempt.policy.receiver_token_grace:
-            data = rotated(deps.secrets.get(stored_as), data)
+            data = rotated(self._held(stored_as, data), data)
         return deps.secrets.put(stored_as, data, owner=self.attempt.uid)
+
+    def _held(self, stored_as: str, data: Mapping[str, bytes]) -> Mapping[str, bytes] | None:
+        """What the store holds, anew where the token is another: a process may still know the one before last."""
+        secrets = self.attempt.deps.secrets
+        held = secrets.get(stored_as)
+        if held is not None and held.get(TOKEN) != data.get(TOKEN):
+            held = secrets.get(stored_as, newest=True)
+        return held
