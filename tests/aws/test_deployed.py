@@ -8,6 +8,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -22,16 +23,23 @@ from tests.infra import iam
 from tests.infra.test_aws_rights import needs
 from tests.needles import needles
 from tests.observability.logs import documented
+from tests.observability.prometheus import newer, prometheus
 from tests.observability.receiver import Collector, path_to_root, roots
+from tests.observability.test_prometheus import OF_SERVE, QUERIES, RULES, metrics_of
 from tests.observability.test_traces_served import PUSHED, deliveries
 from tests.package import bundles
 
 from penstock.adapters.aws.clients import Clients
+from penstock.adapters.telemetry.otel.instruments import CATALOGUE
 from penstock.core.messages import PLANE, Envelope, SourceChanged
 from penstock.ports.bus import Dispatch
 from penstock.wiring import Runtime, load_pipeline, settings_from
 
 PIPELINE = load_pipeline()
+OTLP_FLAGS = (
+    "--web.enable-otlp-receiver",
+    "--enable-feature=otlp-deltatocumulative,created-timestamp-zero-ingestion",
+)
 HEADERS = "x-key=collector-canary"
 WAY = [
     ("deliver", "notify"),
@@ -273,6 +281,66 @@ def test_each_call_is_one_that_the_functions_role_allows(deployed):
     assert {"s3:GetObject", "secretsmanager:CreateSecret"} <= asked["reconcile"]
     assert "dynamodb:BatchGetItem" in asked["tick"]
     assert "sns:Publish" in asked["webhook"]
+
+
+# Prometheus
+
+
+@pytest.fixture(scope="module")
+def server(deployed, tmp_path_factory):
+    """Prometheus, as the page says for functions, when it was sent what these sent."""
+    directory = tmp_path_factory.mktemp("prometheus")
+    (directory / "prometheus.yaml").write_text("{}")
+    with prometheus(directory / "prometheus.yaml", directory, *OTLP_FLAGS, binary=newer()) as running:
+        deployed.collector.quiet()
+        for path, body in zip(deployed.collector.requests, deployed.collector.bodies, strict=True):
+            if path == "/v1/metrics":
+                running.take(body)
+        yield running
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("title", "expression"), QUERIES, ids=[title for title, _ in QUERIES])
+def test_every_query_of_the_dashboard_has_series_of_functions_or_says_why_not(server, title, expression):
+    filled = re.sub(r"\$(cluster|stage)", ".*", expression.replace("$__rate_interval", "10m").replace("$__range", "1h"))
+    found = server.query(filled)
+    of_serve = set(metrics_of(expression)) & set(OF_SERVE)
+    assert bool(found) != bool(of_serve), (title, found)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_every_metric_of_an_alert_is_told_by_functions(server, rule):
+    for name, labels in metrics_of(rule["expr"]).items():
+        series = server.query(name)
+        if name in (*OF_SERVE, "up"):
+            assert series == []
+            continue
+        assert series, name
+        for label in labels:
+            assert any(label in each["metric"] for each in series), f"{name} has no label {label}"
+
+
+@pytest.mark.real
+def test_every_metric_of_functions_has_its_name_and_labels(server):
+    for instrument in CATALOGUE:
+        name = instrument.prometheus
+        series = server.query(f"{name}_count" if instrument.kind == "histogram" else name)
+        assert bool(series) != instrument.served_only, name
+        told = set().union(*(each["metric"] for each in series)) - {"__name__", "job", "instance"}
+        assert told <= {label.replace(".", "_") for label in instrument.labels}, name
+        assert {each["metric"]["job"] for each in series} <= {"penstock"}
+
+
+@pytest.mark.real
+def test_what_was_told_is_counted_whole(server, deployed):
+    """Each run of each process, its first one too: of differences nothing is lost on the way."""
+    for stage in PIPELINE.stages:
+        ended = (deployed.logs / stage).read_text().count('"stage finished"')
+        (counted,) = server.query(f'sum(penstock_stage_duration_seconds_count{{stage="{stage}"}})')
+        assert float(counted["value"][1]) == ended
+        (risen,) = server.query(f'sum(increase(penstock_stage_duration_seconds_count{{stage="{stage}"}}[30m]))')
+        assert float(risen["value"][1]) >= ended * 0.9, stage
 
 
 def test_what_no_attempt_ends_becomes_a_dead_letter_that_tick_tells_of(deployed):

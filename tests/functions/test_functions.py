@@ -1,7 +1,6 @@
 """Each functions/<stage>/main.py as the platform loads it: through functions-framework, on the wire."""
 
 import base64
-import json
 from pathlib import Path
 
 import functions_framework

@@ -86,7 +86,9 @@ def test_checkov_finds_what_is_planted_and_every_exception_is_needed(tmp_path):
 
 def test_nothing_is_excepted_for_all():
     """Neither in a linter's own file, nor by a comment of tflint's."""
-    assert not re.search(r"skip-(check|path|framework)|soft-fail|^check:", (INFRA / ".checkov.yaml").read_text(), re.M)
+    assert not re.search(
+        r"skip-(check|path|framework)|soft-fail|^check:", (INFRA / ".checkov.yaml").read_text(), re.MULTILINE
+    )
     assert not re.search(r"rule |ignore|disabled|enabled\s*=\s*false", (INFRA / ".tflint.hcl").read_text())
     files = [path for folder in (INFRA, EXAMPLES) for path in folder.rglob("*.tf")]
     assert [path for path in files if "tflint-ignore" in path.read_text()] == []
@@ -95,5 +97,6 @@ def test_nothing_is_excepted_for_all():
 def test_checkov_is_of_the_version_that_is_locked():
     lock = (ROOT / "requirements/checkov.lock").read_text()
     assert (
-        next(each.version for each in TOOLS if each.name == "checkov") == re.search(r"^checkov==(\S+)", lock, re.M)[1]
+        next(each.version for each in TOOLS if each.name == "checkov")
+        == re.search(r"^checkov==(\S+)", lock, re.MULTILINE)[1]
     )

@@ -122,6 +122,23 @@ def test_seconds_are_shown_as_seconds():
         assert ("_seconds_bucket" in expression) == (unit == "s"), title
 
 
+OF_SERVE = [each.prometheus for each in CATALOGUE if each.served_only] + [
+    "process_resident_memory_bytes",
+    "process_cpu_seconds_total",
+]
+"""What functions do not tell."""
+
+
+def test_a_panel_that_functions_leave_empty_says_why_and_never_shows_a_0():
+    """``or vector(0)`` would tell of 0 objects that are not ready where nobody counts them."""
+    assert len(OF_SERVE) == 5
+    for panel in PANELS:
+        used = {name for target in panel["targets"] for name in metrics_of(target["expr"])}
+        told = panel["fieldConfig"]["defaults"].get("noValue", "")
+        assert ("penstock serve alone" in told) == bool(used & set(OF_SERVE)), panel["title"]
+    assert not [title for title, expression in QUERIES if "vector(" in expression]
+
+
 def test_variables_are_declared():
     declared = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
     used = set(re.findall(r"\$(\w+)", " ".join(expression for _, expression in QUERIES)))

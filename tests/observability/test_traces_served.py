@@ -170,6 +170,19 @@ def test_metrics_come_too_as_sums_since_the_start(fleet, collector):
     assert named["penstock.objects"]["sum"]["aggregationTemporality"] == "AGGREGATION_TEMPORALITY_CUMULATIVE"
 
 
+def test_what_is_read_of_the_store_is_sent_where_nobody_scrapes_it(fleet, collector):
+    told = {name: metric for name, metric, _ in collector.metrics}
+    assert {"gotk_resource_info", "penstock.queue.messages", "penstock.dead_letters.waiting"} <= set(told)
+    names = {
+        (labels["customresource_kind"], labels["name"])
+        for point in told["gotk_resource_info"]["gauge"]["dataPoints"]
+        for labels in [{each["key"]: each["value"].get("stringValue", "") for each in point["attributes"]}]
+    }
+    assert {("Kustomization", "apps"), ("GitRepository", "flux-system")} <= names
+    dead = told["penstock.dead_letters"]["sum"]["dataPoints"]
+    assert {point.get("asInt") for point in dead} == {"0"}, "an alert on a rise sees the first"
+
+
 def test_the_collectors_credential_goes_there_and_nowhere_else(fleet, collector):
     assert {headers["authorization"] for headers in collector.headers} == {"Bearer collector-canary"}
     assert b"canary" not in b"".join(collector.bodies)

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import hmac
 import json
+from datetime import datetime, timedelta
 
 import pytest
 import yaml
@@ -114,6 +115,35 @@ def test_both_are_taken_and_then_the_old_one_is_refused(store):
     assert (plane.send(NEW), plane.send(OLD)) == (202, 202)
     plane.pass_time(2 * CACHE_SECONDS)
     assert (plane.send(NEW), plane.send(OLD)) == (202, 401)
+
+
+def test_the_old_one_is_refused_from_the_second_on_at_which_its_grace_ends(store):
+    plane = Plane(store)
+    began = plane.clock.now()
+    plane.rotate(NEW)
+    untils = {ReceiverRecord.from_value(entry.value).until for entry in plane.state.list("receiver/")} - {""}
+    (ends,) = map(datetime.fromisoformat, untils)
+    assert timedelta(seconds=600) <= ends - began <= timedelta(seconds=602)
+    plane.pass_time((ends - plane.clock.now()).total_seconds() - 0.5)
+    assert (plane.send(NEW), plane.send(OLD)) == (202, 202)
+    plane.pass_time(0.5)
+    assert (plane.send(NEW), plane.send(OLD)) == (202, 401)
+    for _ in range(3):
+        plane.pass_time(NEWEST_SECONDS)
+        assert plane.send(OLD) == 401
+
+
+def test_a_process_that_still_knows_the_token_before_last_does_not_bring_it_back(store):
+    """A second process of the plane, warm since before both rotations, is the one that copies the second."""
+    plane = Plane(store)
+    first, second = plane.deps, dataclasses.replace(plane.deps, secrets=store(plane.clock) if store else plane.secrets)
+    assert second.secrets.get(SECRET)["token"] == OLD
+    plane.deps = first
+    plane.rotate(b"between")
+    plane.deps = second
+    plane.rotate(NEW)
+    assert second.secrets.get(SECRET)[PREVIOUS] == b"between"
+    assert plane.send(OLD) == 404
 
 
 def test_the_next_look_forgets_the_old_token_and_its_path(store):

@@ -171,7 +171,8 @@ resource "google_monitoring_alert_policy" "delayed" {
     display_name = "attempts that failed"
 
     condition_threshold {
-      filter          = "resource.type=\"cloud_tasks_queue\" AND metric.type=\"cloudtasks.googleapis.com/queue/task_attempt_count\" AND resource.labels.queue_id=\"${google_cloud_tasks_queue.delay[each.key].name}\" AND resource.labels.location=\"${each.key}\" AND metric.labels.response_code!=\"OK\""
+      # how success is called there is not documented: the code of RPC and that of HTTP are both seen
+      filter          = "resource.type=\"cloud_tasks_queue\" AND metric.type=\"cloudtasks.googleapis.com/queue/task_attempt_count\" AND resource.labels.queue_id=\"${google_cloud_tasks_queue.delay[each.key].name}\" AND resource.labels.location=\"${each.key}\" AND metric.labels.response_code!=monitoring.regex.full_match(\"(?i)ok|2[0-9]{2}\")"
       comparison      = "COMPARISON_GT"
       threshold_value = 0
       duration        = "600s"

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from penstock.adapters.bus.sqlite import SqliteBus
 from penstock.core.errors import NotFound, Refused, Transient
@@ -26,7 +26,9 @@ from penstock.wiring.places import PlacedClock, Places
 from penstock.wiring.reach import announce, withdraw
 from penstock.wiring.runtime import Makers, Process, Runtime
 from penstock.wiring.settings import Settings
+from penstock.wiring.stored_metrics import StoredMetrics
 from penstock.wiring.stored_plane import StoredPlane
+from penstock.wiring.telemetry import Observed
 from penstock.wiring.web import WebServer, application
 from penstock.wiring.workers import THREADS, Workers
 
@@ -84,6 +86,7 @@ class EmbeddedPlane:
                 application(self.runtime, self._synced.is_set), host=self._options.host, port=self._options.port
             )
             stack.callback(self._web.stop)
+            add_gauges(self.runtime)
             self._open_metrics(stack)
             self.given_back = self._bus.give_back()
             self._start(stack)
@@ -156,6 +159,14 @@ class EmbeddedPlane:
             self._synced.wait(0.05)
         self.sync_took = time.monotonic() - started
         self._synced.set()
+
+
+def add_gauges(runtime: Runtime) -> None:
+    """What is read of the store, beside what runs tell: for whoever scrapes it or is sent it, where anybody is."""
+    observed = runtime.port("telemetry")
+    if isinstance(observed, Observed):
+        stored = StoredMetrics(runtime.port("state"), cast("SqliteBus", runtime.bus), runtime.port("clock"))
+        stored.add_to(observed.pipeline.telemetry, [stage.name for stage in runtime.pipeline.queues()])
 
 
 def api_token(settings: Settings) -> str:

@@ -18,7 +18,6 @@ from penstock.core.secrets.names import OWN, secret_name
 from penstock.wiring.http import to_response
 from penstock.wiring.runtime import Runtime
 from penstock.wiring.settings import Settings
-from penstock.wiring.stored_metrics import StoredMetrics
 from penstock.wiring.telemetry import Observed
 from penstock.wiring.web import WebServer, Wsgi
 
@@ -38,10 +37,7 @@ def serve_metrics(runtime: Runtime, address: str) -> WebServer:
             f"metrics on {address} could be read by anybody who reaches it: give a token, the Secret "
             f"penstock-system/metrics-token of the plane (PENSTOCK_SECRET_METRICS), or listen on 127.0.0.1:{port}"
         )
-    observed = cast("Observed", runtime.port("telemetry"))
-    stored = StoredMetrics(runtime.port("state"), cast("Any", runtime.bus), runtime.port("clock"))
-    stored.add_to(observed.pipeline.telemetry, [stage.name for stage in runtime.pipeline.queues()])
-    scraped = observed.pipeline.scraped
+    scraped = cast("Observed", runtime.port("telemetry")).pipeline.scraped
     assert scraped is not None, "the plane was opened to be scraped"
     return WebServer(application(scraped, token), host=host, port=port, threads=THREADS)
 

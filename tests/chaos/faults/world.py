@@ -91,8 +91,12 @@ class FaultyBus:
             elif self.world.decide("lost", where, ("lost",), at):
                 continue
             copies = self.world.decide("repeated", where, ("twice", "three times", "again after 100 s"), at)
-            late = self.world.has("late copies") and self.world.decide("late copies", where, ("after half an hour",), at)
-            delays = {"": (0.0, 1_800.0) if late else (0.0,), "twice": (0.0, 0.0), "three times": (0.0,) * 3}.get(copies, (0.0, 100.0))
+            late = self.world.has("late copies") and self.world.decide(
+                "late copies", where, ("after half an hour",), at
+            )
+            delays = {"": (0.0, 1_800.0) if late else (0.0,), "twice": (0.0, 0.0), "three times": (0.0,) * 3}.get(
+                copies, (0.0, 100.0)
+            )
             body = encode(dispatch.envelope)
             for stage in self.plane.pipeline.subscribers(message.topic):
                 for extra in delays:

@@ -29,19 +29,29 @@ class Kept:
         asked = self._clock()
         with self._lock:
             busy = self._busy.setdefault(key, threading.Lock())
-        with busy:
-            value = self._held(key)
-            if value is None or (fresh and value[1] <= asked):
-                made, expires = make()
-                value = (made, self._clock(), expires)
-                self._keep(key, value)
-            found: T = value[0]
-            return found
+        try:
+            with busy:
+                value = self._held(key)
+                if value is None or (fresh and value[1] <= asked):
+                    made, expires = make()
+                    value = (made, self._clock(), expires)
+                    self._keep(key, value)
+                found: T = value[0]
+                return found
+        except BaseException:
+            self._forget(key)
+            raise
 
     def _held(self, key: Hashable) -> _Value | None:
         with self._lock:
             value = self._values.get(key)
         return value if value is not None and value[2] - MARGIN > self._clock() else None
+
+    def _forget(self, key: Hashable) -> None:
+        """Of a key without a value nothing stays: who asks for one that cannot be had may invent ever new ones."""
+        with self._lock:
+            if key not in self._values:
+                self._busy.pop(key, None)
 
     def _keep(self, key: Hashable, value: _Value) -> None:
         with self._lock:

@@ -19,6 +19,8 @@ CACHE_SECONDS = 60.0
 """A rotated secret is seen by every warm function after at most this; until then the old value is still taken."""
 NEWEST_SECONDS = 5.0
 """What was read within these is new enough for who asks for the newest: strangers cannot make us ask all the time."""
+MOST_CACHED = 1_024
+"""Values that are kept; who was read longest ago goes first."""
 MAX_BYTES = 65_536
 """The limit of Secrets Manager and of Secret Manager for one value."""
 
@@ -108,11 +110,16 @@ class CachedSecrets(ABC):
         return seen if seen is not None and self._clock.monotonic() - seen.at < seconds else None
 
     def _remember(self, name: str, data: SecretData | None) -> None:
+        now = self._clock.monotonic()
         with self._lock:
-            if data is None:
-                self._cache.pop(name, None)
-            else:
-                self._cache[name] = _Seen(at=self._clock.monotonic(), data=dict(data))
+            self._cache.pop(name, None)
+            if data is not None:
+                self._cache[name] = _Seen(at=now, data=dict(data))
+            while self._cache:
+                oldest = next(iter(self._cache))
+                if len(self._cache) <= MOST_CACHED and now - self._cache[oldest].at < self._cache_seconds:
+                    return
+                del self._cache[oldest]
 
     def _text(self, name: str, data: SecretData) -> str:
         text = json.dumps({"data": {key: base64.b64encode(data[key]).decode() for key in sorted(data)}})

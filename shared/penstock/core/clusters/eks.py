@@ -13,7 +13,7 @@ from datetime import datetime
 from penstock.core.clusters.access import EKS
 from penstock.core.clusters.endpoints import Endpoint, endpoint, pem
 from penstock.core.http import HttpRequest, HttpResponse
-from penstock.core.identity.answers import json_of
+from penstock.core.identity.answers import inner, json_of
 from penstock.core.identity.aws import host
 from penstock.core.identity.sigv4 import AwsKeys, Scope, presigned, signed
 
@@ -40,8 +40,8 @@ def describe(cluster: str, keys: AwsKeys, moment: datetime) -> HttpRequest:
 def described(answer: HttpResponse, cluster: str) -> tuple[Endpoint | None, ...]:
     """Its endpoints in that answer: EKS has one."""
     what = f"AWS eks:DescribeCluster for {cluster}"
-    found = json_of(answer, what).get("cluster") or {}
-    authority = pem((found.get("certificateAuthority") or {}).get("data"), what)
+    found = inner(json_of(answer, what), "cluster", what)
+    authority = pem(inner(found, "certificateAuthority", what).get("data"), what)
     return (endpoint(str(found.get("endpoint") or ""), authority),)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from penstock.core.clusters.access import FLEET, ClusterAccess
 from penstock.core.clusters.endpoints import Endpoint, endpoint, pem
 from penstock.core.http import HttpRequest, HttpResponse
-from penstock.core.identity.answers import json_of, malformed
+from penstock.core.identity.answers import inner, json_of, malformed
 
 _DNS = ".gke.goog"
 _GATEWAY = "connectgateway.googleapis.com"
@@ -45,18 +45,18 @@ def described(answer: HttpResponse, access: ClusterAccess) -> tuple[Endpoint | N
         return (found,)
     what = f"Google container.clusters.get for {access.cluster}"
     cluster = json_of(answer, what)
-    return _of_cluster(cluster, pem((cluster.get("masterAuth") or {}).get("clusterCaCertificate"), what))
+    return _of_cluster(cluster, pem(inner(cluster, "masterAuth", what).get("clusterCaCertificate"), what), what)
 
 
-def _of_cluster(cluster: Mapping[str, Any], authority: str) -> tuple[Endpoint | None, ...]:
-    config = cluster.get("controlPlaneEndpointsConfig") or {}
-    name, addresses = config.get("dnsEndpointConfig") or {}, config.get("ipEndpointsConfig") or {}
+def _of_cluster(cluster: Mapping[str, Any], authority: str, what: str) -> tuple[Endpoint | None, ...]:
+    config, private = inner(cluster, "controlPlaneEndpointsConfig", what), inner(cluster, "privateClusterConfig", what)
+    name, addresses = inner(config, "dnsEndpointConfig", what), inner(config, "ipEndpointsConfig", what)
     known = [
         cluster.get("endpoint"),
         addresses.get("publicEndpoint"),
         addresses.get("privateEndpoint"),
-        (cluster.get("privateClusterConfig") or {}).get("publicEndpoint"),
-        (cluster.get("privateClusterConfig") or {}).get("privateEndpoint"),
+        private.get("publicEndpoint"),
+        private.get("privateEndpoint"),
     ]
     by_address = [] if addresses.get("enabled") is False else [endpoint(str(each or ""), authority) for each in known]
     by_name = endpoint(str(name.get("endpoint") or "")) if name.get("allowExternalTraffic") else None

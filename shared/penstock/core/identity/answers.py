@@ -1,6 +1,9 @@
 """What a cloud's token or look-up endpoint answered, as a JSON object or as one of the project's errors."""
 
 import json
+import math
+import re
+from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -8,6 +11,8 @@ from penstock.core.errors import NotFound, PenstockError, Refused, Transient
 from penstock.core.http import HttpResponse
 
 _LONGEST = 300
+_DAY = 86_400.0
+_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
 
 
 def json_of(answer: HttpResponse, what: str) -> dict[str, Any]:
@@ -17,13 +22,36 @@ def json_of(answer: HttpResponse, what: str) -> dict[str, Any]:
     """
     if answer.status >= 300:
         raise error_of(answer, what)
-    try:
-        found = json.loads(answer.body)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
+    found = _object(answer.body)
+    if found is None:
         raise malformed(what)
     return found
+
+
+def inner(found: Mapping[str, Any], name: str, what: str) -> Mapping[str, Any]:
+    """An object within one; {} where it is not there. Raises Transient (see malformed) where it is something else."""
+    value = found.get(name) or {}
+    if not isinstance(value, Mapping):
+        raise malformed(what)
+    return value
+
+
+def token_of(value: object, what: str) -> str:
+    """A token as it can stand in a header. Raises Transient (see malformed)."""
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+        raise malformed(what)
+    return value
+
+
+def lifetime(value: object, what: str) -> float:
+    """Seconds, a number or digits in a string; of more than a day, a day. Raises Transient (see malformed)."""
+    try:
+        seconds = float(value) if isinstance(value, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        seconds = math.nan
+    if not seconds > 0:
+        raise malformed(what)
+    return min(seconds, _DAY)
 
 
 def malformed(what: str) -> Transient:
@@ -44,25 +72,28 @@ def error_of(answer: HttpResponse, what: str) -> PenstockError:
 
 
 def _said(answer: HttpResponse) -> str:
-    text = _said_in_json(answer.body) or _said_in_xml(answer.body) or "refused without a reason"
-    first = text.strip().splitlines()[0]
+    told = (_said_in_json(answer.body), _said_in_xml(answer.body), "refused without a reason")
+    first = next(text for text in told if text.strip()).strip().splitlines()[0]
     return first if len(first) <= _LONGEST else first[:_LONGEST] + " …"
 
 
 def _said_in_json(body: bytes) -> str:
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return ""
-    if not isinstance(found, dict):
-        return ""
-    inner = found.get("error")
-    if isinstance(inner, dict):  # Google, Azure's resource manager
-        return ": ".join(str(inner[k]) for k in ("status", "code", "message") if isinstance(inner.get(k), str))
-    if isinstance(inner, str):  # OAuth 2.0
-        return f"{inner}: {found.get('error_description') or ''}".removesuffix(": ")
+    found = _object(body) or {}
+    error = found.get("error")
+    if isinstance(error, dict):  # Google, Azure's resource manager
+        return ": ".join(str(error[k]) for k in ("status", "code", "message") if isinstance(error.get(k), str))
+    if isinstance(error, str):  # OAuth 2.0
+        return f"{error}: {found.get('error_description') or ''}".removesuffix(": ")
     message = found.get("message") or found.get("Message")
     return str(message) if message else ""
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _said_in_xml(body: bytes) -> str:

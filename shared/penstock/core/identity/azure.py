@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 from penstock.core.errors import Terminal
 from penstock.core.http import HttpRequest, HttpResponse
-from penstock.core.identity.answers import json_of, malformed
+from penstock.core.identity.answers import json_of, lifetime, token_of
 
 TOKEN_AUDIENCE = "api://AzureADTokenExchange"  # noqa: S105 - no password
 AKS_SCOPE = "6dae42f8-4368-4678-94ff-3960e28e3630/.default"
@@ -92,13 +92,7 @@ def managed(scope: str, client: str, *, endpoint: str = "", header: str = "") ->
 def granted(answer: HttpResponse, what: str, now: float) -> tuple[str, float]:
     """The access token, and the POSIX time at which it ends."""
     found = json_of(answer, what)
-    try:
-        token, seconds = found["access_token"], float(found["expires_in"])  # a number, or digits in a string
-    except (KeyError, ValueError, TypeError):
-        raise malformed(what) from None
-    if not isinstance(token, str) or not token:
-        raise malformed(what)
-    return token, now + seconds
+    return token_of(found.get("access_token"), what), now + lifetime(found.get("expires_in"), what)
 
 
 def is_tenant(text: str) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from penstock.core.http import HttpRequest, HttpResponse
-from penstock.core.identity.answers import json_of, malformed
+from penstock.core.identity.answers import json_of, lifetime, malformed, token_of
 
 SCOPES = (
     "https://www.googleapis.com/auth/cloud-platform",
@@ -62,10 +62,7 @@ def exchanged(answer: HttpResponse, now: float) -> tuple[str, float]:
     """The federated access token, and the POSIX time at which it ends."""
     what = "Google sts.googleapis.com/v1/token"
     found = json_of(answer, what)
-    token, seconds = found.get("access_token"), found.get("expires_in", 3600)
-    if not isinstance(token, str) or not token or not isinstance(seconds, int):
-        raise malformed(what)
-    return token, now + seconds
+    return token_of(found.get("access_token"), what), now + lifetime(found.get("expires_in", 3600), what)
 
 
 def impersonate(email: str, token: str) -> HttpRequest:
@@ -80,12 +77,9 @@ def impersonated(answer: HttpResponse, email: str) -> tuple[str, float]:
     found = json_of(answer, what)
     try:
         expires = datetime.fromisoformat(str(found["expireTime"])).timestamp()
-        token = found["accessToken"]
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         raise malformed(what) from None
-    if not isinstance(token, str) or not token:
-        raise malformed(what)
-    return token, expires
+    return token_of(found.get("accessToken"), what), expires
 
 
 def _post(url: str, body: object, **headers: str) -> HttpRequest:

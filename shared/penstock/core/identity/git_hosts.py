@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from penstock.core.errors import InvalidDocument, NotFound, Terminal
 from penstock.core.http import HttpRequest, HttpResponse
-from penstock.core.identity.answers import json_of, malformed
+from penstock.core.identity.answers import json_of, malformed, token_of
 from penstock.core.identity.sigv4 import AwsKeys, Scope, signature_of
 
 DEVOPS_SCOPE = "499b84ac-1321-427f-aa17-267ca6975798/.default"
@@ -121,10 +121,10 @@ def app_login(answer: HttpResponse) -> tuple[dict[str, bytes], float]:
     what = "GitHub's answer for a token of the app"
     found = json_of(answer, what)
     try:
-        token, end = str(found["token"]), datetime.fromisoformat(str(found["expires_at"])).timestamp()
-    except (KeyError, ValueError):
+        end = datetime.fromisoformat(str(found["expires_at"])).timestamp()
+    except (KeyError, ValueError, OverflowError):
         raise malformed(what) from None
-    return {"username": b"x-access-token", "password": token.encode()}, end
+    return {"username": b"x-access-token", "password": token_of(found.get("token"), what).encode()}, end
 
 
 def _request(app: App, method: str, path: str, now: float) -> HttpRequest:

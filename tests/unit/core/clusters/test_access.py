@@ -96,3 +96,34 @@ def test_session_names_are_short_and_apart() -> None:
     long = [session_name("n" * 63, "a" * 60 + end, "eu-central-1") for end in "xy"]
     assert all(len(each) == 64 for each in long)
     assert len(set(long)) == 2
+
+
+FLUX_KEYS = {
+    "provider": "gcp",
+    "cluster": "projects/acme/locations/europe-west1/clusters/production",
+    "address": "https://34.90.1.2",
+    "ca.crt": "-----BEGIN CERTIFICATE-----\nTUlJQ2F1dGhvcml0eQ==\n-----END CERTIFICATE-----\n",
+    "audiences": "one\n  two  \n\nthree",
+    "serviceAccountName": "deployer",
+}
+"""The keys of ``data`` that Flux documents for spec.kubeConfig.configMapRef (Kustomization v1), audiences one a line."""
+
+
+def test_the_keys_are_fluxs() -> None:
+    found = access_from_config_map(FLUX_KEYS, "ConfigMap/a/b")
+    assert (found.provider, found.cluster) == ("gcp", FLUX_KEYS["cluster"])
+    assert (found.address, found.authority) == ("https://34.90.1.2:443", FLUX_KEYS["ca.crt"])
+    assert (found.audiences, found.service_account) == (("one", "two", "three"), "deployer")
+
+
+@pytest.mark.parametrize("key", ["Provider", "server", "caData", "ca", "audience", "serviceAccount", "tokenPath"])
+def test_another_key_is_refused_by_its_path(key: str) -> None:
+    with pytest.raises(InvalidDocument, match=rf"data\.{key}: "):
+        access_from_config_map({**FLUX_KEYS, key: "x"}, "ConfigMap/a/b")
+
+
+@pytest.mark.parametrize("key", sorted(FLUX_KEYS))
+def test_each_key_is_read(key: str) -> None:
+    """A value that cannot be is told under its own name."""
+    with pytest.raises(InvalidDocument, match=rf"data\.{key.replace('.', '[.]')}: "):
+        access_from_config_map({**FLUX_KEYS, key: 7}, "ConfigMap/a/b")
