@@ -5,7 +5,7 @@ own (core.regions). Reading may cross regions; a write of a cluster's never does
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from penstock.core.regions import ANSWERS, CLUSTERS, cluster_of, of_plane
 from penstock.core.secrets.names import parse_secret_name
 from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.ports.secrets import SecretData
-from penstock.ports.state import Record, Value
+from penstock.ports.state import Reads, Record, Value
 
 LOOK_SECONDS = 30.0
 
@@ -80,6 +80,19 @@ class RegionalState:
             return owner.list(prefix)  # type: ignore[no-any-return]
         found = [record for state in self._regions.each() for record in state.list(prefix)]
         return tuple(sorted(found, key=lambda record: record.key))
+
+    def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
+        """Records and lists, region by region; what may be anywhere is looked for one by one."""
+        owners = {each: self._owner(each) for each in (*keys, *prefixes)}
+        anywhere = ((key, self.get(key)) for key in keys if owners[key] is None)
+        records = {key: found for key, found in anywhere if found is not None}
+        lists = {prefix: self.list(prefix) for prefix in prefixes if owners[prefix] is None}
+        for state in {id(owner): owner for owner in owners.values() if owner is not None}.values():
+            mine = [[each for each in given if owners[each] is state] for given in (keys, prefixes)]
+            reads = state.read(*mine)
+            records |= reads.records
+            lists |= reads.lists
+        return Reads(records=records, lists=lists)
 
     def due(self, before: float, *, limit: int) -> tuple[Record, ...]:
         """The longest overdue first, of all regions."""
