@@ -13,7 +13,7 @@ from penstock.core.sources.kinds import ARTIFACTS, FETCHED
 from penstock.core.sources.wakeups import source_key
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
-from penstock.stages.reconcile.attempt import Attempt, source_status
+from penstock.stages.reconcile.attempt import Attempt, opened_source, source_status
 
 JUST_NOW = 60.0
 _KEPT_TREES = 16
@@ -47,7 +47,7 @@ def open_source(attempt: Attempt) -> Source:
         raise NotFound(f"sources of kind {ref.kind} are not supported yet ({ref})", reason="UnsupportedKind")
     if attempt.policy.no_cross_namespace_refs and ref.namespace != attempt.message.namespace:
         raise Refused(f"can't access '{ref}', cross-namespace references have been blocked", reason="AccessDenied")
-    status = source_status(attempt.deps, attempt.cluster, ref)
+    status = opened_source(attempt)
     if status is None:
         raise NotFound(f"source {ref} not found", reason="ArtifactFailed")
     if not status.artifact:
