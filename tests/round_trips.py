@@ -106,7 +106,8 @@ class Counted:
 
         def counting(*arguments: Any, **more: Any) -> Any:
             if name == "read":
-                keys, prefixes = (list(dict.fromkeys(each)) for each in (*arguments, (), ())[:2])
+                given = (*arguments, *(more.get(each, ()) for each in ("keys", "prefixes")[len(arguments) :]))
+                keys, prefixes = (list(dict.fromkeys(each)) for each in given)
                 batches = [", ".join(keys[start : start + BATCH]) for start in range(0, len(keys), BATCH)]
                 self.trips.add("state.read", *batches, *(f"{prefix}*" for prefix in prefixes))
             else:

@@ -25,7 +25,6 @@ from penstock.stages.reconcile.attempt import (
     source_cluster,
     status_of,
     statuses,
-    still_current,
 )
 from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.drift import corrected, report_events, reported, with_drift
@@ -247,12 +246,12 @@ def _store(attempt: Attempt, target: Target, done: Done, status: KustomizationSt
     """Status first, then the object that kubectl shows; False: who was overtaken leaves both to the newer run."""
     inventory = replace(done.inventory, revision=status.last_attempted_revision, observation=status.observation)
     try:
-        if still_current(attempt):
-            save_status(attempt, status, due=due)
-            store_ledger(target.keeper, attempt, done.ledger, inventory, shown(status, suspended=False))
-            return True
+        save_status(attempt, status, due=due, whole_run=True)
+        store_ledger(target.keeper, attempt, done.ledger, inventory, shown(status, suspended=False))
     except Conflict:
         pass  # somebody newer wrote
+    else:
+        return True
     save_events(attempt)
     attempt.deps.telemetry.record("overtaken", stage="reconcile", cluster=attempt.cluster, name=attempt.ref)
     return False

@@ -24,6 +24,7 @@ from penstock.stages.reconcile.attempt import (
     load_status,
     overtaken,
     status_of,
+    still_current,
     unpublished,
 )
 from penstock.stages.reconcile.index import status_entries, verify_entries, write_indexed
@@ -33,15 +34,19 @@ Change = Callable[[KustomizationStatus], KustomizationStatus | None]
 """The status as it stands -> as it is to be; None leaves it alone."""
 
 
-def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float) -> None:
+def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float, whole_run: bool = False) -> None:
     """Write the status with its index entries and events; a suspension that somebody else set meanwhile is kept.
 
     Raises Conflict where a newer observation has been written: this attempt is not the newest any more.
+    ``whole_run``: it tells how the run ended; where somebody else has written the status meanwhile, that must have been
+    about the same document, or Conflict is raised.
     """
 
     def change(known: KustomizationStatus) -> KustomizationStatus:
         if overtaken(attempt, status, known):
             raise Conflict(f"a newer observation ({known.observation}) of {attempt.ref} has been reconciled")
+        if whole_run and not attempt.opening.alone and not still_current(attempt):
+            raise Conflict(f"Kustomization {attempt.ref} has another spec now")
         return replace(status, suspension=known.suspension)
 
     _amend(attempt, change, due=due)
