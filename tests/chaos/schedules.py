@@ -7,14 +7,16 @@ in any order.
 
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.memory_plane import MemoryPlane, OneCluster
 
+from penstock.adapters.state.together import one_by_one
 from penstock.core.messages import Event
 from penstock.ports.bus import Dispatch
+from penstock.ports.state import Reads
 from penstock.wiring.run import run_message
 
 PORTS = ("git", "secrets", "state", "storage")
@@ -71,6 +73,10 @@ class Stopping:
 
     def __init__(self, port: Any, actor: Actor) -> None:
         self._port, self._actor = port, actor
+
+    def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
+        """What is read together is no snapshot: each of it is a place to stop."""
+        return one_by_one(self, keys, prefixes)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._port, name)

@@ -147,6 +147,43 @@ def test_a_prefix_lists_exactly_its_keys_in_order(state):
     assert state.list("c/") == ()
 
 
+def test_records_and_lists_are_read_together_as_they_are_one_by_one(state):
+    for number in range(130):  # more than a batch of DynamoDB holds
+        state.put(f"status/c{number % 3}/Kustomization/apps/k{number:03}", {"n": number}, expected=None, due=1.5)
+    state.put("status/c1/Kustomization/apps/large", {"x": "y" * 850_000}, expected=None)
+    keys = [record.key for record in state.list("status/")]
+    missing = ["plane", "status/c1/Kustomization/apps/k999"]
+    prefixes = ["status/c1/Kustomization/", "status/c2/Kustomization/apps/", "reads/c1/"]
+    reads = state.read([*keys, *missing, *keys[:2]], prefixes)
+    assert reads.records == {key: state.get(key) for key in keys}
+    assert reads.lists == {prefix: state.list(prefix) for prefix in prefixes}
+    assert reads.lists["reads/c1/"] == ()
+
+
+@pytest.mark.parametrize(("keys", "prefixes"), [([], []), (["a/1"], []), (["a/2"], []), ([], ["a/"])])
+def test_reading_together_takes_as_few_as_there_are(state, keys, prefixes):
+    state.put("a/1", {"n": 1}, expected=None)
+    reads = state.read(keys, prefixes)
+    assert [record.value for record in reads.records.values()] == [{"n": 1} for key in keys if key == "a/1"]
+    assert [len(found) for found in reads.lists.values()] == [1 for _ in prefixes]
+
+
+def test_a_record_that_is_read_together_can_be_written_over(state):
+    """Its version is the one that a get would have given."""
+    state.put("a", {"n": 1}, expected=None)
+    state.put("b", {"n": 1}, expected=None)
+    reads = state.read(["a", "b"])
+    state.put("a", {"n": 2}, expected=reads.records["a"].version)
+    with pytest.raises(Conflict):
+        state.put("a", {"n": 3}, expected=reads.records["a"].version)
+
+
+@pytest.mark.parametrize("key", ["", "a\nb"])
+def test_keys_that_are_read_together_have_bounds(state, key):
+    with pytest.raises(Terminal, match="cannot be a record's key"):
+        state.read(["a", key])
+
+
 def test_due_gives_the_longest_overdue_first_and_leaves_out_the_rest(state):
     for key, due in {"later": 30.0, "b": 10.0, "a": 10.0, "first": 5.0, "never": None}.items():
         state.put(key, {}, expected=None, due=due)

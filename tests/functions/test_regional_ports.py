@@ -8,12 +8,13 @@ from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.state.memory import MemoryState
 from penstock.adapters.storage.memory import MemoryStorage
 from penstock.core.errors import Refused
-from penstock.core.records import status_key
+from penstock.core.records import receiver_key, status_key
 from penstock.wiring.regions import regional
 
 HOME, FAR, THIRD = "europe-west3", "us-central1", "asia-northeast1"
 DIGEST = "sha256:" + hashlib.sha256(b"x").hexdigest()
 KEY = status_key("gone", "Kustomization", "flux-system", "app")
+RECEIVER = receiver_key("d", "prod", "flux-system", "github")
 
 
 class Away:
@@ -49,3 +50,18 @@ def test_home_asks_every_region():
     assert found["state"].get(KEY).value == {"a": "b"}
     with pytest.raises(Refused):
         ports(HOME, state=Away(), storage=Away())["storage"].get(DIGEST)
+
+
+def test_records_of_several_regions_are_read_together():
+    """Each where it stands; of a cluster that the Plane does not have any more, anywhere."""
+    made = ports(HOME, state=(third := MemoryState()), storage=MemoryStorage())
+    state = made["state"]
+    state.put(RECEIVER, {"of": "home"}, expected=None)
+    third.put(KEY, {"of": "third"}, expected=None)
+    reads = state.read([RECEIVER, KEY, "lease/gone/a/b"], ["status/gone/", "receiver/"])
+    assert {key: record.value for key, record in reads.records.items()} == {
+        RECEIVER: {"of": "home"},
+        KEY: {"of": "third"},
+    }
+    assert [record.key for record in reads.lists["status/gone/"]] == [KEY]
+    assert [record.key for record in reads.lists["receiver/"]] == [RECEIVER]

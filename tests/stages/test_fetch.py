@@ -189,7 +189,7 @@ def test_a_first_look_stores_the_tree_and_wakes_the_roots():
     assert world.files(status) == {"a.yaml": "1"}
     assert woken(outgoing) == ["production/flux-system", "staging/flux-system"]
     assert events(outgoing) == [("info", "NewArtifact", "stored artifact for commit 'Begin'")]
-    event = outgoing[0].message
+    (event,) = (each.message for each in outgoing if isinstance(each.message, Event))
     assert (event.cluster, event.api_version, event.kind) == (PLANE, "source.toolkit.fluxcd.io/v1", "GitRepository")
     assert event.metadata == {"revision": status.revision, "digest": status.artifact}
     (fact,) = world.telemetry.named("source looked at")
@@ -258,7 +258,7 @@ def test_a_killed_invocation_loses_no_wake_up_and_no_event():
     lost = world.run()
     again = world.run()
     assert woken(again) == woken(lost) == ["production/flux-system"]
-    assert {each.message.id for each in again if isinstance(each.message, Event)} == {lost[0].message.id}
+    assert {each.message.id for each in again if isinstance(each.message, Event)} == {each.message.id for each in lost if isinstance(each.message, Event)}
     assert world.run() == []
     assert world.due_in() > 60
 

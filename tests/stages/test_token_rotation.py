@@ -96,8 +96,9 @@ class Plane(MemoryPlane):
             "x-hub-signature-256": "sha256=" + hmac.new(signed_by or token, PUSH, hashlib.sha256).hexdigest(),
         }
         path = f"/hook/{webhook_digest(token, 'github', 'flux-system')}"
-        answer, _ = webhook.run(HttpRequest(method="POST", path=path, headers=headers, body=PUSH), self.hook)
-        return answer.status
+        request = HttpRequest(method="POST", path=path, headers=headers, body=PUSH)
+        answer, _ = webhook.run(request, self.hook)
+        return webhook.settle(request, answer, self.hook).status
 
     def pass_time(self, seconds):
         """By the clock alone: nothing of the plane runs."""

@@ -85,6 +85,7 @@ class World:
             body=body,
         )
         answer, outgoing = webhook.run(request, self.deps)
+        answer = webhook.settle(request, answer, self.deps)
         return answer, [each.message for each in outgoing]
 
     def delivery(self, cluster="production"):

@@ -5,16 +5,17 @@ own (core.regions). Reading may cross regions; a write of a cluster's never does
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.adapters.state.together import by_store
 from penstock.core.messages import PLANE
 from penstock.core.regions import ANSWERS, CLUSTERS, cluster_of, of_plane
 from penstock.core.secrets.names import parse_secret_name
 from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.ports.secrets import SecretData
-from penstock.ports.state import Record, Value
+from penstock.ports.state import Reads, Record, Value
 
 LOOK_SECONDS = 30.0
 
@@ -80,6 +81,16 @@ class RegionalState:
             return owner.list(prefix)  # type: ignore[no-any-return]
         found = [record for state in self._regions.each() for record in state.list(prefix)]
         return tuple(sorted(found, key=lambda record: record.key))
+
+    def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
+        """Records and lists of all regions at a time; what may be anywhere is looked for one by one."""
+        owners = {each: self._owner(each) for each in (*keys, *prefixes)}
+        known = [[each for each in given if owners[each] is not None] for given in (keys, prefixes)]
+        reads = by_store(owners.__getitem__, *known)
+        anywhere = ((key, self.get(key)) for key in keys if owners[key] is None)
+        records = {key: found for key, found in anywhere if found is not None}
+        lists = {prefix: self.list(prefix) for prefix in prefixes if owners[prefix] is None}
+        return Reads(records={**reads.records, **records}, lists={**reads.lists, **lists})
 
     def due(self, before: float, *, limit: int) -> tuple[Record, ...]:
         """The longest overdue first, of all regions."""

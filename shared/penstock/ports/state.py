@@ -3,7 +3,7 @@
 Keys are ``/``-separated segments (each without ``/``), at most 1,024 bytes; values JSON objects up to 900 KiB.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +27,14 @@ class Record:
     due: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reads:
+    """What was read together. ``records``: by key, those that there are; ``lists``: by prefix, every one asked for."""
+
+    records: Mapping[str, Record]
+    lists: Mapping[str, tuple[Record, ...]]
+
+
 class TooLarge(Terminal):
     """A value of more than MAX_VALUE_BYTES: nothing was written."""
 
@@ -48,6 +56,12 @@ class State(Protocol):
 
     def list(self, prefix: str) -> tuple[Record, ...]:
         """All records whose key starts with ``prefix``, sorted by key."""
+
+    def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
+        """Records and lists that need not wait for each other, in the time of the slowest.
+
+        Each is what ``get`` or ``list`` would give at some moment of the call; together they are no snapshot.
+        """
 
     def due(self, before: float, *, limit: int) -> tuple[Record, ...]:
         """Records due at or before ``before`` (POSIX seconds), the longest overdue first."""

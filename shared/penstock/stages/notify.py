@@ -4,12 +4,14 @@ At least once: each Alert is claimed before it is told and marked afterwards, so
 an invocation that dies between the Provider's answer and the mark makes the next one tell again. What may go away
 (429, 5xx, no connection, a Secret that is not there yet) is raised as Transient after all the others were told; what
 will not (4xx, a wrong document) is recorded and left.
+
+What telling asks of the records is read at once when it is known who is told; a write names the version that was read,
+and where somebody else has written since, the record is read again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from penstock.core.errors import Conflict, PenstockError, Terminal, Transient
@@ -22,10 +24,9 @@ from penstock.core.notify.notification import notification, repeat_key
 from penstock.core.notify.services import SERVICES
 from penstock.core.notify.target import target
 from penstock.core.records import PLANE_KEY, DeliveryRecord, ObjectRecord, PlaneRecord, object_key, status_key
-from penstock.core.resources import Manifest
 from penstock.core.secrets.names import NOTIFY, secret_name
 from penstock.ports.deps import Deps
-from penstock.ports.state import ABSENT, Record
+from penstock.ports.state import ABSENT, Record, Value
 
 _AT_ONCE = 8
 """Providers told at the same time: one that hangs does not hold up the others."""
@@ -33,24 +34,48 @@ _AT_ONCE = 8
 _SECRET_WAIT = 10.0
 """Seconds until a Secret that the store does not have yet is looked for again."""
 
+_Concerned = tuple[str, Alert]
+"""A cluster, and an Alert of it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Case:
-    """One event, and what all its Alerts share."""
+    """One event, and what all its Alerts share. ``records``: what was read in this run, by key; None is not there."""
 
     event: Event
     deps: Deps
-    plane: PlaneRecord | None
-    document: Callable[[], Manifest | None] = field(repr=False)
+    records: dict[str, Record | None] = field(default_factory=dict, repr=False)
 
     @property
     def now(self) -> float:
         return self.deps.clock.now().timestamp()
 
+    @property
+    def plane(self) -> PlaneRecord | None:
+        record = self.get(PLANE_KEY)
+        return PlaneRecord.from_value(record.value) if record else None
+
+    def get(self, key: str) -> Record | None:
+        """A record, as this run has read it first."""
+        self.read([key])
+        return self.records[key]
+
+    def read(self, keys: Collection[str]) -> None:
+        """Read those that this run has not read yet, together."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self.records]
+        if missing:
+            found = self.deps.state.read(missing).records
+            self.records.update({key: found.get(key) for key in missing})
+
     def metadata(self, name: str) -> dict[str, str] | None:
         """``labels`` or ``annotations`` of the event's object; None where the plane has none such."""
-        document = self.document()
-        return None if document is None else dict(document["metadata"].get(name) or {})
+        event = self.event
+        if not event.namespace:
+            return None
+        record = self.get(_subject_key(event))
+        if record is None:
+            return None
+        return dict(ObjectRecord.from_value(record.value).document["metadata"].get(name) or {})
 
 
 def run(event: Event, deps: Deps) -> list[Outgoing]:
@@ -58,19 +83,19 @@ def run(event: Event, deps: Deps) -> list[Outgoing]:
     if own_failure(event):
         deps.telemetry.record("event not told", trace=deps.trace, reason="OwnFailure", detail=event.message)
         return []
-    case = _Case(event=event, deps=deps, plane=_plane(deps), document=cache(lambda: _document(event, deps)))
-    concerned = [(cluster, alert) for cluster in _clusters(case) for alert in _alerts(cluster, case)]
+    case = _Case(event=event, deps=deps)
+    concerned = list(_concerned(case))
     if not concerned:
         return []
-    if _repeated(case):
+    case.read(_keys(case, concerned))
+    repeated, outcomes = _tell_all(concerned, case)
+    if repeated:
         deps.telemetry.record("event not told", trace=deps.trace, reason="Repeated", cluster=event.cluster)
         return []
-    with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(concerned))) as pool:
-        outcomes = list(pool.map(lambda pair: _told(pair[0], pair[1], case), concerned))
     failures = [each for each in outcomes if isinstance(each, Transient)]
     if all(isinstance(each, Terminal) for each in outcomes):
         _settle(lambda: _unsay(case), case)
-    _sweep(deps)
+    _sweep(case)
     if failures:
         waits = [each.retry_after for each in failures if each.retry_after is not None]
         raise Transient(
@@ -81,28 +106,66 @@ def run(event: Event, deps: Deps) -> list[Outgoing]:
     return []
 
 
-def _plane(deps: Deps) -> PlaneRecord | None:
-    record = deps.state.get(PLANE_KEY)
-    return PlaneRecord.from_value(record.value) if record else None
+def _tell_all(concerned: Sequence[_Concerned], case: _Case) -> tuple[bool, list[PenstockError | None]]:
+    """Whether another event has said the same; if not, the outcome of each Alert.
+
+    That this one says it now is written down while the Alerts are claimed: nobody is told before both are certain.
+    """
+    found = case.get(_repeats_key(case))
+    if _is_other(found, case):
+        return True, []
+    with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(concerned) + 1)) as pool:
+        lost = pool.submit(_said_by_other, found, case)
+        outcomes = list(pool.map(lambda pair: _told(pair[0], pair[1], lost, case), concerned))
+    return lost.result(), outcomes
 
 
-def _document(event: Event, deps: Deps) -> Manifest | None:
-    if not event.namespace:
-        return None
-    record = deps.state.get(object_key(event.cluster, event.kind, event.namespace, event.name))
-    return ObjectRecord.from_value(record.value).document if record else None
+def _keys(case: _Case, concerned: Sequence[_Concerned]) -> list[str]:
+    """What telling these asks for."""
+    keys = [PLANE_KEY, _repeats_key(case), ledger.SWEPT_KEY]
+    keys += [_subject_key(case.event)] if case.event.namespace else []
+    for cluster, alert in concerned:
+        keys += [_sent_key(cluster, alert, case), _provider_key(cluster, alert), _outcome_key(cluster, alert)]
+    return keys
+
+
+def _subject_key(event: Event) -> str:
+    return object_key(event.cluster, event.kind, event.namespace, event.name)
+
+
+def _repeats_key(case: _Case) -> str:
+    return ledger.repeat_record_key(_day(case), repeat_key(case.event))
+
+
+def _sent_key(cluster: str, alert: Alert, case: _Case) -> str:
+    return ledger.sent_key(_day(case), case.event, cluster, f"{alert.namespace}/{alert.name}")
+
+
+def _provider_key(cluster: str, alert: Alert) -> str:
+    return object_key(cluster, "Provider", alert.namespace, alert.provider)
+
+
+def _outcome_key(cluster: str, alert: Alert) -> str:
+    return status_key(cluster, "Alert", alert.namespace, alert.name)
+
+
+def _concerned(case: _Case) -> Iterable[_Concerned]:
+    """The Alerts that ask for the event."""
+    places = {f"object/{cluster}/Alert/": cluster for cluster in _clusters(case)}
+    for place, records in case.deps.state.read(prefixes=list(places)).lists.items():
+        yield from ((places[place], alert) for alert in _alerts(places[place], records, case))
 
 
 def _clusters(case: _Case) -> Iterable[str]:
     """The event's cluster; every one of them where it is about the plane's own source or stages."""
     if case.event.cluster not in ("", PLANE):
         return (case.event.cluster,)
-    spec = case.plane.document.get("spec") if case.plane else None
+    spec = _plane_document(case).get("spec")
     return tuple(str(each["name"]) for each in (spec or {}).get("clusters") or ())
 
 
-def _alerts(cluster: str, case: _Case) -> Iterable[Alert]:
-    for record in case.deps.state.list(f"object/{cluster}/Alert/"):
+def _alerts(cluster: str, records: Iterable[Record], case: _Case) -> Iterable[Alert]:
+    for record in records:
         try:
             stored = ObjectRecord.from_value(record.value)
             alert = parse_alert(stored.document)
@@ -119,8 +182,8 @@ def _alerts(cluster: str, case: _Case) -> Iterable[Alert]:
 
 def _passes(cluster: str, alert: Alert, case: _Case) -> bool:
     """Whether the plane's policy and the Alert's lists let the event pass; what is wrong with them is reported."""
-    event, document = case.event, case.plane.document if case.plane else {}
-    if event.namespace not in ("", alert.namespace) and forbids_cross_namespace(document, cluster):
+    event = case.event
+    if event.namespace not in ("", alert.namespace) and forbids_cross_namespace(_plane_document(case), cluster):
         message = f"spec.eventSources: {event.kind} {event.namespace}/{event.name} is of another namespace"
         _report(cluster, alert, case, Terminal(f"{message}, and the plane forbids that", reason="AccessDenied"))
         return False
@@ -129,15 +192,24 @@ def _passes(cluster: str, alert: Alert, case: _Case) -> bool:
     return passes_lists(alert, event.message)
 
 
-def _repeated(case: _Case) -> bool:
-    """Whether another event said the same within five minutes; if not, this one has now."""
-    state, event = case.deps.state, case.event
-    key = ledger.repeat_record_key(_day(case), repeat_key(event))
-    found = state.get(key)
-    if found is not None and (found.value.get("event") == event.id or ledger.is_repeat(found.value, event, case.now)):
-        return found.value.get("event") != event.id
+def _plane_document(case: _Case) -> Mapping[str, Any]:
+    plane = case.plane
+    return plane.document if plane else {}
+
+
+def _is_other(found: Record | None, case: _Case) -> bool:
+    """Whether another event said the same within five minutes."""
+    event = case.event
+    return found is not None and found.value.get("event") != event.id and ledger.is_repeat(found.value, event, case.now)
+
+
+def _said_by_other(found: Record | None, case: _Case) -> bool:
+    """Write down that this event says it now; whether another one was quicker."""
+    state, event, key = case.deps.state, case.event, _repeats_key(case)
+    if found is not None and found.value.get("event") == event.id:
+        return False
     try:
-        state.put(key, ledger.repeat_value(event, case.now), expected=found.version if found else ABSENT)
+        state.put(key, ledger.repeat_value(event, case.now), expected=_version(found))
     except Conflict:
         found = state.get(key)
         return found is not None and ledger.is_repeat(found.value, event, case.now)
@@ -146,20 +218,35 @@ def _repeated(case: _Case) -> bool:
 
 def _unsay(case: _Case) -> None:
     """Nobody could be told: the next event that says the same is no repetition."""
-    found = case.deps.state.get(ledger.repeat_record_key(_day(case), repeat_key(case.event)))
+    found = case.deps.state.get(_repeats_key(case))
     if found is not None and found.value.get("event") == case.event.id:
         case.deps.state.delete(found.key, expected=found.version)
 
 
-def _told(cluster: str, alert: Alert, case: _Case) -> PenstockError | None:
-    """None where the Alert is done with; Transient where it is to be tried again, Terminal where it cannot be told."""
-    key = ledger.sent_key(_day(case), case.event, cluster, f"{alert.namespace}/{alert.name}")
+def _told(cluster: str, alert: Alert, lost: "Future[bool]", case: _Case) -> PenstockError | None:
+    """None where the Alert is done with; Transient where it is to be tried again, Terminal where it cannot be told.
+
+    ``lost``: whether another event has said the same meanwhile; then nobody is told.
+    """
     try:
-        claim = _claim(key, case)
-        return claim if claim is None or isinstance(claim, Terminal) else _tell(cluster, alert, claim, case)
+        claim = _claim(_sent_key(cluster, alert, case), case)
+        if claim is None or isinstance(claim, Terminal):
+            return claim
+        return None if _given_up(claim, lost, case) else _tell(cluster, alert, claim, case)
     except Transient as error:
         _report(cluster, alert, case, error)
         return error
+
+
+def _given_up(claim: Record, lost: "Future[bool]", case: _Case) -> bool:
+    """Whether the claim was given back, for another event has said the same. Raises what writing that down raised."""
+    is_lost = True
+    try:
+        is_lost = lost.result()
+    finally:
+        if is_lost:
+            _settle(lambda: case.deps.state.delete(claim.key, expected=claim.version), case)
+    return is_lost
 
 
 def _claim(key: str, case: _Case) -> Record | Terminal | None:
@@ -167,7 +254,7 @@ def _claim(key: str, case: _Case) -> Record | Terminal | None:
 
     Raises Transient while another invocation is at it.
     """
-    found = case.deps.state.get(key)
+    found = case.get(key)
     if found is not None:
         if found.value.get("state") == ledger.FAILED:
             return Terminal("an earlier delivery could not tell it")
@@ -177,27 +264,26 @@ def _claim(key: str, case: _Case) -> Record | Terminal | None:
         if wait > 0:
             raise Transient("another invocation is telling it", reason="Claimed", retry_after=wait)
     value = ledger.outcome_value(ledger.CLAIMED, case.now)
-    return case.deps.state.put(key, value, expected=found.version if found else ABSENT)
+    return case.deps.state.put(key, value, expected=_version(found))
 
 
 def _tell(cluster: str, alert: Alert, claim: Record, case: _Case) -> Terminal | None:
     """What makes it impossible, if anything does. Raises Transient."""
-    refused = None
+    error = None
     try:
         sent = _send(cluster, alert, case)
     except Transient:
         _settle(lambda: case.deps.state.delete(claim.key, expected=claim.version), case)
         raise
-    except Terminal as error:
-        _report(cluster, alert, case, error)
-        refused, outcome = error, ledger.FAILED
-    else:
+    except Terminal as refused:
+        sent, error = 1, refused
+    value = ledger.outcome_value(ledger.FAILED if error else ledger.SENT, case.now)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        marked = pool.submit(_settle, lambda: case.deps.state.put(claim.key, value, expected=claim.version), case)
         if sent:
-            _report(cluster, alert, case, None)
-        outcome = ledger.SENT
-    value = ledger.outcome_value(outcome, case.now)
-    _settle(lambda: case.deps.state.put(claim.key, value, expected=claim.version), case)
-    return refused
+            _report(cluster, alert, case, error)
+    marked.result()
+    return error
 
 
 def _send(cluster: str, alert: Alert, case: _Case) -> int:
@@ -219,7 +305,7 @@ def _send(cluster: str, alert: Alert, case: _Case) -> int:
 
 
 def _provider(cluster: str, alert: Alert, case: _Case) -> Provider:
-    record = case.deps.state.get(object_key(cluster, "Provider", alert.namespace, alert.provider))
+    record = case.get(_provider_key(cluster, alert))
     stored = ObjectRecord.from_value(record.value) if record else None
     if stored is None or stored.tombstone:
         message = f"spec.providerRef.name: there is no Provider {alert.namespace}/{alert.provider}"
@@ -259,8 +345,20 @@ def _report(cluster: str, alert: Alert, case: _Case, error: PenstockError | None
 
 
 def _write_status(cluster: str, alert: Alert, case: _Case, error: PenstockError | None) -> None:
-    key = status_key(cluster, "Alert", alert.namespace, alert.name)
-    found = case.deps.state.get(key)
+    key = _outcome_key(cluster, alert)
+    found = case.get(key)
+    try:
+        case.records[key] = case.deps.state.put(key, _after(found, case, error), expected=_version(found))
+    except Conflict:  # another event's outcome was written meanwhile
+        found = case.deps.state.get(key)
+        case.deps.state.put(key, _after(found, case, error), expected=_version(found))
+
+
+def _version(found: Record | None) -> str:
+    return found.version if found else ABSENT
+
+
+def _after(found: Record | None, case: _Case, error: PenstockError | None) -> Value:
     before = DeliveryRecord.from_value(found.value) if found else DeliveryRecord()
     now = case.deps.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
     after = DeliveryRecord(
@@ -269,7 +367,7 @@ def _write_status(cluster: str, alert: Alert, case: _Case, error: PenstockError 
         refused_at=now if error else before.refused_at,
         refused_reason=f"{error.reason}: {error}" if error else before.refused_reason,
     )
-    case.deps.state.put(key, after.to_value(), expected=found.version if found else ABSENT)
+    return after.to_value()
 
 
 def _settle(write: Callable[[], object], case: _Case) -> None:
@@ -284,11 +382,12 @@ def _day(case: _Case) -> str:
     return ledger.day_of(case.event, case.deps.clock.now().date())
 
 
-def _sweep(deps: Deps) -> None:
+def _sweep(case: _Case) -> None:
     """Once a day, the records that no redelivery can ask for any more go."""
+    deps = case.deps
     today = deps.clock.now().date()
     try:
-        swept = deps.state.get(ledger.SWEPT_KEY)
+        swept = case.get(ledger.SWEPT_KEY)
         days = ledger.days_to_sweep(swept.value if swept else None, today)
         for day in days:
             for record in deps.state.list(f"sent/{day}/"):

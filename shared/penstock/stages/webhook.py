@@ -8,11 +8,12 @@ Raises Transient where the index or the secrets cannot be read: the caller answe
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from weakref import WeakKeyDictionary
 
 from penstock.core.cel.expression import EvaluationFailed, InvalidExpression
-from penstock.core.errors import PenstockError
+from penstock.core.errors import Conflict, PenstockError
 from penstock.core.flux.receiver import EVERY, unsupported_type, webhook_digest
 from penstock.core.http import HttpRequest, HttpResponse, json_response, problem
 from penstock.core.messages import PLANE, Outgoing, SourceChanged
@@ -25,7 +26,7 @@ from penstock.core.webhooks.filters import has_filter, lets_through, request_dat
 from penstock.core.webhooks.senders import SENDERS
 from penstock.core.webhooks.wake import Wakeup, accepts, wakeups
 from penstock.ports.deps import Deps
-from penstock.ports.state import ABSENT
+from penstock.ports.state import ABSENT, Record, State
 
 _PATH = re.compile(r"/hook/([0-9a-f]{64})")
 IMPLICIT_SOURCE = ("flux-system", "flux-system")
@@ -37,6 +38,9 @@ _TITLES = {
     415: "Unsupported Media Type",
     503: "Service Unavailable",
 }
+_kept: WeakKeyDictionary[State, dict[str, Record]] = WeakKeyDictionary()
+"""Delivery records as this process wrote them last: the next one names the version, and need not ask for it."""
+_MOST_KEPT = 1_000
 _PRECEDENCE = (400, 401, 415, 503)
 """Which refusal the sender sees where the Receivers of one path give several: the first."""
 
@@ -48,6 +52,13 @@ class _Outcome:
     receiver: ReceiverRecord
     delivery: WebhookDelivery | None = None
     refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Answer(HttpResponse):
+    """The answer, and what is to be recorded of the delivery when it has been published."""
+
+    outcomes: tuple[_Outcome, ...] = field(default=(), repr=False)
 
 
 def run(request: HttpRequest, deps: Deps) -> tuple[HttpResponse, list[Outgoing]]:
@@ -62,7 +73,19 @@ def run(request: HttpRequest, deps: Deps) -> tuple[HttpResponse, list[Outgoing]]
         return _refused(404), []
     outcomes = [_deliver(receiver, request, deps) for receiver in receivers]
     for outcome in outcomes:
+        _tell(outcome, deps)
+    answer, messages = _answer(outcomes, request, deps)
+    return _Answer(status=answer.status, headers=answer.headers, body=answer.body, outcomes=tuple(outcomes)), messages
+
+
+def settle(_request: HttpRequest, response: HttpResponse, deps: Deps) -> HttpResponse:
+    """Write the delivery records when the wake-ups are on the bus: nobody's change waits for them."""
+    for outcome in response.outcomes if isinstance(response, _Answer) else ():
         _record(outcome, deps)
+    return response
+
+
+def _answer(outcomes: Sequence[_Outcome], request: HttpRequest, deps: Deps) -> tuple[HttpResponse, list[Outgoing]]:
     served = [outcome for outcome in outcomes if outcome.delivery is not None]
     if not served:
         statuses = {outcome.refusal.status for outcome in outcomes if outcome.refusal is not None}
@@ -181,8 +204,7 @@ def _documents(prefix: str, deps: Deps) -> list[Manifest]:
     return [record.document for record in records if not record.tombstone]
 
 
-def _record(outcome: _Outcome, deps: Deps) -> None:
-    """One compare-and-swap of the delivery record: whoever loses it, or cannot write, leaves the delivery as it is."""
+def _tell(outcome: _Outcome, deps: Deps) -> None:
     receiver, refusal = outcome.receiver, outcome.refusal
     event = outcome.delivery.event if outcome.delivery else ""
     deps.telemetry.record(
@@ -196,17 +218,21 @@ def _record(outcome: _Outcome, deps: Deps) -> None:
         reason=refusal.reason if refusal else "",
         detail=str(refusal or ""),
     )
+
+
+def _record(outcome: _Outcome, deps: Deps) -> None:
+    """Write the delivery record over the one before: whoever loses, or cannot write, leaves the delivery as it is."""
+    receiver = outcome.receiver
     key = delivery_key(receiver.cluster, receiver.namespace, receiver.name)
-    now = deps.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    kept = _kept.setdefault(deps.state, {})
     try:
-        found = deps.state.get(key)
-        before = DeliveryRecord.from_value(found.value) if found else DeliveryRecord()
-        after = (
-            replace(before, refused_at=now, refused_reason=f"{refusal.status}: {refusal}")
-            if refusal
-            else replace(before, delivered_at=now, delivered_event=event)
-        )
-        deps.state.put(key, after.to_value(), expected=found.version if found else ABSENT)
+        try:
+            found = kept.pop(key, None) or deps.state.get(key)
+            written = _written(key, found, outcome, deps)
+        except Conflict:
+            written = _written(key, deps.state.get(key), outcome, deps)
+        if len(kept) < _MOST_KEPT:
+            kept[key] = written
     except PenstockError as error:
         deps.telemetry.record(
             "delivery not recorded",
@@ -217,6 +243,17 @@ def _record(outcome: _Outcome, deps: Deps) -> None:
             reason=error.reason,
             detail=str(error),
         )
+
+
+def _written(key: str, found: Record | None, outcome: _Outcome, deps: Deps) -> Record:
+    refusal, now = outcome.refusal, deps.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    before = DeliveryRecord.from_value(found.value) if found else DeliveryRecord()
+    if refusal:
+        after = replace(before, refused_at=now, refused_reason=f"{refusal.status}: {refusal}")
+    else:
+        event = outcome.delivery.event if outcome.delivery else ""
+        after = replace(before, delivered_at=now, delivered_event=event)
+    return deps.state.put(key, after.to_value(), expected=found.version if found else ABSENT)
 
 
 def _refused(status: int) -> HttpResponse:

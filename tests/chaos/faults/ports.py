@@ -1,13 +1,15 @@
 """Ports at which things go wrong, as their adapters would tell it: each call is a place where a schedule decides."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
 from penstock.adapters.clock.memory import SimulatedClock
+from penstock.adapters.state.together import one_by_one
 from penstock.core.errors import Conflict, Transient
 from penstock.ports.cluster import ApplyOptions
+from penstock.ports.state import Reads
 
 SLOW = {"slow by 5 s": 5.0, "slow by 40 s": 40.0, "slow by 130 s": 130.0}
 """Longer than a worker hides its message, and (two of the last) than a Lease lasts."""
@@ -86,6 +88,10 @@ class Faulty:
 
         setattr(self, method, call)
         return call
+
+    def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
+        """What is read together is no snapshot: others write between one of it and the next."""
+        return one_by_one(self, keys, prefixes)
 
 
 def _called(what: str, work: Callable[[], Any], caller: Any, at: tuple[str, str, tuple[Any, ...]]) -> Any:

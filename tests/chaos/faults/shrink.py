@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 from unittest import mock
@@ -121,6 +122,14 @@ class InOrder:
 
     def map(self, work: Callable[[T], U], items: Sequence[T]) -> Iterator[U]:
         return iter([work(item) for item in items])
+
+    def submit(self, work: Callable[..., U], *arguments: object) -> Future[U]:
+        future: Future[U] = Future()
+        try:
+            future.set_result(work(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 @contextlib.contextmanager

@@ -75,9 +75,9 @@ class Plane:
             def do_POST(self):
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 body = self.rfile.read(int(headers["content-length"]))
-                answer, outgoing = webhook.run(
-                    HttpRequest(method="POST", path=self.path, headers=headers, body=body), deps
-                )
+                request = HttpRequest(method="POST", path=self.path, headers=headers, body=body)
+                answer, outgoing = webhook.run(request, deps)
+                answer = webhook.settle(request, answer, deps)
                 plane.published += [each.message for each in outgoing]
                 self.send_response(answer.status)
                 self.send_header("Content-Length", str(len(answer.body)))

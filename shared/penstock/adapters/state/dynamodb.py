@@ -19,14 +19,15 @@ read again from the table, so a stale entry is never given out, and what it does
 import contextlib
 import secrets
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from penstock.adapters.aws.clients import Answered, Clients
 from penstock.adapters.aws.errors import translated
 from penstock.adapters.state.limits import check_key, from_json, to_json
+from penstock.adapters.state.together import Batches
 from penstock.core.errors import Conflict, Terminal, Transient
-from penstock.ports.state import ABSENT, MAX_VALUE_BYTES, Record, Value
+from penstock.ports.state import ABSENT, MAX_VALUE_BYTES, Reads, Record, Value
 
 FORMAT = "1"
 INDEX = "due"
@@ -50,6 +51,7 @@ class DynamoState:
 
     def __init__(self, clients: Clients, table: str) -> None:
         self._clients, self._table = clients, table
+        self._batches = Batches(self._batch, self.list, size=READ_BATCH)
 
     def get(self, key: str) -> Record | None:
         """The record or None."""
@@ -147,6 +149,10 @@ class DynamoState:
         condition = "attribute_exists(v)" + (" AND begins_with(k, :k)" if prefix else "")
         yield from self._pages("scan", {"FilterExpression": condition, "ConsistentRead": True, **values})
 
+    def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
+        """Records a hundred at a time, and lists, together."""
+        return self._batches.read([check_key(key) for key in keys], prefixes)
+
     def due(self, before: float, *, limit: int) -> tuple[Record, ...]:
         """The longest overdue first."""
         named = sorted(
@@ -154,7 +160,7 @@ class DynamoState:
             for shard in range(SHARDS)
             for item in self._overdue(shard, before, limit)
         )[:limit]
-        records = self._read([key for _, key in named])
+        records = self.read([key for _, key in named]).records.values()
         overdue = [record for record in records if record.due is not None and record.due <= before]
         return tuple(sorted(overdue, key=lambda record: (record.due, record.key)))
 
@@ -169,20 +175,22 @@ class DynamoState:
             if number >= limit:
                 return
 
-    def _read(self, keys: Sequence[str]) -> Sequence[Record]:
-        found: list[Record] = []
-        for start in range(0, len(keys), READ_BATCH):
-            wanted: Any = [_primary(key) for key in keys[start : start + READ_BATCH]]
-            while wanted:
-                request = {self._table: {"Keys": wanted, "ConsistentRead": True}}
-                answer = self._clients.call("dynamodb", "batch_get_item", self._table, {"RequestItems": request})
-                items = answer["Responses"].get(self._table, [])
-                found += [record for item in items if (record := self._record(item)) is not None]
-                left = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
-                if len(left) == len(wanted):
-                    raise Transient(f"DynamoDB is throttling reads of {self._table}")
-                wanted = left
-        return found
+    def _batch(self, keys: Sequence[str]) -> Iterator[Record]:
+        """Those of at most READ_BATCH records that there are; an answer of 16 MB leaves some to the next request."""
+        if len(keys) == 1:
+            found = self.get(keys[0])
+            yield from () if found is None else (found,)
+            return
+        wanted: Any = [_primary(key) for key in keys]
+        while wanted:
+            request = {self._table: {"Keys": wanted, "ConsistentRead": True}}
+            answer = self._clients.call("dynamodb", "batch_get_item", self._table, {"RequestItems": request})
+            items = answer["Responses"].get(self._table, [])
+            yield from (record for item in items if (record := self._record(item)) is not None)
+            left = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+            if len(left) == len(wanted):
+                raise Transient(f"DynamoDB is throttling reads of {self._table}")
+            wanted = left
 
     def _pages(self, operation: str, parameters: Item) -> Iterator[Item]:
         start: Item = {}

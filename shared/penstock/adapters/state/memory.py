@@ -2,11 +2,13 @@
 
 import threading
 from bisect import bisect_left, insort
+from collections.abc import Collection
 from itertools import islice, takewhile
 
 from penstock.adapters.state.limits import check_key, from_json, to_json
+from penstock.adapters.state.together import one_by_one
 from penstock.core.errors import Conflict
-from penstock.ports.state import ABSENT, Record, Value
+from penstock.ports.state import ABSENT, Reads, Record, Value
 
 
 class MemoryState:
@@ -53,6 +55,10 @@ class MemoryState:
             keys = takewhile(lambda key: key.startswith(prefix), islice(self._sorted, first, None))
             rows = [(key, self._rows[key]) for key in keys]
         return tuple(_record(key, row) for key, row in rows)
+
+    def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
+        """Records and lists."""
+        return one_by_one(self, keys, prefixes)
 
     def due(self, before: float, *, limit: int) -> tuple[Record, ...]:
         """The longest overdue first."""

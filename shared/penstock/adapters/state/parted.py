@@ -1,10 +1,11 @@
 """Records in several stores, by the first segment of their keys: for a cloud whose rights end at a store."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
+from penstock.adapters.state.together import by_store
 from penstock.core.errors import Conflict, Terminal
-from penstock.ports.state import ABSENT, Record, State, Value
+from penstock.ports.state import ABSENT, Reads, Record, State, Value
 
 BROUGHT_OVER = "brought-over"
 """Key of the mark that what stood in one store was copied to several."""
@@ -40,6 +41,12 @@ class PartedState:
             return self._of(prefix).list(prefix)
         found = [record for state in self._with(prefix) for record in state.list(prefix)]
         return tuple(sorted(found, key=lambda record: record.key))
+
+    def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
+        """Records and lists, of all stores at a time."""
+        reads = by_store(self._of, keys, [prefix for prefix in prefixes if "/" in prefix])
+        spread = {prefix: self.list(prefix) for prefix in prefixes if "/" not in prefix}
+        return Reads(records=reads.records, lists={**reads.lists, **spread})
 
     def due(self, before: float, *, limit: int) -> tuple[Record, ...]:
         """The longest overdue first."""

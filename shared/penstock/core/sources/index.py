@@ -16,8 +16,8 @@ few, and whoever finds one looks at the record.
 """
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 from penstock.core.records import KustomizationStatus
 from penstock.core.tree import Inputs, MemoryTree
@@ -56,6 +56,16 @@ def waits_prefix(cluster: str, awaited: str) -> str:
 def named(key: str) -> str:
     """``namespace/name`` at the end of an entry's key."""
     return "/".join(key.split("/")[-2:])
+
+
+class _Keyed(Protocol):
+    @property
+    def key(self) -> str: ...
+
+
+def names_of(entries: Iterable[_Keyed]) -> frozenset[tuple[str, str]]:
+    """(kind, ``namespace/name``) of ``child/`` entries."""
+    return frozenset((entry.key.split("/")[-3], named(entry.key)) for entry in entries)
 
 
 def any_key(cluster: str, source: str, ref: str) -> str:

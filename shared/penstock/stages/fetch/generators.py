@@ -25,10 +25,12 @@ from penstock.core.sources.kinds import EXTERNAL_ARTIFACT
 from penstock.core.sources.outcome import Look, failed, generated, revision_words, stored
 from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
+from penstock.ports.state import Record
 from penstock.stages.fetch.announce import events, saying
 from penstock.stages.fetch.ledger import load, save
+from penstock.stages.fetch.opened import Opened
 from penstock.stages.fetch.remote import policy_of
-from penstock.stages.fetch.wake import Opened, wake
+from penstock.stages.fetch.wake import concerned_in, wake
 
 _TRIES = 5
 _HOUR = timedelta(hours=1)
@@ -71,27 +73,29 @@ def run_generator(message: SourceChanged, deps: Deps) -> list[Outgoing]:
         _forget(message.cluster, message.namespace, message.name, frozenset(), deps)
         return []
     derived = _derive(_Run(cluster=message.cluster, record=record, given={}, deps=deps))
-    return derived.messages + wake(message.cluster, derived.opened, deps)
+    return derived.messages + wake([concerned_in(message.cluster, derived.opened, deps)], deps)
 
 
-def derive_all(cluster: str, given: Mapping[str, Opened], deps: Deps, *, certain: bool) -> Derived:
+def derive_all(
+    cluster: str, given: Mapping[str, Opened], deps: Deps, generators: Iterable[Record], *, certain: bool
+) -> Derived:
     """The artifacts of every generator of a cluster that uses one of these sources.
 
-    ``certain``: the wake-ups of what they made of these sources before have gone out.
+    ``generators``: all of the cluster; ``certain``: the wake-ups of what they made before have gone out.
     """
     made: dict[str, Opened] = {}
     messages: list[Outgoing] = []
-    for record in _users(cluster, given.keys(), deps):
+    for record in _users(generators, given.keys()):
         derived = _derive(_Run(cluster=cluster, record=record, given=given, deps=deps, certain=certain))
         made.update(derived.opened)
         messages += derived.messages
     return Derived(opened=made, messages=messages)
 
 
-def _users(cluster: str, keys: Iterable[str], deps: Deps) -> Iterable[ObjectRecord]:
-    """The generators of a cluster that use one of these sources."""
+def _users(generators: Iterable[Record], keys: Iterable[str]) -> Iterable[ObjectRecord]:
+    """Those that use one of these sources."""
     wanted = frozenset(keys)
-    for held in deps.state.list(f"object/{cluster}/{artifactgenerator.KIND}/"):
+    for held in generators:
         record = ObjectRecord.from_value(held.value)
         if record.tombstone:
             continue
@@ -243,7 +247,8 @@ def _forget(cluster: str, namespace: str, name: str, keep: frozenset[str], deps:
 def _further(run: _Run, made: Mapping[str, Opened]) -> list[Outgoing]:
     """Generators that use these artifacts in turn."""
     found = []
-    for record in _users(run.cluster, made.keys(), run.deps):
+    generators = run.deps.state.list(f"object/{run.cluster}/{artifactgenerator.KIND}/") if made else ()
+    for record in _users(generators, made.keys()):
         metadata = record.document["metadata"]
         namespace, name = str(metadata.get("namespace") or ""), str(metadata["name"])
         if (namespace, name) != run.name[1:]:

@@ -1,6 +1,6 @@
 """What a source includes, and who includes it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from penstock.core.errors import InvalidDocument, NotFound, Refused, Transient
@@ -11,6 +11,7 @@ from penstock.core.records import ObjectRecord, object_key, status_key
 from penstock.core.sources.artifact import decode
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
+from penstock.ports.state import Record
 from penstock.stages.fetch.ledger import load
 
 
@@ -77,10 +78,10 @@ def digests(included: Sequence[Included]) -> tuple[str, ...]:
     return tuple(each.digest for each in included)
 
 
-def includers(cluster: str, namespace: str, name: str, deps: Deps) -> list[Outgoing]:
-    """Wake-ups of the sources of a cluster that include this one."""
+def includers(cluster: str, namespace: str, name: str, repositories: Iterable[Record]) -> list[Outgoing]:
+    """Wake-ups of the sources of a cluster that include this one, of the GitRepositories of its namespace."""
     messages = []
-    for held in deps.state.list(f"object/{cluster}/{gitrepository.KIND}/{namespace}/"):
+    for held in repositories:
         if name in _names(ObjectRecord.from_value(held.value)):
             message = SourceChanged(cluster=cluster, namespace=namespace, name=held.key.rpartition("/")[2])
             messages.append(Outgoing(message=message))

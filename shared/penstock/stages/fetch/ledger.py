@@ -16,7 +16,7 @@ from penstock.core.reconcile.outbox import KEPT, Entry, events_of, with_events
 from penstock.core.records import SourceStatus
 from penstock.core.sources.outcome import BACKSTOP, Announcement, Look, Outcome
 from penstock.ports.deps import Deps
-from penstock.ports.state import ABSENT
+from penstock.ports.state import ABSENT, Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,11 @@ class Held:
 
 def load(deps: Deps, key: str) -> Held:
     """The record, or an empty one."""
-    found = deps.state.get(key)
+    return held_of(deps, key, deps.state.get(key))
+
+
+def held_of(deps: Deps, key: str, found: Record | None) -> Held:
+    """The same of a record that was read already."""
     if found is None:
         return Held(key=key)
     value = found.value

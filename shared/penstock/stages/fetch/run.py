@@ -4,7 +4,7 @@ The payload of a webhook is only a hint: the head is resolved here. A newer obse
 meanwhile wins: then everything is read and resolved again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,24 +14,32 @@ from penstock.core.errors import Conflict, InvalidDocument
 from penstock.core.flux import artifactgenerator, bucket, gitrepository, ocirepository
 from penstock.core.flux.source_fields import API_VERSION
 from penstock.core.messages import PLANE, Outgoing, SourceChanged
-from penstock.core.records import ObjectRecord, object_key, status_key
+from penstock.core.records import PLANE_KEY, ObjectRecord, PlaneRecord, object_key, status_key
 from penstock.core.resources import Manifest
 from penstock.core.sources.artifact import decode
+from penstock.core.sources.kept import KeptTrees
 from penstock.core.sources.outcome import BACKSTOP, Look, Outcome, failed
 from penstock.core.sources.wakeups import source_key
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
+from penstock.ports.state import Record
 from penstock.stages.fetch import bucket_source, git_source, oci_source
 from penstock.stages.fetch.announce import events, saying
 from penstock.stages.fetch.generators import derive_all, run_generator
 from penstock.stages.fetch.includes import includers
-from penstock.stages.fetch.ledger import load, rest, save
+from penstock.stages.fetch.ledger import held_of, rest, save
+from penstock.stages.fetch.opened import Opened
+from penstock.stages.fetch.survey import Survey, survey_of
 from penstock.stages.fetch.visit import Found, Visit
-from penstock.stages.fetch.wake import Opened, clusters_of, follows, wake
+from penstock.stages.fetch.wake import clusters_of, concerned_in, wake
 
 _TRIES = 5
 _AT_ONCE = 16
-"""Clusters looked at together: with a remote state port each takes a few round trips."""
+LOT = 25
+"""Clusters whose records are read together; so many lots at once."""
+_kept = KeptTrees(most=4, most_bytes=16 * 1024 * 1024)
+OWN_SOURCE = (gitrepository.KIND, "flux-system", "flux-system")
+"""Where the plane's own source stands, and its alias in each cluster."""
 _UNKNOWN_INTERVAL = timedelta(minutes=10)
 
 
@@ -62,30 +70,45 @@ def run(message: SourceChanged, deps: Deps) -> list[Outgoing]:
         deps.telemetry.record("source kind not served", kind=message.kind, cluster=message.cluster, name=message.name)
         return []
     for _ in range(_TRIES):
-        meant, record = _meant(message, deps)
+        meant, records = _meant(message, deps)
+        found = records.get(object_key(meant.cluster, meant.kind, meant.namespace, meant.name))
+        record = ObjectRecord.from_value(found.value) if found else None
         if record is None or record.tombstone:
             deps.state.delete(status_key(meant.cluster, meant.kind, meant.namespace, meant.name), expected=None)
             return []
         try:
-            return _visited(_visit(meant, record, deps))
+            return _visited(_visit(meant, record, records, deps))
         except Conflict:
             continue
     raise Conflict(f"the status of {message.key} is being written by others all the time")
 
 
-def _meant(message: SourceChanged, deps: Deps) -> tuple[SourceChanged, ObjectRecord | None]:
-    """The source that a message means (the plane's own, where a cluster only has an alias of it), and its record."""
-    found = deps.state.get(object_key(message.cluster, message.kind, message.namespace, message.name))
-    record = ObjectRecord.from_value(found.value) if found else None
-    if record is None or not record.implicit or message.cluster == PLANE:
-        return message, record
-    return _meant(replace(message, cluster=PLANE), deps)
+def _meant(message: SourceChanged, deps: Deps) -> tuple[SourceChanged, Mapping[str, Record]]:
+    """The source that a message means (the plane's own, where a cluster only has an alias of it), and what is known.
+
+    Read at once: its document and status wherever they stand, and the Plane.
+    """
+    name = (message.kind, message.namespace, message.name)
+    homes = (message.cluster, PLANE) if name == OWN_SOURCE else (message.cluster,)
+    keys = [make(home, *name) for home in homes for make in (object_key, status_key)]
+    records = deps.state.read([PLANE_KEY, *keys]).records
+    found = records.get(object_key(message.cluster, *name))
+    if found is None or message.cluster == PLANE or not ObjectRecord.from_value(found.value).implicit:
+        return message, records
+    return replace(message, cluster=PLANE), records
 
 
-def _visit(message: SourceChanged, record: ObjectRecord, deps: Deps) -> Visit:
-    held = load(deps, status_key(message.cluster, message.kind, message.namespace, message.name))
-    look = Look(key=held.key, generation=record.generation, now=deps.clock.now(), interval=_UNKNOWN_INTERVAL)
-    return Visit(message=message, record=record, held=held, look=look, deps=deps)
+def _visit(message: SourceChanged, record: ObjectRecord, records: Mapping[str, Record], deps: Deps) -> Visit:
+    key = status_key(message.cluster, message.kind, message.namespace, message.name)
+    held, plane = held_of(deps, key, records.get(key)), records.get(PLANE_KEY)
+    return Visit(
+        message=message,
+        record=record,
+        plane=PlaneRecord.from_value(plane.value) if plane else None,
+        held=held,
+        look=Look(key=held.key, generation=record.generation, now=deps.clock.now(), interval=_UNKNOWN_INTERVAL),
+        deps=deps,
+    )
 
 
 def _visited(visit: Visit) -> list[Outgoing]:
@@ -121,41 +144,48 @@ def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
         hint=visit.message.hint,
         trace=deps.trace,
     )
-    messages = events(held)
-    if (outcome.changed or held.pending) and outcome.status.artifact:
-        messages += _wake_all(visit, found)
-    return messages + _retry(visit, outcome)
+    woken = (outcome.changed or held.pending) and outcome.status.artifact
+    return (_wake_all(visit, found) if woken else []) + events(held) + _retry(visit, outcome)
 
 
 def _wake_all(visit: Visit, found: Found) -> list[Outgoing]:
     """Wake-ups in every cluster that the source belongs to, by its own tree and by the artifacts derived from it."""
     deps, status = visit.deps, found.outcome.status
-    tree = found.tree
+    tree = found.tree or _tree(status.artifact, deps)
     if tree is None:
-        data = deps.storage.get(status.artifact)
-        if data is None:
-            return []
-        tree = decode(data)
-    opened = {source_key(*_name(visit)): Opened(status=status, tree=tree, before=_announced(visit))}
-    clusters = clusters_of(visit.message.cluster, deps)
-    with ThreadPoolExecutor(max_workers=max(1, min(_AT_ONCE, len(clusters)))) as pool:
-        each = pool.map(lambda cluster: _wake_in(cluster, visit, opened), clusters)
+        return []
+    before = _tree(visit.held.announced, deps) if visit.held.announced else None
+    _kept.keep(status.artifact, tree)
+    name = _name(visit)
+    opened = Opened(status=status, tree=tree, before=before)
+    clusters = clusters_of(visit.message.cluster, visit.plane)
+    survey = survey_of(clusters, name, opened, deps)
+    if visit.message.cluster == PLANE:
+        clusters = tuple(cluster for cluster in clusters if survey.follows(cluster, name))
+    lots = [clusters[start : start + LOT] for start in range(0, len(clusters), LOT)]
+    with ThreadPoolExecutor(max_workers=max(1, min(_AT_ONCE, len(lots)))) as pool:
+        each = pool.map(lambda lot: _wake_in(lot, visit, opened, survey), lots)
         return [message for messages in each for message in messages]
 
 
-def _announced(visit: Visit) -> MemoryTree | None:
-    """The tree whose wake-ups have gone out."""
-    data = visit.deps.storage.get(visit.held.announced) if visit.held.announced else None
-    return None if data is None else decode(data)
+def _tree(digest: str, deps: Deps) -> MemoryTree | None:
+    """An artifact's tree; None where it is not stored any more."""
+    if (kept := _kept.get(digest)) is not None:
+        return kept
+    data = deps.storage.get(digest)
+    return None if data is None else _kept.keep(digest, decode(data))
 
 
-def _wake_in(cluster: str, visit: Visit, opened: Mapping[str, Opened]) -> list[Outgoing]:
-    deps = visit.deps
-    if visit.message.cluster == PLANE and not follows(cluster, _name(visit), deps):
-        return []
-    derived = derive_all(cluster, opened, deps, certain=not visit.held.pending)
-    messages = derived.messages + includers(cluster, *_name(visit)[1:], deps=deps)
-    return messages + wake(cluster, {**opened, **derived.opened}, deps)
+def _wake_in(clusters: Sequence[str], visit: Visit, opened: Opened, survey: Survey) -> list[Outgoing]:
+    deps, name = visit.deps, _name(visit)
+    messages: list[Outgoing] = []
+    concerned = []
+    for cluster in clusters:
+        given = {source_key(*name): opened}
+        derived = derive_all(cluster, given, deps, survey.generators(cluster), certain=not visit.held.pending)
+        messages += derived.messages + includers(cluster, *name[1:], survey.repositories(cluster, name))
+        concerned.append(concerned_in(cluster, {**given, **derived.opened}, deps, survey))
+    return messages + wake(concerned, deps)
 
 
 def _retry(visit: Visit, outcome: Outcome) -> list[Outgoing]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from penstock.core.errors import PenstockError, Terminal, Transient
 from penstock.core.flux.source_fields import SourceDocument
 from penstock.core.messages import SourceChanged
-from penstock.core.records import ObjectRecord
+from penstock.core.records import ObjectRecord, PlaneRecord
 from penstock.core.sources.artifact import encode
 from penstock.core.sources.outcome import VERIFIED, Look, Outcome, Words, failed, is_of, stored
 from penstock.core.sources.proxies import proxy_url
@@ -18,10 +18,14 @@ from penstock.stages.fetch.remote import stored_secret
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Visit:
-    """One look at one source: the message (its cluster is where the source stands), its record, what was held."""
+    """One look at one source: the message (its cluster is where the source stands), its record, what was held.
+
+    ``plane``: the Plane's record as this look began.
+    """
 
     message: SourceChanged
     record: ObjectRecord
+    plane: PlaneRecord | None
     held: Held
     look: Look
     deps: Deps

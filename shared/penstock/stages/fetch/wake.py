@@ -1,13 +1,12 @@
 """Whom new trees concern in one cluster, as messages: by the index entries, not by reading every Kustomization."""
 
 import contextlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.core.errors import Conflict
 from penstock.core.messages import PLANE, ArtifactStored, Outgoing
 from penstock.core.records import (
-    PLANE_KEY,
     KustomizationStatus,
     ObjectRecord,
     PlaneRecord,
@@ -15,52 +14,72 @@ from penstock.core.records import (
     object_key,
     status_key,
 )
-from penstock.core.sources.index import ANY, changed_places, hashed, indexed_key, named, place_of, reads_prefix
+from penstock.core.sources.index import indexed_key
 from penstock.core.sources.outcome import BACKSTOP
 from penstock.core.sources.wakeups import ROOT, candidate, to_wake
-from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
 from penstock.ports.state import ABSENT, Value
+from penstock.stages.fetch.opened import Opened
+from penstock.stages.fetch.survey import Survey, places_of
 
 _KIND = "Kustomization"
-MOST_LISTS = 64
-"""So many places are looked up one by one; above that, all entries of the source by one list."""
+_Records = tuple[dict[str, ObjectRecord], dict[str, KustomizationStatus]]
+"""Kustomizations of a cluster and their statuses, by ``namespace/name``."""
 MOST_GETS = 32
-"""So many Kustomizations are read one by one; above that, all of the cluster by two lists."""
+"""So many Kustomizations are read by name; above that, all of the cluster by two lists."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Opened:
-    """A source with an artifact: what fetch knows of it, and the artifact's tree.
-
-    ``before``: the tree whose wake-ups have certainly gone out; None where nobody knows which that is.
-    """
-
-    status: SourceStatus
-    tree: MemoryTree
-    before: MemoryTree | None = None
-
-
-def clusters_of(cluster: str, deps: Deps) -> tuple[str, ...]:
+def clusters_of(cluster: str, plane: PlaneRecord | None) -> tuple[str, ...]:
     """The clusters in which a source may be used: its own; for the plane's own source all of the Plane."""
     if cluster != PLANE:
         return (cluster,)
-    found = deps.state.get(PLANE_KEY)
-    return _cluster_names(PlaneRecord.from_value(found.value)) if found else ()
+    return _cluster_names(plane) if plane else ()
 
 
-def follows(cluster: str, source: tuple[str, str, str], deps: Deps) -> bool:
-    """Whether a cluster has an alias of the plane's own source (kind, namespace, name), not one of its own."""
-    found = deps.state.get(object_key(cluster, *source))
-    return found is not None and ObjectRecord.from_value(found.value).implicit
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Concerned:
+    """Whom new trees may concern in one cluster: those named by ``refs`` (``namespace/name``), None is everybody.
+
+    ``opened``: the sources by ``source_key``.
+    """
+
+    cluster: str
+    opened: Mapping[str, Opened]
+    refs: frozenset[str] | None
 
 
-def wake(cluster: str, opened: Mapping[str, Opened], deps: Deps) -> list[Outgoing]:
-    """Wake-ups of the Kustomizations that these sources (by ``source_key``) give work, parents before children.
+def concerned_in(cluster: str, opened: Mapping[str, Opened], deps: Deps, survey: Survey | None = None) -> Concerned:
+    """By the index entries. ``survey``: what is known already of one of these sources."""
+    given = survey.places.source if survey else ""
+    others = [places_of(source, each) for source, each in opened.items() if source != given]
+    indexed = [] if survey else [indexed_key(cluster)]
+    reads = None
+    if others or indexed:
+        reads = deps.state.read(indexed, [prefix for places in others for prefix in places.prefixes(cluster)])
+    complete = survey.indexed(cluster) if survey else reads is not None and bool(reads.records)
+    if not complete:  # nobody has reconciled here since the index is kept
+        return Concerned(cluster=cluster, opened=opened, refs=None)
+    found = {ROOT} | (survey.readers(cluster) if survey else frozenset())
+    for places in others:
+        found |= places.readers(cluster, reads) if reads else frozenset()
+    return Concerned(cluster=cluster, opened=opened, refs=frozenset(found) if len(found) <= MOST_GETS else None)
+
+
+def wake(concerned: Sequence[Concerned], deps: Deps) -> list[Outgoing]:
+    """Wake-ups of the Kustomizations that these sources give work, parents before children.
 
     One that has attempted the very observation already is left to its own retries.
     """
-    records, known = _concerned(cluster, opened, deps)
+    named_ones = _with_ancestors({each.cluster: each.refs for each in concerned if each.refs is not None}, deps)
+    messages: list[Outgoing] = []
+    for each in concerned:
+        found = named_ones[each.cluster] if each.refs is not None else _everybody(each.cluster, deps)
+        messages += _woken(each, found, deps)
+    return messages
+
+
+def _woken(each: Concerned, found: _Records, deps: Deps) -> list[Outgoing]:
+    cluster, opened, (records, known) = each.cluster, each.opened, found
     now = deps.clock.now()
     candidates = [candidate(record, known.get(ref), now=now) for ref, record in sorted(records.items())]
     woken = [
@@ -82,45 +101,28 @@ def _expect(cluster: str, ref: str, deps: Deps) -> None:
         deps.state.put(key, KustomizationStatus().to_value(), expected=ABSENT, due=due)
 
 
-_Records = tuple[dict[str, ObjectRecord], dict[str, KustomizationStatus]]
-
-
-def _concerned(cluster: str, opened: Mapping[str, Opened], deps: Deps) -> _Records:
-    """The records of those who may be touched, and of all their ancestors."""
-    if deps.state.get(indexed_key(cluster)) is None:  # nobody has reconciled here since the index is kept
-        return _everybody(cluster, deps)
-    found = {ROOT} | {ref for key, each in opened.items() for ref in _readers(cluster, key, each, deps)}
-    return _everybody(cluster, deps) if len(found) > MOST_GETS else _with_ancestors(cluster, found, deps)
-
-
-def _readers(cluster: str, source: str, opened: Opened, deps: Deps) -> frozenset[str]:
-    """Who has read what is different now, and whom every push concerns."""
-    changed = None if opened.before is None else {ANY, *changed_places(opened.before, opened.tree)}
-    if changed is not None and len(changed) <= MOST_LISTS:
-        keys = [held.key for each in sorted(changed) for held in deps.state.list(reads_prefix(cluster, source, each))]
-    else:
-        wanted = None if changed is None else {hashed(each) for each in changed}
-        entries = deps.state.list(reads_prefix(cluster, source))
-        keys = [held.key for held in entries if wanted is None or place_of(held.key) in wanted]
-    return frozenset(map(named, keys))
-
-
-def _with_ancestors(cluster: str, found: Collection[str], deps: Deps) -> _Records:
-    records: dict[str, ObjectRecord] = {}
-    known: dict[str, KustomizationStatus] = {}
-    pending = set(found)
+def _with_ancestors(refs: Mapping[str, Collection[str]], deps: Deps) -> dict[str, _Records]:
+    """The records of those named of each cluster, and of all their ancestors: one read for each generation."""
+    found: dict[str, _Records] = {cluster: ({}, {}) for cluster in refs}
+    pending = {(cluster, ref) for cluster, names in refs.items() for ref in names}
+    seen = set[tuple[str, str]]()
     while pending:
-        ref = pending.pop()
-        held = deps.state.get(object_key(cluster, _KIND, *ref.split("/")))
-        if held is None:
-            continue
-        records[ref] = ObjectRecord.from_value(held.value)
-        status = deps.state.get(status_key(cluster, _KIND, *ref.split("/")))
-        if status is not None:
-            known[ref] = KustomizationStatus.from_value(status.value)
-        if records[ref].parent and records[ref].parent not in records:
-            pending.add(records[ref].parent)
-    return records, known
+        seen |= pending
+        names = {each: (each[0], _KIND, *each[1].split("/")) for each in sorted(pending)}
+        read = deps.state.read([make(*name) for name in names.values() for make in (object_key, status_key)]).records
+        pending = set()
+        for (cluster, ref), name in names.items():
+            held, status = read.get(object_key(*name)), read.get(status_key(*name))
+            if held is None:
+                continue
+            records, known = found[cluster]
+            records[ref] = ObjectRecord.from_value(held.value)
+            if status is not None:
+                known[ref] = KustomizationStatus.from_value(status.value)
+            parent = (cluster, records[ref].parent)
+            if parent[1] and parent not in seen:
+                pending.add(parent)
+    return found
 
 
 def _everybody(cluster: str, deps: Deps) -> _Records:

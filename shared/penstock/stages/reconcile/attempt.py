@@ -1,14 +1,16 @@
 """One attempt at one Kustomization: what was read before anything was decided."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from penstock.core.flux.kustomization import Kustomization, SourceRef, parse_kustomization
 from penstock.core.flux.plane import Plane, Policy, parse_plane
-from penstock.core.messages import LEFT_OUT, PLANE, Event, ReconcileDue
+from penstock.core.messages import LEFT_OUT, Event, ReconcileDue
 from penstock.core.reconcile.inventory import Owner
 from penstock.core.reconcile.outbox import events_of
 from penstock.core.reconcile.render import Rendered
@@ -21,20 +23,21 @@ from penstock.core.records import (
     object_key,
     status_key,
 )
+from penstock.core.sources.index import indexed_key
 from penstock.core.sources.wakeups import ROOT
 from penstock.ports.cluster import Cluster
 from penstock.ports.deps import Deps
 from penstock.ports.state import Record
 from penstock.ports.telemetry import Span
-from penstock.stages.reconcile.index import children, ensure_index
+from penstock.stages.reconcile.index import ensure_index
+from penstock.stages.reconcile.opening import Opening, home_of, read_opening, source_among, source_keys
 from penstock.stages.reconcile.shared import SharedReads
 
 KIND = "Kustomization"
 MOST_GETS = 32
-"""So many records are read one by one; above that, all of their kind by one list."""
+"""So many records are read by name; above that, all of their kind by one list."""
 LOOKS_AFRESH = ("interval", "request", LEFT_OUT)
 """Reasons of a run to read again what nobody announces: Secrets, index entries."""
-_ROOT = ROOT.split("/")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +45,7 @@ class Attempt:
     """A Kustomization to reconcile, as the records have it, and the ports.
 
     ``found``: the status as it was before this attempt wrote any; ``root``: the root's as this attempt began;
+    ``opening``: what was read then;
     ``adopting``: what another plane owns becomes ours;
     ``started``: UTC; ``account``: what it is impersonated as (``system:serviceaccount:ns:name``), "" for the plane's
     own identity; ``shared``: reads of the sweep that this is part of; ``said``: the events of this run so far, and of
@@ -58,6 +62,7 @@ class Attempt:
     found: KustomizationStatus
     root: KustomizationStatus
     started: datetime
+    opening: Opening
     shared: SharedReads | None = None
     adopting: bool = False
     said: list[Event] = field(default_factory=list)
@@ -149,15 +154,18 @@ def open_attempt(message: ReconcileDue, deps: Deps) -> Attempt | None:
 
     Raises InvalidDocument where its document is wrong.
     """
-    plane_record = deps.state.get(PLANE_KEY)
-    found = deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name))
+    opening = read_opening(message, deps.state)
+    plane_record = opening.records.get(PLANE_KEY)
+    found = opening.records.get(object_key(message.cluster, KIND, message.namespace, message.name))
     if plane_record is None or found is None:
         return None
     held = PlaneRecord.from_value(plane_record.value)
     record = ObjectRecord.from_value(found.value)
-    ensure_index(deps, message.cluster)
-    status = load_status(deps, message.cluster, message.namespace, message.name)
-    root = status if f"{message.namespace}/{message.name}" == ROOT else load_status(deps, message.cluster, *_ROOT)
+    if indexed_key(message.cluster) not in opening.records:
+        ensure_index(deps, message.cluster)
+        opening = read_opening(message, deps.state)
+    status = status_of(opening.status)
+    root = opening.records.get(status_key(message.cluster, KIND, *ROOT.split("/")))
     return Attempt(
         deps=deps,
         message=message,
@@ -167,8 +175,9 @@ def open_attempt(message: ReconcileDue, deps: Deps) -> Attempt | None:
         kustomization=parse_kustomization(record.document),
         status=status,
         found=status,
-        root=root,
+        root=status_of(root),
         started=deps.clock.now(),
+        opening=opening,
         said=unpublished(message, status, deps),
     )
 
@@ -181,15 +190,27 @@ def unpublished(message: ReconcileDue, status: KustomizationStatus, deps: Deps) 
 
 def load_status(deps: Deps, cluster: str, namespace: str, name: str) -> KustomizationStatus:
     """The status record, or an empty one."""
-    found = deps.state.get(status_key(cluster, KIND, namespace, name))
+    return status_of(deps.state.get(status_key(cluster, KIND, namespace, name)))
+
+
+def status_of(found: Record | None) -> KustomizationStatus:
+    """A status record's value; an empty one where there is none."""
     return KustomizationStatus.from_value(found.value) if found else KustomizationStatus()
 
 
 def still_current(attempt: Attempt) -> bool:
     """Whether the Kustomization's record is the one that this attempt began with."""
-    message = attempt.message
-    found = attempt.deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name))
+    return is_current(attempt, attempt.deps.state.get(document_key(attempt)))
+
+
+def is_current(attempt: Attempt, found: Record | None) -> bool:
+    """Whether a Kustomization's record, as it was read just now, is the one that this attempt began with."""
     return found is not None and ObjectRecord.from_value(found.value) == attempt.record
+
+
+def document_key(attempt: Attempt) -> str:
+    """The key of the Kustomization's own record."""
+    return object_key(attempt.cluster, KIND, attempt.message.namespace, attempt.message.name)
 
 
 def overtaken(attempt: Attempt, mine: KustomizationStatus, known: KustomizationStatus) -> bool:
@@ -218,21 +239,46 @@ def source_status(deps: Deps, cluster: str, ref: SourceRef) -> SourceStatus | No
 
     None where nobody declares such a source.
     """
-    found = deps.state.get(object_key(cluster, ref.kind, ref.namespace, ref.name))
-    home = _home(found, cluster)
-    status = deps.state.get(status_key(home, ref.kind, ref.namespace, ref.name))
-    if status is None:
-        return SourceStatus() if found is not None else None
-    return SourceStatus.from_value(status.value)
+    return source_among(deps.state.read(source_keys(cluster, ref)).records, cluster, ref)
+
+
+def opened_source(attempt: Attempt) -> SourceStatus | None:
+    """The same of the Kustomization's source, as this attempt began."""
+    ref, opening = attempt.kustomization.source, attempt.opening
+    if opening.asked.issuperset(source_keys(attempt.cluster, ref)):
+        return source_among(opening.records, attempt.cluster, ref)
+    return source_status(attempt.deps, attempt.cluster, ref)
 
 
 def source_cluster(deps: Deps, cluster: str, ref: SourceRef) -> str:
     """The name under which a source's status stands: the cluster's, or PLANE for the plane's own source."""
-    return _home(deps.state.get(object_key(cluster, ref.kind, ref.namespace, ref.name)), cluster)
+    return home_of(deps.state.get(object_key(cluster, ref.kind, ref.namespace, ref.name)), cluster)
 
 
-def _home(found: Record | None, cluster: str) -> str:
-    return PLANE if found is not None and ObjectRecord.from_value(found.value).implicit else cluster
+def everybody(deps: Deps, cluster: str) -> tuple[dict[str, ObjectRecord], dict[str, KustomizationStatus]]:
+    """Every Kustomization of a cluster and its status, by ``namespace/name``."""
+    objects_at, statuses_at = (f"{family}/{cluster}/{KIND}/" for family in ("object", "status"))
+    lists = deps.state.read(prefixes=[objects_at, statuses_at]).lists
+    return (
+        {r.key.removeprefix(objects_at): ObjectRecord.from_value(r.value) for r in lists[objects_at]},
+        {r.key.removeprefix(statuses_at): KustomizationStatus.from_value(r.value) for r in lists[statuses_at]},
+    )
+
+
+def read_kustomizations(
+    deps: Deps, cluster: str, names: Collection[str]
+) -> tuple[dict[str, ObjectRecord], dict[str, KustomizationStatus]]:
+    """The same of these (``namespace/name``) that there are."""
+    if len(names) > MOST_GETS:
+        records, known = everybody(deps, cluster)
+        return {n: records[n] for n in names if n in records}, {n: known[n] for n in names if n in known}
+    documents = {name: object_key(cluster, KIND, *name.split("/")) for name in sorted(names)}
+    own = {name: status_key(cluster, KIND, *name.split("/")) for name in sorted(names)}
+    read = deps.state.read([*documents.values(), *own.values()]).records
+    return (
+        {name: ObjectRecord.from_value(read[key].value) for name, key in documents.items() if key in read},
+        {name: KustomizationStatus.from_value(read[key].value) for name, key in own.items() if key in read},
+    )
 
 
 def statuses(deps: Deps, cluster: str) -> dict[str, KustomizationStatus]:
@@ -245,18 +291,15 @@ def read_objects(
     deps: Deps, cluster: str, wanted: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], tuple[Record, ObjectRecord]]:
     """The documents of these (kind, ``namespace/name``) that there are, as stored and as read."""
-    found: list[Record] = []
-    for kind in sorted({kind for kind, _ in wanted}):
-        names = sorted(name for each, name in wanted if each == kind)
-        if len(names) > MOST_GETS:
-            found += deps.state.list(f"object/{cluster}/{kind}/")
-        else:
-            records = (deps.state.get(object_key(cluster, kind, *name.split("/"))) for name in names)
-            found += [record for record in records if record is not None]
+    kinds = Counter(kind for kind, _ in wanted)
+    many = {kind: f"object/{cluster}/{kind}/" for kind in sorted(kinds) if kinds[kind] > MOST_GETS}
+    named = sorted(f"object/{cluster}/{kind}/{name}" for kind, name in wanted if kind not in many)
+    reads = deps.state.read(named, list(many.values()))
+    found = [*reads.records.values(), *chain.from_iterable(reads.lists.values())]
     parts = ((record, record.key.split("/")) for record in found)
-    named = ((record, (kind, f"{namespace}/{name}")) for record, (_, _, kind, namespace, name) in parts)
+    by_name = ((record, (kind, f"{namespace}/{name}")) for record, (_, _, kind, namespace, name) in parts)
     keep = set(wanted)
-    return {key: (record, ObjectRecord.from_value(record.value)) for record, key in named if key in keep}
+    return {key: (record, ObjectRecord.from_value(record.value)) for record, key in by_name if key in keep}
 
 
 def read_object(deps: Deps, cluster: str, kind: str, name: str) -> ObjectRecord | None:
@@ -270,13 +313,14 @@ def read_statuses(deps: Deps, cluster: str, names: Collection[str]) -> dict[str,
     if len(names) > MOST_GETS:
         known = statuses(deps, cluster)
         return {name: known[name] for name in names if name in known}
-    found = {name: deps.state.get(status_key(cluster, KIND, *name.split("/"))) for name in sorted(names)}
-    return {name: KustomizationStatus.from_value(record.value) for name, record in found.items() if record}
+    keys = {name: status_key(cluster, KIND, *name.split("/")) for name in sorted(names)}
+    found = deps.state.read(list(keys.values())).records
+    return {name: KustomizationStatus.from_value(found[key].value) for name, key in keys.items() if key in found}
 
 
 def children_of(attempt: Attempt) -> dict[tuple[str, str], ObjectRecord]:
     """The documents that this Kustomization stands behind, tombstones too, by (kind, ``namespace/name``)."""
-    found = read_objects(attempt.deps, attempt.cluster, children(attempt.deps, attempt.cluster, attempt.ref))
+    found = read_objects(attempt.deps, attempt.cluster, attempt.opening.children)
     return {key: record for key, (_, record) in found.items() if record.parent == attempt.ref}
 
 

@@ -12,6 +12,7 @@ from penstock.core.errors import Conflict, InvalidDocument, Refused
 from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
 from penstock.core.records import KustomizationStatus, ObjectRecord, object_key, status_key
 from penstock.core.resources import Manifest, gvk_of, ref_of
+from penstock.core.sources.index import child_prefix, names_of
 from penstock.core.sources.kinds import FETCHED
 from penstock.core.sources.wakeups import Candidate, candidate, descendants, to_wake
 from penstock.ports.state import ABSENT, Record
@@ -19,15 +20,16 @@ from penstock.stages.reconcile.attempt import (
     KIND,
     MOST_GETS,
     Attempt,
-    objects,
+    document_key,
+    everybody,
+    is_current,
+    read_kustomizations,
     read_objects,
-    read_statuses,
-    source_status,
     stands_for_flux,
-    statuses,
     still_current,
 )
 from penstock.stages.reconcile.index import children, object_entries, write_indexed
+from penstock.stages.reconcile.opening import source_among, source_keys
 from penstock.stages.reconcile.parentage import (
     PARSERS,
     belongs_elsewhere,
@@ -91,7 +93,9 @@ def store_children(attempt: Attempt, source: Source, documents: Sequence[Manifes
     cluster = attempt.cluster
 
     def check() -> None:
-        if not source_known(attempt, source) or not (attempt.is_root or still_current(attempt)):
+        found = attempt.deps.state.read([*source_keys(cluster, source.ref), document_key(attempt)]).records
+        current = attempt.is_root or is_current(attempt, found.get(document_key(attempt)))
+        if not current or not source_known(attempt, source, found):
             raise Conflict(f"{attempt.ref} has a newer revision or spec: its children are a newer run's")
 
     messages: list[Outgoing] = []
@@ -106,7 +110,20 @@ def store_children(attempt: Attempt, source: Source, documents: Sequence[Manifes
         if ref.kind in SOURCE_KINDS and (changed or _unseen(attempt, document)):
             found = SourceChanged(cluster=cluster, kind=ref.kind, namespace=ref.namespace, name=ref.name)
             messages.append(Outgoing(message=found))
-    return messages + _bury(attempt, wanted.keys(), check) + wake_children(attempt, source)
+    below = _names_below(attempt, wanted.keys())
+    return messages + _bury(attempt, below, wanted.keys(), check) + _wake(attempt, source, below | wanted.keys())
+
+
+def _names_below(attempt: Attempt, wanted: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    """Whom it stands behind, now that its children are stored.
+
+    Where there were none and are none, another run alone can have stored one meanwhile. Until that ends it is seen to
+    write the status; ending after this run it finds itself overtaken, and looks again.
+    """
+    opening = attempt.opening
+    if opening.alone and not wanted and not opening.children:
+        return opening.children
+    return children(attempt.deps, attempt.cluster, attempt.ref)
 
 
 def bury_all(attempt: Attempt) -> list[Outgoing]:
@@ -119,33 +136,41 @@ def bury_all(attempt: Attempt) -> list[Outgoing]:
         if not still_current(attempt):
             raise Conflict(f"Kustomization {attempt.ref} was declared again")
 
-    return _bury(attempt, (), check)
+    return _bury(attempt, children(attempt.deps, attempt.cluster, attempt.ref), (), check)
 
 
 def wake_children(attempt: Attempt, source: Source) -> list[Outgoing]:
     """The descendants that this source's tree, or their own new spec, gives work."""
+    return _wake(attempt, source, attempt.opening.children)
+
+
+def _wake(attempt: Attempt, source: Source, below: Collection[tuple[str, str]]) -> list[Outgoing]:
     now = attempt.now()
-    records, known = _below(attempt)
+    records, known = _below(attempt, {name for kind, name in below if kind == KIND})
     candidates = [candidate(record, known.get(name), now=now) for name, record in records.items()]
-    below = descendants(candidates, attempt.ref)
-    trees = {item.source: source.tree if item.source == source.key else None for item in below}
-    woken = to_wake(below, trees)
+    descending = descendants(candidates, attempt.ref)
+    trees = {item.source: source.tree if item.source == source.key else None for item in descending}
+    woken = to_wake(descending, trees)
     return [_due(attempt, i.ref, "parent") for i in woken if i.changed or not _attempted(i, known.get(i.ref), source)]
 
 
-def _below(attempt: Attempt) -> tuple[Mapping[str, ObjectRecord], Mapping[str, KustomizationStatus]]:
-    """The records of all descendants; where those are many, of all Kustomizations of the cluster."""
+def _below(
+    attempt: Attempt, names: Collection[str]
+) -> tuple[Mapping[str, ObjectRecord], Mapping[str, KustomizationStatus]]:
+    """The records of all descendants, its children's ``names`` given; where those are many, of the whole cluster."""
     deps, cluster = attempt.deps, attempt.cluster
     found: dict[str, ObjectRecord] = {}
-    parents = [attempt.ref]
-    while parents:
-        below = {key for parent in parents for key in children(deps, cluster, parent) if key[0] == KIND}
-        if len(below) + len(found) > MOST_GETS:
-            return objects(deps, cluster, KIND), statuses(deps, cluster)
-        read = {name: record for (_, name), (_, record) in read_objects(deps, cluster, below).items()}
-        parents = sorted(read.keys() - found.keys() - {attempt.ref})
-        found |= read
-    return dict(sorted(found.items())), read_statuses(deps, cluster, found.keys())
+    known: dict[str, KustomizationStatus] = {}
+    while names:
+        if len(names) + len(found) > MOST_GETS:
+            return everybody(deps, cluster)
+        records, statuses = read_kustomizations(deps, cluster, names)
+        fresh = sorted(records.keys() - found.keys() - {attempt.ref})
+        found |= records
+        known |= statuses
+        lists = deps.state.read(prefixes=[child_prefix(cluster, each) for each in fresh]).lists if fresh else {}
+        names = {name for entries in lists.values() for kind, name in names_of(entries) if kind == KIND}
+    return dict(sorted(found.items())), known
 
 
 def _attempted(item: Candidate, status: KustomizationStatus | None, source: Source) -> bool:
@@ -213,6 +238,7 @@ def _write(attempt: Attempt, child: _Child, current: Record | None, check: Check
         adds = object_entries(attempt.cluster, ref.kind, name, record)
         removes = object_entries(attempt.cluster, ref.kind, name, known) - adds if known is not None else ()
         put = partial(state.put, key, record.to_value(), expected=current.version if current else ABSENT)
+        attempt.opening.stored = True
         try:
             write_indexed(state, adds=adds, removes=removes, write=put)
         except Conflict:
@@ -222,11 +248,13 @@ def _write(attempt: Attempt, child: _Child, current: Record | None, check: Check
     raise Conflict(f"the record of {ref} is being written by others all the time")
 
 
-def _bury(attempt: Attempt, kept: Collection[tuple[str, str]], check: Check) -> list[Outgoing]:
+def _bury(
+    attempt: Attempt, below: Collection[tuple[str, str]], kept: Collection[tuple[str, str]], check: Check
+) -> list[Outgoing]:
     """Tombstones for the children that left the render; only Kustomizations have more to do than to vanish."""
     messages: list[Outgoing] = []
     deps = attempt.deps
-    mine = read_objects(deps, attempt.cluster, children(deps, attempt.cluster, attempt.ref))
+    mine = read_objects(deps, attempt.cluster, below)
     gone = {key: each for key, each in mine.items() if each[1].parent == attempt.ref and key not in kept}
     elsewhere = rendered_elsewhere(attempt) if gone else frozenset()
     for (kind, name), (found, record) in sorted(gone.items(), key=lambda each: each[0]):
@@ -267,7 +295,7 @@ def _check_rights(attempt: Attempt, document: Manifest) -> None:
         )
 
 
-def source_known(attempt: Attempt, source: Source) -> bool:
-    """Whether the source is still at the observation that this run has read."""
-    now = source_status(attempt.deps, attempt.cluster, source.ref)
+def source_known(attempt: Attempt, source: Source, found: Mapping[str, Record]) -> bool:
+    """Whether the source, as it was read just now, is still at the observation that this run has read."""
+    now = source_among(found, attempt.cluster, source.ref)
     return now is not None and now.observation == source.observation

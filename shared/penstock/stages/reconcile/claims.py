@@ -19,7 +19,7 @@ from penstock.core.sources.kinds import ARTIFACTS
 from penstock.core.sources.wakeups import is_suspended, source_of
 from penstock.core.tree import Tree
 from penstock.ports.cluster import FIELD_MANAGER
-from penstock.stages.reconcile.attempt import KIND, Attempt, objects, read_objects, read_statuses, statuses
+from penstock.stages.reconcile.attempt import KIND, Attempt, everybody, read_kustomizations
 from penstock.stages.reconcile.source import Source, newest_tree
 
 _EQUAL = KnownEqual()
@@ -77,11 +77,9 @@ def ownership(
     there = [found for ref in wanted if (found := live.get(ref)) is not None]
     owners = {owner_of(found) for found in there} - {"", attempt.ref}
     if stale:
-        records, known = objects(attempt.deps, attempt.cluster, KIND), statuses(attempt.deps, attempt.cluster)
+        records, known = everybody(attempt.deps, attempt.cluster)
     else:
-        read = read_objects(attempt.deps, attempt.cluster, {(KIND, name) for name in owners})
-        records = {name: record for (_, name), (_, record) in read.items()}
-        known = read_statuses(attempt.deps, attempt.cluster, owners)
+        records, known = read_kustomizations(attempt.deps, attempt.cluster, owners) if owners else ({}, {})
     others = {name: record for name, record in records.items() if name != attempt.ref and not record.tombstone}
     claimed, taken, elsewhere = _told(attempt.record, others, known)
     message = attempt.message
@@ -121,16 +119,15 @@ def _kube_config(record: ObjectRecord) -> tuple[Any, ...]:
 
 def renders_due(attempt: Attempt, source: Source) -> Due:
     """Those to whom something may have moved in this revision of the source, or of artifacts derived from it."""
-    records = objects(attempt.deps, attempt.cluster, KIND)
+    records, known = everybody(attempt.deps, attempt.cluster)
     keys = {source_of(record) for record in records.values()}
     derived = {key for key in keys if key.startswith("ExternalArtifact/")}
-    known = statuses(attempt.deps, attempt.cluster)
     return _due(attempt, records, known, {**_trees(attempt, derived), source.key: source.tree})
 
 
 def renders_due_for_removal(attempt: Attempt) -> Due:
     """The same for one that was removed: its own source counts, those of all that rendered it, and its siblings."""
-    records, known = objects(attempt.deps, attempt.cluster, KIND), statuses(attempt.deps, attempt.cluster)
+    records, known = everybody(attempt.deps, attempt.cluster)
     keys, name, seen = {source_of(attempt.record)}, attempt.record.parent, {attempt.ref}
     while name in records and name not in seen:
         seen.add(name)
@@ -147,7 +144,7 @@ def renders_unknown(attempt: Attempt) -> tuple[str, ...]:
 
     Suspended ones and those whose source has no artifact count, too.
     """
-    records, known = objects(attempt.deps, attempt.cluster, KIND), statuses(attempt.deps, attempt.cluster)
+    records, known = everybody(attempt.deps, attempt.cluster)
     trees = _trees(attempt, {source_of(record) for record in records.values()})
     return tuple(
         name

@@ -19,7 +19,6 @@ from penstock.core.sources.kinds import FETCHED
 from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, objects
 from penstock.stages.reconcile.context import decoded, secret_data
 from penstock.stages.reconcile.copies import put_copy
-from penstock.stages.reconcile.index import children
 from penstock.stages.reconcile.pull_secrets import copy_pull_secrets, pulls_as
 from penstock.stages.reconcile.receivers import index_receivers
 from penstock.stages.reconcile.source_identity import copy_token, logs_in_as
@@ -76,7 +75,7 @@ def _refers(attempt: Attempt, coming: Sequence[Manifest]) -> bool:
     """Whether this Kustomization has objects that refer to Secrets; the root stands for all of them."""
     if attempt.is_root or any(ref_of(document).kind in READERS for document in coming):
         return True
-    return any(kind in READERS for kind, _ in children(attempt.deps, attempt.cluster, attempt.ref))
+    return any(kind in READERS for kind, _ in attempt.opening.children)
 
 
 def _known(attempt: Attempt, kind: str, coming: Sequence[Manifest]) -> dict[str, ObjectRecord]:

@@ -12,7 +12,7 @@ from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
 from penstock.core.messages import RENDER, Outgoing, ReconcileDue, SourceChanged
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Action, Change
-from penstock.core.records import KustomizationStatus, discovered_key
+from penstock.core.records import KustomizationStatus, discovered_key, status_key
 from penstock.core.sweeps import LEFT_FOR
 from penstock.ports.cluster import NOT_SERVED
 from penstock.stages.reconcile import health
@@ -20,19 +20,18 @@ from penstock.stages.reconcile.alerts import change_events, dropped_event, failu
 from penstock.stages.reconcile.attempt import (
     KIND,
     Attempt,
-    load_status,
     overtaken,
     read_statuses,
     source_cluster,
-    source_status,
+    status_of,
     statuses,
-    still_current,
 )
 from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.drift import corrected, report_events, reported, with_drift
 from penstock.stages.reconcile.execute import ApplyFailed, Done
 from penstock.stages.reconcile.in_cluster import publish_events, show_failure
 from penstock.stages.reconcile.ledger import digest_of, store_ledger
+from penstock.stages.reconcile.opening import source_among, source_keys
 from penstock.stages.reconcile.outcome import (
     BACKSTOP,
     NOT_CHECKED,
@@ -105,11 +104,13 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     if verdict.done:
         took = now - attempt.started
         status = with_history(status, digest=planned.rendered.digest, outcome=outcome, moment=now, took=took)
-    _store(attempt, target, done, status, due)
+    overtaken_now = not _store(attempt, target, done, status, due)
     publish_events(attempt, target.keeper, messages, done.ledger.inventory.uid)
     if verdict.done:
         _answer(attempt, status)
     tell(attempt, status, drifted=(*reverted, *reported(planned)))
+    if overtaken_now and attempt.opening.stored:
+        messages.append(_self(attempt, "again"))  # the newer run may not have seen the children that this one stored
     return messages + _after_run(attempt, done)
 
 
@@ -241,25 +242,28 @@ def superseded(attempt: Attempt, done: Done | None = None) -> list[Outgoing]:
     return [*messages, _self(attempt, "again", delay=0.2)]
 
 
-def _store(attempt: Attempt, target: Target, done: Done, status: KustomizationStatus, due: float) -> None:
-    """Status first, then the object that kubectl shows; who was overtaken leaves both to the newer run."""
+def _store(attempt: Attempt, target: Target, done: Done, status: KustomizationStatus, due: float) -> bool:
+    """Status first, then the object that kubectl shows; False: who was overtaken leaves both to the newer run."""
     inventory = replace(done.inventory, revision=status.last_attempted_revision, observation=status.observation)
     try:
-        if still_current(attempt):
-            save_status(attempt, status, due=due)
-            store_ledger(target.keeper, attempt, done.ledger, inventory, shown(status, suspended=False))
-            return
+        save_status(attempt, status, due=due, whole_run=True)
+        store_ledger(target.keeper, attempt, done.ledger, inventory, shown(status, suspended=False))
     except Conflict:
         pass  # somebody newer wrote
+    else:
+        return True
     save_events(attempt)
     attempt.deps.telemetry.record("overtaken", stage="reconcile", cluster=attempt.cluster, name=attempt.ref)
+    return False
 
 
 def _as_it_stands(attempt: Attempt) -> tuple[Attempt, KustomizationStatus]:
     """The status as this run itself has written it so far, at the revision that was attempted."""
     message = attempt.message
-    known = load_status(attempt.deps, message.cluster, message.namespace, message.name)
-    source = source_status(attempt.deps, attempt.cluster, attempt.kustomization.source)
+    mine, ref = status_key(message.cluster, KIND, message.namespace, message.name), attempt.kustomization.source
+    read = attempt.deps.state.read([mine, *source_keys(attempt.cluster, ref)]).records
+    attempt.opening.seen(read.get(mine))
+    known, source = status_of(read.get(mine)), source_among(read, attempt.cluster, ref)
     revision = source.revision if source else known.last_attempted_revision
     before = replace(attempt.status, last_attempted_revision=revision)
     if known.rendered_revision == before.rendered_revision:

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from penstock.core.errors import Conflict, PenstockError, Terminal
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Action, Change, kept_entries
-from penstock.core.records import approval_key
+from penstock.core.records import approval_key, status_key
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.stages.reconcile import lease
 from penstock.stages.reconcile.adoption import use_up
 from penstock.stages.reconcile.apply import apply_all, prune_all
-from penstock.stages.reconcile.attempt import Attempt, load_status, still_current
+from penstock.stages.reconcile.attempt import KIND, Attempt, document_key, is_current, status_of
 from penstock.stages.reconcile.children import source_known
 from penstock.stages.reconcile.ledger import Ledger, digest_of, inventory_version, store_ledger, union
+from penstock.stages.reconcile.opening import source_keys
 from penstock.stages.reconcile.outcome import BACKSTOP, shown
 from penstock.stages.reconcile.planning import Planned
 from penstock.stages.reconcile.recording import save_status
@@ -64,13 +65,15 @@ def execute(attempt: Attempt, source: Source, target: Target, planned: Planned) 
 
 def _look_again(attempt: Attempt, source: Source, target: Target, planned: Planned, claim: lease.Claim) -> None:
     """The plan was made before the Lease was ours. Raises Conflict where it is not the plan to make any more."""
-    message, deps = attempt.message, attempt.deps
-    if not source_known(attempt, source):
+    message = attempt.message
+    mine = status_key(message.cluster, KIND, message.namespace, message.name)
+    found = attempt.deps.state.read([*source_keys(attempt.cluster, source.ref), document_key(attempt), mine]).records
+    if not source_known(attempt, source, found):
         raise Conflict(f"{source.ref} has a newer revision")
-    if not still_current(attempt):
+    if not is_current(attempt, found.get(document_key(attempt))):
         raise Conflict(f"Kustomization {attempt.ref} has another spec now")
-    now = load_status(deps, message.cluster, message.namespace, message.name)
-    if suspended(replace(attempt, status=now)):
+    attempt.opening.seen(found.get(mine))
+    if suspended(replace(attempt, status=status_of(found.get(mine)))):
         raise Conflict(f"Kustomization {attempt.ref} was suspended meanwhile")
     version = planned.ledger.inventory.resource_version
     if not claim.untouched_since(version) and inventory_version(target.keeper, attempt) != version:

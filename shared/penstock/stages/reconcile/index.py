@@ -6,6 +6,7 @@ record was written: an entry that another run has written anew meanwhile stays.
 
 import contextlib
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from penstock.core.errors import Conflict
 from penstock.core.records import KustomizationStatus, ObjectRecord
@@ -16,26 +17,28 @@ from penstock.core.sources.index import (
     child_prefix,
     entries_of,
     indexed_key,
-    named,
+    names_of,
     settled,
-    waits_prefix,
 )
 from penstock.core.sources.wakeups import source_of
 from penstock.ports.deps import Deps
 from penstock.ports.state import State
 
 KIND = "Kustomization"
+T = TypeVar("T")
 
 
-def write_indexed(state: State, *, adds: Iterable[str], removes: Iterable[str], write: Callable[[], object]) -> None:
+def write_indexed(state: State, *, adds: Iterable[str], removes: Iterable[str], write: Callable[[], T]) -> T:
     """``write`` a record with its new entries before it; what it no longer stands for goes after it."""
     for key in sorted(adds):
         state.put(key, ENTRY, expected=None)
-    gone = [found for key in sorted(removes) if (found := state.get(key)) is not None]
-    write()
-    for found in gone:
+    stale = sorted(removes)
+    gone = state.read(stale).records if stale else {}
+    written = write()
+    for _, found in sorted(gone.items()):
         with contextlib.suppress(Conflict):  # written anew meanwhile
             state.delete(found.key, expected=found.version)
+    return written
 
 
 def status_entries(
@@ -50,8 +53,10 @@ def status_entries(
 
 def verify_entries(deps: Deps, cluster: str, ref: str, status: KustomizationStatus, generation: int) -> None:
     """Restore entries that are missing, should an accident have lost one; once an interval."""
-    for key in sorted(entries_of(cluster, ref, status, generation)):
-        if deps.state.get(key) is None:
+    wanted = sorted(entries_of(cluster, ref, status, generation))
+    there = deps.state.read(wanted).records
+    for key in wanted:
+        if key not in there:
             deps.state.put(key, ENTRY, expected=None)
 
 
@@ -65,13 +70,7 @@ def object_entries(cluster: str, kind: str, ref: str, record: ObjectRecord) -> f
 
 def children(deps: Deps, cluster: str, parent: str) -> frozenset[tuple[str, str]]:
     """(kind, ``namespace/name``) of the Flux objects that a Kustomization rendered; perhaps more than those."""
-    found = deps.state.list(child_prefix(cluster, parent))
-    return frozenset((record.key.split("/")[-3], named(record.key)) for record in found)
-
-
-def waiters(deps: Deps, cluster: str, awaited: str) -> frozenset[str]:
-    """Who waits for a Kustomization; perhaps more than those."""
-    return frozenset(named(record.key) for record in deps.state.list(waits_prefix(cluster, awaited)))
+    return names_of(deps.state.list(child_prefix(cluster, parent)))
 
 
 def ensure_index(deps: Deps, cluster: str) -> None:

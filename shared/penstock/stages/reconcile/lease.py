@@ -6,7 +6,7 @@ finds it held marks it ``again`` and goes away, and the holder publishes itself 
 """
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -69,10 +69,10 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holder:
-    """``name``: of this run; ``ended``: of those that are known to have ended, maybe without giving the Lease back."""
+    """``name``: of this run; ``ended``: whether another is known to have ended, maybe without giving the Lease back."""
 
     name: str
-    ended: Collection[str] = ()
+    ended: Callable[[str], bool] = lambda _name: False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,7 +158,8 @@ def refuse_other_owner(manifest: Manifest, owner: Owner) -> None:
 def _held(lease: Manifest, holder: Holder, now: datetime) -> bool:
     """Whether somebody else has it, who is not known to have ended."""
     spec = lease.get("spec") or {}
-    if spec.get("holderIdentity") in (None, "", holder.name, *holder.ended):
+    other = spec.get("holderIdentity")
+    if other in (None, "", holder.name) or holder.ended(str(other)):
         return False
     try:
         renewed = datetime.fromisoformat(str(spec.get("renewTime")))

@@ -22,11 +22,10 @@ from penstock.stages.reconcile.attempt import (
     KIND,
     Attempt,
     children_of,
+    everybody,
     load_status,
-    objects,
     read_object,
     read_objects,
-    statuses,
 )
 from penstock.stages.reconcile.claims import Awaits, Due, renders_due
 from penstock.stages.reconcile.source import Source
@@ -135,6 +134,6 @@ def _same(known: Kustomization, document: Manifest) -> bool:
 
 def rendered_elsewhere(attempt: Attempt) -> frozenset[str]:
     """Flux objects in the last render of other Kustomizations: those have moved, and are handed over as they are."""
-    alive = {name for name, record in objects(attempt.deps, attempt.cluster, KIND).items() if not record.tombstone}
-    known = statuses(attempt.deps, attempt.cluster)
+    records, known = everybody(attempt.deps, attempt.cluster)
+    alive = {name for name, record in records.items() if not record.tombstone}
     return frozenset(each for name in alive - {attempt.ref} if name in known for each in _interpreted(known[name]))

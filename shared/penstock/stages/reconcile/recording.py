@@ -16,8 +16,17 @@ from penstock.core.reconcile.standing import Standing
 from penstock.core.records import KustomizationStatus, object_key, status_key
 from penstock.core.resources import Manifest
 from penstock.ports.deps import Deps
-from penstock.ports.state import ABSENT, TooLarge
-from penstock.stages.reconcile.attempt import KIND, LOOKS_AFRESH, Attempt, load_status, overtaken, unpublished
+from penstock.ports.state import ABSENT, Record, TooLarge
+from penstock.stages.reconcile.attempt import (
+    KIND,
+    LOOKS_AFRESH,
+    Attempt,
+    load_status,
+    overtaken,
+    status_of,
+    still_current,
+    unpublished,
+)
 from penstock.stages.reconcile.index import status_entries, verify_entries, write_indexed
 
 TRIES = 5
@@ -25,15 +34,19 @@ Change = Callable[[KustomizationStatus], KustomizationStatus | None]
 """The status as it stands -> as it is to be; None leaves it alone."""
 
 
-def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float) -> None:
+def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float, whole_run: bool = False) -> None:
     """Write the status with its index entries and events; a suspension that somebody else set meanwhile is kept.
 
     Raises Conflict where a newer observation has been written: this attempt is not the newest any more.
+    ``whole_run``: it tells how the run ended; where somebody else has written the status meanwhile, that must have been
+    about the same document, or Conflict is raised.
     """
 
     def change(known: KustomizationStatus) -> KustomizationStatus:
         if overtaken(attempt, status, known):
             raise Conflict(f"a newer observation ({known.observation}) of {attempt.ref} has been reconciled")
+        if whole_run and not attempt.opening.alone and not still_current(attempt):
+            raise Conflict(f"Kustomization {attempt.ref} has another spec now")
         return replace(status, suspension=known.suspension)
 
     _amend(attempt, change, due=due)
@@ -86,11 +99,13 @@ def _amend(attempt: Attempt, change: Change, *, due: float | None = None) -> Non
 
     ``due``: None leaves the time that it has; where there is no record none is made then, for it would never be due.
     """
-    deps, message = attempt.deps, attempt.message
+    deps, message, opening = attempt.deps, attempt.message, attempt.opening
     key = status_key(message.cluster, KIND, message.namespace, message.name)
-    for _ in range(TRIES):
-        current = deps.state.get(key)
-        known = KustomizationStatus.from_value(current.value) if current else KustomizationStatus()
+    for number in range(TRIES):
+        if number:  # what this run had read last has been written since
+            opening.seen(deps.state.get(key))
+        current = opening.status
+        known = status_of(current)
         status = change(known)
         if status is None or (current is None and due is None):
             return
@@ -99,19 +114,19 @@ def _amend(attempt: Attempt, change: Change, *, due: float | None = None) -> Non
         whole = replace(status, outbox=with_events(known.outbox, attempt.said, attempt.now().timestamp()))
         adds, removes = status_entries(message.cluster, attempt.ref, known, whole, attempt.record.generation)
         try:
-            write_indexed(deps.state, adds=adds, removes=removes, write=partial(_put, put, whole))
+            opening.status = write_indexed(deps.state, adds=adds, removes=removes, write=partial(_put, put, whole))
         except Conflict:
             continue
         return
     raise Conflict(f"the status of {attempt.ref} is being written by others all the time")
 
 
-def _put(put: Callable[[Manifest], object], status: KustomizationStatus) -> None:
+def _put(put: Callable[[Manifest], Record], status: KustomizationStatus) -> Record:
     """Write it; what can be done without gives way where a record has no room for it."""
     try:
-        put(status.to_value())
+        return put(status.to_value())
     except TooLarge:
-        put(replace(status, outbox=(), same=()).to_value())
+        return put(replace(status, outbox=(), same=()).to_value())
 
 
 def _verify(attempt: Attempt, status: KustomizationStatus) -> None:

@@ -1,7 +1,5 @@
 """The source of a Kustomization: its newest artifact, as a tree."""
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,16 +7,15 @@ from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.flux.kustomization import SourceRef
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.sources.artifact import decode
+from penstock.core.sources.kept import KeptTrees
 from penstock.core.sources.kinds import ARTIFACTS, FETCHED
 from penstock.core.sources.wakeups import source_key
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
-from penstock.stages.reconcile.attempt import Attempt, source_status
+from penstock.stages.reconcile.attempt import Attempt, opened_source, source_status
 
 JUST_NOW = 60.0
-_KEPT_TREES = 16
-_trees: OrderedDict[str, MemoryTree] = OrderedDict()
-_trees_lock = threading.Lock()
+_kept = KeptTrees(most=16)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +44,7 @@ def open_source(attempt: Attempt) -> Source:
         raise NotFound(f"sources of kind {ref.kind} are not supported yet ({ref})", reason="UnsupportedKind")
     if attempt.policy.no_cross_namespace_refs and ref.namespace != attempt.message.namespace:
         raise Refused(f"can't access '{ref}', cross-namespace references have been blocked", reason="AccessDenied")
-    status = source_status(attempt.deps, attempt.cluster, ref)
+    status = opened_source(attempt)
     if status is None:
         raise NotFound(f"source {ref} not found", reason="ArtifactFailed")
     if not status.artifact:
@@ -91,16 +88,9 @@ def newest_tree(deps: Deps, cluster: str, key: str) -> MemoryTree | None:
 
 def load_tree(deps: Deps, digest: str) -> MemoryTree:
     """The tree of an artifact; the last few stay decoded in memory."""
-    with _trees_lock:
-        if digest in _trees:
-            _trees.move_to_end(digest)
-            return _trees[digest]
+    if (kept := _kept.get(digest)) is not None:
+        return kept
     data = deps.storage.get(digest)
     if data is None:
         raise Transient(f"artifact {digest[:19]} is not in the store", reason="ArtifactFailed", retry_after=5)
-    tree = decode(data)
-    with _trees_lock:
-        _trees[digest] = tree
-        while len(_trees) > _KEPT_TREES:
-            _trees.popitem(last=False)
-    return tree
+    return _kept.keep(digest, decode(data))

@@ -35,8 +35,14 @@ def turn(attempt: Attempt, keeper: Cluster, *, first: bool = False) -> Iterator[
     ``first``: see there.
     """
     deps, key = attempt.deps, lease_key(attempt.cluster, attempt.message.namespace, attempt.message.name)
-    known = deps.state.get(key)
-    ended = _ended(known)
+    known = attempt.opening.records.get(key)
+
+    def ended(name: str) -> bool:
+        nonlocal known
+        if name not in _ended(known):  # it may have ended since this run began
+            known = deps.state.get(key)
+        return name in _ended(known)
+
     holder = lease.Holder(name=deps.clock.new_id(), ended=ended)
     how = lease.How(first=first, adopting=attempt.adopting)
     try:
@@ -44,7 +50,7 @@ def turn(attempt: Attempt, keeper: Cluster, *, first: bool = False) -> Iterator[
     except lease.Held:
         raise
     except Transient:  # it may have been taken all the same: the answer alone was lost
-        deps.state.put(key, _value(*ended, holder.name), expected=None)
+        deps.state.put(key, _value(*_ended(deps.state.get(key)), holder.name), expected=None)
         raise
     if known:
         deps.state.delete(key, expected=None)

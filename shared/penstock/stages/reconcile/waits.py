@@ -4,11 +4,18 @@ from collections.abc import Iterable, Iterator
 
 from penstock.core.errors import Refused
 from penstock.core.flux.kustomization import parse_kustomization
-from penstock.core.records import KustomizationStatus, ObjectRecord, SourceStatus
+from penstock.core.records import KustomizationStatus, ObjectRecord, SourceStatus, status_key
 from penstock.core.resources import Manifest
+from penstock.core.sources.index import named, waits_prefix
 from penstock.core.sources.wakeups import derived_revision, held_by_switch, source_of
-from penstock.stages.reconcile.attempt import KIND, Attempt, load_status, read_object, read_objects, read_statuses
-from penstock.stages.reconcile.index import waiters
+from penstock.stages.reconcile.attempt import (
+    KIND,
+    Attempt,
+    read_kustomizations,
+    read_object,
+    read_statuses,
+    status_of,
+)
 from penstock.stages.reconcile.ready import ready_problem, with_status
 from penstock.stages.reconcile.source import Source
 
@@ -22,9 +29,7 @@ def unready_dependencies(attempt: Attempt, source: Source) -> dict[str, str]:
         return {}
     _check_references(attempt)
     names = {f"{each.namespace}/{each.name}" for each in attempt.kustomization.depends_on}
-    found = read_objects(attempt.deps, attempt.cluster, {(KIND, name) for name in names})
-    records = {name: record for (_, name), (_, record) in found.items()}
-    known = read_statuses(attempt.deps, attempt.cluster, names)
+    records, known = read_kustomizations(attempt.deps, attempt.cluster, names)
     waiting: dict[str, str] = {}
     for dependency in attempt.kustomization.depends_on:
         name = f"{dependency.namespace}/{dependency.name}"
@@ -62,10 +67,13 @@ def suspended(attempt: Attempt) -> bool:
 
 def waiting_for(attempt: Attempt) -> tuple[str, ...]:
     """Who stands waiting for this Kustomization, and whose health check covers it: woken at the end of each run."""
-    known = read_statuses(attempt.deps, attempt.cluster, waiters(attempt.deps, attempt.cluster, attempt.ref))
+    parent, prefix = attempt.record.parent, waits_prefix(attempt.cluster, attempt.ref)
+    above = status_key(attempt.cluster, KIND, *parent.split("/")) if parent else ""
+    reads = attempt.deps.state.read([above] if above else [], [prefix])
+    waiters = {named(record.key) for record in reads.lists[prefix]}
+    known = read_statuses(attempt.deps, attempt.cluster, waiters) if waiters else {}
     found = {name for name, status in known.items() if attempt.ref in status.waiting_for}
-    parent = attempt.record.parent
-    if parent and load_status(attempt.deps, attempt.cluster, *parent.split("/")).pending:
+    if status_of(reads.records.get(above)).pending:
         found.add(parent)
     return tuple(sorted(found - {attempt.ref}))
 

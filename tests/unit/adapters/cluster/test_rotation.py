@@ -14,13 +14,13 @@ from penstock.core.errors import Refused
 from penstock.core.messages import PLANE
 from penstock.core.records import PlaneRecord
 from penstock.core.resources import Gvk
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import OWN, secret_name
 from penstock.devcluster import DevCluster
 from penstock.wiring import Settings
 from penstock.wiring.clusters import kube_clusters
 
 NAMESPACE = Gvk(version="v1", kind="Namespace")
-NAME = secret_name(PLANE, "flux-system", "kubeconfig")
+NAME = secret_name(OWN, PLANE, "flux-system", "kubeconfig")
 
 
 @pytest.fixture
