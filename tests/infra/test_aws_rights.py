@@ -10,12 +10,10 @@ from tests.aws import events
 from tests.aws.plane import NAMES, in_process, make_bucket, make_queues, make_table
 from tests.aws.test_flow import AwsPlane, story
 from tests.infra import iam, secret_rights, terraform
-from tests.infra.stages import Calls, watch
+from tests.infra.aws_calls import spied_on
 from tests.infra.test_topology import ACCOUNT
 from tests.memory_plane import kustomization
 
-from penstock.adapters.aws.clients import Clients
-from penstock.adapters.aws.errors import action
 from penstock.adapters.aws.names import PARAMETER_STORE
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.secrets.parameterstore import ParameterStoreSecrets
@@ -35,94 +33,9 @@ def policies(tmp_path_factory):
     return terraform.outputs("aws/model", tmp_path_factory.mktemp("model"), **ACCOUNT)["policies"]
 
 
-class AwsCalls(Calls):
-    """Of which stage which calls came: (stage, action, resource, context)."""
-
-    def take(self, service, operation, parameters):
-        for act, resource, context in needs(service, operation, parameters):
-            if self.stage:
-                self.made.append((self.stage, act, resource, context))
-
-
-def needs(service, operation, parameters):
-    """The rights that one call needs, as AWS's service authorization reference lists them."""
-    match (service, operation):
-        case ("dynamodb", "transact_write_items" | "transact_get_items"):
-            names = {"Put": "put_item", "Delete": "delete_item", "Get": "get_item"}
-            for each in parameters["TransactItems"]:
-                ((kind, inner),) = each.items()
-                yield from needs("dynamodb", names[kind], inner)
-        case ("dynamodb", _):
-            table = f"arn:aws:dynamodb:{ARN}:table/{NAMES.table}"
-            index = parameters.get("IndexName")
-            keys = {"dynamodb:LeadingKeys": _leading(parameters)} if operation != "scan" else {}
-            yield action(service, operation), f"{table}/index/{index}" if index else table, keys
-        case ("sns", _):
-            yield "sns:Publish", parameters["TopicArn"], {}
-        case ("sqs", _):
-            name = {"send_message_batch": "sqs:SendMessage"}.get(operation, action(service, operation))
-            yield name, f"arn:aws:sqs:{ARN}:{parameters['QueueUrl'].rpartition('/')[2]}", {}
-        case ("s3", "list_objects_v2"):
-            yield "s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}", {}
-        case ("s3", _):
-            yield action(service, operation), f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}", {}
-        case ("secretsmanager", _):
-            name = parameters.get("Name") or parameters["SecretId"]
-            tags = {f"aws:RequestTag/{tag['Key']}": [tag["Value"]] for tag in parameters.get("Tags", ())}
-            owned = {"aws:ResourceTag/penstock.dev/owner": ["some plane"]}  # the adapter looks first
-            context = tags if operation == "create_secret" else owned
-            yield action(service, operation), f"arn:aws:secretsmanager:{ARN}:secret:{name}-AbCdEf", context
-        case ("ssm", _):
-            name = parameters.get("Name") or parameters["ResourceId"]
-            tags = {f"aws:RequestTag/{tag['Key']}": [tag["Value"]] for tag in parameters.get("Tags", ())}
-            owned = {"aws:ResourceTag/penstock.dev/owner": ["some plane"]}  # the adapter looks first
-            yield action(service, operation), f"arn:aws:ssm:{ARN}:parameter{name}", tags or owned
-            if tags:
-                yield "ssm:AddTagsToResource", f"arn:aws:ssm:{ARN}:parameter{name}", tags
-        case ("scheduler", _):
-            place = f"{parameters['GroupName']}/{parameters['Name']}"
-            yield "scheduler:CreateSchedule", f"arn:aws:scheduler:{ARN}:schedule/{place}", {}
-        case _:
-            raise AssertionError(f"no rights are known for {service} {operation}")
-
-
-def _leading(parameters):
-    keys = [parameters.get("Key") or parameters.get("Item")]
-    if requests := parameters.get("RequestItems"):
-        keys = [key for request in requests.values() for key in request["Keys"]]
-    if values := parameters.get("ExpressionAttributeValues"):
-        found = values.get(":p") or values.get(":s")
-        return [found["S"]] if found else [key["p"]["S"] for key in keys if key]
-    return [key["p"]["S"] for key in keys if key]
-
-
 @pytest.fixture
 def calls(monkeypatch):
-    found = AwsCalls()
-    call = Clients.call
-
-    def spied(self, service, operation, resource, parameters, **more):
-        found.take(service, operation, parameters)
-        return call(self, service, operation, resource, parameters, **more)
-
-    monkeypatch.setattr(Clients, "call", spied)
-    watch(found, monkeypatch)
-    for name in ("topic_handler", "schedule_handler", "http_handler"):
-        monkeypatch.setattr(lambda_functions, name, _handler(found, getattr(lambda_functions, name)))
-    return found
-
-
-def _handler(calls, make):
-    def made(stage):
-        inner = make(stage)
-
-        def handle(event, context):
-            with calls.of(stage):
-                return inner(event, context)
-
-        return handle
-
-    return made
+    return spied_on(monkeypatch)
 
 
 @pytest.fixture
