@@ -148,10 +148,11 @@ def regional_story(plane, cloud):
     restore(plane, before)
     plane.runtimes[plane.home].publish([lost.message])
     cloud.settle(plane)
-    lose_artifacts(plane)
-    assert ask(plane, "/reconcile", {**FAR_APP, "cluster": "near"}).status == 202
-    cloud.settle(plane)
-    wake(plane, cloud)
+    for cluster in ("near", "far"):
+        lose_artifacts(plane)
+        assert ask(plane, "/reconcile", {**FAR_APP, "cluster": cluster}).status == 202
+        cloud.settle(plane)
+        wake(plane, cloud)
     for stage in plane.pipeline.queues():
         cloud.tell_of_lost(plane, stage.name, encode(lost))
     plane.files.pop("clusters/far/more.yaml")

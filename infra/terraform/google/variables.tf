@@ -3,6 +3,11 @@ variable "alarm_channels" {
   type        = list(string)
   default     = []
   nullable    = false
+
+  validation {
+    condition     = alltrue([for channel in var.alarm_channels : can(regex("^projects/[^/]+/notificationChannels/[^/]+$", channel))])
+    error_message = "alarm_channels are resource names: projects/<project>/notificationChannels/<id>."
+  }
 }
 
 variable "bucket" {

@@ -65,13 +65,13 @@ locals {
           Resource = [for at in try(may["state/write"], []) : at.table]
         },
         {
-          # Of a further region's functions: the index of Receivers, and the plane's own source, are at home.
+          # Of a further region's functions: the index of Receivers is at home.
           Sid      = "WriteAtHome"
           Effect   = "Allow"
           Action   = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
           Resource = [for at in try(may["state/index"], []) : at.table if at.region != var.region]
           Condition = {
-            "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["object/-", "receiver", "status/-", "+object/-/*", "+receiver/*", "+status/-/*"] }
+            "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["receiver", "+receiver/*"] }
             Null                      = { "dynamodb:LeadingKeys" = "false" }
           }
         },
@@ -85,7 +85,7 @@ locals {
               # in several regions, the Plane too: which cluster is where
               "dynamodb:LeadingKeys" = concat(
                 ["delivery", "object/*", "receiver", "+delivery/*", "+object/*", "+receiver/*"],
-                length(var.regions) > 0 ? ["plane", "+plane/*"] : [],
+                length(var.regions) > 0 ? ["plane", "+plane"] : [],
               )
             }
             Null = { "dynamodb:LeadingKeys" = "false" }
@@ -151,7 +151,9 @@ locals {
           Resource = concat(
             [for at in try(may["secrets/read-mine"], []) : at.secrets[stage]],
             flatten([for at in try(may["secrets/read"], []) : values(at.secrets)]),
-            [for at in try(may["secrets/read-token"], []) : local.own_secret["api--token"]],
+            [for at in try(may["secrets/read-token"], []) : local.own_secret["api--token"] if at.region == var.region],
+            # a further region's reconcile: the api's token, and kubeconfigs that operators keep for clusters there
+            [for at in try(may["secrets/read-token"], []) : "${local.secrets_of[at.region]}penstock_--_*" if at.region != var.region],
           )
         },
         {
@@ -159,7 +161,7 @@ locals {
           Sid      = "ReadCollectorsHeaders"
           Effect   = "Allow"
           Action   = local.secret_actions.read
-          Resource = local.credentials && !contains([for at in try(may["secrets/read"], []) : at.region], local.home) ? [local.own_secret["otlp--headers"]] : []
+          Resource = local.credentials && !contains(keys(may), "secrets/read") ? [local.own_secret["otlp--headers"]] : []
         },
         {
           Sid      = "LookAtSecrets"
