@@ -66,6 +66,17 @@ def test_what_a_reader_sees_is_described(cloud):
     assert all(len(body["description"]) > 8 for body in (module.variables | module.outputs).values())
 
 
+def test_alert_policies_are_those_of_the_table():
+    resources = read(ROOT / "infra/terraform/google").resources
+    made = {
+        body["display_name"].rpartition(": ")[2].strip('"')
+        for (_, type_, _), body in resources.items()
+        if type_ == "google_monitoring_alert_policy"
+    }
+    rows = section("google").partition("| alert policy | says |\n| --- | --- |\n")[2].partition("\n\n")[0]
+    assert set(re.findall(r": ([a-z ]+)`", rows)) == made
+
+
 def test_alarms_are_those_of_the_table():
     """By what their names end with."""
     resources = read(ROOT / "infra/terraform/aws").resources
