@@ -11,7 +11,14 @@ from penstock.wiring import lambda_functions
 class AwsCalls(Calls):
     """Of which stage which calls came: (stage, action, resource, context)."""
 
+    def __init__(self):
+        super().__init__()
+        self.scheduled = set()
+        """Topics that EventBridge Scheduler was asked to publish to."""
+
     def take(self, region, service, operation, parameters):
+        if service == "scheduler":
+            self.scheduled.add(parameters["Target"]["Arn"])
         for act, resource, context in needs(region, service, operation, parameters):
             if self.stage:
                 self.made.append((self.stage, act, resource, context))

@@ -18,7 +18,7 @@ from penstock.adapters.aws.names import PARAMETER_STORE
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.secrets.parameterstore import ParameterStoreSecrets
 from penstock.core.flux.receiver import webhook_digest
-from penstock.core.messages import ArtifactStored, Envelope, ReconcileDue, SourceChanged
+from penstock.core.messages import Envelope, ReconcileDue, SourceChanged
 from penstock.core.records import ReceiverRecord, receiver_key
 from penstock.core.secrets.names import API_TOKEN, WEBHOOK, secret_name
 from penstock.ports.bus import Dispatch
@@ -29,8 +29,13 @@ ARN = f"{NAMES.region}:{NAMES.account}"
 
 
 @pytest.fixture(scope="module")
-def policies(tmp_path_factory):
-    return terraform.outputs("aws/model", tmp_path_factory.mktemp("model"), **ACCOUNT)["policies"]
+def model(tmp_path_factory):
+    return terraform.outputs("aws/model", tmp_path_factory.mktemp("model"), **ACCOUNT)
+
+
+@pytest.fixture(scope="module")
+def policies(model):
+    return model["policies"]
 
 
 @pytest.fixture
@@ -115,17 +120,17 @@ def test_every_call_of_a_story_is_allowed_to_its_stage(plane, calls, policies):
     assert refused(calls, policies) == []
 
 
-def test_what_a_story_does_not_come_to_is_allowed_too(plane, calls, policies):
+def test_what_a_story_does_not_come_to_is_allowed_too(plane, calls, model, policies):
     """Delays of each length by who delays, a dead letter, a copied Secret that changes and goes."""
-    for stage, due in (("fetch", ArtifactStored), ("reconcile", ReconcileDue)):
-        for topic_message in (SourceChanged, due):
-            envelope = Envelope(
-                message=topic_message(cluster="prod", namespace="flux-system", name="x"),
-                id=f"{stage}-{topic_message.__name__}",
-                traceparent=f"00-{'ab' * 16}-{'c' * 16}-01",
-            )
-            with calls.of(stage):
-                plane.bus.publish([Dispatch(envelope=envelope, delay=delay) for delay in (0.0, 60.0, 3600.0)])
+    for stage, message in (("fetch", SourceChanged), ("reconcile", ReconcileDue)):
+        envelope = Envelope(
+            message=message(cluster="prod", namespace="flux-system", name="x"),
+            id=f"{stage}-delayed",
+            traceparent=f"00-{'ab' * 16}-{'c' * 16}-01",
+        )
+        with calls.of(stage):
+            plane.bus.publish([Dispatch(envelope=envelope, delay=delay) for delay in (0.0, 60.0, 3600.0)])
+    assert calls.scheduled == set(model["scheduler_policy"]["Statement"][0]["Resource"])
     for name in ("fetch", "reconcile"):
         with calls.of(name):
             delivery = plane.bus.receive(name, wait=0)
@@ -140,6 +145,10 @@ def test_what_a_story_does_not_come_to_is_allowed_too(plane, calls, policies):
     assert acts >= {"sqs:SendMessage", "scheduler:CreateSchedule", "sqs:ReceiveMessage", "sqs:DeleteMessage"}
     assert acts >= {f"secretsmanager:{name}Secret" for name in ("Create", "Delete", "Describe")}
     assert refused(calls, policies) == []
+    event = f"arn:aws:sqs:{ARN}:{NAMES.prefix}-notify"
+    assert not any(iam.allowed(policies[stage], "sqs:SendMessage", event) for stage in policies), (
+        "nobody puts events off"
+    )
 
 
 def test_in_parameter_store_copies_are_all_that_a_plane_may_change(calls, tmp_path):
