@@ -155,31 +155,38 @@ resource "aws_cloudwatch_metric_alarm" "throttled" {
   tags                = local.tags
 }
 
-resource "aws_cloudwatch_metric_alarm" "undelivered" {
-  for_each = local.model.names.topics
-
-  alarm_name          = "${each.value}-undelivered"
-  alarm_description   = "Messages to ${each.key} do not reach a queue behind it, and are lost until tick finds what they were about: look at the queues' policies."
-  namespace           = "AWS/SNS"
-  metric_name         = "NumberOfNotificationsFailed"
-  dimensions          = { TopicName = aws_sns_topic.topics[each.key].name }
-  statistic           = "Sum"
-  period              = 300
-  evaluation_periods  = 1
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = var.alarm_actions
-  ok_actions          = var.alarm_actions
-  tags                = local.tags
+# What SNS hands to a queue, and EventBridge Scheduler to SNS: what does not arrive is lost until tick finds what it was about.
+locals {
+  handed_over = merge(
+    {
+      for topic, name in local.model.names.topics : topic => {
+        name       = "${name}-undelivered"
+        says       = "Messages to ${topic} do not reach a queue behind it: look at the queues' policies."
+        namespace  = "AWS/SNS"
+        metric     = "NumberOfNotificationsFailed"
+        dimensions = { TopicName = aws_sns_topic.topics[topic].name }
+      }
+    },
+    {
+      "put off" = {
+        name       = "${local.model.names.schedule_group}-delay-dropped"
+        says       = "What was put off by more than fifteen minutes cannot be published: look at the rights of ${aws_iam_role.scheduler.name}."
+        namespace  = "AWS/Scheduler"
+        metric     = "InvocationDroppedCount"
+        dimensions = { ScheduleGroup = aws_scheduler_schedule_group.later.name }
+      }
+    },
+  )
 }
 
-resource "aws_cloudwatch_metric_alarm" "delayed" {
-  alarm_name          = "${local.model.names.schedule_group}-delay-dropped"
-  alarm_description   = "What was put off by more than fifteen minutes could not be published, and is lost until tick finds what it was about: look at the rights of ${aws_iam_role.scheduler.name}."
-  namespace           = "AWS/Scheduler"
-  metric_name         = "InvocationDroppedCount"
-  dimensions          = { ScheduleGroup = aws_scheduler_schedule_group.later.name }
+resource "aws_cloudwatch_metric_alarm" "handed_over" {
+  for_each = local.handed_over
+
+  alarm_name          = each.value.name
+  alarm_description   = each.value.says
+  namespace           = each.value.namespace
+  metric_name         = each.value.metric
+  dimensions          = each.value.dimensions
   statistic           = "Sum"
   period              = 300
   evaluation_periods  = 1
