@@ -56,6 +56,8 @@ def test_a_further_regions_functions_read_records_of_home_and_write_none(far, st
         for key in ("status/-", "object/-", "status/prod", "object/prod", "plane", "sent", "receivers"):
             assert not iam.allowed(policy, act, home, {"dynamodb:LeadingKeys": [key]}), key
         assert not iam.allowed(policy, act, home)
+    status = {"dynamodb:LeadingKeys": ["status/-"]}
+    assert iam.allowed(policy, "dynamodb:GetItem", home, status) is (stage != "notify"), "its index is all that it reads"
 
 
 def test_but_reconcile_writes_the_index_of_receivers(far):
@@ -113,9 +115,9 @@ def test_webhook_reads_which_cluster_is_where_only_if_there_are_several_regions(
 
 
 def test_messages_are_put_off_in_their_region_alone(home, far):
-    queue = f"arn:aws:sqs:{{}}:{NAMES.account}:{NAMES.prefix}-reconcile"
     for said, here, there in ((home, HOME, FAR), (far, FAR, HOME)):
         for stage in ("fetch", "reconcile"):
+            queue = f"arn:aws:sqs:{{}}:{NAMES.account}:{NAMES.prefix}-{stage}"
             assert iam.allowed(said["policies"][stage], "sqs:SendMessage", queue.format(here))
             assert not iam.allowed(said["policies"][stage], "sqs:SendMessage", queue.format(there))
 

@@ -92,6 +92,17 @@ locals {
           }
         },
         {
+          # In other regions than its own: notify's Alerts and Providers, and which cluster is where.
+          Sid      = "ReadIndex"
+          Effect   = "Allow"
+          Action   = ["dynamodb:GetItem", "dynamodb:Query"]
+          Resource = [for at in try(may["state/read-index"], []) : at.table]
+          Condition = {
+            "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["object/*", "plane", "receiver", "+object/*", "+plane", "+receiver/*"] }
+            Null                      = { "dynamodb:LeadingKeys" = "false" }
+          }
+        },
+        {
           Sid      = "WriteDeliveries"
           Effect   = "Allow"
           Action   = ["dynamodb:PutItem"]
