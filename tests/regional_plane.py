@@ -101,6 +101,7 @@ class RegionalPlane:
 
     def __init__(self, environments, home, clock, hand):
         self.environments, self.home, self.clock, self._hand = environments, home, clock, hand
+        self.far = next(region for region in environments if region != home)
         memory = MemoryPlane(clock=clock)
         self.git, self.notifier, self.telemetry, self.clusters = memory.git, memory.notifier, memory.telemetry, Both()
         instead = {

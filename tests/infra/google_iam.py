@@ -50,6 +50,14 @@ def needs(method, url, body):
     raise AssertionError(f"no rights are known for {method} {url}")
 
 
+def later(url, body):
+    """What Cloud Tasks needs, as its own account, to do a task that one call makes."""
+    if not re.search(r"/queues/[^/]+/tasks$", urlsplit(url).path):
+        return []
+    request = json.loads(body)["task"]["httpRequest"]
+    return needs(request.get("httpMethod", "POST"), request["url"], b"")
+
+
 def _publish(found, _query, _body):
     yield _in_project("pubsub.topics.publish", "topic", found["topic"], found["project"])
 

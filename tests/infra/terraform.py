@@ -22,7 +22,7 @@ def run(*arguments, folder, data, reattach=""):
     """
     terraform = shutil.which("terraform")
     if terraform is None:
-        pytest.skip("needs terraform, to plan the modules without a provider")
+        pytest.skip("needs terraform 1.9 or newer in PATH, to plan the modules without a provider")
     environment = {"PATH": os.environ["PATH"], "HOME": str(data), "TF_DATA_DIR": str(data), "CHECKPOINT_DISABLE": "1"}
     if reattach:
         environment["TF_REATTACH_PROVIDERS"] = reattach

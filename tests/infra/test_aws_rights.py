@@ -10,17 +10,15 @@ from tests.aws import events
 from tests.aws.plane import NAMES, in_process, make_bucket, make_queues, make_table
 from tests.aws.test_flow import AwsPlane, story
 from tests.infra import iam, secret_rights, terraform
-from tests.infra.stages import Calls, watch
+from tests.infra.aws_calls import spied_on
 from tests.infra.test_topology import ACCOUNT
 from tests.memory_plane import kustomization
 
-from penstock.adapters.aws.clients import Clients
-from penstock.adapters.aws.errors import action
 from penstock.adapters.aws.names import PARAMETER_STORE
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.secrets.parameterstore import ParameterStoreSecrets
 from penstock.core.flux.receiver import webhook_digest
-from penstock.core.messages import ArtifactStored, Envelope, ReconcileDue, SourceChanged
+from penstock.core.messages import Envelope, ReconcileDue, SourceChanged
 from penstock.core.records import ReceiverRecord, receiver_key
 from penstock.core.secrets.names import API_TOKEN, WEBHOOK, secret_name
 from penstock.ports.bus import Dispatch
@@ -31,98 +29,18 @@ ARN = f"{NAMES.region}:{NAMES.account}"
 
 
 @pytest.fixture(scope="module")
-def policies(tmp_path_factory):
-    return terraform.outputs("aws/model", tmp_path_factory.mktemp("model"), **ACCOUNT)["policies"]
+def model(tmp_path_factory):
+    return terraform.outputs("aws/model", tmp_path_factory.mktemp("model"), **ACCOUNT)
 
 
-class AwsCalls(Calls):
-    """Of which stage which calls came: (stage, action, resource, context)."""
-
-    def take(self, service, operation, parameters):
-        for act, resource, context in needs(service, operation, parameters):
-            if self.stage:
-                self.made.append((self.stage, act, resource, context))
-
-
-def needs(service, operation, parameters):
-    """The rights that one call needs, as AWS's service authorization reference lists them."""
-    match (service, operation):
-        case ("dynamodb", "transact_write_items" | "transact_get_items"):
-            names = {"Put": "put_item", "Delete": "delete_item", "Get": "get_item"}
-            for each in parameters["TransactItems"]:
-                ((kind, inner),) = each.items()
-                yield from needs("dynamodb", names[kind], inner)
-        case ("dynamodb", _):
-            table = f"arn:aws:dynamodb:{ARN}:table/{NAMES.table}"
-            index = parameters.get("IndexName")
-            keys = {"dynamodb:LeadingKeys": _leading(parameters)} if operation != "scan" else {}
-            yield action(service, operation), f"{table}/index/{index}" if index else table, keys
-        case ("sns", _):
-            yield "sns:Publish", parameters["TopicArn"], {}
-        case ("sqs", _):
-            name = {"send_message_batch": "sqs:SendMessage"}.get(operation, action(service, operation))
-            yield name, f"arn:aws:sqs:{ARN}:{parameters['QueueUrl'].rpartition('/')[2]}", {}
-        case ("s3", "list_objects_v2"):
-            yield "s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}", {}
-        case ("s3", _):
-            yield action(service, operation), f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}", {}
-        case ("secretsmanager", _):
-            name = parameters.get("Name") or parameters["SecretId"]
-            tags = {f"aws:RequestTag/{tag['Key']}": [tag["Value"]] for tag in parameters.get("Tags", ())}
-            owned = {"aws:ResourceTag/penstock.dev/owner": ["some plane"]}  # the adapter looks first
-            context = tags if operation == "create_secret" else owned
-            yield action(service, operation), f"arn:aws:secretsmanager:{ARN}:secret:{name}-AbCdEf", context
-        case ("ssm", _):
-            name = parameters.get("Name") or parameters["ResourceId"]
-            tags = {f"aws:RequestTag/{tag['Key']}": [tag["Value"]] for tag in parameters.get("Tags", ())}
-            owned = {"aws:ResourceTag/penstock.dev/owner": ["some plane"]}  # the adapter looks first
-            yield action(service, operation), f"arn:aws:ssm:{ARN}:parameter{name}", tags or owned
-            if tags:
-                yield "ssm:AddTagsToResource", f"arn:aws:ssm:{ARN}:parameter{name}", tags
-        case ("scheduler", _):
-            place = f"{parameters['GroupName']}/{parameters['Name']}"
-            yield "scheduler:CreateSchedule", f"arn:aws:scheduler:{ARN}:schedule/{place}", {}
-        case _:
-            raise AssertionError(f"no rights are known for {service} {operation}")
-
-
-def _leading(parameters):
-    keys = [parameters.get("Key") or parameters.get("Item")]
-    if requests := parameters.get("RequestItems"):
-        keys = [key for request in requests.values() for key in request["Keys"]]
-    if values := parameters.get("ExpressionAttributeValues"):
-        found = values.get(":p") or values.get(":s")
-        return [found["S"]] if found else [key["p"]["S"] for key in keys if key]
-    return [key["p"]["S"] for key in keys if key]
+@pytest.fixture(scope="module")
+def policies(model):
+    return model["policies"]
 
 
 @pytest.fixture
 def calls(monkeypatch):
-    found = AwsCalls()
-    call = Clients.call
-
-    def spied(self, service, operation, resource, parameters, **more):
-        found.take(service, operation, parameters)
-        return call(self, service, operation, resource, parameters, **more)
-
-    monkeypatch.setattr(Clients, "call", spied)
-    watch(found, monkeypatch)
-    for name in ("topic_handler", "schedule_handler", "http_handler"):
-        monkeypatch.setattr(lambda_functions, name, _handler(found, getattr(lambda_functions, name)))
-    return found
-
-
-def _handler(calls, make):
-    def made(stage):
-        inner = make(stage)
-
-        def handle(event, context):
-            with calls.of(stage):
-                return inner(event, context)
-
-        return handle
-
-    return made
+    return spied_on(monkeypatch)
 
 
 @pytest.fixture
@@ -202,17 +120,17 @@ def test_every_call_of_a_story_is_allowed_to_its_stage(plane, calls, policies):
     assert refused(calls, policies) == []
 
 
-def test_what_a_story_does_not_come_to_is_allowed_too(plane, calls, policies):
+def test_what_a_story_does_not_come_to_is_allowed_too(plane, calls, model, policies):
     """Delays of each length by who delays, a dead letter, a copied Secret that changes and goes."""
-    for stage, due in (("fetch", ArtifactStored), ("reconcile", ReconcileDue)):
-        for topic_message in (SourceChanged, due):
-            envelope = Envelope(
-                message=topic_message(cluster="prod", namespace="flux-system", name="x"),
-                id=f"{stage}-{topic_message.__name__}",
-                traceparent=f"00-{'ab' * 16}-{'c' * 16}-01",
-            )
-            with calls.of(stage):
-                plane.bus.publish([Dispatch(envelope=envelope, delay=delay) for delay in (0.0, 60.0, 3600.0)])
+    for stage, message in (("fetch", SourceChanged), ("reconcile", ReconcileDue)):
+        envelope = Envelope(
+            message=message(cluster="prod", namespace="flux-system", name="x"),
+            id=f"{stage}-delayed",
+            traceparent=f"00-{'ab' * 16}-{'c' * 16}-01",
+        )
+        with calls.of(stage):
+            plane.bus.publish([Dispatch(envelope=envelope, delay=delay) for delay in (0.0, 60.0, 3600.0)])
+    assert calls.scheduled == set(model["scheduler_policy"]["Statement"][0]["Resource"])
     for name in ("fetch", "reconcile"):
         with calls.of(name):
             delivery = plane.bus.receive(name, wait=0)
@@ -227,6 +145,10 @@ def test_what_a_story_does_not_come_to_is_allowed_too(plane, calls, policies):
     assert acts >= {"sqs:SendMessage", "scheduler:CreateSchedule", "sqs:ReceiveMessage", "sqs:DeleteMessage"}
     assert acts >= {f"secretsmanager:{name}Secret" for name in ("Create", "Delete", "Describe")}
     assert refused(calls, policies) == []
+    event = f"arn:aws:sqs:{ARN}:{NAMES.prefix}-notify"
+    assert not any(iam.allowed(policies[stage], "sqs:SendMessage", event) for stage in policies), (
+        "nobody puts events off"
+    )
 
 
 def test_in_parameter_store_copies_are_all_that_a_plane_may_change(calls, tmp_path):

@@ -146,6 +146,8 @@ def test_everybody_calls_only_what_verifies_by_itself(model):
         ("reconcile", "container.clusters.get", "project", NAMES.project, ""),
         ("push", "pubsub.topics.publish", "topic", "plane-1-event", ""),
         ("tasks", "pubsub.topics.publish", "topic", "plane-1-fetch-dead", ""),
+        ("tasks", "pubsub.topics.publish", "topic", "plane-1-event", ""),
+        ("tasks", "pubsub.topics.publish", "topic", "plane-1-artifact-stored", ""),
     ],
 )  # fmt: skip
 def test_what_nobody_needs_is_out_of_reach(model, who, permission, kind, name, path):

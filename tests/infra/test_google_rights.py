@@ -7,35 +7,27 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import replace
 
 import pytest
-import yaml
 from tests.aws.test_flow import story
 from tests.google import flow
 from tests.infra import google_iam, google_regions, terraform
 from tests.infra.google_iam import NUMBER
-from tests.infra.google_regions import FAR, HOME
+from tests.infra.google_regions import FAR
+from tests.infra.regional_story import GENERATOR, LOST, flux, manifests, regional_story
 from tests.infra.stages import Calls, handled, watch
 from tests.memory_plane import UID, URL, config_map, kustomization, namespace
-from tests.regional_plane import document
 
 from penstock.adapters.google.client import GoogleClient
-from penstock.cli.plane import change_plane
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.http import HttpRequest
-from penstock.core.messages import Envelope, ReconcileDue, SourceChanged, encode
+from penstock.core.messages import encode
 from penstock.core.secrets.names import API_TOKEN, OWN, secret_name
 from penstock.core.tree import blob
 from penstock.wiring import functions, load_pipeline
 from penstock.wiring.lazy import Once
 
 PROJECT = {"project": "penstock-test", "number": NUMBER, "region": "europe-west3", "prefix": "plane-1"}
-LOST = Envelope(
-    message=ReconcileDue(cluster="prod", namespace="flux-system", name="base"),
-    id="lost",
-    traceparent=f"00-{'ab' * 16}-{'c' * 16}-01",
-)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +52,7 @@ def calls(monkeypatch):
             needed = google_iam.needs(method, url, body)
             assert act.permission in {each.permission for each in needed}, "what an error would name"
             found.made += [(found.stage, need) for need in needed]
+            found.made += [(f"tasks{found.at}", need) for need in google_iam.later(url, body)]
         return send(self, method, url, act, body, headers)
 
     monkeypatch.setattr(GoogleClient, "send", spied)
@@ -93,12 +86,6 @@ def idle(calls, model):
     )
 
 
-def flux(group, kind, name, **spec):
-    metadata = {"name": name, "namespace": "flux-system"}
-    version = "v1beta3" if kind in {"Alert", "Provider"} else "v1"
-    return {"apiVersion": f"{group}.toolkit.fluxcd.io/{version}", "kind": kind, "metadata": metadata, "spec": spec}
-
-
 def secret(name, **data):
     metadata = {"name": name, "namespace": "flux-system"}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
@@ -113,46 +100,6 @@ DEPLOYMENT = {
     "metadata": {"name": "slow", "namespace": "default"},
     "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}}},
 }
-GENERATOR = {
-    "apiVersion": "source.extensions.fluxcd.io/v1beta1",
-    "kind": "ArtifactGenerator",
-    "metadata": {"name": "split", "namespace": "flux-system"},
-    "spec": {
-        "sources": [{"alias": "repo", "kind": "GitRepository", "name": "flux-system"}],
-        "artifacts": [{"name": "apps", "copy": [{"from": "@repo/base/**", "to": "@artifact/"}]}],
-    },
-}
-
-APPS = {
-    **GENERATOR,
-    "spec": {
-        **GENERATOR["spec"],
-        "artifacts": [{"name": "apps", "copy": [{"from": "@repo/app/**", "to": "@artifact/"}]}],
-    },
-}
-INCLUDING = flux(
-    "source",
-    "GitRepository",
-    "including",
-    url="https://git.example.com/far",
-    ref={"branch": "main"},
-    interval="1h",
-    include=[{"repository": {"name": "flux-system"}}],
-)
-FAR_APP = {"cluster": "far", "namespace": "flux-system", "name": "app", "kind": "Kustomization"}
-HOOK = flux(
-    "notification",
-    "Receiver",
-    "both",
-    type="github",
-    events=["push"],
-    secretRef={"name": "hook"},
-    resources=[{"kind": "GitRepository", "name": "own"}, {"kind": "Kustomization", "name": "*"}],
-)
-
-
-def manifests(*documents):
-    return yaml.safe_dump_all(documents)
 
 
 def answered(plane, stage, method, path, headers, body):
@@ -257,7 +204,7 @@ def whole_story(plane):
 
 def test_every_call_of_a_story_is_allowed_to_its_stage_and_no_right_is_idle(plane, calls, model):
     whole_story(plane)
-    assert {stage for stage, _ in calls.made} == set(load_pipeline().stages)
+    assert {who for who, _ in calls.made} == {*load_pipeline().stages, "tasks"}
     assert not refused(calls, model), "\n".join(refused(calls, model))
     assert not idle(calls, model), "\n".join(idle(calls, model))
     assert_that_both_can_fail(calls, model)
@@ -287,62 +234,8 @@ def regional(services, calls, two_regions, monkeypatch):
         yield made
 
 
-def regional_story(plane):
-    """What crosses regions: the first sync, deliveries, requests, sweeps, lost messages and artifacts, a cluster that goes."""
-    change_plane(plane.runtimes[HOME], document(FAR))
-    plane.commit(**{"clusters/far/more.yaml": manifests(HOOK, APPS, INCLUDING)})
-    google_regions.wake(plane)
-    assert plane.config_map("far", "b") == {"x": "1"}
-    assert plane.config_map("near", "a") == plane.config_map("far", "a") == {"x": "1"}
-    assert [google_regions.push(plane, token) for token in (b"hook-token", b"other")] == [{202}, {401}]
-    google_regions.settle(plane)
-    ask_of_far(plane)
-    for _ in range(3):  # see whole_story
-        before = google_regions.fleet_record(plane)
-        plane.clock.advance(4 * 86_400)
-        assert google_regions.tick(plane) == 204
-        plane.own["b.yaml"] = config_map("b", "default", x=plane.clock.new_id())
-        plane.commit(**{"app/a.yaml": config_map("a", "default", x=plane.clock.new_id())})
-        google_regions.wake(plane)
-    lost = replace(LOST, message=replace(LOST.message, cluster="far", name="app"))
-    google_regions.restore(plane, before)
-    plane.runtimes[HOME].publish([lost.message])
-    google_regions.settle(plane)
-    google_regions.lose_artifacts(plane)
-    assert google_regions.ask(plane, "/reconcile", {**FAR_APP, "cluster": "near"}).status == 202
-    google_regions.settle(plane)
-    google_regions.wake(plane)
-    for stage in plane.pipeline.queues():
-        assert google_regions.tell_of_lost(plane, stage.name, encode(lost)) == 204
-    plane.files.pop("clusters/far/more.yaml")
-    plane.commit()
-    google_regions.wake(plane)
-    without = document(FAR)
-    del without["spec"]["clusters"][1]
-    change_plane(plane.runtimes[HOME], without)
-    gone = replace(lost.message, cluster="gone")
-    plane.runtimes[HOME].publish([gone, SourceChanged(cluster="gone", namespace="flux-system", name="own")])
-    google_regions.settle(plane)
-
-
-def ask_of_far(plane):
-    """What people ask the api of a cluster in another region."""
-    far = {**FAR_APP}
-    del far["kind"]
-    assert google_regions.ask(plane, "/status").status == 200
-    for path in ("/reconcile", "/reconcile?plan=1"):
-        asked = google_regions.ask(plane, path, FAR_APP)
-        assert asked.status == 202
-        google_regions.settle(plane)
-        assert google_regions.ask(plane, asked.headers["location"]).status == 200
-    assert google_regions.ask(plane, "/reconcile", {**far, "name": "own", "kind": "GitRepository"}).status == 202
-    assert google_regions.ask(plane, "/suspend", {**far, "who": "ada", "why": "a test"}).status == 200
-    assert google_regions.ask(plane, "/resume", {**far, "who": "ada"}).status == 200
-    google_regions.settle(plane)
-
-
 def test_every_call_between_regions_is_allowed_and_no_right_there_is_idle(regional, calls, two_regions):
-    regional_story(regional)
+    regional_story(regional, google_regions)
     assert not refused(calls, two_regions), "\n".join(refused(calls, two_regions))
     used = {name for stage, need in calls.made for name in google_iam.giving(two_regions, stage, need)}
     crossing = {name for name, grant in two_regions["grants"].items() if crosses(grant)}

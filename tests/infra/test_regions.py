@@ -48,15 +48,23 @@ def table(region):
 
 
 @pytest.mark.parametrize("stage", sorted(QUEUES))
-def test_a_further_regions_functions_write_at_home_what_is_the_planes_own_and_nothing_else(far, stage):
-    policy = far["policies"][stage]
+def test_a_further_regions_functions_read_records_of_home_and_write_none(far, stage):
+    policy, home = far["policies"][stage], table(HOME)
     assert iam.allowed(policy, "dynamodb:PutItem", table(FAR), {"dynamodb:LeadingKeys": ["status/prod"]})
-    assert iam.allowed(policy, "dynamodb:GetItem", table(HOME), {"dynamodb:LeadingKeys": ["plane"]})
-    for key in ("receiver", "status/-"):
-        assert iam.allowed(policy, "dynamodb:PutItem", table(HOME), {"dynamodb:LeadingKeys": [key]})
-    for key in ("status/prod", "object/prod", "plane", "sent"):
-        assert not iam.allowed(policy, "dynamodb:PutItem", table(HOME), {"dynamodb:LeadingKeys": [key]}), key
-    assert not iam.allowed(policy, "dynamodb:PutItem", table(HOME))
+    assert iam.allowed(policy, "dynamodb:GetItem", home, {"dynamodb:LeadingKeys": ["plane"]})
+    for act in ("dynamodb:PutItem", "dynamodb:DeleteItem"):
+        for key in ("status/-", "object/-", "status/prod", "object/prod", "plane", "sent", "receivers"):
+            assert not iam.allowed(policy, act, home, {"dynamodb:LeadingKeys": [key]}), key
+        assert not iam.allowed(policy, act, home)
+    status = {"dynamodb:LeadingKeys": ["status/-"]}
+    assert iam.allowed(policy, "dynamodb:GetItem", home, status) is (stage != "notify"), "its index is all that it reads"
+
+
+def test_but_reconcile_writes_the_index_of_receivers(far):
+    for stage, policy in far["policies"].items():
+        for act in ("dynamodb:PutItem", "dynamodb:DeleteItem"):
+            for key in ("receiver", "+receiver/ab/prod/flux-system/fleet"):
+                assert iam.allowed(policy, act, table(HOME), {"dynamodb:LeadingKeys": [key]}) is (stage == "reconcile")
 
 
 def secret(region, name):
@@ -70,8 +78,8 @@ def read(said, region, name):
 
 
 def test_copies_of_secrets_are_made_in_the_clusters_region_alone(far):
+    tag = {"aws:RequestTag/penstock.dev/owner": ["uid"]}
     for region, may in ((FAR, True), (HOME, False)):
-        tag = {"aws:RequestTag/penstock.dev/owner": ["uid"]}
         arn = secret(region, "fetch_far_a_b")
         assert iam.allowed(far["policies"]["reconcile"], "secretsmanager:CreateSecret", arn, tag) is may
         for reader in ("fetch", "notify", "webhook"):
@@ -106,6 +114,21 @@ def test_webhook_reads_which_cluster_is_where_only_if_there_are_several_regions(
         assert not iam.allowed(said["policies"]["webhook"], "dynamodb:PutItem", table(HOME), plane)
 
 
+def test_messages_are_put_off_in_their_region_alone(home, far):
+    for said, here, there in ((home, HOME, FAR), (far, FAR, HOME)):
+        for stage in ("fetch", "reconcile"):
+            queue = f"arn:aws:sqs:{{}}:{NAMES.account}:{NAMES.prefix}-{stage}"
+            assert iam.allowed(said["policies"][stage], "sqs:SendMessage", queue.format(here))
+            assert not iam.allowed(said["policies"][stage], "sqs:SendMessage", queue.format(there))
+
+
+def test_artifacts_of_home_are_read_there_and_not_written(far):
+    arn = f"arn:aws:s3:::{NAMES.bucket}/artifacts/sha256/ab"
+    for stage in QUEUES:
+        assert iam.allowed(far["policies"][stage], "s3:GetObject", arn) is (stage in {"fetch", "reconcile"})
+        assert not iam.allowed(far["policies"][stage], "s3:PutObject", arn)
+
+
 def test_home_reaches_all_regions_and_nobody_a_third(home, far):
     topic = f"arn:aws:sns:{{}}:{NAMES.account}:{NAMES.prefix}-source-changed"
     for region in (HOME, FAR):
@@ -129,3 +152,10 @@ def test_home_reaches_all_regions_and_nobody_a_third(home, far):
 def test_regions_that_cannot_be_stop_the_plan(tmp_path, given):
     with pytest.raises(AssertionError, match="regions are"):
         terraform.outputs("aws/model", tmp_path, **{**ACCOUNT, **given})
+
+
+def test_more_than_iam_takes_stops_the_plan(tmp_path):
+    regions = [f"eu-{side}-{number}" for side in ("north", "south", "west", "east") for number in range(1, 8)]
+    with pytest.raises(AssertionError) as refused:
+        terraform.outputs("aws/model", tmp_path, **{**ACCOUNT, "regions": regions})
+    assert "10,240 characters of a role's policies" in terraform.text(refused)

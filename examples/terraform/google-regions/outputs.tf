@@ -1,3 +1,8 @@
+output "api_url" {
+  description = "For your shell, as PENSTOCK_URL: where `penstock` commands find the plane."
+  value       = module.plane.api_url
+}
+
 output "environment" {
   description = "For your shell, beside application default credentials."
   value       = module.plane.environment

@@ -29,4 +29,9 @@ variable "receiver_token" {
   type        = string
   default     = null
   sensitive   = true
+
+  validation {
+    condition     = var.github_repository == null || var.receiver_token != null
+    error_message = "receiver_token is asked for with github_repository: the webhook is signed with it."
+  }
 }

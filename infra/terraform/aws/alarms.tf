@@ -1,4 +1,5 @@
-# What somebody must look at: dead letters, messages that nobody takes, a tick that does not run, refused requests.
+# What somebody must look at: dead letters, messages that nobody takes, failures, a tick that does not run, refused requests,
+# messages that do not reach a queue.
 
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   for_each = local.model.queues
@@ -38,16 +39,71 @@ resource "aws_cloudwatch_metric_alarm" "waiting" {
   tags                = local.tags
 }
 
+# Counted where they come in, whatever is kept of them: a line for each run that ended in an error that no retry helps.
+resource "aws_cloudwatch_log_metric_filter" "failures" {
+  for_each = local.model.functions
+
+  name           = "failures"
+  log_group_name = aws_cloudwatch_log_group.stages[each.key].name
+  pattern        = "{ ($.outcome = \"failed\") || ($.outcome = \"dead\") }"
+
+  metric_transformation {
+    name          = "${each.key}-failures"
+    namespace     = "penstock/${var.prefix}"
+    default_value = "0"
+    value         = "1"
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "failures" {
+  for_each = local.model.functions
+
+  alarm_name          = "${each.value.name}-failures"
+  alarm_description   = "More than ${var.failures} runs of ${each.key} in ten minutes ended in an error that no retry helps, or did not end (killed, out of memory): its log says which ($.outcome = \"failed\")."
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.failures
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_actions
+  ok_actions          = var.alarm_actions
+  tags                = local.tags
+
+  metric_query {
+    id          = "all"
+    expression  = "SUM(METRICS())"
+    label       = "failures"
+    return_data = true
+  }
+
+  metric_query {
+    id = "said"
+
+    metric {
+      namespace   = aws_cloudwatch_log_metric_filter.failures[each.key].metric_transformation[0].namespace
+      metric_name = aws_cloudwatch_log_metric_filter.failures[each.key].metric_transformation[0].name
+      period      = 600
+      stat        = "Sum"
+    }
+  }
+
+  metric_query {
+    id = "died"
+
+    metric {
+      namespace   = "AWS/Lambda"
+      metric_name = "Errors"
+      dimensions  = { FunctionName = aws_lambda_function.stages[each.key].function_name }
+      period      = 600
+      stat        = "Sum"
+    }
+  }
+}
+
 resource "aws_cloudwatch_metric_alarm" "schedule" {
   for_each = local.scheduled
 
   alarm_name          = "${each.value.name}-silent"
-  alarm_description   = "${each.key} has not run for five minutes: nothing is fetched at its interval, and drift is not seen."
-  namespace           = "AWS/Lambda"
-  metric_name         = "Invocations"
-  dimensions          = { FunctionName = aws_lambda_function.stages[each.key].function_name }
-  statistic           = "Sum"
-  period              = 300
+  alarm_description   = "${each.key} has not come to an end for five minutes: nothing is fetched at its interval, and drift is not seen."
   evaluation_periods  = 1
   comparison_operator = "LessThanThreshold"
   threshold           = 1
@@ -55,6 +111,29 @@ resource "aws_cloudwatch_metric_alarm" "schedule" {
   alarm_actions       = var.alarm_actions
   ok_actions          = var.alarm_actions
   tags                = local.tags
+
+  metric_query {
+    id          = "ended"
+    expression  = "started - FILL(failed, 0)"
+    label       = "runs that succeed"
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = { started = "Invocations", failed = "Errors" }
+
+    content {
+      id = metric_query.key
+
+      metric {
+        namespace   = "AWS/Lambda"
+        metric_name = metric_query.value
+        dimensions  = { FunctionName = aws_lambda_function.stages[each.key].function_name }
+        period      = 300
+        stat        = "Sum"
+      }
+    }
+  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "throttled" {
@@ -68,6 +147,49 @@ resource "aws_cloudwatch_metric_alarm" "throttled" {
   statistic           = "Sum"
   period              = 60
   evaluation_periods  = 3
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_actions
+  ok_actions          = var.alarm_actions
+  tags                = local.tags
+}
+
+# What SNS hands to a queue, and EventBridge Scheduler to SNS: what does not arrive is lost until tick finds what it was about.
+locals {
+  handed_over = merge(
+    {
+      for topic, name in local.model.names.topics : topic => {
+        name       = "${name}-undelivered"
+        says       = "Messages to ${topic} do not reach a queue behind it: look at the queues' policies."
+        namespace  = "AWS/SNS"
+        metric     = "NumberOfNotificationsFailed"
+        dimensions = { TopicName = aws_sns_topic.topics[topic].name }
+      }
+    },
+    {
+      "put off" = {
+        name       = "${local.model.names.schedule_group}-delay-dropped"
+        says       = "What was put off by more than fifteen minutes cannot be published: look at the rights of ${aws_iam_role.scheduler.name}."
+        namespace  = "AWS/Scheduler"
+        metric     = "InvocationDroppedCount"
+        dimensions = { ScheduleGroup = aws_scheduler_schedule_group.later.name }
+      }
+    },
+  )
+}
+
+resource "aws_cloudwatch_metric_alarm" "handed_over" {
+  for_each = local.handed_over
+
+  alarm_name          = each.value.name
+  alarm_description   = each.value.says
+  namespace           = each.value.namespace
+  metric_name         = each.value.metric
+  dimensions          = each.value.dimensions
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   treat_missing_data  = "notBreaching"

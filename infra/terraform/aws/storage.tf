@@ -69,4 +69,9 @@ resource "aws_s3_object" "bundle" {
   source      = var.bundle
   source_hash = filesha256(var.bundle)
   tags        = local.tags
+
+  # The older one goes when the functions have the newer.
+  lifecycle {
+    create_before_destroy = true
+  }
 }

@@ -5,8 +5,8 @@ variable "alarm_actions" {
   nullable    = false
 
   validation {
-    condition     = alltrue([for arn in var.alarm_actions : startswith(arn, "arn:")])
-    error_message = "alarm_actions are ARNs."
+    condition     = length(var.alarm_actions) <= 5 && alltrue([for arn in var.alarm_actions : startswith(arn, "arn:")])
+    error_message = "alarm_actions are ARNs, five at most (CloudWatch takes no more of one alarm)."
   }
 }
 
@@ -39,8 +39,8 @@ variable "budget" {
   nullable = true
 
   validation {
-    condition     = var.budget == null ? true : var.budget.dollars > 0 && length(var.budget.emails) > 0
-    error_message = "budget needs more than 0 dollars and at least one e-mail address."
+    condition     = var.budget == null ? true : var.budget.dollars > 0 && length(var.budget.emails) > 0 && length(var.budget.emails) <= 10 && alltrue([for email in var.budget.emails : can(regex("^[^@ ]+@[^@ ]+$", email))])
+    error_message = "budget needs more than 0 dollars, and one to ten e-mail addresses."
   }
 }
 
@@ -86,6 +86,18 @@ variable "environment" {
   nullable    = false
 }
 
+variable "failures" {
+  description = "How many runs of a stage may fail in ten minutes before an alarm."
+  type        = number
+  default     = 10
+  nullable    = false
+
+  validation {
+    condition     = var.failures >= 0
+    error_message = "failures is not below 0."
+  }
+}
+
 variable "home_region" {
   description = "Of a plane in several regions: the one of the plane's own. Null: this one."
   type        = string
@@ -110,6 +122,11 @@ variable "permissions_boundary" {
   type        = string
   default     = null
   nullable    = true
+
+  validation {
+    condition     = var.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/", var.permissions_boundary))
+    error_message = "permissions_boundary is the ARN of a policy: arn:aws:iam::<account>:policy/<name>."
+  }
 }
 
 variable "prefix" {

@@ -5,8 +5,8 @@ variable "events" {
   nullable    = false
 
   validation {
-    condition     = length(var.events) > 0
-    error_message = "events names at least one."
+    condition     = length(var.events) > 0 && alltrue([for event in var.events : can(regex("^([a-z_]+|[*])$", event))])
+    error_message = "events names at least one, as GitHub calls them: push, release, … or *."
   }
 }
 
@@ -17,6 +17,11 @@ variable "receiver" {
     namespace = optional(string, "flux-system")
   })
   nullable = false
+
+  validation {
+    condition     = alltrue([for part in [var.receiver.name, var.receiver.namespace] : can(regex("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", part))])
+    error_message = "receiver: name and namespace are Kubernetes names."
+  }
 }
 
 variable "repository" {

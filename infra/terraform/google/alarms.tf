@@ -1,5 +1,5 @@
-# What somebody must look at: dead letters, messages that nobody takes, failures, a tick that does not run, refused
-# requests, tasks that cannot publish.
+# What somebody must look at: dead letters, messages that nobody takes, failures, a tick that does not run, requests that are
+# refused or answered with an error, tasks that cannot publish.
 
 locals {
   subscription_metric = "resource.type=\"pubsub_subscription\" AND metric.type=\"pubsub.googleapis.com/subscription"
@@ -145,6 +145,40 @@ resource "google_monitoring_alert_policy" "throttled" {
 
       aggregations {
         alignment_period     = "60s"
+        cross_series_reducer = "REDUCE_SUM"
+        per_series_aligner   = "ALIGN_DELTA"
+      }
+    }
+  }
+
+  depends_on = [google_cloudfunctions2_function.stages]
+}
+
+# A function that was killed, or has no memory left, says so in no line of its own.
+resource "google_monitoring_alert_policy" "errors" {
+  for_each = { for stage, function in local.model.functions : stage => function if function.trigger == "http" }
+
+  project               = var.project
+  display_name          = "${each.value.name}: errors"
+  combiner              = "OR"
+  notification_channels = var.alarm_channels
+  user_labels           = local.labels
+
+  documentation {
+    content = "More than ${var.failures} requests to ${each.key} in ten minutes were answered with an error of the server: its log says why, or that it was killed."
+  }
+
+  conditions {
+    display_name = "answers with 5xx"
+
+    condition_threshold {
+      filter          = "${local.request_metric}=\"${each.value.name}\" AND resource.labels.location=\"${each.value.region}\" AND metric.labels.response_code_class=\"5xx\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = var.failures
+      duration        = "0s"
+
+      aggregations {
+        alignment_period     = "600s"
         cross_series_reducer = "REDUCE_SUM"
         per_series_aligner   = "ALIGN_DELTA"
       }

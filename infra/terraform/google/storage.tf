@@ -34,4 +34,9 @@ resource "google_storage_bucket_object" "bundle" {
   bucket = google_storage_bucket.artifacts[var.region].name
   name   = "${local.model.names.bundles}${filesha256(var.bundle)}.zip"
   source = var.bundle
+
+  # The older one goes when the functions have the newer.
+  lifecycle {
+    create_before_destroy = true
+  }
 }

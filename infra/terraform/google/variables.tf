@@ -3,6 +3,11 @@ variable "alarm_channels" {
   type        = list(string)
   default     = []
   nullable    = false
+
+  validation {
+    condition     = alltrue([for channel in var.alarm_channels : can(regex("^projects/[^/]+/notificationChannels/[^/]+$", channel))])
+    error_message = "alarm_channels are resource names: projects/<project>/notificationChannels/<id>."
+  }
 }
 
 variable "bucket" {
@@ -71,7 +76,7 @@ variable "environment" {
 }
 
 variable "failures" {
-  description = "How many runs of a stage may fail in ten minutes before an alarm."
+  description = "How many runs of a stage, or requests to one, may fail in ten minutes before an alarm."
   type        = number
   default     = 10
   nullable    = false

@@ -88,19 +88,20 @@ locals {
   # Who reads copies: names of theirs start with the stage's.
   secret_readers = sort([for stage, verbs in local.verbs.secrets : stage if contains(verbs, "read-mine")])
 
+  delays = {
+    for name, stage in local.stages : name => sort(setsubtract(setintersection(stage.publishes, stage.subscribes), local.ordered_topics))
+  }
+
   rights = {
     for name, stage in local.stages : name => {
       verbs = { for port, verbs in local.verbs : port => contains(stage.ports, port) ? try(verbs[name], []) : [] }
       # A scheduled stage also tells of dead letters that no function came to an end with.
       publishes = sort(distinct(concat(stage.publishes, stage.trigger == "schedule" ? ["event"] : [])))
-      # Backoff, continuations and looks at rollouts: only stages that a topic feeds put messages off, and never those in
-      # order.
-      delays = stage.trigger == "topic" ? sort(setsubtract(stage.publishes, local.ordered_topics)) : []
+      # Backoff, continuations and looks at rollouts: what a stage puts off are messages to itself, and never those in order.
+      delays = local.delays[name]
       # Stages whose queues a delayed message goes straight into.
-      delays_to = stage.trigger == "topic" ? sort(distinct(flatten([
-        for topic in setsubtract(stage.publishes, local.ordered_topics) : local.subscribers[topic]
-      ]))) : []
-      consumes = stage.trigger == "topic"
+      delays_to = sort(distinct(flatten([for topic in local.delays[name] : local.subscribers[topic]])))
+      consumes  = stage.trigger == "topic"
       elsewhere = {
         for where, does in local.elsewhere : where => {
           publishes = lookup(does.publishes, name, [])

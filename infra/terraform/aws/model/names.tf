@@ -77,14 +77,16 @@ locals {
   }
 
   # The same in each region that functions of this one reach.
-  everywhere = {
-    artifacts   = [for region in local.reach : "arn:${local.partition}:s3:::${local.buckets[region]}/artifacts/sha256/*"]
-    buckets     = [for region in local.reach : "arn:${local.partition}:s3:::${local.buckets[region]}"]
-    dead_queues = { for stage, arn in local.arns.dead_queues : stage => [for region in local.reach : replace(arn, ":${var.region}:", ":${region}:")] }
-    indexes     = [for region in local.reach : replace(local.arns.index, ":${var.region}:", ":${region}:")]
-    queues      = { for stage, arn in local.arns.queues : stage => [for region in local.reach : replace(arn, ":${var.region}:", ":${region}:")] }
-    secrets     = { for region in local.reach : region => { for reader in local.readers : reader => "${local.secrets_of[region]}${reader}_*" } }
-    tables      = [for region in local.reach : replace(local.arns.table, ":${var.region}:", ":${region}:")]
-    topics      = { for topic, arn in local.arns.topics : topic => [for region in local.reach : replace(arn, ":${var.region}:", ":${region}:")] }
+  at = {
+    for region in local.reach : region => {
+      artifacts   = "arn:${local.partition}:s3:::${local.buckets[region]}/artifacts/sha256/*"
+      bucket      = "arn:${local.partition}:s3:::${local.buckets[region]}"
+      dead_queues = { for stage, arn in local.arns.dead_queues : stage => replace(arn, ":${var.region}:", ":${region}:") }
+      index       = replace(local.arns.index, ":${var.region}:", ":${region}:")
+      region      = region
+      secrets     = { for reader in local.readers : reader => "${local.secrets_of[region]}${reader}_*" }
+      table       = replace(local.arns.table, ":${var.region}:", ":${region}:")
+      topics      = { for topic, arn in local.arns.topics : topic => replace(arn, ":${var.region}:", ":${region}:") }
+    }
   }
 }

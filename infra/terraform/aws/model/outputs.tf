@@ -46,6 +46,11 @@ output "names" {
 output "policies" {
   description = "By stage: the policy of its role, the whole of its rights."
   value       = local.policies
+
+  precondition {
+    condition     = alltrue([for policy in values(local.policies) : length(jsonencode(policy)) <= 10240])
+    error_message = "IAM takes 10,240 characters of a role's policies. Longer are those of: ${join(", ", [for stage, policy in local.policies : stage if length(jsonencode(policy)) > 10240])}. Fewer regions, eks_clusters or sops_keys, or a shorter prefix, bring them below."
+  }
 }
 
 output "queue_policies" {

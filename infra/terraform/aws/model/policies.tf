@@ -23,25 +23,28 @@ locals {
     }
   }[var.secrets_store]
 
-  # What each stage reads of the plane's secrets: what is there for it, in other regions too where it works for them
-  # (webhook); the api's token; or, reconcile, all of its region and the plane's own at home.
-  secrets_read = {
-    for stage, right in module.topology.rights : stage => concat(
-      [
-        for region in local.reach : local.everywhere.secrets[region][stage]
-        if contains(right.verbs.secrets, "read-mine") && (region == var.region || (local.is_home && contains(right.elsewhere.further.verbs.secrets, "read-mine")))
-      ],
-      contains(right.verbs.secrets, "read-token") ? [local.own_secret["api--token"]] : [],
-      contains(right.verbs.secrets, "read") ? values(local.arns.secrets) : [],
-      contains(right.verbs.secrets, "read") && !local.is_home ? ["${local.secrets_of[local.home]}penstock_--_*"] : [],
+  # What a stage does in each region that it reaches: in its own all of it, in another what it has to do there.
+  reached = {
+    for stage, right in module.topology.rights : stage => merge(
+      { (var.region) = { publishes = right.publishes, verbs = right.verbs } },
+      { for region in local.reach : region => right.elsewhere[local.is_home ? "further" : "home"] if region != var.region },
     )
+  }
+
+  # By stage and "<port>/<verb>": where it may.
+  where = {
+    for stage, regions in local.reached : stage => {
+      for one in flatten([
+        for region, does in regions : [for port, verbs in does.verbs : [for verb in verbs : { region = region, what = "${port}/${verb}" }]]
+      ]) : one.what => local.at[one.region]...
+    }
   }
 
   # reconcile's copies: names of those that read them.
   copies = [for reader in module.topology.secret_readers : local.arns.secrets[reader]]
 
   statements = {
-    for stage, right in module.topology.rights : stage => [
+    for stage, may in local.where : stage => [
       for statement in [
         {
           Sid      = "Log"
@@ -53,22 +56,22 @@ locals {
           Sid      = "ReadRecords"
           Effect   = "Allow"
           Action   = ["dynamodb:GetItem", "dynamodb:Query"]
-          Resource = contains(right.verbs.state, "read") ? local.everywhere.tables : []
+          Resource = [for at in try(may["state/read"], []) : at.table]
         },
         {
           Sid      = "WriteRecords"
           Effect   = "Allow"
           Action   = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
-          Resource = contains(right.verbs.state, "write") ? (local.is_home ? local.everywhere.tables : [local.arns.table]) : []
+          Resource = [for at in try(may["state/write"], []) : at.table]
         },
         {
-          # Of a further region's functions: the index of Receivers, and the plane's own source, are at home.
+          # Of a further region's functions: the index of Receivers is at home.
           Sid      = "WriteAtHome"
           Effect   = "Allow"
           Action   = ["dynamodb:DeleteItem", "dynamodb:PutItem"]
-          Resource = contains(right.verbs.state, "write") && !local.is_home ? slice(local.everywhere.tables, 1, length(local.everywhere.tables)) : []
+          Resource = [for at in try(may["state/index"], []) : at.table if at.region != var.region]
           Condition = {
-            "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["object/-", "receiver", "status/-", "+object/-/*", "+receiver/*", "+status/-/*"] }
+            "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["receiver", "+receiver/*"] }
             Null                      = { "dynamodb:LeadingKeys" = "false" }
           }
         },
@@ -76,23 +79,34 @@ locals {
           Sid      = "ReadHooks"
           Effect   = "Allow"
           Action   = ["dynamodb:GetItem", "dynamodb:Query"]
-          Resource = contains(right.verbs.state, "read-hooks") ? local.everywhere.tables : []
+          Resource = [for at in try(may["state/read-hooks"], []) : at.table]
           Condition = {
             "ForAllValues:StringLike" = {
               # in several regions, the Plane too: which cluster is where
               "dynamodb:LeadingKeys" = concat(
                 ["delivery", "object/*", "receiver", "+delivery/*", "+object/*", "+receiver/*"],
-                length(var.regions) > 0 ? ["plane", "+plane/*"] : [],
+                length(var.regions) > 0 ? ["plane", "+plane"] : [],
               )
             }
             Null = { "dynamodb:LeadingKeys" = "false" }
           }
         },
         {
+          # In other regions than its own: notify's Alerts and Providers, and which cluster is where.
+          Sid      = "ReadIndex"
+          Effect   = "Allow"
+          Action   = ["dynamodb:GetItem", "dynamodb:Query"]
+          Resource = [for at in try(may["state/read-index"], []) : at.table]
+          Condition = {
+            "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["object/*", "plane", "receiver", "+object/*", "+plane", "+receiver/*"] }
+            Null                      = { "dynamodb:LeadingKeys" = "false" }
+          }
+        },
+        {
           Sid      = "WriteDeliveries"
           Effect   = "Allow"
           Action   = ["dynamodb:PutItem"]
-          Resource = contains(right.verbs.state, "write-deliveries") ? local.everywhere.tables : []
+          Resource = [for at in try(may["state/write-deliveries"], []) : at.table]
           Condition = {
             "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["delivery"] }
             Null                      = { "dynamodb:LeadingKeys" = "false" }
@@ -102,76 +116,82 @@ locals {
           Sid      = "ListAllRecords"
           Effect   = "Allow"
           Action   = ["dynamodb:Scan"]
-          Resource = contains(right.verbs.state, "scan") ? local.everywhere.tables : []
+          Resource = [for at in try(may["state/scan"], []) : at.table]
         },
         {
           Sid      = "FindWhatIsDue"
           Effect   = "Allow"
           Action   = ["dynamodb:Query"]
-          Resource = contains(right.verbs.state, "due") ? local.everywhere.indexes : []
+          Resource = [for at in try(may["state/due"], []) : at.index]
         },
         {
           Sid      = "ReadWhatIsDue"
           Effect   = "Allow"
           Action   = ["dynamodb:BatchGetItem"]
-          Resource = contains(right.verbs.state, "due") ? local.everywhere.tables : []
+          Resource = [for at in try(may["state/due"], []) : at.table]
         },
         {
           Sid      = "ReadArtifacts"
           Effect   = "Allow"
           Action   = ["s3:GetObject"]
-          Resource = contains(right.verbs.storage, "read") ? local.everywhere.artifacts : []
+          Resource = [for at in try(may["storage/read"], []) : at.artifacts]
         },
         {
           # Also for those that read: without it a missing artifact reads as 403.
           Sid      = "ListArtifacts"
           Effect   = "Allow"
           Action   = ["s3:ListBucket"]
-          Resource = length(setintersection(right.verbs.storage, ["read", "list"])) > 0 ? local.everywhere.buckets : []
+          Resource = distinct([for at in concat(try(may["storage/read"], []), try(may["storage/list"], [])) : at.bucket])
         },
         {
           Sid      = "WriteArtifacts"
           Effect   = "Allow"
           Action   = ["s3:PutObject"]
-          Resource = contains(right.verbs.storage, "write") ? local.everywhere.artifacts : []
+          Resource = [for at in try(may["storage/write"], []) : at.artifacts]
         },
         {
           Sid      = "CollectArtifacts"
           Effect   = "Allow"
           Action   = ["s3:DeleteObject"]
-          Resource = contains(right.verbs.storage, "delete") ? local.everywhere.artifacts : []
+          Resource = [for at in try(may["storage/delete"], []) : at.artifacts]
         },
         {
-          Sid      = "ReadSecrets"
-          Effect   = "Allow"
-          Action   = local.secret_actions.read
-          Resource = local.secrets_read[stage]
+          Sid    = "ReadSecrets"
+          Effect = "Allow"
+          Action = local.secret_actions.read
+          Resource = concat(
+            [for at in try(may["secrets/read-mine"], []) : at.secrets[stage]],
+            flatten([for at in try(may["secrets/read"], []) : values(at.secrets)]),
+            [for at in try(may["secrets/read-token"], []) : local.own_secret["api--token"] if at.region == var.region],
+            # a further region's reconcile: the api's token, and kubeconfigs that operators keep for clusters there
+            [for at in try(may["secrets/read-token"], []) : "${local.secrets_of[at.region]}penstock_--_*" if at.region != var.region],
+          )
         },
         {
-          # Of those that do not read all of the plane's own.
+          # At home. Of those that do not read all of the plane's own.
           Sid      = "ReadCollectorsHeaders"
           Effect   = "Allow"
           Action   = local.secret_actions.read
-          Resource = local.credentials && !contains(right.verbs.secrets, "read") ? [local.own_secret["otlp--headers"]] : []
+          Resource = local.credentials && !contains(keys(may), "secrets/read") ? [local.own_secret["otlp--headers"]] : []
         },
         {
           Sid      = "LookAtSecrets"
           Effect   = "Allow"
           Action   = local.secret_actions.look
-          Resource = contains(right.verbs.secrets, "write") ? values(local.arns.secrets) : []
+          Resource = contains(keys(may), "secrets/write") ? values(local.arns.secrets) : []
         },
         {
           Sid       = "MakeMarkedSecrets"
           Effect    = "Allow"
           Action    = local.secret_actions.make
-          Resource  = contains(right.verbs.secrets, "write") ? local.copies : []
+          Resource  = contains(keys(may), "secrets/write") ? local.copies : []
           Condition = { Null = { "aws:RequestTag/${local.owner}" = "false" } }
         },
         {
           Sid       = "ChangeMarkedSecrets"
           Effect    = "Allow"
           Action    = local.secret_actions.change
-          Resource  = contains(right.verbs.secrets, "write") ? local.copies : []
+          Resource  = contains(keys(may), "secrets/write") ? local.copies : []
           Condition = { Null = { "aws:ResourceTag/${local.owner}" = "false" } }
         },
         {
@@ -179,77 +199,77 @@ locals {
           Sid      = "LeaveWhatIsNoCopy"
           Effect   = "Deny"
           Action   = concat(local.secret_actions.make, local.secret_actions.change)
-          Resource = contains(right.verbs.secrets, "write") ? [for reader in local.readers : "${local.secrets_of[var.region]}${reader}_--_*"] : []
+          Resource = contains(keys(may), "secrets/write") ? [for reader in local.readers : "${local.secrets_of[var.region]}${reader}_--_*"] : []
         },
         {
           # Such as the login of the plane's own source, which is for fetch.
           Sid      = "LeaveWhatIsForOthers"
           Effect   = "Deny"
           Action   = local.secret_actions.read
-          Resource = contains(right.verbs.secrets, "write") ? [for reader in module.topology.secret_readers : "${local.secrets_of[var.region]}${reader}_--_*"] : []
+          Resource = contains(keys(may), "secrets/write") ? [for reader in module.topology.secret_readers : "${local.secrets_of[var.region]}${reader}_--_*"] : []
         },
         {
           # Copies that a release made whose names had no reader.
           Sid       = "RemoveFormerCopies"
           Effect    = "Allow"
           Action    = local.secret_actions.remove
-          Resource  = contains(right.verbs.secrets, "write") ? [local.arns.secrets["penstock"]] : []
+          Resource  = contains(keys(may), "secrets/write") ? [local.arns.secrets["penstock"]] : []
           Condition = { Null = { "aws:ResourceTag/${local.owner}" = "false" } }
         },
         {
           Sid      = "Publish"
           Effect   = "Allow"
           Action   = ["sns:Publish"]
-          Resource = flatten([for topic in right.publishes : local.everywhere.topics[topic]])
+          Resource = flatten([for region, does in local.reached[stage] : [for topic in does.publishes : local.at[region].topics[topic]]])
         },
         {
           Sid      = "PutOff"
           Effect   = "Allow"
           Action   = ["sqs:SendMessage"]
-          Resource = flatten([for other in right.delays_to : local.everywhere.queues[other]])
+          Resource = [for other in module.topology.rights[stage].delays_to : local.arns.queues[other]]
         },
         {
           Sid      = "PutOffForLong"
           Effect   = "Allow"
           Action   = ["scheduler:CreateSchedule"]
-          Resource = length(right.delays) > 0 ? [local.arns.schedules] : []
+          Resource = length(module.topology.rights[stage].delays) > 0 ? [local.arns.schedules] : []
         },
         {
           Sid       = "LetTheSchedulerPublish"
           Effect    = "Allow"
           Action    = ["iam:PassRole"]
-          Resource  = length(right.delays) > 0 ? [local.arns.scheduler_role] : []
+          Resource  = length(module.topology.rights[stage].delays) > 0 ? [local.arns.scheduler_role] : []
           Condition = { StringEquals = { "iam:PassedToService" = "scheduler.amazonaws.com" } }
         },
         {
           Sid      = "Consume"
           Effect   = "Allow"
           Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
-          Resource = right.consumes ? [local.arns.queues[stage]] : []
+          Resource = module.topology.rights[stage].consumes ? [local.arns.queues[stage]] : []
         },
         {
           Sid      = "GiveUp"
           Effect   = "Allow"
           Action   = ["sqs:SendMessage"]
-          Resource = right.consumes ? [local.arns.dead_queues[stage]] : []
+          Resource = module.topology.rights[stage].consumes ? [local.arns.dead_queues[stage]] : []
         },
         {
           Sid      = "FindLostMessages"
           Effect   = "Allow"
           Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage", "sqs:SendMessage"]
-          Resource = flatten([for other in right.dead_letters_of : local.everywhere.dead_queues[other]])
+          Resource = flatten([for other in module.topology.rights[stage].dead_letters_of : [for at in local.at : at.dead_queues[other]]])
         },
         {
           Sid      = "FindClusters"
           Effect   = "Allow"
           Action   = ["eks:DescribeCluster"]
-          Resource = contains(right.verbs.clusters, "reach") ? sort(var.eks_clusters) : []
+          Resource = contains(keys(may), "clusters/reach") ? sort(var.eks_clusters) : []
         },
         {
           Sid      = "Decrypt"
           Effect   = "Allow"
           Action   = ["kms:Decrypt"]
-          Resource = contains(right.verbs.keys, "decrypt") ? sort(var.sops_keys) : []
+          Resource = contains(keys(may), "keys/decrypt") ? sort(var.sops_keys) : []
         },
       ] : statement if length(statement.Resource) > 0
     ]

@@ -68,6 +68,11 @@ variable "home_region" {
   type        = string
   default     = null
   nullable    = true
+
+  validation {
+    condition     = var.home_region == null || can(regex("^[a-z]{2,3}(-[a-z]+)+-[0-9]$", var.home_region))
+    error_message = "home_region is the name of an AWS region, such as eu-central-1."
+  }
 }
 
 variable "pipeline_file" {

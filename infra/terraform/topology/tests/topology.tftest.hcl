@@ -44,8 +44,8 @@ run "the_release" {
   }
 
   assert {
-    condition     = output.rights["fetch"].delays_to == tolist(["fetch", "notify", "reconcile"]) && length(output.rights["tick"].delays_to) == 0
-    error_message = "delays: ${jsonencode(output.rights["fetch"].delays_to)}"
+    condition     = jsonencode({ for stage, right in output.rights : stage => [right.delays, right.delays_to] if length(right.delays) > 0 }) == jsonencode({ fetch = [["source-changed"], ["fetch"]], reconcile = [["reconcile-due"], ["reconcile"]] })
+    error_message = "delays: ${jsonencode({ for stage, right in output.rights : stage => [right.delays, right.delays_to] })}"
   }
 }
 
@@ -158,7 +158,7 @@ run "an_ordered_stage_takes_one_by_one_and_nothing_to_it_is_put_off" {
   }
 
   assert {
-    condition     = output.rights["automate"].delays == tolist(["event"]) && output.rights["automate"].delays_to == tolist(["notify"])
+    condition     = length(output.rights["automate"].delays) == 0 && length(output.rights["automate"].delays_to) == 0
     error_message = "delays: ${jsonencode(output.rights["automate"])}"
   }
 }
