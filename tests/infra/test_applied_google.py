@@ -64,7 +64,9 @@ def test_the_life_of_a_plane(told, tmp_path, bundle):
     planned = config.plan()
     assert {*map(tuple, planned.values())} == {("create",)}
     config.apply()
-    assert {*config.state()} >= {*planned}
+    state = config.state()
+    assert {*state} >= {*planned}
+    assert run.unmade(state) == []
     assert config.plan() == {}, "applied twice"
     functions = {
         stage: f'module.plane.google_cloudfunctions2_function.stages["{stage}"]' for stage in load_pipeline().stages
