@@ -11,6 +11,7 @@ from penstock.adapters.aws.clients import Clients
 from penstock.wiring import load_pipeline
 
 CLUSTER = "arn:aws:eks:eu-central-1:123456789012:cluster/prod"
+COLLECTOR = {"endpoint": "https://otlp.example.com", "credentials": True}
 LEFT_OUT = {"aws_eks_access_entry", "aws_s3_bucket_policy", "aws_sqs_queue_redrive_allow_policy"}
 """Types that moto does not have, or not as AWS has them: in the state alone (docs/aws.md)."""
 PLANTED = {
@@ -162,6 +163,27 @@ def _left(account):
         "sqs": ("list_queues", "QueueUrls"),
     }
     return {service: getattr(account(service), call)().get(key) for service, (call, key) in listed.items()}
+
+
+@pytest.mark.parametrize(
+    ("given", "without"),
+    [
+        ({"secrets_store": "parameter-store", "reserve_concurrency": False}, "aws_secretsmanager_secret"),
+        ({"home_region": "us-east-1", "regions": [NAMES.region]}, "aws_lambda_function_url"),
+        (
+            {"collector": COLLECTOR, "alarm_actions": ["arn:aws:sns:x"], "permissions_boundary": "arn:aws:iam::x"},
+            "aws_budget",
+        ),
+    ],
+)
+def test_other_inputs_are_planned(told, tmp_path, bundle, given, without):
+    """From inputs alone to the arguments of every resource, with what is not known yet."""
+    config = run.Configuration(
+        run.caller(tmp_path, "aws", provider={"aws": {"region": NAMES.region}}, bundle=bundle, **given), told
+    )
+    types = {address.removeprefix("module.plane.").partition(".")[0] for address in config.plan()}
+    assert "aws_lambda_function" in types
+    assert not [name for name in types if name.startswith(without)]
 
 
 def test_each_region_has_its_own(account, told, tmp_path, bundle):

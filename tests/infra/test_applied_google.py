@@ -94,6 +94,25 @@ def _destroy(config):
     assert config.state() == {}
 
 
+@pytest.mark.parametrize(
+    ("given", "without"),
+    [
+        ({"collector": {"endpoint": "https://otlp.example.com", "credentials": True}}, "google_billing_budget"),
+        (
+            {"alarm_channels": ["projects/p/notificationChannels/1"] * 6, "budget": {**BUDGET, "amount": 5}},
+            "google_kms",
+        ),
+    ],
+)
+def test_other_inputs_are_planned(told, tmp_path, bundle, given, without):
+    """From inputs alone to the arguments of every resource, with what is not known yet."""
+    variables = {"bundle": bundle, "project": VARIABLES["project"], "region": "europe-west3", **given}
+    folder = run.caller(tmp_path, "google", provider={"google": {"project": VARIABLES["project"]}}, **variables)
+    types = {each.removeprefix("module.plane.").partition(".")[0] for each in run.Configuration(folder, told).plan()}
+    assert "google_cloudfunctions2_function" in types
+    assert not [name for name in types if name.startswith(without)]
+
+
 def test_each_region_has_its_own(told, tmp_path, bundle):
     folder = run.copied(tmp_path) / "examples/terraform/google-regions"
     config = run.Configuration(folder, told, bundle=bundle, **VARIABLES)
