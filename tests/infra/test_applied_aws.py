@@ -103,13 +103,13 @@ def test_the_life_of_a_plane(account, told, tmp_path, bundle):
 def _change_bundle_and_sizes(account, config, directory):
     """Of what is there, functions alone are changed."""
     functions = {stage: f'module.plane.aws_lambda_function.stages["{stage}"]' for stage in load_pipeline().stages}
-    before = config.replace("plane.tf", "reconcile = { concurrency = 40, memory = 2048 }", "fetch = { memory = 2048 }")
+    before = config.replace("main.tf", "reconcile = { concurrency = 40, memory = 2048 }", "fetch = { memory = 2048 }")
     assert config.plan() == {
         functions["fetch"]: ["update"],
         functions["reconcile"]: ["update"],
         'module.plane.aws_lambda_event_source_mapping.queues["reconcile"]': ["update"],
     }
-    (config.folder / "plane.tf").write_text(before)
+    (config.folder / "main.tf").write_text(before)
     config.variables["bundle"] = zipped(directory / "newer.zip", "2")
     bundles = {"module.plane.aws_s3_object.bundle": ["delete", "create"]}
     assert config.plan() == {**bundles, **{address: ["update"] for address in functions.values()}}
@@ -142,7 +142,7 @@ def _destroy(account, config):
     assert "BucketNotEmpty" in done.stderr
     account("dynamodb").describe_table(TableName="plane-1-state")
     account("s3").head_object(Bucket=bucket, Key="artifacts/sha256/x")
-    config.replace("plane.tf", 'prefix        = "plane-1"', 'prefix = "plane-1"\n  deletion_protection = false')
+    config.replace("main.tf", 'prefix        = "plane-1"', 'prefix = "plane-1"\n  deletion_protection = false')
     config.apply()
     assert config.destroy().returncode == 0
     assert config.state() == {}

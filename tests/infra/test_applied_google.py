@@ -71,9 +71,9 @@ def test_the_life_of_a_plane(told, tmp_path, bundle):
     functions = {
         stage: f'module.plane.google_cloudfunctions2_function.stages["{stage}"]' for stage in load_pipeline().stages
     }
-    before = config.replace("plane.tf", "reconcile = { concurrency = 40, memory = 2048 }", "fetch = { memory = 2048 }")
+    before = config.replace("main.tf", "reconcile = { concurrency = 40, memory = 2048 }", "fetch = { memory = 2048 }")
     assert config.plan() == {functions["fetch"]: ["update"], functions["reconcile"]: ["update"]}
-    (config.folder / "plane.tf").write_text(before)
+    (config.folder / "main.tf").write_text(before)
     config.variables["bundle"] = zipped(tmp_path / "newer.zip", "2")
     bundles = {"module.plane.google_storage_bucket_object.bundle": ["delete", "create"]}
     assert config.plan() == {**bundles, **{address: ["update"] for address in functions.values()}}
