@@ -6,11 +6,9 @@ Which of the two is in the tests' names: by Terraform wherever it is, with the s
 import base64
 import contextlib
 import hashlib
-import shutil
 from dataclasses import dataclass
 
 from tests.aws.plane import ENVIRONMENT, NAMES, empty_server, on_a_server
-from tests.infra import provider as published
 from tests.infra.applied import aws, run
 from tests.package import bundles
 
@@ -43,15 +41,10 @@ class Made:
     policies: dict[str, dict]
 
 
-def how():
-    """By what: for the names of tests."""
-    return "terraform" if shutil.which("terraform") and not published.why_missing() else "by hand"
-
-
 @contextlib.contextmanager
 def made(directory):
-    """A plane on moto's server, by ``how``."""
-    with _by_terraform(directory) if how() == "terraform" else _by_hand() as found:
+    """A plane on moto's server, by ``run.how``."""
+    with _by_terraform(directory) if run.how() == "terraform" else _by_hand() as found:
         yield found
 
 

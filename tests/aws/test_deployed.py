@@ -16,10 +16,11 @@ import pytest
 from tests.aws import events
 from tests.aws.functions import function
 from tests.aws.heard import heard
-from tests.aws.made import how, made
+from tests.aws.made import made
 from tests.aws.plane import NAMES
 from tests.deployed import GIVEN, Story, World
 from tests.infra import iam
+from tests.infra.applied import run
 from tests.infra.test_aws_rights import needs
 from tests.needles import needles
 from tests.observability.logs import documented
@@ -148,7 +149,7 @@ class Deployed:
         assert self.functions[stage].invoke(events.schedule("aws.events"), seconds=60) is None
 
 
-@pytest.fixture(scope="module", params=[how()])
+@pytest.fixture(scope="module", params=[run.how()])
 def deployed(tmp_path_factory):
     with contextlib.ExitStack() as stack:
         collector = stack.enter_context(Collector())
@@ -265,7 +266,7 @@ def test_nothing_was_lost_or_failed(deployed):
 
 def test_each_call_is_one_that_the_functions_role_allows(deployed):
     """By the policies that stand in IAM; by hand nobody makes any. What moto itself does not ask."""
-    if how() != "terraform":
+    if run.how() != "terraform":
         pytest.skip("no Terraform made roles")
     made = [
         (key.removeprefix("key-of-"), *need)

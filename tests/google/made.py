@@ -6,12 +6,10 @@ Which of the two is in the tests' names: by Terraform wherever it is, with the s
 import base64
 import contextlib
 import hashlib
-import shutil
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from tests.google import plane
-from tests.infra import provider as published
 from tests.infra.applied import google, run
 from tests.package import bundles
 
@@ -43,15 +41,10 @@ class Made:
     pushes: dict[str, str]
 
 
-def how():
-    """By what: for the names of tests."""
-    return "terraform" if shutil.which("terraform") and not published.why_missing() else "by hand"
-
-
 @contextlib.contextmanager
 def made(directory, emulators, ports):
-    """A plane, by ``how``. ``emulators``: the variables that lead to them; ``ports``: where each stage's function will be."""
-    with (_by_terraform if how() == "terraform" else _by_hand)(directory, emulators, ports) as found:
+    """A plane, by ``run.how``. ``emulators``: the variables that lead to them; ``ports``: where each stage's function will be."""
+    with (_by_terraform if run.how() == "terraform" else _by_hand)(directory, emulators, ports) as found:
         yield found
 
 

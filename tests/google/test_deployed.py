@@ -13,8 +13,9 @@ from tests.deployed import GIVEN, Story, World
 from tests.google import plane
 from tests.google.bundle import ask, started
 from tests.google.cloud_tasks import cloud_tasks
-from tests.google.made import how, made
+from tests.google.made import made
 from tests.google.secret_manager import secret_manager
+from tests.infra.applied import run
 
 from penstock.core.messages import PLANE, Envelope, SourceChanged, encode
 from penstock.wiring import Runtime, load_pipeline, settings_from
@@ -68,7 +69,7 @@ class Deployed:
         assert self.http(stage, "POST", "/", {}, b"")[0] == 204
 
 
-@pytest.fixture(scope="module", params=[how()])
+@pytest.fixture(scope="module", params=[run.how()])
 def deployed(tmp_path_factory):
     for variable in ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST"):
         if os.environ.get(variable):
@@ -115,7 +116,7 @@ def test_nothing_was_told_twice(deployed):
 @pytest.mark.real
 def test_what_pubsub_gives_up_is_told_of_by_tick(deployed):
     """Pub/Sub would move it there; the emulator moves nothing. From there on it goes by Terraform's subscriptions."""
-    if how() != "terraform":
+    if run.how() != "terraform":
         pytest.skip("tick is pushed nothing where no Terraform made its subscriptions")
     wake = SourceChanged(cluster=PLANE, namespace="flux-system", name="flux-system")
     data = encode(Envelope(message=wake, id="killer", traceparent=f"00-{'a' * 32}-{'b' * 16}-01"))

@@ -167,7 +167,8 @@ def schemas(packages: Sequence[Package] = PACKAGES) -> Schemas:
 def _folder(package: Package) -> Path:
     root = os.environ.get("PENSTOCK_SCHEMAS")
     cache = Path(root) if root else Path.home() / ".cache" / "penstock" / "schemas"
-    return cache / f"{package.name.removeprefix('@').replace('/', '-')}-{package.version}-2"
+    kept = 2  # changes with what is kept of a package
+    return cache / f"{package.name.removeprefix('@').replace('/', '-')}-{package.version}-{kept}"
 
 
 def _client(package: Package) -> str | None:

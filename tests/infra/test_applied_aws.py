@@ -6,12 +6,12 @@ import zipfile
 import pytest
 from tests.aws.plane import NAMES, empty_server
 from tests.infra.applied import aws, github, run
-from tests.infra.applied.world import World
 
 from penstock.adapters.aws.clients import Clients
 from penstock.wiring import load_pipeline
 
 CLUSTER = "arn:aws:eks:eu-central-1:123456789012:cluster/prod"
+COLLECTOR = {"endpoint": "https://otlp.example.com", "credentials": True}
 LEFT_OUT = {"aws_eks_access_entry", "aws_s3_bucket_policy", "aws_sqs_queue_redrive_allow_policy"}
 """Types that moto does not have, or not as AWS has them: in the state alone (docs/aws.md)."""
 PLANTED = {
@@ -91,7 +91,9 @@ def test_the_life_of_a_plane(account, told, tmp_path, bundle):
     planned = config.plan()
     assert {*map(tuple, planned.values())} == {("create",)}
     config.apply()
-    assert {*config.state()} >= {*planned}
+    state = config.state()
+    assert {*state} >= {*planned}
+    assert run.unmade(state) == []
     assert config.plan() == {}, "applied twice"
     _change_bundle_and_sizes(account, config, tmp_path)
     _change_by_hand(account, config)
@@ -101,13 +103,13 @@ def test_the_life_of_a_plane(account, told, tmp_path, bundle):
 def _change_bundle_and_sizes(account, config, directory):
     """Of what is there, functions alone are changed."""
     functions = {stage: f'module.plane.aws_lambda_function.stages["{stage}"]' for stage in load_pipeline().stages}
-    before = config.replace("plane.tf", "reconcile = { concurrency = 40, memory = 2048 }", "fetch = { memory = 2048 }")
+    before = config.replace("main.tf", "reconcile = { concurrency = 40, memory = 2048 }", "fetch = { memory = 2048 }")
     assert config.plan() == {
         functions["fetch"]: ["update"],
         functions["reconcile"]: ["update"],
         'module.plane.aws_lambda_event_source_mapping.queues["reconcile"]': ["update"],
     }
-    (config.folder / "plane.tf").write_text(before)
+    (config.folder / "main.tf").write_text(before)
     config.variables["bundle"] = zipped(directory / "newer.zip", "2")
     bundles = {"module.plane.aws_s3_object.bundle": ["delete", "create"]}
     assert config.plan() == {**bundles, **{address: ["update"] for address in functions.values()}}
@@ -140,7 +142,7 @@ def _destroy(account, config):
     assert "BucketNotEmpty" in done.stderr
     account("dynamodb").describe_table(TableName="plane-1-state")
     account("s3").head_object(Bucket=bucket, Key="artifacts/sha256/x")
-    config.replace("plane.tf", 'prefix        = "plane-1"', 'prefix = "plane-1"\n  deletion_protection = false')
+    config.replace("main.tf", 'prefix        = "plane-1"', 'prefix = "plane-1"\n  deletion_protection = false')
     config.apply()
     assert config.destroy().returncode == 0
     assert config.state() == {}
@@ -163,6 +165,27 @@ def _left(account):
     return {service: getattr(account(service), call)().get(key) for service, (call, key) in listed.items()}
 
 
+@pytest.mark.parametrize(
+    ("given", "without"),
+    [
+        ({"secrets_store": "parameter-store", "reserve_concurrency": False}, "aws_secretsmanager_secret"),
+        ({"home_region": "us-east-1", "regions": [NAMES.region]}, "aws_lambda_function_url"),
+        (
+            {"collector": COLLECTOR, "alarm_actions": ["arn:aws:sns:x"], "permissions_boundary": "arn:aws:iam::x"},
+            "aws_budget",
+        ),
+    ],
+)
+def test_other_inputs_are_planned(told, tmp_path, bundle, given, without):
+    """From inputs alone to the arguments of every resource, with what is not known yet."""
+    config = run.Configuration(
+        run.caller(tmp_path, "aws", provider={"aws": {"region": NAMES.region}}, bundle=bundle, **given), told
+    )
+    types = {address.removeprefix("module.plane.").partition(".")[0] for address in config.plan()}
+    assert "aws_lambda_function" in types
+    assert not [name for name in types if name.startswith(without)]
+
+
 def test_each_region_has_its_own(account, told, tmp_path, bundle):
     """Two instances of the module, each with the provider of its region: what is of the account is made once."""
     config = run.Configuration(run.copied(tmp_path) / "examples/terraform/aws-regions", told, bundle=bundle)
@@ -183,13 +206,3 @@ def test_what_is_in_the_state_alone_is_said():
     assert {name for name, kind in aws.KINDS.items() if not kind.real} == LEFT_OUT
     text = (run.ROOT / "docs/aws.md").read_text()
     assert [name for name in LEFT_OUT if f"`{name}`" not in text] == []
-
-
-def test_an_argument_that_comes_to_nothing_is_an_error():
-    class Forgetful(aws.KINDS["aws_sns_topic"]):
-        def put(self, given, before):
-            return {}
-
-    world = World({"aws_sns_topic": Forgetful}, {}, lambda config: config, lambda _given, _place: {})
-    with pytest.raises(AssertionError, match=r"\['name'\] came to nothing"):
-        world.put("aws_sns_topic", {"name": "a", "tags": None}, None, {"name"})

@@ -64,14 +64,16 @@ def test_the_life_of_a_plane(told, tmp_path, bundle):
     planned = config.plan()
     assert {*map(tuple, planned.values())} == {("create",)}
     config.apply()
-    assert {*config.state()} >= {*planned}
+    state = config.state()
+    assert {*state} >= {*planned}
+    assert run.unmade(state) == []
     assert config.plan() == {}, "applied twice"
     functions = {
         stage: f'module.plane.google_cloudfunctions2_function.stages["{stage}"]' for stage in load_pipeline().stages
     }
-    before = config.replace("plane.tf", "reconcile = { concurrency = 40, memory = 2048 }", "fetch = { memory = 2048 }")
+    before = config.replace("main.tf", "reconcile = { concurrency = 40, memory = 2048 }", "fetch = { memory = 2048 }")
     assert config.plan() == {functions["fetch"]: ["update"], functions["reconcile"]: ["update"]}
-    (config.folder / "plane.tf").write_text(before)
+    (config.folder / "main.tf").write_text(before)
     config.variables["bundle"] = zipped(tmp_path / "newer.zip", "2")
     bundles = {"module.plane.google_storage_bucket_object.bundle": ["delete", "create"]}
     assert config.plan() == {**bundles, **{address: ["update"] for address in functions.values()}}
@@ -90,6 +92,25 @@ def _destroy(config):
     done = config.destroy("-refresh=false")
     assert done.returncode == 0, done.stderr
     assert config.state() == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "without"),
+    [
+        ({"collector": {"endpoint": "https://otlp.example.com", "credentials": True}}, "google_billing_budget"),
+        (
+            {"alarm_channels": ["projects/p/notificationChannels/1"] * 6, "budget": {**BUDGET, "amount": 5}},
+            "google_kms",
+        ),
+    ],
+)
+def test_other_inputs_are_planned(told, tmp_path, bundle, given, without):
+    """From inputs alone to the arguments of every resource, with what is not known yet."""
+    variables = {"bundle": bundle, "project": VARIABLES["project"], "region": "europe-west3", **given}
+    folder = run.caller(tmp_path, "google", provider={"google": {"project": VARIABLES["project"]}}, **variables)
+    types = {each.removeprefix("module.plane.").partition(".")[0] for each in run.Configuration(folder, told).plan()}
+    assert "google_cloudfunctions2_function" in types
+    assert not [name for name in types if name.startswith(without)]
 
 
 def test_each_region_has_its_own(told, tmp_path, bundle):

@@ -20,11 +20,18 @@ ADDRESSES = {
     "google": "registry.terraform.io/hashicorp/google",
     "github": "registry.terraform.io/integrations/github",
 }
+_READ = re.compile(r"(?<![\w.])((?:aws|google|github)_\w+\.\w+)(?:\[(?:[^\[\]]|\[[^\]]*\])*\])?\.(\w+)")
 _DECLARED = re.compile(r'^(resource|data) "(\w+)"', re.MULTILINE)
 
 
+def how():
+    """By what tests that can do without Terraform get what it makes: for their names."""
+    return "terraform" if shutil.which("terraform") and not published.why_missing() else "by hand"
+
+
 @functools.cache
-def _schemas():
+def schemas():
+    """The published schemas of all providers. Skips where they cannot be had."""
     if reason := published.why_missing():
         pytest.skip(reason)
     try:
@@ -35,8 +42,11 @@ def _schemas():
 
 def declared():
     """(kind, type) of everything that the modules and examples declare."""
-    files = [path for folder in ("infra", "examples") for path in (ROOT / folder / "terraform").rglob("*.tf")]
-    return {found for path in files for found in _DECLARED.findall(path.read_text())}
+    return {found for path in _files() for found in _DECLARED.findall(path.read_text())}
+
+
+def _files():
+    return [path for folder in ("infra", "examples") for path in (ROOT / folder / "terraform").rglob("*.tf")]
 
 
 def copied(directory):
@@ -56,7 +66,7 @@ def providers(**worlds):
     """
     if shutil.which("terraform") is None:
         pytest.skip("needs terraform, to apply the modules")
-    known, types = _schemas(), declared()
+    known, types = schemas(), declared()
     found = {ADDRESSES[name]: Provider(known, f"{name}_", types, world) for name, world in worlds.items()}
     with served(found) as told:
         yield told
@@ -116,6 +126,18 @@ class Configuration:
         """Values of all resources by address."""
         shown = json.loads(self.run("show", "-json").stdout)
         return dict(_resources(shown.get("values", {}).get("root_module", {})))
+
+
+def unmade(state):
+    """What the modules and examples read of a resource, and nobody has made: a null goes a long way before it is seen."""
+    read = {found for path in _files() for found in _READ.findall(path.read_text())}
+    return sorted(
+        f"{address}: {attribute}"
+        for address, values in state.items()
+        for resource, attribute in read
+        if address.endswith(resource) or f"{resource}[" in address
+        if values.get(attribute) is None
+    )
 
 
 def _resources(module):
