@@ -25,6 +25,8 @@ from penstock.wiring import Runtime, load_pipeline, settings_from
 
 OLDER = "740a61e"
 """Before events were written down with their status, and before anything was left for suspended Kustomizations."""
+pytestmark = pytest.mark.slow
+"""Half a minute of processor time: a dozen processes' starts."""
 PIPELINE = load_pipeline()
 STAGES = ("webhook", "fetch", "reconcile", "notify")
 
@@ -47,36 +49,33 @@ def older(directory):
 
 
 class Release:
-    """The functions of one release and what calls them; ``stop`` lets work in hand finish, as Lambda does."""
+    """The functions of one release, and what calls them from ``start`` to ``stop``, which lets work in hand finish."""
 
-    def __init__(self, root, client, world, log):
+    def __init__(self, root, client, world, log, stack):
         log.mkdir()
-        self._stack = contextlib.ExitStack()
+        self.log, self.pollers = log, []
         self.functions = {
-            name: self._stack.enter_context(function(root, client, name, environment(world, name), log / name))
+            name: stack.enter_context(function(root, client, name, environment(world, name), log / name))
             for name in STAGES
         }
-        self._calls = threading.Lock()
-        self._pollers = contextlib.ExitStack()
-        self.pollers = [Poller(stage, self.functions[stage.name]) for stage in PIPELINE.queues()]
-        for poller in self.pollers:
-            self._pollers.enter_context(poller)
+
+    def start(self):
+        self.pollers = [Poller(stage, self.functions[stage.name]).__enter__() for stage in PIPELINE.queues()]
+
+    def stop(self):
+        pollers, self.pollers = self.pollers, []
+        for poller in pollers:
+            poller.__exit__()
+        assert [poller.errors for poller in pollers] == [[] for _ in pollers]
 
     def http(self, stage, method, path, headers, body):
         """As a function URL hands a request on."""
-        with self._calls:
-            answer = self.functions[stage].invoke(events.function_url(method, path, headers=headers, body=body))
+        answer = self.functions[stage].invoke(events.function_url(method, path, headers=headers, body=body))
         return answer["statusCode"], {}, ""
 
-    def handled(self, log):
+    def handled(self):
         """By stage, how many runs it has finished."""
-        return {name: (log / name).read_text(errors="replace").count('"stage finished"') for name in STAGES}
-
-    def stop(self):
-        self._pollers.close()
-        with self._calls:
-            self._stack.close()
-        assert [poller.errors for poller in self.pollers] == [[], [], []]
+        return {name: (self.log / name).read_text(errors="replace").count('"stage finished"') for name in STAGES}
 
 
 def environment(world, stage):
@@ -133,40 +132,41 @@ class Front:
 @pytest.mark.xdist_group("deployed-aws")
 def test_no_event_is_lost_while_a_release_replaces_another_and_goes_back(tmp_path):
     with contextlib.ExitStack() as stack:
+        root = older(tmp_path / "older")
         stack.enter_context(on_a_server())
         world = World(stack, tmp_path)
         (tmp_path / "runtime").mkdir()
-        roots = {"old": older(tmp_path / "older"), "new": bundles.made("aws").root}
         client, front = bundles.runtime(tmp_path / "runtime"), Front()
-
-        def start(name, log):
-            made = Release(roots[name], client, world, tmp_path / log)
-            stack.callback(made._stack.close)
-            return made
-
-        old = start("old", "log-old")
+        old = Release(root, client, world, tmp_path / "log-old", stack)
+        new = Release(bundles.made("aws").root, client, world, tmp_path / "log-new", stack)
+        stack.callback(old.stop)
+        stack.callback(new.stop)
+        old.start()
         front.only(old)
         story = Story(world, Runtime(settings_from(dict(os.environ))), front.http, tick=None)
         story.begin()
         with Pushing(story) as pushing:
             pushing.more()
-            new = start("new", "log-new")
+            before = old.handled()
+            new.start()
             front.only(old, new)
             pushing.more()  # both at a time
             front.only(new)
             old.stop()
+            alone = old.handled()
             pushing.more()
-            back = start("old", "log-back")
-            front.only(new, back)
+            assert old.handled() == alone
+            old.start()
+            front.only(new, old)
             pushing.more()
-            front.only(back)
+            front.only(old)
             new.stop()
             pushing.more()
         story.until(lambda: world.replicas() == pushing.number, "the last push")
         story.until(lambda: depth() == 0, "all messages to be worked off")
-        back.stop()
-        for release, log in ((old, "log-old"), (new, "log-new"), (back, "log-back")):
-            assert min(release.handled(tmp_path / log).values()) >= 1, (log, release.handled(tmp_path / log))
+        assert min(before.values()) >= 1, before
+        assert min(new.handled().values()) >= 1, new.handled()
+        assert all(old.handled()[stage] > count for stage, count in alone.items())
         assert set(pushing.answers) == {202}
         assert story.runtime.bus.dead_letters() == ()
         changes = world.cluster.get(DEPLOYMENT, "apps", "myapp")["metadata"]["generation"] - 1
