@@ -42,7 +42,7 @@ def read_on_google(model, who, name):
 def test_on_google_cloud_each_function_reads_it_and_reconcile_alone_the_planes_others(tmp_path):
     said = terraform.outputs("google/model", tmp_path, regions={FAR: {}}, **WITH, **PROJECT)
     assert said["secrets"]["otlp-headers"] == {"name": NAMES.secret_prefix + NAME, "region": NAMES.region}
-    for key, function in said["functions"].items():
+    for key in said["functions"]:
         assert read_on_google(said, key, NAME), key
         assert bool(read_on_google(said, key, OTHER)) is (key == "reconcile"), key
 
