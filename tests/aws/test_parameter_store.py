@@ -13,7 +13,7 @@ from penstock.adapters.secrets.parameterstore import OWNER, ParameterStoreSecret
 from penstock.core.errors import Refused, Terminal, Transient
 from penstock.wiring import Runtime, settings_from
 
-NAME = "penstock_prod_flux--system_webhook--token"
+NAME = "webhook_prod_flux--system_webhook--token"
 PATH = dataclasses.replace(NAMES, secrets_store=PARAMETER_STORE).secret_path
 
 

@@ -10,7 +10,7 @@ from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.secrets.secretsmanager import CACHE_SECONDS, OWNER, SecretsManagerSecrets
 from penstock.core.errors import Refused, Terminal, Transient
 
-NAME = "penstock_prod_flux--system_webhook--token"
+NAME = "webhook_prod_flux--system_webhook--token"
 
 
 @pytest.fixture

@@ -39,6 +39,8 @@ def test_names_of_a_further_region_end_with_it_and_its_secrets_are_there_alone()
         f"acme-penstock-{FAR}",
         f"projects/{google.PROJECT}/databases/plane-1-state-{FAR}/documents",
     )
+    assert far.hooks == f"projects/{google.PROJECT}/databases/plane-1-hooks-{FAR}/documents"
+    assert far.index == f"projects/{google.PROJECT}/databases/plane-1-index-{FAR}/documents"
     assert far.tasks_queue == f"projects/{google.PROJECT}/locations/{FAR}/queues/plane-1-delay"
     assert (far.secret_prefix, home.secret_prefix) == (f"plane-1_{FAR}-", "plane-1-")
     assert (home.topic("event"), home.bucket) == (names.topic("event"), names.bucket)

@@ -19,6 +19,8 @@ def test_the_environment_names_the_resources():
     assert names == GoogleNames(project="acme-prod", region="europe-west3", bucket="acme-penstock")
     assert names.topic("event") == "projects/acme-prod/topics/penstock-event"
     assert names.documents == "projects/acme-prod/databases/penstock-state/documents"
+    assert names.hooks == "projects/acme-prod/databases/penstock-hooks/documents"
+    assert names.index == "projects/acme-prod/databases/penstock-index/documents"
     assert names.tasks_queue == "projects/acme-prod/locations/europe-west3/queues/penstock-delay"
 
 

@@ -71,7 +71,11 @@ HOOK = flux(
     type="github",
     events=["push"],
     secretRef={"name": "hook"},
-    resources=[{"kind": "GitRepository", "name": "own"}, {"kind": "Kustomization", "name": "*"}],
+    resources=[
+        {"kind": "GitRepository", "name": "own"},
+        {"kind": "Kustomization", "name": "own"},
+        {"kind": "Kustomization", "name": "*", "matchLabels": {"team": "web"}},
+    ],
 )
 
 

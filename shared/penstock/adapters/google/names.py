@@ -28,8 +28,9 @@ class GoogleNames:
     """``prefix``: what every name starts with. ``region``: of the Cloud Tasks queue. ``bucket``: of artifacts.
 
     ``home``: the region of the plane's own, "" for this one; ``regions``: all further ones; ``suffix``: what names in
-    one of those end with. ``database``: Firestore's of most records, of the home region, as the bucket is. ``tasks_account``: e-mail of
-    the service account that Cloud Tasks publishes as; "" where this process delays nothing.
+    one of those end with. ``database``: Firestore's of most records, of the home region, as the bucket is.
+    ``tasks_account``: e-mail of the service account that Cloud Tasks publishes as; "" where this process puts off
+    nothing.
     """
 
     project: str
