@@ -5,6 +5,7 @@ servers for Cloud Tasks and Secret Manager, with what Terraform's module made th
 
 import base64
 import contextlib
+import json
 import os
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tests.google.cloud_tasks import cloud_tasks
 from tests.google.made import made
 from tests.google.secret_manager import secret_manager
 from tests.infra.applied import run
+from tests.needles import needles
+from tests.observability.logs import documented
 
 from penstock.core.messages import PLANE, Envelope, SourceChanged, encode
 from penstock.wiring import Runtime, load_pipeline, settings_from
@@ -103,9 +106,21 @@ def test_each_process_has_its_own_credentials_and_tells_none(deployed):
         given = Path(f"/proc/{process.pid}/environ").read_text()
         held = {name for name, text in canaries.items() if text in given}
         assert held == set(GIVEN.get(stage, ())), stage
-        log = (deployed.logs / stage).read_text(errors="replace")
-        assert '"stage finished"' in log, stage
-        assert [name for name, text in canaries.items() if text in log] == [], stage
+        log = (deployed.logs / stage).read_bytes()
+        assert b'"stage finished"' in log, stage
+        assert [name for name, text in canaries.items() if any(form in log for form in needles(text))] == [], stage
+
+
+@pytest.mark.real
+def test_each_line_of_a_log_is_an_object_in_cloud_loggings_words(deployed):
+    for stage in deployed.processes:
+        for line in (deployed.logs / stage).read_text().splitlines():
+            told = json.loads(line)
+            assert {"time", "severity", "message"} <= told.keys(), line
+            assert {name for name in told if not name.startswith("logging.googleapis.com/")} <= documented(), line
+            if told["message"] == "stage finished":
+                assert {"trace", "stage", "outcome", "milliseconds"} <= told.keys(), line
+                assert told["logging.googleapis.com/trace"].endswith(f"/traces/{told['trace']}")
 
 
 @pytest.mark.real
