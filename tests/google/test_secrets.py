@@ -40,6 +40,19 @@ def test_of_our_own_copies_one_version_stays(server):
     assert [version is None for version in versions] == [True, True, False]
 
 
+def test_versions_that_were_left_over_go_with_the_next(server):
+    """A kill between the newest version and the end of the one before, or one that was added twice."""
+    store = secrets(server)
+    store.put("n", {"token": b"1"}, owner="p")
+    versions = server.kept["plane-1-n"]["versions"]
+    versions += versions * 2
+    store.put("n", {"token": b"2"}, owner="p")
+    assert [version is None for version in versions] == [True, True, True, False]
+    server.calls.clear()
+    store.put("n", {"token": b"3"}, owner="p")
+    assert sum(path.endswith(":destroy") for _, path in server.calls) == 2, "no further than it must"
+
+
 def test_a_writer_that_died_before_the_first_version_is_no_obstacle(server):
     server.kept["plane-1-n"] = {"labels": {"penstock-owner": "p"}, "versions": []}
     assert secrets(server).get("n") is None

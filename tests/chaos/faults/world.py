@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any
 from tests.chaos.faults.decisions import OVERLAP, Decisions, Fault
 from tests.chaos.faults.ports import Faulty, MachineClock, told
 from tests.chaos.faults.schedule import HANDS, Action, Schedule
+from tests.chaos.stories import OWNERS
 from tests.memory_plane import CLUSTER, MemoryPlane, OneCluster
 
 from penstock.adapters.clock.memory import SimulatedClock
@@ -20,7 +22,7 @@ from penstock.core.errors import Terminal
 from penstock.core.messages import PLANE, Envelope, Event, ReconcileDue, SourceChanged, decode, encode
 from penstock.core.notify import ledger
 from penstock.core.reconcile.inventory import NAMESPACE
-from penstock.core.records import KustomizationStatus, Suspension, object_key, status_key
+from penstock.core.records import Approval, KustomizationStatus, Suspension, approval_key, object_key, status_key
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.stages.api.actions import set_switch
@@ -623,12 +625,23 @@ class World:
             except AssertionError:
                 if self.time > end:
                     raise
+            if self.restored:
+                self._approve()
             self.still(30.0)
 
     def still(self, seconds: float) -> None:
         """Time passes."""
         end = self.time + seconds
         self._go_on(until=lambda: self.time >= end)
+
+    def _approve(self) -> None:
+        """Somebody allows what the plane will not delete by itself, since it has lost what it knew of it."""
+        for name in OWNERS:
+            asked = re.search(r"--prune (sha256:[0-9a-f]+)", self.first.ready(name))
+            if asked:
+                value = Approval(digest=asked[1], who="ann", when="2026-01-01T00:00:00Z").to_value()
+                self.first.state.put(approval_key(CLUSTER, "flux-system", name), value, expected=None)
+                self.act(Action(at=self.time, what="ask", name=name))
 
     def drain(self) -> None:
         """Until no message waits any more, however late it is."""

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from penstock.adapters.google.errors import code_of, translated
 from penstock.adapters.identity.http import Send
 from penstock.adapters.identity.kept import Kept
-from penstock.core.errors import Terminal
+from penstock.core.errors import Transient
 from penstock.core.http import HttpRequest, HttpResponse
 from penstock.ports.identity import Bearer
 
@@ -47,13 +47,19 @@ class GoogleClient:
         self._send, self._token, self._kept = send, token, kept
 
     def call(self, method: str, url: str, act: Act, body: Any = None) -> Any:
-        """The JSON answer to a JSON body (None: no body). Raises Answered, or one of our errors."""
+        """The JSON answer to a JSON body (None: no body). Raises Answered, or one of our errors.
+
+        A stream of answers may end with an error though its status is 200: what came before it is no answer either.
+        """
         data = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
         answer = self.send(method, url, act, data, {"content-type": JSON_TYPE} if data else {})
         try:
-            return json.loads(answer.body) if answer.body else {}
-        except ValueError:
-            raise Terminal(f"Google's answer to {act.permission} on {act.resource} is no JSON") from None
+            found = json.loads(answer.body) if answer.body else {}
+        except ValueError:  # of something in between: no change of ours would help
+            raise Transient(f"Google's answer to {act.permission} on {act.resource} is no JSON") from None
+        if isinstance(found, list) and any("error" in each for each in found):
+            raise Transient(f"Google's answer to {act.permission} on {act.resource} ended with an error")
+        return found
 
     def pages(self, url: str, act: Act, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         """The answers to a GET that hands out ``nextPageToken``, to the last. Errors as ``call``'s."""

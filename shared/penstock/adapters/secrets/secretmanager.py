@@ -23,6 +23,8 @@ _MISSING = ("NOT_FOUND",)
 _UNREADABLE = ("NOT_FOUND", "FAILED_PRECONDITION")
 """Without a version, or its newest one is disabled or destroyed: whoever did that wants nobody to have it."""
 MOST_ID = 255
+MOST_LEFT = 8
+"""Older versions that are looked for when a new one is there."""
 
 
 class SecretManagerSecrets(CachedSecrets):
@@ -79,10 +81,11 @@ class SecretManagerSecrets(CachedSecrets):
         self._add(name, text)
 
     def _replace(self, name: str, text: str) -> None:
+        """A kill in between, or a version that was added twice since an answer was lost, leave some to the next."""
         number = self._add(name, text)
-        if number > 1:
-            with contextlib.suppress(Answered):  # it was destroyed or deleted before
-                path = f"/versions/{number - 1}:destroy"
+        with contextlib.suppress(Answered):  # it was destroyed or deleted before, and so were those before it
+            for older in range(number - 1, max(0, number - 1 - MOST_LEFT), -1):
+                path = f"/versions/{older}:destroy"
                 self._call("POST", name, path, "versions.destroy", {}, ("NOT_FOUND", "FAILED_PRECONDITION"))
 
     def _add(self, name: str, text: str) -> int:

@@ -87,7 +87,7 @@ class DynamoState:
     def _put_all(self, key: str, put: Item, parts: Sequence[Item]) -> None:
         left = range(len(parts) + 1, MOST_PARTS + 1)
         items = [
-            {"Put": {"TableName": self._table, **put}},
+            {"Put": {"TableName": self._table, **put, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}},
             *({"Put": {"TableName": self._table, "Item": part}} for part in parts),
             *({"Delete": {"TableName": self._table, "Key": _part_key(key, number)}} for number in left),
         ]
@@ -100,7 +100,8 @@ class DynamoState:
                 expect={"TransactionCanceledException"},
             )
         except Answered as answered:
-            raise self._cancelled(key, answered) from None
+            if not _is_ours(answered, put["Item"]):
+                raise self._cancelled(key, answered) from None
 
     def _cancelled(self, key: str, answered: Answered) -> Exception:
         codes = {str(reason.get("Code", "")) for reason in answered.response.get("CancellationReasons", ())}
@@ -292,6 +293,12 @@ def _condition(expected: str | None) -> dict[str, Any]:
     if expected == ABSENT:
         return {"ConditionExpression": "attribute_not_exists(p)"}
     return {"ConditionExpression": "v = :v", "ExpressionAttributeValues": {":v": {"S": expected}}}
+
+
+def _is_ours(answered: Answered, item: Item) -> bool:
+    """Whether what is there is of this very call: its first attempt was taken, its answer lost."""
+    there = next(iter(answered.response.get("CancellationReasons") or ()), {}).get("Item") or {}
+    return bool(there.get("v") == item["v"])
 
 
 def _conflict(key: str) -> Conflict:

@@ -24,7 +24,7 @@ from penstock.adapters.google.client import Act, Answered, GoogleClient
 from penstock.adapters.google.names import GoogleNames
 from penstock.adapters.state.limits import check_key, from_json, to_json
 from penstock.adapters.state.together import Batches
-from penstock.core.errors import Conflict
+from penstock.core.errors import Conflict, Transient
 from penstock.ports.state import ABSENT, Reads, Record, Value
 
 COLLECTION = "records"
@@ -32,7 +32,9 @@ FORMAT = "1"
 PAGE = 100
 END = "\U0010ffff"
 """Above every character that a key may hold."""
-_LOST = frozenset({"ABORTED", "ALREADY_EXISTS", "FAILED_PRECONDITION", "NOT_FOUND"})
+_BUSY = frozenset({"ABORTED"})
+"""Others were at the document at the same time: no word of whether its condition held."""
+_LOST = _BUSY | {"ALREADY_EXISTS", "FAILED_PRECONDITION", "NOT_FOUND"}
 _VERSION = re.compile(r"[0-9T:.-]+Z")
 
 Document = Mapping[str, Any]
@@ -59,10 +61,10 @@ class FirestoreState:
         permission = f"datastore.entities.{'create' if expected == ABSENT else 'update'}"
         try:
             version = self._commit(write, Act(permission=permission, resource=f"record {key}"), expected)
-        except Answered:
+        except Answered as answered:
             there = self._document(key)
             if there is None or there["fields"].get("w", {}).get("stringValue") != mark:
-                raise _conflict(key) from None
+                raise _refused(key, answered, there, expected) from None
             version = str(there["updateTime"])  # the first attempt at this call was taken, its answer lost
         return Record(key=key, value=from_json(text), version=version, due=due)
 
@@ -75,12 +77,12 @@ class FirestoreState:
         write = {"delete": self._name(check_key(key)), **_condition(key, expected)}
         try:
             self._commit(write, Act(permission="datastore.entities.delete", resource=f"record {key}"), expected)
-        except Answered:
-            raise _conflict(key) from None
+        except Answered as answered:
+            raise _refused(key, answered, self._document(key), expected) from None
 
     def _commit(self, write: Document, act: Act, expected: str | None) -> str:
         """One write; its update time, "" of a deletion. Raises Answered where its condition did not hold."""
-        act = replace(act, expect=() if expected is None else _LOST)
+        act = replace(act, expect=_BUSY if expected is None else _LOST)
         url = f"{self._base}/v1/{self._root}:commit"
         (result,) = self._client.call("POST", url, act, {"writes": [write]})["writeResults"]
         return str(result.get("updateTime", ""))
@@ -179,6 +181,14 @@ def _where(name: str, operator: str, value: Document) -> Document:
 
 def _by(name: str) -> Document:
     return {"field": {"fieldPath": name}, "direction": "ASCENDING"}
+
+
+def _refused(key: str, answered: Answered, there: Document | None, expected: str | None) -> Transient:
+    """Conflict only where somebody else has written: ``there`` is what is there now."""
+    version = ABSENT if there is None else str(there["updateTime"])
+    if answered.code in _BUSY and expected in (None, version):
+        return Transient(f"record {key}: Firestore was busy with it")
+    return _conflict(key)
 
 
 def _conflict(key: str) -> Conflict:
