@@ -17,6 +17,7 @@ from penstock.core.http import HttpRequest
 from penstock.core.messages import PLANE
 from penstock.core.records import ReceiverRecord, status_key
 from penstock.core.secrets.names import API_TOKEN
+from penstock.stages.fetch import opened
 from penstock.stages.reconcile import source
 from penstock.wiring import functions, load_pipeline, settings_from
 from penstock.wiring.lazy import Once
@@ -81,7 +82,8 @@ def lose_artifacts(plane):
     storage = plane.runtimes[HOME].port("storage")
     for digest in storage.digests():
         storage.delete(digest)
-    source._trees.clear()
+    source._kept.clear()
+    opened.kept.clear()
 
 
 def fleet_record(plane):

@@ -33,7 +33,7 @@ locals {
         {
           Sid      = "ReadRecords"
           Effect   = "Allow"
-          Action   = ["dynamodb:GetItem", "dynamodb:Query"]
+          Action   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"]
           Resource = contains(right.verbs.state, "read") ? local.everywhere.tables : []
         },
         {
@@ -86,12 +86,6 @@ locals {
           Effect   = "Allow"
           Action   = ["dynamodb:Query"]
           Resource = contains(right.verbs.state, "due") ? local.everywhere.indexes : []
-        },
-        {
-          Sid      = "ReadWhatIsDue"
-          Effect   = "Allow"
-          Action   = ["dynamodb:BatchGetItem"]
-          Resource = contains(right.verbs.state, "due") ? local.everywhere.tables : []
         },
         {
           Sid      = "ReadArtifacts"

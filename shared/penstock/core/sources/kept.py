@@ -13,6 +13,10 @@ class KeptTrees:
         self._most, self._most_bytes = most, most_bytes
         self._trees: tuple[tuple[str, MemoryTree], ...] = ()
 
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._trees = ()
+
     def get(self, digest: str) -> MemoryTree | None:
         """The tree, where it is kept."""
         return next((tree for known, tree in self._trees if known == digest), None)

@@ -16,11 +16,8 @@ from penstock.core.flux.source_fields import API_VERSION
 from penstock.core.messages import PLANE, Outgoing, SourceChanged
 from penstock.core.records import PLANE_KEY, ObjectRecord, PlaneRecord, object_key, status_key
 from penstock.core.resources import Manifest
-from penstock.core.sources.artifact import decode
-from penstock.core.sources.kept import KeptTrees
 from penstock.core.sources.outcome import BACKSTOP, Look, Outcome, failed
 from penstock.core.sources.wakeups import source_key
-from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
 from penstock.ports.state import Record
 from penstock.stages.fetch import bucket_source, git_source, oci_source
@@ -28,7 +25,7 @@ from penstock.stages.fetch.announce import events
 from penstock.stages.fetch.generators import derive_all, run_generator
 from penstock.stages.fetch.includes import includers
 from penstock.stages.fetch.ledger import held_of, rest, save
-from penstock.stages.fetch.opened import Opened
+from penstock.stages.fetch.opened import Opened, kept, tree_of
 from penstock.stages.fetch.survey import Survey, survey_of
 from penstock.stages.fetch.visit import Found, Visit
 from penstock.stages.fetch.wake import clusters_of, concerned_in, wake
@@ -37,7 +34,6 @@ _TRIES = 5
 _AT_ONCE = 16
 LOT = 25
 """Clusters whose records are read together; so many lots at once."""
-_kept = KeptTrees(most=4, most_bytes=16 * 1024 * 1024)
 OWN_SOURCE = (gitrepository.KIND, "flux-system", "flux-system")
 """Where the plane's own source stands, and its alias in each cluster."""
 _UNKNOWN_INTERVAL = timedelta(minutes=10)
@@ -152,11 +148,11 @@ def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
 def _wake_all(visit: Visit, found: Found) -> list[Outgoing]:
     """Wake-ups in every cluster that the source belongs to, by its own tree and by the artifacts derived from it."""
     deps, status = visit.deps, found.outcome.status
-    tree = found.tree or _tree(status.artifact, deps)
+    tree = found.tree or tree_of(status.artifact, deps)
     if tree is None:
         return []
-    before = _tree(visit.held.announced, deps) if visit.held.announced else None
-    _kept.keep(status.artifact, tree)
+    before = tree_of(visit.held.announced, deps) if visit.held.announced else None
+    kept.keep(status.artifact, tree)
     name = _name(visit)
     opened = Opened(status=status, tree=tree, before=before)
     clusters = clusters_of(visit.message.cluster, visit.plane)
@@ -167,14 +163,6 @@ def _wake_all(visit: Visit, found: Found) -> list[Outgoing]:
     with ThreadPoolExecutor(max_workers=max(1, min(_AT_ONCE, len(lots)))) as pool:
         each = pool.map(lambda lot: _wake_in(lot, visit, opened, survey), lots)
         return [message for messages in each for message in messages]
-
-
-def _tree(digest: str, deps: Deps) -> MemoryTree | None:
-    """An artifact's tree; None where it is not stored any more."""
-    if (kept := _kept.get(digest)) is not None:
-        return kept
-    data = deps.storage.get(digest)
-    return None if data is None else _kept.keep(digest, decode(data))
 
 
 def _wake_in(clusters: Sequence[str], visit: Visit, opened: Opened, survey: Survey) -> list[Outgoing]:
