@@ -59,7 +59,7 @@ package: $(READY) ## what is deployed: dist/<provider>.zip, the wheel, SBOMs, ch
 	@$(BIN)/python -m tools.package --python-version $(PYTHON_VERSION) --arch $(ARCH) --bytecode $(BYTECODE) --out dist
 
 bench: $(READY) ## measure; one JSON object a line (case, value, unit, goal, ok)
-	@for bench in build cold_start push; do $(BIN)/python tests/bench/bench_$$bench.py; done
+	@for bench in build cold_start trips push; do $(BIN)/python tests/bench/bench_$$bench.py; done
 
 bench-cluster: $(READY) ## Flux's table (docs/benchmarks.md) on a real control plane; a quarter of an hour
 	@$(BIN)/python tests/bench/bench_cluster.py

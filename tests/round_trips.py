@@ -8,7 +8,7 @@ unit. What a stage gives to threads begins together (as far as the pool has thre
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,10 +18,15 @@ import pytest
 import yaml
 from tests.memory_plane import CLUSTER, URL, MemoryPlane, config_map, kustomization
 
+from penstock.adapters.cluster.memory import MemoryCluster
 from penstock.adapters.state.together import AT_ONCE
+from penstock.core.flux.plane import parse_plane
+from penstock.core.flux.plane_records import plane_records
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.http import HttpRequest
+from penstock.core.messages import PLANE, SourceChanged
 from penstock.core.records import ReceiverRecord, receiver_key
+from penstock.core.resources import Gvk
 from penstock.core.secrets.names import WEBHOOK, secret_name
 from penstock.core.tree import blob
 from penstock.ports.bus import Delivery
@@ -267,3 +272,54 @@ def table(requests: Sequence[Request]) -> str:
         lines += [f"  {each.at:4}  {each.call:<16} {each.what}" for each in mine]
     lines.append(f"in all: {len(requests)} requests, {waits(requests)} wait for each other")
     return "\n".join(lines)
+
+
+class ManyClusters:
+    """Clusters in memory, by name."""
+
+    def __init__(self, count: int) -> None:
+        self.clusters = {f"c{number:04}": MemoryCluster(longest_watch=0.0) for number in range(count)}
+
+    def connect(self, cluster: str, *, impersonate: str = "") -> MemoryCluster:
+        return self.clusters[cluster]
+
+
+def declare(plane: MemoryPlane, clusters: Iterable[str]) -> None:
+    """A Plane of these clusters, all with the same path."""
+    document = {
+        "apiVersion": "penstock.dev/v1alpha1",
+        "kind": "Plane",
+        "metadata": {"name": "test"},
+        "spec": {
+            "source": {"url": URL, "ref": {"branch": "main"}, "interval": "1h"},
+            "clusters": [{"name": name, "path": "clusters/all"} for name in clusters],
+        },
+    }
+    existing = {record.key: record.value for record in plane.state.list("")}
+    change = plane_records(parse_plane(document), document, "f" * 32, existing)
+    for key, value in change.writes.items():
+        plane.state.put(key, value, expected=None)
+
+
+def fanout(clusters: int) -> list[Request]:
+    """The requests of fetch for one commit that concerns the one Kustomization of each of so many clusters."""
+    many, plane = ManyClusters(clusters), Journey()
+    plane.deps = replace(plane.deps, clusters=many)  # type: ignore[arg-type]
+    plane.settle()
+    declare(plane, many.clusters)
+    for value in ("0", "1", "2"):
+        plane.clock.advance(90)
+        plane.tick()
+        plane.settle()
+        plane.commit({"clusters/all/a.yaml": config_map("a", "default", x=value)})
+        plane.begin()
+        plane.publish(SourceChanged(cluster=PLANE, namespace="flux-system", name="flux-system"))
+        plane.settle()
+        woken = [each for each in many.clusters.values() if _value(each) == value]
+        assert len(woken) == clusters
+    return [each for each in plane.trips.requests if each.stage == "fetch"]
+
+
+def _value(cluster: MemoryCluster) -> str:
+    found = cluster.get(Gvk(version="v1", kind="ConfigMap"), "default", "a")
+    return str(found["data"]["x"]) if found else ""

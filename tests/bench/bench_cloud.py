@@ -12,8 +12,6 @@ cold     the import of each function as a ratio to `import functions_framework`,
 
 import argparse
 import contextlib
-import hashlib
-import hmac
 import json
 import statistics
 import subprocess
@@ -30,28 +28,22 @@ ROOT = Path(__file__).parent.parent.parent
 sys.path[:0] = [str(ROOT)]
 
 import pytest  # noqa: E402 - after sys.path
-import yaml  # noqa: E402 - see above
 from tests.bench import clouds  # noqa: E402 - see above
 from tests.bench.cloud_memory import by_stage, story  # noqa: E402 - see above
 from tests.bench.clouds import CALLS, Cloud, CloudPlane  # noqa: E402 - see above
-from tests.memory_plane import URL, MemoryPlane, config_map, kustomization  # noqa: E402 - see above
+from tests.memory_plane import URL, MemoryPlane, config_map  # noqa: E402 - see above
+from tests.round_trips import BODY, declare, fleet, receiver  # noqa: E402 - see above
 
 from penstock.adapters.bus.memory import MemoryBus  # noqa: E402 - see above
 from penstock.adapters.bus.sqlite import SqliteBus  # noqa: E402 - see above
 from penstock.adapters.cluster.memory import MemoryCluster  # noqa: E402 - see above
 from penstock.adapters.state.sqlite import SqliteState  # noqa: E402 - see above
 from penstock.core.errors import Transient  # noqa: E402 - see above
-from penstock.core.flux.plane import parse_plane  # noqa: E402 - see above
-from penstock.core.flux.plane_records import plane_records  # noqa: E402 - see above
-from penstock.core.flux.receiver import webhook_digest  # noqa: E402 - see above
 from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged  # noqa: E402 - see above
-from penstock.core.records import ReceiverRecord, receiver_key  # noqa: E402
-from penstock.core.secrets.names import API_TOKEN, WEBHOOK, secret_name  # noqa: E402 - see above
+from penstock.core.secrets.names import API_TOKEN  # noqa: E402 - see above
 from penstock.wiring import load_pipeline  # noqa: E402 - see above
 
 PROVIDERS = {"aws": clouds.on_aws, "google": clouds.on_google}
-TOKEN = b"bench-token"
-BODY = json.dumps({"ref": "refs/heads/main"}).encode()
 HOP_GOAL = 10.0
 PUBLISHED_GOAL = 5.0
 DEAD_GOAL = 1.1
@@ -93,51 +85,6 @@ def hop(cloud: Cloud) -> None:
         HOP_GOAL,
     )
     tell(f"{cloud.name}: hop, with the emulator's answer to its publish", statistics.median(r.wall for r in mine), "ms")
-
-
-def fleet(objects: int = 20) -> dict[str, str]:
-    """One Kustomization of so many ConfigMaps, an Alert for it, and a Receiver."""
-    group = "notification.toolkit.fluxcd.io"
-    documents = [
-        {
-            "apiVersion": f"{group}/v1beta3",
-            "kind": "Provider",
-            "metadata": {"name": "chat", "namespace": "flux-system"},
-            "spec": {"type": "generic", "address": "https://chat.example.com/hook"},
-        },
-        {
-            "apiVersion": f"{group}/v1beta3",
-            "kind": "Alert",
-            "metadata": {"name": "all", "namespace": "flux-system"},
-            "spec": {
-                "providerRef": {"name": "chat"},
-                "eventSeverity": "info",
-                "eventSources": [{"kind": "Kustomization", "name": "*"}],
-            },
-        },
-    ]
-    files = {f"app/o{number:03}.yaml": config_map(f"o{number:03}", "default", x="0") for number in range(objects)}
-    files["clusters/prod/app.yaml"] = kustomization("app", "./app")
-    files["clusters/prod/alerts.yaml"] = yaml.safe_dump_all(documents)
-    return files
-
-
-def receiver(plane: CloudPlane) -> tuple[str, dict[str, str]]:
-    """Path and headers of a push that its Receiver verifies."""
-    digest, secret = webhook_digest(TOKEN, "github", "flux-system"), secret_name(WEBHOOK, "prod", "flux-system", "hook")
-    resource = {"kind": "GitRepository", "namespace": "flux-system", "name": "flux-system"}
-    record = ReceiverRecord(
-        cluster="prod", namespace="flux-system", name="github", type="github", digest=digest, secret=secret,
-        events=("push",), resources=(resource,),
-    )  # fmt: skip
-    plane.state.put(receiver_key(digest, "prod", "flux-system", "github"), record.to_value(), expected=None)
-    plane.secrets.put(secret, {"token": TOKEN}, owner="bench")
-    signature = hmac.new(TOKEN, BODY, hashlib.sha256).hexdigest()
-    return f"/hook/{digest}", {
-        "content-type": "application/json",
-        "x-github-event": "push",
-        "x-hub-signature-256": f"sha256={signature}",
-    }
 
 
 def push(cloud: Cloud) -> None:
@@ -260,7 +207,7 @@ def fanout(cloud: Cloud, counts: tuple[int, ...] = (100, 1_000)) -> None:
     for count in counts:
         many = Many(count)
         plane = CloudPlane(cloud, bus_only=True, clusters=many)
-        declare(plane, many)
+        declare(plane, many.clusters)
         commit(plane, {"clusters/all/a.yaml": config_map("a", "default", x="0")})
         sync(plane)
         took, own = [], []
@@ -284,7 +231,7 @@ def embedded(counts: tuple[int, ...] = (100, 1_000)) -> None:
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="penstock-bench-") as directory:
             many, plane = Many(count), MemoryPlane()
-            declare(plane, many)
+            declare(plane, many.clusters)
             commit(plane, {"clusters/all/a.yaml": config_map("a", "default", x="0")})
             sync(plane)
             state = SqliteState(Path(directory) / "state.db")
@@ -304,23 +251,6 @@ def embedded(counts: tuple[int, ...] = (100, 1_000)) -> None:
             state.close()
 
 
-def declare(plane: MemoryPlane, many: "Many") -> None:
-    """A Plane of these clusters, all with the same path."""
-    document = {
-        "apiVersion": "penstock.dev/v1alpha1",
-        "kind": "Plane",
-        "metadata": {"name": "test"},
-        "spec": {
-            "source": {"url": URL, "ref": {"branch": "main"}, "interval": "1h"},
-            "clusters": [{"name": name, "path": "clusters/all"} for name in many.clusters],
-        },
-    }
-    existing = {record.key: record.value for record in plane.state.list("")}
-    change = plane_records(parse_plane(document), document, "f" * 32, existing)
-    for key, value in change.writes.items():
-        plane.state.put(key, value, expected=None)
-
-
 def sync(plane: MemoryPlane) -> None:
     """The first reconcile of all clusters, on a bus in memory: what is measured comes after it."""
     bus = MemoryBus(plane.pipeline, plane.clock)
@@ -335,7 +265,7 @@ def records(cloud: Cloud, count: int = 20) -> None:
     """What the cloud's own store is asked in one fan-out, and how many at a time."""
     many = Many(count)
     plane = CloudPlane(cloud, clusters=many)
-    declare(plane, many)
+    declare(plane, many.clusters)
     commit(plane, {"clusters/all/a.yaml": config_map("a", "default", x="0")})
     drop(cloud)
     wake(plane)

@@ -7,7 +7,7 @@ Sources: Google's documentation (docs.cloud.google.com and firebase.google.com),
 | --- | --- |
 | Pub/Sub | pubsub/docs/access-control: projects.topics.publish needs pubsub.topics.publish on the topic |
 | Cloud Tasks | tasks/docs/access-control and reference v2 OAuthToken: cloudtasks.tasks.create on the queue, iam.serviceAccounts.actAs on the account of the token |
-| Firestore | firestore/docs/security/iam: get: entities.get; runQuery: entities.get, entities.list; commit: update with exists=false: entities.create, with exists=true: entities.update, without: both; delete: entities.delete. A precondition by update time is one that it exists |
+| Firestore | firestore/docs/security/iam: get and batchGet: entities.get; runQuery: entities.get, entities.list; commit: update with exists=false: entities.create, with exists=true: entities.update, without: both; delete: entities.delete. A precondition by update time is one that it exists |
 | Cloud Storage | storage/docs/access-control/iam-json: objects.get, objects.insert (storage.objects.create; storage.objects.delete only where one is overwritten, which ifGenerationMatch=0 refuses), objects.delete, objects.list. Without storage.objects.list a missing object reads as 403 |
 | Secret Manager | reference v1: projects.secrets.create needs secretmanager.secrets.create on the project, all others on the secret or version |
 
@@ -148,6 +148,7 @@ _CALLS = (
     (rf"POST {_PROJECT}/topics/(?P<topic>[^/:]+):publish", _publish),
     (rf"POST {_PROJECT}/locations/(?P<region>[^/]+)/queues/(?P<queue>[^/]+)/tasks", _task),
     (rf"GET {_DATABASE}/.+", _read_record),
+    (rf"POST {_DATABASE}:batchGet", _read_record),
     (rf"POST {_DATABASE}:runQuery", _query_records),
     (rf"POST {_DATABASE}:commit", _commit),
     (rf"GET {_BUCKET}", _list_objects),

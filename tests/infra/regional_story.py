@@ -17,6 +17,7 @@ from penstock.core.http import HttpRequest
 from penstock.core.messages import PLANE, Envelope, ReconcileDue, SourceChanged, encode
 from penstock.core.records import ReceiverRecord, status_key
 from penstock.core.secrets.names import API_TOKEN
+from penstock.stages.fetch import opened
 from penstock.stages.reconcile import source
 
 FLEET = status_key(PLANE, "GitRepository", "flux-system", "flux-system")
@@ -90,7 +91,8 @@ def lose_artifacts(plane):
     storage = plane.runtimes[plane.home].port("storage")
     for digest in storage.digests():
         storage.delete(digest)
-    source._trees.clear()
+    source._kept.clear()
+    opened.kept.clear()
 
 
 def fleet_record(plane):

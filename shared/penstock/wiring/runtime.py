@@ -71,6 +71,7 @@ class Runtime:
         self.pipeline = pipeline or load_pipeline()
         makers = {**self._embedded(), **self._cloud(), **(instead or {})}
         self._ports = {name: Once(make) for name, make in makers.items()}
+        self._lazy: dict[str, LazyPort] = {}
         self._push_check = Once(self._make_push_check)
 
     def publish(self, messages: Sequence[Message]) -> None:
@@ -207,7 +208,10 @@ class Runtime:
         """The ports that pipeline.json gives a stage; the others raise Refused when they are used."""
         given = {*self.pipeline.stage(stage).ports, *ALWAYS}
         ports: dict[str, Any] = {
-            name: LazyPort(self._ports[name]) if name in given else WithheldPort(stage, name) for name in PORTS
+            name: self._lazy.setdefault(name, LazyPort(self._ports[name]))
+            if name in given
+            else WithheldPort(stage, name)
+            for name in PORTS
         }
         about = self._about_run()
         if about:

@@ -26,6 +26,7 @@ from penstock.core.records import Approval, KustomizationStatus, Suspension, app
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.stages.api.actions import set_switch
+from penstock.stages.fetch import opened
 from penstock.stages.reconcile import source
 from penstock.stages.reconcile.lease import MARGIN, SECONDS
 from penstock.wiring.outcome import Outcome
@@ -377,7 +378,8 @@ class World:
         self.decisions = Decisions(schedule.seed, schedule.rates, play)
         self.clock = SimulatedClock()
         self.begin = self.clock.now().timestamp()
-        source._trees.clear()  # or what an earlier schedule has read would not be read again
+        source._kept.clear()
+        opened.kept.clear()  # or what an earlier schedule has read would not be read again
         self.api = AuditedApi()
         self.processes: list[Process] = []
         self.current: Process | None = None

@@ -55,7 +55,7 @@ locals {
         {
           Sid      = "ReadRecords"
           Effect   = "Allow"
-          Action   = ["dynamodb:GetItem", "dynamodb:Query"]
+          Action   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"]
           Resource = [for at in try(may["state/read"], []) : at.table]
         },
         {
@@ -123,12 +123,6 @@ locals {
           Effect   = "Allow"
           Action   = ["dynamodb:Query"]
           Resource = [for at in try(may["state/due"], []) : at.index]
-        },
-        {
-          Sid      = "ReadWhatIsDue"
-          Effect   = "Allow"
-          Action   = ["dynamodb:BatchGetItem"]
-          Resource = [for at in try(may["state/due"], []) : at.table]
         },
         {
           Sid      = "ReadArtifacts"

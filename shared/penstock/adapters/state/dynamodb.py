@@ -297,7 +297,8 @@ def _condition(expected: str | None) -> dict[str, Any]:
 
 def _is_ours(answered: Answered, item: Item) -> bool:
     """Whether what is there is of this very call: its first attempt was taken, its answer lost."""
-    there = next(iter(answered.response.get("CancellationReasons") or ()), {}).get("Item") or {}
+    reasons = answered.response.get("CancellationReasons") or [{}]
+    there = reasons[0].get("Item") or {}
     return bool(there.get("v") == item["v"])
 
 

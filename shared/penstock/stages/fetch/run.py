@@ -4,7 +4,7 @@ The payload of a webhook is only a hint: the head is resolved here. A newer obse
 meanwhile wins: then everything is read and resolved again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,28 +16,24 @@ from penstock.core.flux.source_fields import API_VERSION
 from penstock.core.messages import PLANE, Outgoing, SourceChanged
 from penstock.core.records import PLANE_KEY, ObjectRecord, PlaneRecord, object_key, status_key
 from penstock.core.resources import Manifest
-from penstock.core.sources.artifact import decode
-from penstock.core.sources.kept import KeptTrees
+from penstock.core.sources.index import indexed_key
 from penstock.core.sources.outcome import BACKSTOP, Look, Outcome, failed
 from penstock.core.sources.wakeups import source_key
-from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
-from penstock.ports.state import Record
 from penstock.stages.fetch import bucket_source, git_source, oci_source
 from penstock.stages.fetch.announce import events, saying
 from penstock.stages.fetch.generators import derive_all, run_generator
 from penstock.stages.fetch.includes import includers
 from penstock.stages.fetch.ledger import held_of, rest, save
-from penstock.stages.fetch.opened import Opened
+from penstock.stages.fetch.opened import Opened, kept, tree_of
 from penstock.stages.fetch.survey import Survey, survey_of
-from penstock.stages.fetch.visit import Found, Visit
+from penstock.stages.fetch.visit import Found, Known, Visit
 from penstock.stages.fetch.wake import clusters_of, concerned_in, wake
 
 _TRIES = 5
 _AT_ONCE = 16
 LOT = 25
 """Clusters whose records are read together; so many lots at once."""
-_kept = KeptTrees(most=4, most_bytes=16 * 1024 * 1024)
 OWN_SOURCE = (gitrepository.KIND, "flux-system", "flux-system")
 """Where the plane's own source stands, and its alias in each cluster."""
 _UNKNOWN_INTERVAL = timedelta(minutes=10)
@@ -83,22 +79,24 @@ def run(message: SourceChanged, deps: Deps) -> list[Outgoing]:
     raise Conflict(f"the status of {message.key} is being written by others all the time")
 
 
-def _meant(message: SourceChanged, deps: Deps) -> tuple[SourceChanged, Mapping[str, Record]]:
+def _meant(message: SourceChanged, deps: Deps) -> tuple[SourceChanged, Known]:
     """The source that a message means (the plane's own, where a cluster only has an alias of it), and what is known.
 
-    Read at once: its document and status wherever they stand, and the Plane.
+    Read at once: its document and status wherever they stand, the Plane, and whether the cluster has an index.
     """
     name = (message.kind, message.namespace, message.name)
     homes = (message.cluster, PLANE) if name == OWN_SOURCE else (message.cluster,)
     keys = [make(home, *name) for home in homes for make in (object_key, status_key)]
-    records = deps.state.read([PLANE_KEY, *keys]).records
+    keys += [PLANE_KEY, indexed_key(message.cluster)]
+    read = deps.state.read(keys).records
+    records = {key: read.get(key) for key in keys}
     found = records.get(object_key(message.cluster, *name))
     if found is None or message.cluster == PLANE or not ObjectRecord.from_value(found.value).implicit:
         return message, records
     return replace(message, cluster=PLANE), records
 
 
-def _visit(message: SourceChanged, record: ObjectRecord, records: Mapping[str, Record], deps: Deps) -> Visit:
+def _visit(message: SourceChanged, record: ObjectRecord, records: Known, deps: Deps) -> Visit:
     key = status_key(message.cluster, message.kind, message.namespace, message.name)
     held, plane = held_of(deps, key, records.get(key)), records.get(PLANE_KEY)
     return Visit(
@@ -106,6 +104,7 @@ def _visit(message: SourceChanged, record: ObjectRecord, records: Mapping[str, R
         record=record,
         plane=PlaneRecord.from_value(plane.value) if plane else None,
         held=held,
+        known=records,
         look=Look(key=held.key, generation=record.generation, now=deps.clock.now(), interval=_UNKNOWN_INTERVAL),
         deps=deps,
     )
@@ -151,29 +150,21 @@ def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
 def _wake_all(visit: Visit, found: Found) -> list[Outgoing]:
     """Wake-ups in every cluster that the source belongs to, by its own tree and by the artifacts derived from it."""
     deps, status = visit.deps, found.outcome.status
-    tree = found.tree or _tree(status.artifact, deps)
+    tree = found.tree or tree_of(status.artifact, deps)
     if tree is None:
         return []
-    before = _tree(visit.held.announced, deps) if visit.held.announced else None
-    _kept.keep(status.artifact, tree)
+    before = tree_of(visit.held.announced, deps) if visit.held.announced else None
+    kept.keep(status.artifact, tree)
     name = _name(visit)
     opened = Opened(status=status, tree=tree, before=before)
     clusters = clusters_of(visit.message.cluster, visit.plane)
-    survey = survey_of(clusters, name, opened, deps)
+    survey = survey_of(clusters, name, opened, deps, visit.known)
     if visit.message.cluster == PLANE:
         clusters = tuple(cluster for cluster in clusters if survey.follows(cluster, name))
     lots = [clusters[start : start + LOT] for start in range(0, len(clusters), LOT)]
     with ThreadPoolExecutor(max_workers=max(1, min(_AT_ONCE, len(lots)))) as pool:
         each = pool.map(lambda lot: _wake_in(lot, visit, opened, survey), lots)
         return [message for messages in each for message in messages]
-
-
-def _tree(digest: str, deps: Deps) -> MemoryTree | None:
-    """An artifact's tree; None where it is not stored any more."""
-    if (kept := _kept.get(digest)) is not None:
-        return kept
-    data = deps.storage.get(digest)
-    return None if data is None else _kept.keep(digest, decode(data))
 
 
 def _wake_in(clusters: Sequence[str], visit: Visit, opened: Opened, survey: Survey) -> list[Outgoing]:

@@ -5,7 +5,7 @@ index entries already; whoever begins after it reads the new one.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penstock.core.flux import artifactgenerator, gitrepository
 from penstock.core.records import ObjectRecord, object_key
@@ -14,6 +14,7 @@ from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
 from penstock.ports.state import Reads, Record
 from penstock.stages.fetch.opened import Opened
+from penstock.stages.fetch.visit import Known
 
 MOST_LISTS = 64
 """So many places are looked up one by one; above that, all entries of the source by one list."""
@@ -85,8 +86,12 @@ class Survey:
         return self.reads.lists[_beside(cluster, source)]
 
 
-def survey_of(clusters: Sequence[str], source: Name, opened: Opened, deps: Deps) -> Survey:
-    """Ask the records of these clusters what a new tree of a source needs to know."""
+def survey_of(clusters: Sequence[str], source: Name, opened: Opened, deps: Deps, known: Known) -> Survey:
+    """Ask the records of these clusters what a new tree of a source needs to know.
+
+    ``known``: what was read as the look began. Who had an alias and an index then is not asked again: an index stays,
+    and a source of the cluster's own in the alias's place has a look of its own.
+    """
     places = places_of(source_key(*source), opened)
     keys = [key for cluster in clusters for key in (object_key(cluster, *source), indexed_key(cluster))]
     prefixes = [
@@ -94,7 +99,9 @@ def survey_of(clusters: Sequence[str], source: Name, opened: Opened, deps: Deps)
         for cluster in clusters
         for prefix in (_generators(cluster), _beside(cluster, source), *places.prefixes(cluster))
     ]
-    return Survey(places=places, reads=deps.state.read(keys, prefixes))
+    reads = deps.state.read([key for key in keys if known.get(key) is None], prefixes)
+    records = {key: found for key in keys if (found := known.get(key)) is not None}
+    return Survey(places=places, reads=replace(reads, records={**records, **reads.records}))
 
 
 def _generators(cluster: str) -> str:

@@ -12,20 +12,25 @@ from penstock.core.sources.outcome import VERIFIED, Look, Outcome, Words, failed
 from penstock.core.sources.proxies import proxy_url
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
+from penstock.ports.state import Record
 from penstock.stages.fetch.ledger import Held
 from penstock.stages.fetch.remote import stored_secret
+
+Known = Mapping[str, Record | None]
+"""Records by key; None is not there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Visit:
     """One look at one source: the message (its cluster is where the source stands), its record, what was held.
 
-    ``plane``: the Plane's record as this look began.
+    ``plane``: the Plane's record as this look began; ``known``: all that was read then.
     """
 
     message: SourceChanged
     record: ObjectRecord
     plane: PlaneRecord | None
+    known: Known
     held: Held
     look: Look
     deps: Deps
