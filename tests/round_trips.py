@@ -213,7 +213,10 @@ def fleet(objects: int = 20) -> dict[str, str]:
 
 def receiver(plane: MemoryPlane) -> tuple[str, dict[str, str]]:
     """Path and headers of a push that its Receiver verifies."""
-    digest, secret = webhook_digest(TOKEN, "github", "flux-system"), secret_name(WEBHOOK, CLUSTER, "flux-system", "hook")
+    digest, secret = (
+        webhook_digest(TOKEN, "github", "flux-system"),
+        secret_name(WEBHOOK, CLUSTER, "flux-system", "hook"),
+    )
     resource = {"kind": "GitRepository", "namespace": "flux-system", "name": "flux-system"}
     record = ReceiverRecord(
         cluster=CLUSTER, namespace="flux-system", name="github", type="github", digest=digest, secret=secret,

@@ -57,7 +57,9 @@ def test_a_further_regions_functions_read_records_of_home_and_write_none(far, st
             assert not iam.allowed(policy, act, home, {"dynamodb:LeadingKeys": [key]}), key
         assert not iam.allowed(policy, act, home)
     status = {"dynamodb:LeadingKeys": ["status/-"]}
-    assert iam.allowed(policy, "dynamodb:GetItem", home, status) is (stage != "notify"), "its index is all that it reads"
+    assert iam.allowed(policy, "dynamodb:GetItem", home, status) is (stage != "notify"), (
+        "its index is all that it reads"
+    )
 
 
 def test_but_reconcile_writes_the_index_of_receivers(far):

@@ -258,7 +258,9 @@ def test_a_killed_invocation_loses_no_wake_up_and_no_event():
     lost = world.run()
     again = world.run()
     assert woken(again) == woken(lost) == ["production/flux-system"]
-    assert {each.message.id for each in again if isinstance(each.message, Event)} == {each.message.id for each in lost if isinstance(each.message, Event)}
+    assert {each.message.id for each in again if isinstance(each.message, Event)} == {
+        each.message.id for each in lost if isinstance(each.message, Event)
+    }
     assert world.run() == []
     assert world.due_in() > 60
 
