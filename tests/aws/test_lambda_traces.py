@@ -146,3 +146,19 @@ def test_a_dead_collector_costs_a_batch_one_bound_not_one_for_each_message(plane
     answer = call(events.sqs(*put(plane, clock, "good", "good", "good", "late", "bad")))
     assert time.monotonic() - started < pipeline.FLUSH_SECONDS + SLACK
     assert [each["itemIdentifier"] for each in answer["batchItemFailures"]] == ["message-3"]
+
+
+def test_a_counter_stands_at_0_before_it_counts(plane, clock, collector):
+    """A rise is seen where something was before: the first dead letter of a process is one."""
+    call(events.sqs(*put(plane, clock, "good")))
+    begun = {}
+    for name, metric, _ in collector.metrics:
+        for point in metric.get("sum", {}).get("dataPoints", ()):
+            labels = tuple(each["value"].get("stringValue") for each in point["attributes"])
+            begun[name, labels] = int(point["asInt"])
+    assert begun["penstock.dead_letters", ("fetch",)] == 0
+    assert {each for each in begun if each[0] == "penstock.dead_letters"} == {("penstock.dead_letters", ("fetch",))}
+    assert begun["controller_runtime_reconcile_errors_total", ("gitrepository",)] == 0
+    asked = len(collector.metrics)
+    call(events.sqs(*put(plane, clock, "good")))
+    assert "penstock.dead_letters" not in {name for name, _, _ in collector.metrics[asked:]}, "once a process"

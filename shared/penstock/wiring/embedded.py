@@ -166,7 +166,8 @@ def add_gauges(runtime: Runtime) -> None:
     observed = runtime.port("telemetry")
     if isinstance(observed, Observed):
         stored = StoredMetrics(runtime.port("state"), cast("SqliteBus", runtime.bus), runtime.port("clock"))
-        stored.add_to(observed.pipeline.telemetry, [stage.name for stage in runtime.pipeline.queues()])
+        stored.add_to(observed.pipeline.telemetry)
+        observed.begin(tuple(runtime.pipeline.stages), [stage.name for stage in runtime.pipeline.queues()])
 
 
 def api_token(settings: Settings) -> str:

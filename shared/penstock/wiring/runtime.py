@@ -213,10 +213,19 @@ class Runtime:
             else WithheldPort(stage, name)
             for name in PORTS
         }
+        if self._cold:
+            self._begin(stage)
         about = self._about_run()
         if about:
             ports["telemetry"] = Scoped(telemetry=ports["telemetry"], fields=about)
         return Deps(**ports)
+
+    def _begin(self, stage: str) -> None:
+        """Of a function: its counters stand at 0 before they count. ``tick`` tells of everybody's dead letters."""
+        begin = getattr(self.port("telemetry"), "begin", None)
+        if begin is not None:
+            queues = [each.name for each in self.pipeline.queues()]
+            begin([stage], queues if self.pipeline.stage(stage).trigger == "schedule" else [*({stage} & set(queues))])
 
     def _about_run(self) -> dict[str, Field]:
         """What is told of a run beside what it does: by whom it was called, and whether it is the process's first."""

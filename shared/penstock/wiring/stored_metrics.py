@@ -35,14 +35,13 @@ class StoredMetrics:
         self._read_at = float("-inf")
         self._resources: list[Value] = []
 
-    def add_to(self, telemetry: "OtelTelemetry", stages: Sequence[str]) -> None:
-        """Make the gauges; counters that have not counted yet stand at 0 for these stages."""
+    def add_to(self, telemetry: "OtelTelemetry") -> None:
+        """Make the gauges."""
         from penstock.adapters.telemetry.otel import instruments  # noqa: PLC0415 - only where asked for
 
         telemetry.gauge(instruments.RESOURCE_INFO, self.resources)
         telemetry.gauge(instruments.QUEUE_DEPTH, self.depth)
         telemetry.gauge(instruments.WAITING_DEAD, self.dead_letters)
-        telemetry.begin(stages)
 
     def resources(self) -> list[Value]:
         """``gotk_resource_info``: 1 for each source and Kustomization."""

@@ -1,7 +1,7 @@
 """What a process tells, and to whom: its log, in its platform's words, and OpenTelemetry where that is asked for."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,10 @@ class Observed(FanOutTelemetry):
     def __init__(self, log: Telemetry, pipeline: "Pipeline") -> None:
         super().__init__([log, pipeline.telemetry])
         self.pipeline = pipeline
+
+    def begin(self, stages: Sequence[str], queues: Sequence[str]) -> None:
+        """See OtelTelemetry."""
+        self.pipeline.telemetry.begin(stages, queues)
 
     def flush(self) -> None:
         """At the end of a run, see Pipeline."""

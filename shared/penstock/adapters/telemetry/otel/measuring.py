@@ -6,6 +6,7 @@ from typing import Protocol
 from penstock.adapters.telemetry.otel import instruments
 from penstock.adapters.telemetry.otel.instruments import Instrument
 from penstock.adapters.telemetry.otel.semantics import ROUTES, method
+from penstock.core.sources.kinds import FETCHED
 from penstock.ports.telemetry import Field
 
 SENT, DELIVERED = ("sent", "failed"), ("delivered", "refused")
@@ -125,3 +126,11 @@ _MEASURES: Mapping[str, Callable[[Fields, Meter], None]] = {
     **{f"notification {outcome}": _counted(instruments.NOTIFICATIONS, outcome=outcome) for outcome in SENT},
     **{f"webhook {outcome}": _counted(instruments.DELIVERIES, outcome=outcome) for outcome in DELIVERED},
 }
+
+COUNTED_BY: Mapping[str, tuple[tuple[Instrument, Labels], ...]] = {
+    "notify": tuple((instruments.NOTIFICATIONS, {"outcome": outcome}) for outcome in SENT),
+    "webhook": tuple((instruments.DELIVERIES, {"outcome": outcome}) for outcome in DELIVERED),
+    "fetch": tuple((instruments.CONTROLLER_ERRORS, {"controller": kind.lower()}) for kind in FETCHED),
+    "reconcile": ((instruments.CONTROLLER_ERRORS, {"controller": "kustomization"}),),
+}
+"""What a stage counts that may never happen."""

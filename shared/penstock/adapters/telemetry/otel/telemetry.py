@@ -20,9 +20,8 @@ from opentelemetry.trace import (
 
 from penstock.adapters.telemetry.otel import instruments, semantics
 from penstock.adapters.telemetry.otel.instruments import CATALOGUE, Instrument
-from penstock.adapters.telemetry.otel.measuring import DELIVERED, SENT, Labels, measure
+from penstock.adapters.telemetry.otel.measuring import COUNTED_BY, Labels, measure
 from penstock.adapters.telemetry.redaction import error_kind, redact
-from penstock.core.sources.kinds import FETCHED
 from penstock.ports.telemetry import Field
 
 Reading = Callable[[], Iterable[tuple[float, Mapping[str, str]]]]
@@ -89,16 +88,17 @@ class OtelTelemetry:
 
         self._meter.create_observable_gauge(made.name, [observe], unit=made.unit, description=made.description)
 
-    def begin(self, stages: Sequence[str]) -> None:
-        """Counters at 0 for these stages: an alert on a rise sees the first one, too."""
+    def begin(self, stages: Sequence[str], queues: Sequence[str]) -> None:
+        """Counters at 0 for what this process runs: an alert on a rise sees the first one, too.
+
+        ``queues``: stages of whose dead letters this process tells.
+        """
+        for queue in queues:
+            self._measured(instruments.DEAD_LETTERS, 0, {"stage": queue})
         for stage in stages:
-            for instrument in (instruments.DEAD_LETTERS, instruments.COLD_STARTS):
-                self._measured(instrument, 0, {"stage": stage})
-        for instrument, outcomes in ((instruments.NOTIFICATIONS, SENT), (instruments.DELIVERIES, DELIVERED)):
-            for outcome in outcomes:
-                self._measured(instrument, 0, {"outcome": outcome})
-        for kind in (*FETCHED, "Kustomization"):
-            self._measured(instruments.CONTROLLER_ERRORS, 0, {"controller": kind.lower()})
+            self._measured(instruments.COLD_STARTS, 0, {"stage": stage})
+            for instrument, labels in COUNTED_BY.get(stage, ()):
+                self._measured(instrument, 0, labels)
 
     def record(self, name: str, /, **fields: Field) -> None:
         """Measure it, and tell it in the step around it."""
