@@ -19,6 +19,7 @@ from tests.aws.heard import heard
 from tests.aws.made import made
 from tests.aws.plane import NAMES
 from tests.deployed import GIVEN, Story, World
+from tests.docs.markdown import fences
 from tests.infra import iam
 from tests.infra.applied import run
 from tests.infra.test_aws_rights import needs
@@ -331,6 +332,14 @@ def test_every_metric_of_functions_has_its_name_and_labels(server):
         told = set().union(*(each["metric"] for each in series)) - {"__name__", "job", "instance"}
         assert told <= {label.replace(".", "_") for label in instrument.labels}, name
         assert {each["metric"]["job"] for each in series} <= {"penstock"}
+
+
+@pytest.mark.real
+def test_prometheus_runs_as_the_page_says():
+    (block,) = [
+        fence.text for fence in fences("docs/observability.md", "sh") if "web.enable-otlp-receiver" in fence.text
+    ]
+    assert set(OTLP_FLAGS) <= set(block.replace("\\\n", " ").split())
 
 
 @pytest.mark.real
