@@ -1,6 +1,7 @@
 """Sources that must be signed, from their document to the cluster: what is verified reaches it, and nothing else does."""
 
 import base64
+import dataclasses
 import json
 
 import pytest
@@ -152,6 +153,31 @@ def test_without_keys_the_identity_counts_under_a_trusted_root_of_ones_own():
     plane.push(keyless(Sigstore().root, issuer=".", subject="."))
     plane.settle(seconds=30)
     assert "in no trusted transparency log" in ready(plane, "OCIRepository")
+
+
+def refer(plane, digest, bundle, tag):
+    """Push a bundle as Cosign 3 does: a manifest whose subject the artifact is."""
+    kind = bundle.media_type
+    manifest = manifest_of(plane.registry.put(bundle.data), {}, kind)
+    subject = {"mediaType": manifest["mediaType"], "digest": digest, "size": 2}
+    plane.registry.push_manifest(REPOSITORY, tag, {**manifest, "artifactType": kind, "subject": subject})
+
+
+@pytest.mark.parametrize("junk", [b"{}", b"not even JSON", b"[" * 5000])
+def test_a_bundle_without_keys_counts_whatever_else_was_pushed_beside_the_artifact(junk):
+    plane, sigstore = MemoryPlane(), Sigstore()
+    digest = plane.registry.push(REPOSITORY, "latest", {"a.yaml": config_map("1")})
+    of_another = sigstore.bundle("sha256:" + "0" * 64)
+    for tag, bundle in (("b1", of_another), ("b2", dataclasses.replace(of_another, data=junk))):
+        refer(plane, digest, bundle, tag)
+    plane.push(keyless(sigstore.root, issuer="^https://token.actions.githubusercontent.com$", subject="/acme/fleet/"))
+    plane.settle(seconds=30)
+    assert "of another digest" in ready(plane, "OCIRepository")
+    assert plane.config_map("a", "default") is None
+    refer(plane, digest, sigstore.bundle(digest), "b0")
+    later(plane)
+    assert plane.config_map("a", "default") == {"key": "1"}
+    assert verified(plane).startswith("True Succeeded")
 
 
 def git(**spec):
