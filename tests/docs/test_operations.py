@@ -81,7 +81,8 @@ def asked_of_aws(count):
     of = prices()
     return {
         "bus": count["messages"] * (of["SNS"] + 2 * of["SQS"]) + count["looks at dead letters (AWS)"] * of["SQS"],
-        "records": count["record reads"] * READ_UNITS * of["DynamoDB, read"]
+        "records": (count["record reads"] * READ_UNITS + count["looks at the due index (AWS: eight parts)"] * 0.5)
+        * of["DynamoDB, read"]
         + count["record writes"] * WRITE_UNITS * of["DynamoDB, write"],
         "artifacts": count["artifact writes"] * of["S3, write"] + count["artifact reads"] * of["S3, read"],
     }
