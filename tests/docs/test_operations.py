@@ -1,9 +1,13 @@
 """docs/operations.md counts right: its costs are made again of its own tables, its quotas are those of the code."""
 
 import re
+from collections import Counter
+from dataclasses import replace
 
 import pytest
+from tests.bench.bench_cloud import fleet
 from tests.docs.markdown import table, text_of
+from tests.memory_plane import MemoryPlane
 
 from penstock.adapters.bus import pubsub, sns_sqs
 from penstock.adapters.secrets import parameterstore, stored
@@ -13,7 +17,8 @@ from penstock.wiring import load_pipeline
 
 PAGE = "docs/operations.md"
 CALL_SECONDS = 0.010
-TICKS, TICK_SECONDS = 60 * 24 * 30, 0.3
+HOURS = 24 * 30
+TICKS, TICK_SECONDS = 60 * HOURS, 0.3
 POLLS = 3 * 15 * 60 * 24 * 30
 SECRETS = 10
 READ_UNITS, WRITE_UNITS = 2, 4
@@ -23,8 +28,9 @@ def prices():
     return {row[0]: float(row[1]) for row in table(PAGE, "price", "dollars")}
 
 
-def counts():
-    return {row[0]: int(row[1]) for row in table(PAGE, "of", "a push")}
+def counts(column=1):
+    """Of a push; of an idle hour in column 2."""
+    return {row[0]: int(row[column]) for row in table(PAGE, "of", "a push", "an idle hour")}
 
 
 def stages():
@@ -38,45 +44,104 @@ def stages():
 
 def costs():
     """1,000 pushes and a month, by line and cloud."""
-    of, push = prices(), counts()
-    aws = {
-        "functions": sum(
-            runs * (seconds * gib * of["Lambda, x86"] + of["Lambda, requests"])
-            for runs, seconds, gib in stages().values()
-        ),
-        "bus": push["messages"] * (of["SNS"] + 2 * of["SQS"]),
-        "records": push["record reads"] * READ_UNITS * of["DynamoDB, read"]
-        + push["record writes"] * WRITE_UNITS * of["DynamoDB, write"],
-        "artifacts": push["artifact writes"] * of["S3, write"] + push["artifact reads"] * of["S3, read"],
-    }
-    google = {
-        "functions": sum(
-            runs * (seconds * (of["Cloud Run, vCPU"] + gib * of["Cloud Run, memory"]) + of["Cloud Run, requests"])
-            for runs, seconds, gib in stages().values()
-        ),
-        "bus": push["messages"] * 2 * 1000 * of["Pub/Sub"],
-        "records": push["record reads"] * of["Firestore, read"] + push["record writes"] * of["Firestore, write"],
-        "artifacts": push["artifact writes"] * of["Cloud Storage, write"]
-        + push["artifact reads"] * of["Cloud Storage, read"],
-    }
-    tick = load_pipeline().stage("tick").memory / 1024
-    months = {
-        "AWS": TICKS * (TICK_SECONDS * tick * of["Lambda, x86"] + of["Lambda, requests"])
+    of, idle = prices(), counts(2)
+    aws, google = asked_of_aws(counts()), asked_of_google(counts())
+    aws["functions"] = sum(runs * lambda_run(seconds, gib) for runs, seconds, gib in stages().values())
+    google["functions"] = sum(runs * cloud_run(seconds, gib) for runs, seconds, gib in stages().values())
+    tick = TICK_SECONDS, load_pipeline().stage("tick").memory / 1024
+    looks = [stages()[stage][1:] for stage in ("fetch", "reconcile")] * idle["runs of fetch and of reconcile, each"]
+    months = (
+        TICKS * lambda_run(*tick)
+        + HOURS * (sum(lambda_run(*run) for run in looks) + sum(asked_of_aws(idle).values()))
         + POLLS * of["SQS"]
         + SECRETS * of["Secrets Manager"],
-        "Google Cloud": TICKS
-        * (TICK_SECONDS * (of["Cloud Run, vCPU"] + tick * of["Cloud Run, memory"]) + of["Cloud Run, requests"])
+        TICKS * cloud_run(*tick)
+        + HOURS * (sum(cloud_run(*run) for run in looks) + sum(asked_of_google(idle).values()))
         + SECRETS * of["Secret Manager"],
+    )
+    lines = {
+        f"{name}, 1,000 pushes": (1000 * aws[name], 1000 * google[name])
+        for name in ("functions", "bus", "records", "artifacts")
     }
-    lines = {f"{name}, 1,000 pushes": (1000 * aws[name], 1000 * google[name]) for name in aws}
     lines["**1,000 pushes**"] = (1000 * sum(aws.values()), 1000 * sum(google.values()))
-    lines["a month without any"] = (months["AWS"], months["Google Cloud"])
+    lines["a month without any"] = months
     return lines
+
+
+def lambda_run(seconds, gib):
+    return seconds * gib * prices()["Lambda, x86"] + prices()["Lambda, requests"]
+
+
+def cloud_run(seconds, gib):
+    of = prices()
+    return seconds * (of["Cloud Run, vCPU"] + gib * of["Cloud Run, memory"]) + of["Cloud Run, requests"]
+
+
+def asked_of_aws(count):
+    of = prices()
+    return {
+        "bus": count["messages"] * (of["SNS"] + 2 * of["SQS"]) + count["looks at dead letters (AWS)"] * of["SQS"],
+        "records": (count["record reads"] * READ_UNITS + count["looks at the due index (AWS: eight parts)"] * 0.5)
+        * of["DynamoDB, read"]
+        + count["record writes"] * WRITE_UNITS * of["DynamoDB, write"],
+        "artifacts": count["artifact writes"] * of["S3, write"] + count["artifact reads"] * of["S3, read"],
+    }
+
+
+def asked_of_google(count):
+    of = prices()
+    return {
+        "bus": count["messages"] * 2 * 1000 * of["Pub/Sub"],
+        "records": count["record reads"] * of["Firestore, read"] + count["record writes"] * of["Firestore, write"],
+        "artifacts": count["artifact writes"] * of["Cloud Storage, write"]
+        + count["artifact reads"] * of["Cloud Storage, read"],
+    }
 
 
 def test_the_costs_are_those_of_the_tables():
     told = {row[0]: [cell.strip("*") for cell in row[1:]] for row in table(PAGE, "", "AWS", "Google Cloud")}
     assert told == {name: [f"${cost:.2f}" for cost in pair] for name, pair in costs().items()}
+
+
+def test_an_idle_hour_asks_as_much_as_is_counted():
+    """By the calls of the ports, on a simulated clock; a fifth more or less."""
+    plane = MemoryPlane()
+    plane.push(fleet())
+    plane.settle()
+    asked, runs = Counter(), Counter()
+
+    class Counted:
+        def __init__(self, port, what):
+            self.port, self.what = port, what
+
+        def __getattr__(self, name):
+            found = getattr(self.port, name)
+            if not callable(found):
+                return found
+
+            def call(*words, **more):
+                asked[f"{self.what}.{name}"] += 1
+                return found(*words, **more)
+
+            return call
+
+    step = plane.step_stage
+    plane.step_stage = lambda stage: step(stage) and (runs.update([stage]) or True)
+    plane.deps = replace(plane.deps, state=Counted(plane.state, "state"), storage=Counted(plane.storage, "storage"))
+    for _ in range(60):
+        began = plane.clock.now()
+        plane.tick()
+        plane.settle(seconds=50)
+        plane.clock.advance(max(0.0, 60 - (plane.clock.now() - began).total_seconds()))
+    said = counts(2)
+    found = {
+        "record reads": sum(asked[f"state.{name}"] for name in ("get", "list", "due")),
+        "record writes": asked["state.put"] + asked["state.delete"],
+        "runs of fetch and of reconcile, each": runs["fetch"],
+        "messages": runs["fetch"] + runs["reconcile"] + runs["notify"],
+    }
+    assert abs(runs["fetch"] - runs["reconcile"]) <= 1  # at the hour's edges
+    assert {name: found[name] for name in found if not 0.8 * said[name] <= found[name] <= 1.2 * said[name]} == {}, found
 
 
 def test_every_price_has_a_date_and_a_source():
