@@ -15,7 +15,7 @@ from tests.chaos.faults.shrink import run
 from penstock.core.notify import ledger as sent
 from penstock.core.reconcile.inventory import Inventory
 from penstock.stages import notify, tick
-from penstock.stages.fetch import ledger, wake
+from penstock.stages.fetch import wake
 from penstock.stages.reconcile import attempt, children, claims, execute, planning
 
 MOST = 200
@@ -89,11 +89,6 @@ def suspended_ones_not_asked(original):
     return made
 
 
-def second_look_that_takes_all_as_said(original):
-    """A look that is a killed one's redelivery takes what it says for said, though it may be killed, too."""
-    return lambda deps, *arguments: original(replace(deps, attempt=1), *arguments)
-
-
 def believed_inventory(original):
     """What the cluster's inventory says is all there is, whoever has emptied it."""
 
@@ -114,7 +109,6 @@ BROKEN = {
     "who never ran is not in the due index": (wake, "_expect", who_never_ran_not_expected, 12717),
     "an overtaken parent stores and buries children": (children, "source_known", children_of_yesterday, 311),
     "what a killed run had to tell is not told": (attempt, "unpublished", silence_of_the_killed, 403),
-    "what was to be said counts as said": (ledger, "_saying", second_look_that_takes_all_as_said, 2437),
     "an emptied inventory is believed": (planning, "load_ledger", believed_inventory, 1048864),
     "what moves to a suspended one is deleted": (claims, "_due", suspended_ones_not_asked, 138),
 }
