@@ -39,8 +39,9 @@ test: $(READY) ## every test that this machine can run
 test-full: $(READY) ## the slow ones too: chaos and fuzz at full length
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
 
-chaos: $(READY) ## 10,240 schedules of faults: every combination ten times; one that fails is shrunk and printed
+chaos: $(READY) ## 10,240 schedules of faults: every combination ten times, and 1,024 wider ones; one that fails is shrunk and printed
 	@$(BIN)/python -m tests.chaos.faults --schedules 10240
+	@$(BIN)/python -m tests.chaos.faults --first 1048576 --schedules 1024
 
 tools: $(READY) ## build the real parts that tests run against (cached outside the repository)
 	@$(BIN)/python tests/controlplane/build.py

@@ -1,17 +1,20 @@
 """Whatever goes wrong, and in whatever combination: the cluster ends as the head has it, and nothing is lost on the way.
 
 1,024 schedules: each combination of ten kinds of faults once (faults/decisions.py), over runs that overlap, pushes,
-moves, removals and suspensions. ``make chaos`` runs ten times as many. A schedule that fails is shrunk and printed;
+moves, removals and suspensions; and 96 wider ones, which have some of six further kinds, too. ``make chaos`` runs ten
+times as many. A schedule that fails is shrunk and printed;
 ``python -m tests.chaos.faults --seed N`` runs it again.
 """
 
 import pytest
-from tests.chaos.faults.decisions import KINDS, kinds_of
+from tests.chaos.faults.decisions import KINDS, WIDE, WIDER, kinds_of
 from tests.chaos.faults.schedule import made
 from tests.chaos.faults.shrink import outcome, run, shrunk
 
 SCHEDULES = 1 << len(KINDS)
 PARTS = 32
+WIDE_SEEDS = [WIDE + 389 * number for number in range(96)]
+WIDE_PARTS = 6
 
 
 def test_the_schedules_are_every_combination_of_faults():
@@ -21,6 +24,20 @@ def test_the_schedules_are_every_combination_of_faults():
 @pytest.mark.parametrize("part", range(PARTS))
 def test_whatever_goes_wrong_the_head_is_there_in_the_end(part):
     for seed in range(part, SCHEDULES, PARTS):
+        failure = run(seed)
+        if failure is not None:
+            pytest.fail(str(shrunk(failure)), pytrace=False)
+
+
+def test_the_wider_schedules_have_every_further_kind_often():
+    for kind in WIDER:
+        assert sum(kind in kinds_of(seed) for seed in WIDE_SEEDS) > len(WIDE_SEEDS) / 4
+    assert not kinds_of(WIDE - 1) & set(WIDER)
+
+
+@pytest.mark.parametrize("part", range(WIDE_PARTS))
+def test_whatever_else_goes_wrong_the_head_is_there_in_the_end(part):
+    for seed in WIDE_SEEDS[part::WIDE_PARTS]:
         failure = run(seed)
         if failure is not None:
             pytest.fail(str(shrunk(failure)), pytrace=False)

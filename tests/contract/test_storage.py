@@ -77,6 +77,28 @@ def test_only_digests_are_names(storage, name, call):
         storage.put(name, b"") if call == "put" else getattr(storage, call)(name)
 
 
+def put_stranger(storage, name):
+    """A file beside the artifacts that no plane has written; "" is what a console calls a folder."""
+    if isinstance(storage, DirectoryStorage):
+        (storage._root / "no").mkdir(exist_ok=True)
+        (storage._root / "no" / (name or "tes")).write_text("x")
+    elif isinstance(storage, S3Storage):
+        key = f"artifacts/sha256/{name}"
+        storage._clients.client("s3").put_object(Bucket=NAMES.bucket, Key=key, Body=b"x")
+    elif isinstance(storage, GcsStorage):
+        query = f"uploadType=media&name=artifacts%2Fsha256%2F{name}"
+        google.request("POST", f"{storage._base}/upload/storage/v1/b/{storage._bucket}/o?{query}", {})
+    else:
+        pytest.skip("nobody else gets at a process's memory")
+
+
+def test_what_somebody_else_has_put_there_is_no_artifact(storage):
+    storage.put(digest(b"a"), b"a")
+    for name in ("", "README.md", "A" * 64):
+        put_stranger(storage, name)
+    assert storage.digests() == (digest(b"a"),)
+
+
 def test_delete_and_digests(storage):
     for data in (b"a", b"b"):
         storage.put(digest(data), data)

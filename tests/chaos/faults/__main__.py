@@ -25,6 +25,8 @@ def main() -> int:
     with multiprocessing.get_context("fork").Pool(given.processes) as pool:
         for done, failure in enumerate(pool.imap_unordered(run, seeds, chunksize=8), 1):
             failures += [failure] if failure else []
+            if failure:
+                print(f"schedule {failure.schedule.seed}: {failure.problem[:200]}", flush=True)
             if done % 128 == 0:
                 print(f"{done} schedules, {len(failures)} failed, {time.monotonic() - began:.0f} s", flush=True)
     for failure in sorted(failures, key=lambda each: len(each.faults))[:SHOWN]:

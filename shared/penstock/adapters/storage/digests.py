@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 
 from penstock.core.errors import Terminal
 
@@ -14,6 +15,11 @@ def hex_part(digest: str) -> str:
     if found is None:
         raise Terminal(f"{digest[:100]!r} is not a digest of the form sha256:<64 hex digits>")
     return found[1]
+
+
+def named(digits: Iterable[str]) -> tuple[str, ...]:
+    """The digests of what is called so, sorted; what somebody else has put there has no such name, and is left out."""
+    return tuple(sorted(name for each in digits if _DIGEST.fullmatch(name := f"sha256:{each}")))
 
 
 def matches(digest: str, data: bytes) -> bool:

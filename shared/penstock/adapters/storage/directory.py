@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from penstock.adapters.storage.digests import check, hex_part, matches
+from penstock.adapters.storage.digests import check, hex_part, matches, named
 from penstock.core.errors import Transient
 
 STALE_SECONDS = 3_600
@@ -82,8 +82,7 @@ class DirectoryStorage:
 
     def digests(self) -> tuple[str, ...]:
         """All, sorted."""
-        found = (path.parent.name + path.name for path in self._root.glob("??/*"))
-        return tuple(sorted(f"sha256:{digits}" for digits in found))
+        return named(path.parent.name + path.name for path in self._root.glob("??/*"))
 
     def _path(self, digest: str) -> Path:
         digits = hex_part(digest)

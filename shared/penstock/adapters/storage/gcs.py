@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from penstock.adapters.google.client import Act, Answered, GoogleClient
 from penstock.adapters.google.names import GoogleNames
-from penstock.adapters.storage.digests import check, hex_part
+from penstock.adapters.storage.digests import check, hex_part, named
 
 FOLDER = "artifacts/sha256/"
 _TYPE = "application/octet-stream"
@@ -66,7 +66,7 @@ class GcsStorage:
         query = {"prefix": FOLDER, "fields": "nextPageToken,items(name)"}
         pages = self._client.pages(self._objects, self._act("storage.objects.list", ""), query)
         items = [item for page in pages for item in page.get("items", ())]
-        return tuple(sorted(f"sha256:{item['name'].removeprefix(FOLDER)}" for item in items))
+        return named(item["name"].removeprefix(FOLDER) for item in items)
 
     @property
     def _objects(self) -> str:

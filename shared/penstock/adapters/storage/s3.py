@@ -8,7 +8,7 @@ import base64
 import hashlib
 
 from penstock.adapters.aws.clients import Answered, Clients
-from penstock.adapters.storage.digests import check, hex_part
+from penstock.adapters.storage.digests import check, hex_part, named
 
 FOLDER = "artifacts/sha256/"
 
@@ -56,9 +56,9 @@ class S3Storage:
         parameters = {"Bucket": self._bucket, "Prefix": FOLDER}
         while True:
             page = self._clients.call("s3", "list_objects_v2", self._bucket, parameters)
-            found += [f"sha256:{entry['Key'].removeprefix(FOLDER)}" for entry in page.get("Contents", ())]
+            found += [entry["Key"].removeprefix(FOLDER) for entry in page.get("Contents", ())]
             if not page.get("IsTruncated"):
-                return tuple(sorted(found))
+                return named(found)
             parameters["ContinuationToken"] = page["NextContinuationToken"]
 
     def _object(self, digest: str) -> dict[str, str]:
