@@ -202,6 +202,11 @@ def test_each_region_has_its_own(account, told, tmp_path, bundle):
     }
 
 
+def test_every_type_is_somewhere():
+    types = {name for kind, name in run.declared() if kind == "resource" and name.startswith("aws_")}
+    assert types == {*aws.KINDS}
+
+
 def test_what_is_in_the_state_alone_is_said():
     assert {name for name, kind in aws.KINDS.items() if not kind.real} == LEFT_OUT
     text = (run.ROOT / "docs/aws.md").read_text()
