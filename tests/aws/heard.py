@@ -10,20 +10,20 @@ from urllib.parse import parse_qs, unquote
 from botocore import xform_name
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
-_KEY = re.compile(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/")
+_KEY = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/")
 _OBJECTS = {"GET": "get_object", "HEAD": "head_object", "PUT": "put_object", "DELETE": "delete_object"}
 
 
 @contextlib.contextmanager
 def heard():
-    """A list that grows: (access key, service, operation, parameters) of each request, as botocore names them."""
+    """A list that grows: (access key, region, service, operation, parameters) of each request, as botocore names them."""
     found, answer = [], DomainDispatcherApplication.__call__
 
     def spied(self, environ, start_response):
         if signed := _KEY.search(environ.get("HTTP_AUTHORIZATION", "")):
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"] = io.BytesIO(body)
-            found.append((*signed.groups(), *_call(signed[2], environ, body)))
+            found.append((*signed.groups(), *_call(signed[3], environ, body)))
         return answer(self, environ, start_response)
 
     with mock.patch.object(DomainDispatcherApplication, "__call__", spied):

@@ -22,7 +22,7 @@ from tests.deployed import GIVEN, Story, World
 from tests.docs.markdown import fences
 from tests.infra import iam
 from tests.infra.applied import run
-from tests.infra.test_aws_rights import needs
+from tests.infra.aws_calls import needs
 from tests.needles import needles
 from tests.observability.logs import documented
 from tests.observability.prometheus import newer, prometheus

@@ -111,7 +111,7 @@ def _change_bundle_and_sizes(account, config, directory):
     }
     (config.folder / "main.tf").write_text(before)
     config.variables["bundle"] = zipped(directory / "newer.zip", "2")
-    bundles = {"module.plane.aws_s3_object.bundle": ["delete", "create"]}
+    bundles = {"module.plane.aws_s3_object.bundle": ["create", "delete"]}
     assert config.plan() == {**bundles, **{address: ["update"] for address in functions.values()}}
     digests = {each["CodeSha256"] for each in account("lambda").list_functions()["Functions"]}
     config.apply()
@@ -200,6 +200,11 @@ def test_each_region_has_its_own(account, told, tmp_path, bundle):
         "acme-plane-1",
         "acme-plane-1-us-east-1",
     }
+
+
+def test_every_type_is_somewhere():
+    types = {name for kind, name in run.declared() if kind == "resource" and name.startswith("aws_")}
+    assert types == {*aws.KINDS}
 
 
 def test_what_is_in_the_state_alone_is_said():

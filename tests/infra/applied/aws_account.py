@@ -132,13 +132,17 @@ class Alarm(AwsKind):
     service, replaced = "cloudwatch", ("alarm_name",)
 
     def put(self, given, before):
+        said = {api: given[name] for name, api in ALARM.items() if given[name] is not None}
+        if dimensions := given["dimensions"]:
+            said["Dimensions"] = pairs(dimensions, "Name", "Value")
+        if queries := given["metric_query"]:
+            said["Metrics"] = [_query(each) for each in queries]
         self.client.put_metric_alarm(
             AlarmName=given["alarm_name"],
             AlarmActions=given["alarm_actions"] or [],
             OKActions=given["ok_actions"] or [],
-            Dimensions=pairs(given["dimensions"], "Name", "Value"),
             Tags=pairs(given["tags"]),
-            **{api: given[name] for name, api in ALARM.items()},
+            **said,
         )
         return {"id": given["alarm_name"], "arn": self._found(given)["AlarmArn"]}
 
@@ -148,10 +152,47 @@ class Alarm(AwsKind):
 
     def now(self, state):
         found = self._found(state)
-        return found and {name: found[api] for name, api in ALARM.items()}
+        return found and {name: found.get(api) for name, api in ALARM.items() if state[name] is not None}
 
     def delete(self, state):
         self.client.delete_alarms(AlarmNames=[state["alarm_name"]])
+
+
+def _query(each):
+    plain = {"id": "Id", "expression": "Expression", "label": "Label", "return_data": "ReturnData"}
+    said = {api: each[name] for name, api in plain.items() if each[name] not in (None, "")}
+    for metric in each["metric"]:
+        what = {
+            "Namespace": metric["namespace"],
+            "MetricName": metric["metric_name"],
+            "Dimensions": pairs(metric["dimensions"], "Name", "Value"),
+        }
+        said["MetricStat"] = {"Metric": what, "Period": metric["period"], "Stat": metric["stat"]}
+    return said
+
+
+class MetricFilter(AwsKind):
+    service, replaced = "logs", ("log_group_name", "name")
+
+    def put(self, given, before):
+        made = given.first("metric_transformation")
+        counted = {
+            "metricName": made["name"],
+            "metricNamespace": made["namespace"],
+            "metricValue": made["value"],
+            "defaultValue": float(made["default_value"]),
+        }
+        where = {"logGroupName": given["log_group_name"], "filterName": given["name"]}
+        self.client.put_metric_filter(**where, filterPattern=given["pattern"], metricTransformations=[counted])
+        return {"id": given["name"]}
+
+    def now(self, state):
+        where = {"logGroupName": state["log_group_name"], "filterNamePrefix": state["name"]}
+        found = self.client.describe_metric_filters(**where)["metricFilters"]
+        return {"pattern": found[0]["filterPattern"]} if found else None
+
+    def delete(self, state):
+        self.client.delete_metric_filter(logGroupName=state["log_group_name"], filterName=state["name"])
 
 
 class Dashboard(AwsKind):
