@@ -118,8 +118,9 @@ def send(plane, token):
         "x-hub-signature-256": "sha256=" + hmac.new(token, b"{}", hashlib.sha256).hexdigest(),
     }
     path = f"/hook/{webhook_digest(token, 'github', 'flux-system')}"
-    answer, _ = webhook.run(HttpRequest(method="POST", path=path, headers=headers, body=b"{}"), plane.deps)
-    return answer.status
+    request = HttpRequest(method="POST", path=path, headers=headers, body=b"{}")
+    answer, _ = webhook.run(request, plane.deps)
+    return webhook.settle(request, answer, plane.deps).status
 
 
 def of_an_older_release(data):
