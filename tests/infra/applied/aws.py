@@ -13,6 +13,7 @@ KINDS = {
     "aws_cloudwatch_event_rule": messaging.EventRule,
     "aws_cloudwatch_event_target": messaging.EventTarget,
     "aws_cloudwatch_log_group": account.LogGroup,
+    "aws_cloudwatch_log_metric_filter": account.MetricFilter,
     "aws_cloudwatch_metric_alarm": account.Alarm,
     "aws_dynamodb_table": storage.Table,
     "aws_eks_access_entry": Kept.of(  # moto's clusters have none

@@ -111,6 +111,8 @@ class World:
 
 def _same(one, other):
     """Whether they say the same: JSON may be written in another order."""
+    if one == other:
+        return True
     if isinstance(one, str) and isinstance(other, str) and one[:1] in "{[" and other[:1] in "{[":
         return json.loads(one) == json.loads(other)
-    return one == other
+    return False
