@@ -111,7 +111,7 @@ def _change_bundle_and_sizes(account, config, directory):
     }
     (config.folder / "main.tf").write_text(before)
     config.variables["bundle"] = zipped(directory / "newer.zip", "2")
-    bundles = {"module.plane.aws_s3_object.bundle": ["delete", "create"]}
+    bundles = {"module.plane.aws_s3_object.bundle": ["create", "delete"]}
     assert config.plan() == {**bundles, **{address: ["update"] for address in functions.values()}}
     digests = {each["CodeSha256"] for each in account("lambda").list_functions()["Functions"]}
     config.apply()

@@ -75,7 +75,7 @@ def test_the_life_of_a_plane(told, tmp_path, bundle):
     assert config.plan() == {functions["fetch"]: ["update"], functions["reconcile"]: ["update"]}
     (config.folder / "main.tf").write_text(before)
     config.variables["bundle"] = zipped(tmp_path / "newer.zip", "2")
-    bundles = {"module.plane.google_storage_bucket_object.bundle": ["delete", "create"]}
+    bundles = {"module.plane.google_storage_bucket_object.bundle": ["create", "delete"]}
     assert config.plan() == {**bundles, **{address: ["update"] for address in functions.values()}}
     _destroy(config)
 
