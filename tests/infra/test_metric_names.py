@@ -1,7 +1,7 @@
 """Dashboards and alarms of both clouds ask for metrics that there are, with the labels that these have.
 
-The names are the providers' published lists: CloudWatch metrics of Lambda and SQS; Google Cloud metrics of Cloud Run,
-Pub/Sub and Cloud Tasks.
+The names are the providers' published lists: CloudWatch metrics of Lambda, SQS, SNS and EventBridge Scheduler; Google
+Cloud metrics of Cloud Run, Pub/Sub and Cloud Tasks.
 """
 
 import re
@@ -11,6 +11,8 @@ from tests.docs.markdown import ROOT
 
 AWS = {
     "AWS/Lambda": ("FunctionName", {"Invocations", "Errors", "Throttles", "Duration"}),
+    "AWS/SNS": ("TopicName", {"NumberOfNotificationsFailed"}),
+    "AWS/Scheduler": ("ScheduleGroup", {"InvocationDroppedCount"}),
     "AWS/SQS": ("QueueName", {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}),
 }
 GOOGLE = {
@@ -34,12 +36,12 @@ def text(provider):
 def test_cloudwatchs_are_there_with_their_dimension():
     found = text("aws")
     asked = set(
-        re.findall(r'namespace\s*=\s*"(AWS/\w+)"\s*metric_name\s*=\s*"(\w+)"\s*dimensions\s*=\s*{ (\w+) =', found)
+        re.findall(r'namespace\s*=\s*"(AWS/\w+)"\s*metric(?:_name)?\s*=\s*"(\w+)"\s*dimensions\s*=\s*{ (\w+) =', found)
     )
     asked |= set(re.findall(r'\["(AWS/\w+)", "(\w+)", "(\w+)",', found))
     for each in re.findall(r"for metric in \[([^\]]*)\]\s*:\s*\[\"(AWS/\w+)\", metric, \"(\w+)\"", found):
         asked |= {(each[1], name, each[2]) for name in re.findall(r'"(\w+)"', each[0])}
-    assert len(asked) == 6
+    assert len(asked) == 8
     for namespace, metric, dimension in asked:
         assert (dimension, metric in AWS[namespace][1]) == (AWS[namespace][0], True), (namespace, metric)
     assert {metric for _, metric, _ in asked} == {name for _, names in AWS.values() for name in names}
@@ -48,9 +50,9 @@ def test_cloudwatchs_are_there_with_their_dimension():
 def filters():
     """Each filter of Cloud Monitoring, with the locals in it put in."""
     found = text("google").replace('\\"', '"')
-    local = dict(re.findall(r'^\s*(_\w+_metric)\s*=\s*"(.*)"$', found, re.MULTILINE))
+    local = dict(re.findall(r'^\s*(\w+_metric)\s*=\s*"(.*)"$', found, re.MULTILINE))
     for line in found.splitlines():
-        filled = re.sub(r"\${local\.(_\w+_metric)}", lambda match: local.get(match[1], ""), line)
+        filled = re.sub(r"\${local\.(\w+_metric)}", lambda match: local.get(match[1], ""), line)
         yield from (part for part in re.split(r'",\s*"', filled) if "metric.type=" in part and "_metric " not in part)
 
 

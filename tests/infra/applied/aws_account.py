@@ -114,6 +114,36 @@ class LogGroup(AwsKind):
         self.client.delete_log_group(logGroupName=state["name"])
 
 
+class MetricFilter(AwsKind):
+    service, replaced = "logs", ("log_group_name", "name")
+
+    def put(self, given, before):
+        made = given.first("metric_transformation")
+        self.client.put_metric_filter(
+            logGroupName=given["log_group_name"],
+            filterName=given["name"],
+            filterPattern=given["pattern"],
+            metricTransformations=[
+                {
+                    "metricName": made["name"],
+                    "metricNamespace": made["namespace"],
+                    "metricValue": made["value"],
+                    "defaultValue": float(made["default_value"]),
+                }
+            ],
+        )
+        return {"id": given["name"]}
+
+    def now(self, state):
+        found = self.client.describe_metric_filters(
+            logGroupName=state["log_group_name"], filterNamePrefix=state["name"]
+        )["metricFilters"]
+        return {"pattern": found[0]["filterPattern"]} if found else None
+
+    def delete(self, state):
+        self.client.delete_metric_filter(logGroupName=state["log_group_name"], filterName=state["name"])
+
+
 ALARM = {
     "alarm_description": "AlarmDescription",
     "comparison_operator": "ComparisonOperator",
@@ -126,6 +156,17 @@ ALARM = {
     "treat_missing_data": "TreatMissingData",
 }
 """Arguments that are parameters of PutMetricAlarm, and fields of what DescribeAlarms says."""
+
+
+def _query(block):
+    """A metric_query as PutMetricAlarm takes it: an expression, or a metric that others refer to."""
+    said = {"Id": block["id"], "ReturnData": bool(block["return_data"])}
+    said |= {api: block[name] for name, api in (("expression", "Expression"), ("label", "Label")) if block[name]}
+    for metric in block["metric"] or []:
+        names = {"Namespace": metric["namespace"], "MetricName": metric["metric_name"]}
+        names["Dimensions"] = pairs(metric["dimensions"], "Name", "Value")
+        said["MetricStat"] = {"Metric": names, "Period": metric["period"], "Stat": metric["stat"]}
+    return said
 
 
 class Alarm(AwsKind):
