@@ -1,5 +1,7 @@
 """fetch: what is stored, recorded, told and woken for each look at a source."""
 
+from dataclasses import replace
+
 import pytest
 
 from penstock.adapters.buckets.memory import MemoryBuckets
@@ -240,6 +242,29 @@ def test_a_push_tries_again_what_failed_and_leaves_the_suspended():
     assert woken(world.run()) == ["production/broken"]
 
 
+def test_of_two_killed_one_after_the_other_neither_loses_a_wake_up():
+    """Killed between its record and its publishing, and again when the message comes again."""
+    world = World()
+    world.push({"a": "1"})
+    (event,) = events(world.run())
+    world.deps = replace(world.deps, attempt=2)
+    world.run()
+    world.deps = replace(world.deps, attempt=3)
+    outgoing = world.run()
+    assert woken(outgoing) == ["production/flux-system"]
+    assert events(outgoing) == [event]
+
+
+def test_a_message_that_comes_again_wakes_though_another_has_cleared_the_announcement():
+    world = World()
+    world.push({"a": "1"})
+    world.run()
+    world.run()
+    assert woken(world.run()) == []
+    world.deps = replace(world.deps, attempt=2)
+    assert woken(world.run()) == ["production/flux-system"]
+
+
 def test_what_is_announced_again_keeps_the_revision_that_it_was_about():
     world = World()
     world.push({"a": "1"})
@@ -256,7 +281,9 @@ def test_a_killed_invocation_loses_no_wake_up_and_no_event():
     lost = world.run()
     again = world.run()
     assert woken(again) == woken(lost) == ["production/flux-system"]
-    assert {each.message.id for each in again if isinstance(each.message, Event)} == {each.message.id for each in lost if isinstance(each.message, Event)}
+    assert {each.message.id for each in again if isinstance(each.message, Event)} == {
+        each.message.id for each in lost if isinstance(each.message, Event)
+    }
     assert world.run() == []
     assert world.due_in() > 60
 

@@ -2,7 +2,8 @@
 
 A new observation or a failure is written together with its announcement (``pending``), and the announcement leaves
 the record only in a later run: an invocation that is killed between its write and its publishing loses nothing. So
-an announcement goes out once or twice, each time with the same id.
+an announcement goes out once or twice, each time with the same id. A message that comes again leaves it there, and
+wakes whom the artifact concerns whatever stands there: of two killed one after the other, neither may have published.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,6 +62,8 @@ def save(deps: Deps, held: Held, outcome: Outcome, look: Look, included: Sequenc
     """
     news = outcome.announcement
     pending = asdict(news) if news else {} if outcome.changed else None
+    if pending is None and held.pending and deps.attempt > 1:  # who wrote it was cut short, and so may be this one
+        pending = held.value["pending"]
     due = outcome.due
     if pending is not None:
         backstop = look.now.timestamp() + BACKSTOP

@@ -144,7 +144,7 @@ def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
     )
     address = (visit.message.cluster, API_VERSION, *_name(visit))
     told = events(held, outcome, address, deps)
-    woken = (outcome.changed or held.pending) and outcome.status.artifact
+    woken = (outcome.changed or held.pending or deps.attempt > 1) and outcome.status.artifact
     return (_wake_all(visit, found) if woken else []) + told + _retry(visit, outcome)
 
 
@@ -154,7 +154,8 @@ def _wake_all(visit: Visit, found: Found) -> list[Outgoing]:
     tree = found.tree or tree_of(status.artifact, deps)
     if tree is None:
         return []
-    before = tree_of(visit.held.announced, deps) if visit.held.announced else None
+    certain = visit.held.announced and (visit.held.pending or deps.attempt == 1)
+    before = tree_of(visit.held.announced, deps) if certain else None
     kept.keep(status.artifact, tree)
     name = _name(visit)
     opened = Opened(status=status, tree=tree, before=before)
