@@ -82,7 +82,7 @@ def lose_artifacts(plane):
     storage = plane.runtimes[HOME].port("storage")
     for digest in storage.digests():
         storage.delete(digest)
-    source._kept.clear()
+    source.kept.clear()
     opened.kept.clear()
 
 
