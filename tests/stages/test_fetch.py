@@ -242,6 +242,29 @@ def test_a_push_tries_again_what_failed_and_leaves_the_suspended():
     assert woken(world.run()) == ["production/broken"]
 
 
+def test_of_two_killed_one_after_the_other_neither_loses_a_wake_up():
+    """Killed between its record and its publishing, and again when the message comes again."""
+    world = World()
+    world.push({"a": "1"})
+    (event,) = events(world.run())
+    world.deps = replace(world.deps, attempt=2)
+    world.run()
+    world.deps = replace(world.deps, attempt=3)
+    outgoing = world.run()
+    assert woken(outgoing) == ["production/flux-system"]
+    assert events(outgoing) == [event]
+
+
+def test_a_message_that_comes_again_wakes_though_another_has_cleared_the_announcement():
+    world = World()
+    world.push({"a": "1"})
+    world.run()
+    world.run()
+    assert woken(world.run()) == []
+    world.deps = replace(world.deps, attempt=2)
+    assert woken(world.run()) == ["production/flux-system"]
+
+
 def test_what_is_announced_again_keeps_the_revision_that_it_was_about():
     world = World()
     world.push({"a": "1"})

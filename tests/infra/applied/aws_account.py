@@ -199,43 +199,6 @@ class Alarm(AwsKind):
         self.client.delete_alarms(AlarmNames=[state["alarm_name"]])
 
 
-def _query(each):
-    plain = {"id": "Id", "expression": "Expression", "label": "Label", "return_data": "ReturnData"}
-    said = {api: each[name] for name, api in plain.items() if each[name] not in (None, "")}
-    for metric in each["metric"]:
-        what = {
-            "Namespace": metric["namespace"],
-            "MetricName": metric["metric_name"],
-            "Dimensions": pairs(metric["dimensions"], "Name", "Value"),
-        }
-        said["MetricStat"] = {"Metric": what, "Period": metric["period"], "Stat": metric["stat"]}
-    return said
-
-
-class MetricFilter(AwsKind):
-    service, replaced = "logs", ("log_group_name", "name")
-
-    def put(self, given, before):
-        made = given.first("metric_transformation")
-        counted = {
-            "metricName": made["name"],
-            "metricNamespace": made["namespace"],
-            "metricValue": made["value"],
-            "defaultValue": float(made["default_value"]),
-        }
-        where = {"logGroupName": given["log_group_name"], "filterName": given["name"]}
-        self.client.put_metric_filter(**where, filterPattern=given["pattern"], metricTransformations=[counted])
-        return {"id": given["name"]}
-
-    def now(self, state):
-        where = {"logGroupName": state["log_group_name"], "filterNamePrefix": state["name"]}
-        found = self.client.describe_metric_filters(**where)["metricFilters"]
-        return {"pattern": found[0]["filterPattern"]} if found else None
-
-    def delete(self, state):
-        self.client.delete_metric_filter(logGroupName=state["log_group_name"], filterName=state["name"])
-
-
 class Dashboard(AwsKind):
     service, replaced = "cloudwatch", ("dashboard_name",)
 

@@ -153,7 +153,8 @@ def _wake_all(visit: Visit, found: Found) -> list[Outgoing]:
     tree = found.tree or tree_of(status.artifact, deps)
     if tree is None:
         return []
-    before = tree_of(visit.held.announced, deps) if visit.held.announced else None
+    certain = visit.held.announced and (visit.held.pending or deps.attempt == 1)
+    before = tree_of(visit.held.announced, deps) if certain else None
     kept.keep(status.artifact, tree)
     name = _name(visit)
     opened = Opened(status=status, tree=tree, before=before)
