@@ -41,7 +41,10 @@ CALLS: Counter[str] = Counter()
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Run:
-    """What one call of a function took. ``cpu``: of its thread, milliseconds; ``wall``: with the emulators' answers."""
+    """What one call of a function took, in milliseconds.
+
+    ``cpu``: of this process, right where one function is called at a time; ``wall``: with the emulators' answers.
+    """
 
     stage: str
     cpu: float
@@ -65,9 +68,9 @@ class Cloud:
 
     def measured(self, stage: str, call: Callable[[], Any]) -> Any:
         """The answer of a function."""
-        calls, wall, cpu = sum(CALLS.values()), time.perf_counter(), time.thread_time()
+        calls, wall, cpu = sum(CALLS.values()), time.perf_counter(), time.process_time()
         answer = call()
-        cpu, wall = time.thread_time() - cpu, time.perf_counter() - wall
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         run = Run(stage=stage, cpu=cpu * 1000, wall=wall * 1000, calls=sum(CALLS.values()) - calls)
         with self._lock:
             self.runs.append(run)
