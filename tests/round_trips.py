@@ -30,6 +30,8 @@ from penstock.core.resources import Gvk
 from penstock.core.secrets.names import WEBHOOK, secret_name
 from penstock.core.tree import blob
 from penstock.ports.bus import Delivery
+from penstock.stages.fetch import opened
+from penstock.stages.reconcile import source
 from penstock.wiring.http import answer
 
 TOKEN = b"bench-token"
@@ -134,6 +136,8 @@ class Journey(MemoryPlane):
     """A plane in memory whose requests are told."""
 
     def __init__(self) -> None:
+        opened.kept.clear()  # or what another plane of this process has read would not be read
+        source.kept.clear()
         self.trips, self.runs = Trips(), 0
         self.sent: dict[str, int] = {}
         super().__init__()

@@ -378,7 +378,7 @@ class World:
         self.decisions = Decisions(schedule.seed, schedule.rates, play)
         self.clock = SimulatedClock()
         self.begin = self.clock.now().timestamp()
-        source._kept.clear()
+        source.kept.clear()
         opened.kept.clear()  # or what an earlier schedule has read would not be read again
         self.api = AuditedApi()
         self.processes: list[Process] = []

@@ -15,7 +15,7 @@ from penstock.ports.deps import Deps
 from penstock.stages.reconcile.attempt import Attempt, opened_source, source_status
 
 JUST_NOW = 60.0
-_kept = KeptTrees(most=16)
+kept = KeptTrees(most=16)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,9 +88,9 @@ def newest_tree(deps: Deps, cluster: str, key: str) -> MemoryTree | None:
 
 def load_tree(deps: Deps, digest: str) -> MemoryTree:
     """The tree of an artifact; the last few stay decoded in memory."""
-    if (kept := _kept.get(digest)) is not None:
-        return kept
+    if (known := kept.get(digest)) is not None:
+        return known
     data = deps.storage.get(digest)
     if data is None:
         raise Transient(f"artifact {digest[:19]} is not in the store", reason="ArtifactFailed", retry_after=5)
-    return _kept.keep(digest, decode(data))
+    return kept.keep(digest, decode(data))
