@@ -91,7 +91,7 @@ def lose_artifacts(plane):
     storage = plane.runtimes[plane.home].port("storage")
     for digest in storage.digests():
         storage.delete(digest)
-    source._kept.clear()
+    source.kept.clear()
     opened.kept.clear()
 
 
