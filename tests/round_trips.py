@@ -245,6 +245,9 @@ def of_a_push(objects: int = 20, *, settled: bool = True) -> list[Request]:
     plane.push(fleet(objects))
     plane.settle()
     path, headers = receiver(plane)
+    plane.clock.advance(90)
+    plane.tick()  # the first look's announcement is confirmed
+    plane.settle()
     for number in (1, 2):  # the first one finds what only a first one has to read
         if settled:
             plane.clock.advance(90)
