@@ -247,10 +247,8 @@ def test_of_two_killed_one_after_the_other_neither_loses_a_wake_up():
     world = World()
     world.push({"a": "1"})
     (event,) = events(world.run())
-    world.deps = replace(world.deps, attempt=2)
-    world.run()
-    world.deps = replace(world.deps, attempt=3)
-    outgoing = world.run()
+    world.run(attempt=2)
+    outgoing = world.run(attempt=3)
     assert woken(outgoing) == ["production/flux-system"]
     assert events(outgoing) == [event]
 
@@ -261,8 +259,7 @@ def test_a_message_that_comes_again_wakes_though_another_has_cleared_the_announc
     world.run()
     world.run()
     assert woken(world.run()) == []
-    world.deps = replace(world.deps, attempt=2)
-    assert woken(world.run()) == ["production/flux-system"]
+    assert woken(world.run(attempt=2)) == ["production/flux-system"]
 
 
 def test_what_is_announced_again_keeps_the_revision_that_it_was_about():
