@@ -285,6 +285,28 @@ def test_each_call_is_one_that_the_functions_role_allows(deployed):
     assert "sns:Publish" in asked["webhook"]
 
 
+def test_what_no_attempt_ends_becomes_a_dead_letter_that_tick_tells_of(deployed):
+    """By the queue's own redrive policy; the last of the story, since fetch stops for it."""
+    deployed.pollers["fetch"].stop()
+    sqs, pipeline = Clients(NAMES.region).client("sqs"), PIPELINE.stage("fetch")
+    url = sqs.get_queue_url(QueueName=next(each.queue for each in deployed.made.sources if each.stage == "fetch"))[
+        "QueueUrl"
+    ]
+    policy = json.loads(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["RedrivePolicy"])
+    assert policy["maxReceiveCount"] == pipeline.attempts
+    wake = SourceChanged(cluster=PLANE, namespace="flux-system", name="flux-system")
+    traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
+    deployed.story.runtime.bus.publish(
+        [Dispatch(envelope=Envelope(message=wake, id="killer", traceparent=traceparent))]
+    )
+    for _ in range(pipeline.attempts):
+        assert sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
+    assert "Messages" not in sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
+    deployed.tick()
+    (letter,) = deployed.story.runtime.bus.dead_letters()
+    assert (letter.stage, letter.error) == ("fetch", "not finished in 8 attempts: its worker died or hung each time")
+
+
 # Prometheus
 
 
@@ -351,25 +373,3 @@ def test_what_was_told_is_counted_whole(server, deployed):
         assert float(counted["value"][1]) == ended
         (risen,) = server.query(f'sum(increase(penstock_stage_duration_seconds_count{{stage="{stage}"}}[30m]))')
         assert float(risen["value"][1]) >= ended * 0.9, stage
-
-
-def test_what_no_attempt_ends_becomes_a_dead_letter_that_tick_tells_of(deployed):
-    """By the queue's own redrive policy; the last test, since fetch stops for it."""
-    deployed.pollers["fetch"].stop()
-    sqs, pipeline = Clients(NAMES.region).client("sqs"), PIPELINE.stage("fetch")
-    url = sqs.get_queue_url(QueueName=next(each.queue for each in deployed.made.sources if each.stage == "fetch"))[
-        "QueueUrl"
-    ]
-    policy = json.loads(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["RedrivePolicy"])
-    assert policy["maxReceiveCount"] == pipeline.attempts
-    wake = SourceChanged(cluster=PLANE, namespace="flux-system", name="flux-system")
-    traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
-    deployed.story.runtime.bus.publish(
-        [Dispatch(envelope=Envelope(message=wake, id="killer", traceparent=traceparent))]
-    )
-    for _ in range(pipeline.attempts):
-        assert sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
-    assert "Messages" not in sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
-    deployed.tick()
-    (letter,) = deployed.story.runtime.bus.dead_letters()
-    assert (letter.stage, letter.error) == ("fetch", "not finished in 8 attempts: its worker died or hung each time")
