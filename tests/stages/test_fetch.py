@@ -147,8 +147,8 @@ class World:
     def push(self, files, subject="change", url=URL):
         return self.git.commit(url, {path: blob(data.encode()) for path, data in files.items()}, subject=subject)
 
-    def run(self, message=PUSH, *, attempt=1):
-        return fetch.run(message, replace(self.deps, attempt=attempt))
+    def run(self, message=PUSH, *, attempt=0):
+        return fetch.run(message, replace(self.deps, attempt=attempt or self.deps.attempt))
 
     def settle(self, message=PUSH):
         """Run until nothing is left to announce."""
