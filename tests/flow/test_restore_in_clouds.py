@@ -13,7 +13,7 @@ from tests.memory_plane import OneCluster, config_map
 from tests.stages.test_reconcile_adoption import OTHER, adopt, owners
 
 from penstock.adapters.clock.memory import SimulatedClock
-from penstock.core.secrets.names import secret_name
+from penstock.core.secrets.names import WEBHOOK, secret_name
 from penstock.wiring import functions, lambda_functions, load_pipeline
 from penstock.wiring.lazy import Once
 
@@ -117,7 +117,7 @@ def test_with_a_backup_of_the_records(make):
     assert ready(plane) == {"True"}
     assert shown(plane) == HEAD
     assert deletions(plane) == []
-    assert plane.secrets.get(secret_name("prod", "flux-system", "hook")) == {"token": b"token"}
+    assert plane.secrets.get(secret_name(WEBHOOK, "prod", "flux-system", "hook")) == {"token": b"token"}
     assert set(owners(plane).values()) == {"f" * 32}
 
 
@@ -138,7 +138,7 @@ def test_without_one(make):
     plane.push({"apps/a.yaml": config_map("a", x="3")})
     plane.settle()
     assert shown(plane) == HEAD
-    assert plane.secrets.get(secret_name("prod", "flux-system", "hook")) == {"token": b"token"}
+    assert plane.secrets.get(secret_name(WEBHOOK, "prod", "flux-system", "hook")) == {"token": b"token"}
 
 
 def commit(plane):
