@@ -178,6 +178,7 @@ class Rehearsal:
             check_children(attempt, rendered.parts.interpreted)
             attempt = record_render(attempt, source, rendered)
             self._take(attempt, source, rendered, read.encrypted)
+            attempt = replace(attempt, opening=self._attempt(attempt.ref).opening)
             attempt = record_render(attempt, source, rendered)  # once more: now its children are stored
             again = self._attempt(attempt.ref)
             if again.record.generation == attempt.record.generation:
