@@ -180,15 +180,16 @@ def test_an_item_of_a_newer_format_is_refused(state, clients):
 
 
 def test_reads_that_stay_throttled_are_transient(state, clients):
-    state.put("k", {}, expected=None, due=1.0)
+    for key in ("k", "l"):
+        state.put(key, {}, expected=None, due=1.0)
 
     def throttle(parsed, **_):
-        keys = [{"p": {"S": "k"}, "k": {"S": "k"}}]
+        keys = [{"p": {"S": key}, "k": {"S": key}} for key in ("k", "l")]
         parsed |= {"Responses": {}, "UnprocessedKeys": {NAMES.table: {"Keys": keys}}}
 
     clients.client("dynamodb").meta.events.register("after-call.dynamodb.BatchGetItem", throttle)
     with pytest.raises(Transient, match="throttling"):
-        state.due(2.0, limit=1)
+        state.due(2.0, limit=2)
 
 
 @pytest.mark.parametrize(
