@@ -58,10 +58,14 @@ class Deployed:
     def start(self, stage):
         """One function, from the bundle."""
         log = self.stack.enter_context((self.logs / stage).open("w+b"))
-        given = {**self.made.environments[stage], **self.emulators, **self.world.own(stage)}
+        given = {**self.made.environments[stage], **self.emulators, **self.world.own(stage), **self.more(stage)}
         port = self.ports[stage]
         self.held[stage].close()
         self.processes[stage], _ = self.stack.enter_context(started(stage, log=log, port=port, **given))
+
+    def more(self, _stage):
+        """Variables beside those of Terraform."""
+        return {}
 
     def http(self, stage, method, path, headers, body):
         return ask(self.ports[stage], method, path, body, headers)

@@ -11,6 +11,7 @@ from penstock.adapters.aws.clients import Clients
 from penstock.wiring import load_pipeline
 
 CLUSTER = "arn:aws:eks:eu-central-1:123456789012:cluster/prod"
+BOUNDARY = "arn:aws:iam::111122223333:policy/bound"
 COLLECTOR = {"endpoint": "https://otlp.example.com", "credentials": True}
 LEFT_OUT = {"aws_eks_access_entry", "aws_s3_bucket_policy", "aws_sqs_queue_redrive_allow_policy"}
 """Types that moto does not have, or not as AWS has them: in the state alone (docs/aws.md)."""
@@ -171,7 +172,7 @@ def _left(account):
         ({"secrets_store": "parameter-store", "reserve_concurrency": False}, "aws_secretsmanager_secret"),
         ({"home_region": "us-east-1", "regions": [NAMES.region]}, "aws_lambda_function_url"),
         (
-            {"collector": COLLECTOR, "alarm_actions": ["arn:aws:sns:x"], "permissions_boundary": "arn:aws:iam::x"},
+            {"collector": COLLECTOR, "alarm_actions": ["arn:aws:sns:x"], "permissions_boundary": BOUNDARY},
             "aws_budget",
         ),
     ],

@@ -20,12 +20,8 @@ class Exporting(Deployed):
         self.collector = collector
         super().__init__(stack, directory)
 
-    def start(self, stage):
-        before = self.environment
-        more = {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url, "K_SERVICE": f"plane-1-{stage}"}
-        self.environment = {**before, **more}
-        super().start(stage)
-        self.environment = before
+    def more(self, stage):
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.url, "K_SERVICE": f"plane-1-{stage}"}
 
 
 @pytest.fixture(scope="module")

@@ -170,15 +170,22 @@ def test_metrics_come_too_as_sums_since_the_start(fleet, collector):
     assert named["penstock.objects"]["sum"]["aggregationTemporality"] == "AGGREGATION_TEMPORALITY_CUMULATIVE"
 
 
+def resources(metric):
+    """(kind, name) of each point of gotk_resource_info."""
+    points = metric["gauge"]["dataPoints"]
+    labels = [{each["key"]: each["value"].get("stringValue", "") for each in point["attributes"]} for point in points]
+    return {(each["customresource_kind"], each["name"]) for each in labels}
+
+
 def test_what_is_read_of_the_store_is_sent_where_nobody_scrapes_it(fleet, collector):
-    told = {name: metric for name, metric, _ in collector.metrics}
-    assert {"gotk_resource_info", "penstock.queue.messages", "penstock.dead_letters.waiting"} <= set(told)
-    names = {
-        (labels["customresource_kind"], labels["name"])
-        for point in told["gotk_resource_info"]["gauge"]["dataPoints"]
-        for labels in [{each["key"]: each["value"].get("stringValue", "") for each in point["attributes"]}]
-    }
-    assert {("Kustomization", "apps"), ("GitRepository", "flux-system")} <= names
+    end, wanted = time.monotonic() + 30, {("Kustomization", "apps"), ("GitRepository", "flux-system")}
+    while True:
+        told = {name: metric for name, metric, _ in collector.metrics}
+        if "gotk_resource_info" in told and wanted <= resources(told["gotk_resource_info"]):
+            break
+        assert time.monotonic() < end, told.get("gotk_resource_info")
+        time.sleep(0.2)
+    assert {"penstock.queue.messages", "penstock.dead_letters.waiting"} <= set(told)
     dead = told["penstock.dead_letters"]["sum"]["dataPoints"]
     assert {point.get("asInt") for point in dead} == {"0"}, "an alert on a rise sees the first"
 
