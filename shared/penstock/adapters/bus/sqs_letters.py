@@ -88,10 +88,9 @@ class SqsLetters:
         for stage in self._pipeline.queues():
             dead = self._dead(stage.name)
             seen = [record for page in self._look(stage.name, most=MOST_TOLD, empty=1) for record in page]
-            told = [record for record in seen if ERROR in record.get("MessageAttributes", {})]
-            self._show_all(stage.name, told)
+            self._show_all(stage.name, (record for record in seen if _is_told(record)))
             for record in seen:
-                if record in told:
+                if _is_told(record):
                     continue
                 letter = self._letter(stage.name, record)
                 yield letter
@@ -191,6 +190,10 @@ class SqsLetters:
         if queue not in self._urls:
             self._urls[queue] = f"{self._clients.client('sqs').meta.endpoint_url}/{self._names.account}/{queue}"
         return self._urls[queue]
+
+
+def _is_told(record: Record) -> bool:
+    return ERROR in record.get("MessageAttributes", {})
 
 
 def fifo(group: str, once: str) -> dict[str, str]:

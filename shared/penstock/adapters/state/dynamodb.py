@@ -51,7 +51,7 @@ class DynamoState:
 
     def __init__(self, clients: Clients, table: str) -> None:
         self._clients, self._table = clients, table
-        self._batches = Batches(self._batch, self.list, size=READ_BATCH)
+        self._batches = Batches(self, self._batch, size=READ_BATCH)
 
     def get(self, key: str) -> Record | None:
         """The record or None."""
@@ -178,10 +178,6 @@ class DynamoState:
 
     def _batch(self, keys: Sequence[str]) -> Iterator[Record]:
         """Those of at most READ_BATCH records that there are; an answer of 16 MB leaves some to the next request."""
-        if len(keys) == 1:
-            found = self.get(keys[0])
-            yield from () if found is None else (found,)
-            return
         wanted: Any = [_primary(key) for key in keys]
         while wanted:
             request = {self._table: {"Keys": wanted, "ConsistentRead": True}}

@@ -45,7 +45,7 @@ class FirestoreState:
 
     def __init__(self, client: GoogleClient, names: GoogleNames, documents: str = "") -> None:
         self._client, self._base, self._root = client, names.endpoints.firestore, documents or names.documents
-        self._batches = Batches(self._batch, self.list, size=PAGE)
+        self._batches = Batches(self, self._batch, size=PAGE)
 
     def get(self, key: str) -> Record | None:
         """The record or None."""
@@ -123,10 +123,6 @@ class FirestoreState:
 
     def _batch(self, keys: Sequence[str]) -> Iterator[Record]:
         """Those of at most PAGE records that there are."""
-        if len(keys) == 1:
-            found = self.get(keys[0])
-            yield from () if found is None else (found,)
-            return
         act = Act(permission="datastore.entities.get", resource=self._root)
         asked = {"documents": [self._name(key) for key in keys]}
         answers = self._client.call("POST", f"{self._base}/v1/{self._root}:batchGet", act, asked)

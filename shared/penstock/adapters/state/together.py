@@ -32,29 +32,30 @@ def one_by_one(state: _Readable, keys: Collection[str], prefixes: Collection[str
 class Batches:
     """A ``read`` over a provider's batch request for records, and one request for each list.
 
-    ``batch``: the records that there are of at most ``size`` keys.
+    ``state``: whose ``get`` reads a record that is alone, and whose ``list`` the lists; ``batch``: the records that
+    there are of two to ``size`` keys.
     """
 
-    def __init__(
-        self,
-        batch: Callable[[Sequence[str]], Iterable[Record]],
-        listed: Callable[[str], tuple[Record, ...]],
-        *,
-        size: int,
-    ) -> None:
-        self._batch, self._listed, self._size = batch, listed, size
+    def __init__(self, state: _Readable, batch: Callable[[Sequence[str]], Iterable[Record]], *, size: int) -> None:
+        self._state, self._batch, self._size = state, batch, size
 
     def read(self, keys: Collection[str], prefixes: Collection[str]) -> Reads:
         """All of them, AT_ONCE at a time; the first error is raised when all have ended."""
         wanted, places = list(dict.fromkeys(keys)), list(dict.fromkeys(prefixes))
         groups = list(_groups(wanted, self._size))
         work: list[Callable[[], tuple[Record, ...]]] = []
-        work += [lambda group=group: tuple(self._batch(group)) for group in groups]  # type: ignore[misc]
-        work += [lambda prefix=prefix: self._listed(prefix) for prefix in places]  # type: ignore[misc]
+        work += [partial(self._of, group) for group in groups]
+        work += [partial(self._state.list, prefix) for prefix in places]
         answers = together(work)
         records = chain.from_iterable(answers[: len(groups)])
         lists = dict(zip(places, answers[len(groups) :], strict=True))
         return Reads(records={record.key: record for record in records}, lists=lists)
+
+    def _of(self, keys: Sequence[str]) -> tuple[Record, ...]:
+        if len(keys) > 1:
+            return tuple(self._batch(keys))
+        found = self._state.get(keys[0])
+        return () if found is None else (found,)
 
 
 def by_store(of: Callable[[str], State], keys: Collection[str], prefixes: Collection[str]) -> Reads:
