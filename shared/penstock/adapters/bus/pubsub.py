@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from penstock.adapters.bus.batches import batches
 from penstock.adapters.bus.ordering import order_key
-from penstock.adapters.bus.pubsub_letters import BATCH, BATCH_BYTES, ERROR, PubsubLetters, entry
+from penstock.adapters.bus.pubsub_letters import ERROR, PubsubLetters, entry
 from penstock.adapters.google.client import Act, GoogleClient
 from penstock.adapters.google.names import GoogleNames
 from penstock.core.errors import Refused
@@ -64,10 +63,8 @@ class PubsubBus(PubsubLetters):
         for topic in dict.fromkeys(message.topic for message in ready):
             mine = [message for message in ready if message.topic == topic]
             now = [message for message in mine if message.delay <= 0]
-            for order in dict.fromkeys(message.order for message in now):  # a request takes one ordering key
-                alike = [message for message in now if message.order == order]
-                for batch in batches(alike, lambda message: len(message.data), most=BATCH, most_bytes=BATCH_BYTES):
-                    self._publish(topic, [message.entry for message in batch])
+            for order in dict.fromkeys(message.order for message in now):
+                self._publish(topic, [message.entry for message in now if message.order == order])
             for message in mine:
                 if message.delay > 0:
                     self._schedule(message)

@@ -100,12 +100,13 @@ class PubsubLetters:
                 order = order_again(self._pipeline, base64.b64decode(data))
                 found.setdefault((topic, order), []).append(entry(data, order))
         for (topic, _), entries in found.items():
-            for some in batches(entries, lambda one: len(one["data"]), most=BATCH, most_bytes=BATCH_BYTES):
-                self._publish(topic, some)
+            self._publish(topic, entries)
 
     def _publish(self, topic: str, entries: Sequence[Mapping[str, Any]]) -> None:
+        """As many requests as it takes. A request takes one ordering key: that of all ``entries``."""
         act = Act(permission="pubsub.topics.publish", resource=topic)
-        self._client.call("POST", self._publish_url(topic), act, {"messages": list(entries)})
+        for some in batches(entries, lambda one: len(one["data"]), most=BATCH, most_bytes=BATCH_BYTES):
+            self._client.call("POST", self._publish_url(topic), act, {"messages": some})
 
     def _publish_url(self, topic: str) -> str:
         return f"{self._names.endpoints.pubsub}/v1/{topic}:publish"
