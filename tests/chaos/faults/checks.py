@@ -10,6 +10,7 @@ from tests.memory_plane import CLUSTER
 
 from penstock.core.messages import PLANE, ArtifactStored, SourceChanged
 from penstock.core.notify.notification import repeat_key
+from penstock.core.reconcile.inventory import NAMESPACE
 from penstock.core.records import ObjectRecord, object_key
 from penstock.core.sources.index import entries_of
 
@@ -56,7 +57,7 @@ def check_deeds(world: World) -> None:
     for change in world.api.audit:
         assert change.plane != "two", f"the second plane wrote: {_told(change)}"
         if change.before is None and change.after is not None:
-            born[change.after["metadata"]["uid"]] = change.at
+            born[change.after["metadata"]["uid"]] = _born(change)
         elif change.after is None and change.before is not None and change.by:
             _check_deletion(world, change, born.get(change.before["metadata"]["uid"], 0.0))
         _check_suspended(world, change)
@@ -65,6 +66,13 @@ def check_deeds(world: World) -> None:
             forgotten = {"inventory deleted", "inventory edited"} & world.hands
             assert change.remembered or forgotten, f"not in the inventory when it was written: {_told(change)}"
             assert change.held or "lease deleted" in world.hands, f"another run had the Lease: {_told(change)}"
+
+
+def _born(change: Change) -> float:
+    """When an object's life began; an inventory that a removal has restored is that of the life which it ends."""
+    assert change.after is not None
+    restored = change.buried and change.after["metadata"].get("namespace") == NAMESPACE
+    return 0.0 if restored else change.at
 
 
 def _check_deletion(world: World, change: Change, born: float) -> None:
@@ -76,7 +84,7 @@ def _check_deletion(world: World, change: Change, born: float) -> None:
     if kind == "ConfigMap" and metadata["namespace"] == "apps":
         kept = all(metadata["name"] in expected(files) for files in heads)
         assert not kept, f"wrong deletion: {_told(change)}"
-    elif kind == "ConfigMap" and metadata["namespace"] == "penstock-system":
+    elif kind == "ConfigMap" and metadata["namespace"] == NAMESPACE:
         path = f"clusters/prod/{metadata['name'].rpartition('.')[2]}.yaml"
         assert not all(path in files for files in heads), f"wrong deletion: {_told(change)}"
     else:
@@ -177,7 +185,7 @@ def _check_nothing_new(world: World, seconds: float, *, shown: bool) -> None:
 
 def _is_inventory(change: Change) -> bool:
     about = change.after or {}
-    return about.get("kind") == "ConfigMap" and about["metadata"]["namespace"] == "penstock-system"
+    return about.get("kind") == "ConfigMap" and about["metadata"]["namespace"] == NAMESPACE
 
 
 def check(world: World) -> None:

@@ -22,7 +22,15 @@ from penstock.core.errors import Terminal
 from penstock.core.messages import PLANE, Envelope, Event, ReconcileDue, SourceChanged, decode, encode
 from penstock.core.notify import ledger
 from penstock.core.reconcile.inventory import NAMESPACE
-from penstock.core.records import Approval, KustomizationStatus, Suspension, approval_key, object_key, status_key
+from penstock.core.records import (
+    Approval,
+    KustomizationStatus,
+    ObjectRecord,
+    Suspension,
+    approval_key,
+    object_key,
+    status_key,
+)
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.stages.api.actions import set_switch
@@ -291,7 +299,8 @@ class Change:
     """A change of the cluster. ``by``: label of the process; ``plane``: its plane's name.
 
     ``remembered``: whether the inventory of the Kustomization that did it had the object at that moment; ``held``:
-    whether the run had its Lease, or had taken it so long ago that it may have run out under a slow request.
+    whether the run had its Lease, or had taken it so long ago that it may have run out under a slow request; ``buried``:
+    whether nobody declared its Kustomization any more.
     """
 
     at: float
@@ -303,6 +312,7 @@ class Change:
     after: dict[str, Any] | None
     remembered: bool
     held: bool
+    buried: bool
 
 
 class AuditedApi(MemoryApi):
@@ -332,6 +342,7 @@ class AuditedApi(MemoryApi):
                     after=after,
                     remembered=self._remembered(name, after or before),
                     held=by is not None and self._held(name, by),
+                    buried=by is not None and _is_buried(by.plane, name),
                 )
             )
 
@@ -729,3 +740,9 @@ class World:
 def status_of(plane: MemoryPlane, name: str) -> KustomizationStatus:
     found = plane.state.get(status_key(CLUSTER, "Kustomization", "flux-system", name))
     return KustomizationStatus.from_value(found.value) if found else KustomizationStatus()
+
+
+def _is_buried(plane: MemoryPlane, name: str) -> bool:
+    """Whether a Kustomization's record is a tombstone, or gone."""
+    found = plane.state.get(object_key(CLUSTER, "Kustomization", "flux-system", name))
+    return found is None or ObjectRecord.from_value(found.value).tombstone
