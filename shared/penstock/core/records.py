@@ -40,6 +40,11 @@ def receiver_key(digest: str, cluster: str, namespace: str, name: str) -> str:
     return f"receiver/{digest}/{cluster}/{namespace}/{name}"
 
 
+def hooked_key(cluster: str) -> str:
+    """Key of the names of a cluster's entries in the Receiver index: nobody reads those of a thousand clusters."""
+    return f"hooked/{cluster}"
+
+
 def delivery_key(cluster: str, namespace: str, name: str) -> str:
     """Key of a Receiver's delivery record."""
     return f"delivery/{cluster}/{namespace}/{name}"

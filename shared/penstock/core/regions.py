@@ -7,8 +7,8 @@ values). Keys: core.records, core.sources.index, core.notify.ledger.
 from penstock.core.messages import PLANE
 
 CLUSTERS = {
-    **dict.fromkeys(("adoption", "approval", "child", "delivery", "discovered", "indexed", "lease", "object"), 1),
-    **dict.fromkeys(("reads", "status", "waits"), 1),
+    **dict.fromkeys(("adoption", "approval", "child", "delivery", "discovered", "hooked", "indexed", "lease"), 1),
+    **dict.fromkeys(("object", "reads", "status", "waits"), 1),
 }
 """Family of keys -> which segment names the cluster."""
 HOME = frozenset({"plane", "receiver"})
@@ -23,7 +23,7 @@ def cluster_of(key: str) -> str | None:
     at = CLUSTERS.get(parts[0])
     if at is None or len(parts) <= at or not parts[at]:
         return None
-    whole = len(parts) > at + 1 or parts[0] in {"discovered", "indexed"}
+    whole = len(parts) > at + 1 or parts[0] in {"discovered", "hooked", "indexed"}
     return parts[at] if whole else None
 
 

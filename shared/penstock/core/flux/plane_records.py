@@ -23,7 +23,10 @@ from penstock.core.records import PLANE_KEY, ObjectRecord, PlaneRecord, object_k
 from penstock.core.resources import Manifest
 from penstock.core.sources.index import FAMILIES
 
-CLUSTER_PREFIXES = ("object/", "status/", "delivery/", "receiver/", "lease/", "adoption/", "discovered/", *FAMILIES)
+CLUSTER_PREFIXES = (
+    *("object/", "status/", "delivery/", "receiver/", "hooked/", "lease/", "adoption/", "discovered/"),
+    *FAMILIES,
+)
 """Where the records of a cluster stand: what a caller lists to fill ``existing``."""
 
 

@@ -20,7 +20,6 @@ from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, objects
 from penstock.stages.reconcile.context import decoded, secret_data
 from penstock.stages.reconcile.copies import put_copy
 from penstock.stages.reconcile.pull_secrets import copy_pull_secrets, pulls_as
-from penstock.stages.reconcile.receivers import index_receivers
 from penstock.stages.reconcile.source_identity import copy_token, logs_in_as
 
 READERS = {"Receiver": WEBHOOK, "Provider": NOTIFY, **dict.fromkeys(FETCHED, FETCH)}
@@ -40,14 +39,14 @@ _FIELDS = (
 def copy_credentials(
     attempt: Attempt, applied: Mapping[str, Manifest], coming: Sequence[Manifest] = ()
 ) -> list[Outgoing]:
-    """Bring the store's copies and the Receiver index up to date.
+    """Bring the store's copies up to date.
 
     ``applied``: the v1 Secrets of this run by ``namespace/name``; ``coming``: Flux objects that are about to be
     stored: whoever finds a Provider must find its Secret. Where a source's credentials changed, that source
     is published. One unreadable Secret stops nothing; whoever needs it says so.
     """
     messages: list[Outgoing] = []
-    refers = _refers(attempt, coming)
+    refers = refers_to_secrets(attempt, coming)
     if not refers and not applied:
         return []
     reread = refers and attempt.message.why in LOOKS_AFRESH
@@ -67,11 +66,10 @@ def copy_credentials(
                 changed.append(copies.once(("token", namespace, provider, account), token))
             if kind in FETCHED and any(changed):
                 messages.append(Outgoing(message=_source(attempt, kind, name, record)))
-    index_receivers(attempt, known["Receiver"])
     return messages
 
 
-def _refers(attempt: Attempt, coming: Sequence[Manifest]) -> bool:
+def refers_to_secrets(attempt: Attempt, coming: Sequence[Manifest]) -> bool:
     """Whether this Kustomization has objects that refer to Secrets; the root stands for all of them."""
     if attempt.is_root or any(ref_of(document).kind in READERS for document in coming):
         return True
@@ -139,16 +137,33 @@ class _Copies:
         if not self.reread and attempt.deps.secrets.get(stored_as) is not None:
             return False
         try:
-            data = self._at_home(secret)
-            if data is None:
-                attempt.deps.secrets.delete(stored_as, owner=attempt.uid)
-                return False
-            return put_copy(attempt, stored_as, data)
+            return self._from_home(secret, stored_as)
         except PenstockError as error:
             attempt.deps.telemetry.record(
                 "secret not copied", cluster=attempt.cluster, namespace=namespace, name=name, reason=error.reason
             )
             return False
+
+    def _from_home(self, secret: str, stored_as: str) -> bool:
+        """Copy what the home cluster has; whether the copy changed.
+
+        Another run may apply the Secret, and copy it, between our look and our copy: so whoever has changed the store
+        looks again.
+        """
+        attempt, data = self.attempt, self._at_home(secret)
+        if data is not None:
+            changed = put_copy(attempt, stored_as, data)
+        else:
+            changed = attempt.deps.secrets.get(stored_as) is not None
+            if changed:
+                attempt.deps.secrets.delete(stored_as, owner=attempt.uid)
+        if not changed:
+            return False
+        self.read.pop(secret)
+        now = self._at_home(secret)
+        if now is not None and now != data:
+            put_copy(attempt, stored_as, now)
+        return now is not None
 
     def _at_home(self, secret: str) -> Mapping[str, bytes] | None:
         """Its data in the home cluster, read once for all stages; None where there is none."""

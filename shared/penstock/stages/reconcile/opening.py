@@ -9,7 +9,15 @@ from dataclasses import dataclass
 
 from penstock.core.flux.kustomization import KIND, SourceRef
 from penstock.core.messages import PLANE, ReconcileDue
-from penstock.core.records import PLANE_KEY, ObjectRecord, SourceStatus, lease_key, object_key, status_key
+from penstock.core.records import (
+    PLANE_KEY,
+    ObjectRecord,
+    SourceStatus,
+    hooked_key,
+    lease_key,
+    object_key,
+    status_key,
+)
 from penstock.core.sources.index import child_prefix, indexed_key, names_of
 from penstock.core.sources.wakeups import ROOT
 from penstock.ports.state import Record, State
@@ -51,6 +59,7 @@ def read_opening(message: ReconcileDue, state: State) -> Opening:
             mine,
             status_key(cluster, KIND, *ROOT.split("/")),
             indexed_key(cluster),
+            hooked_key(cluster),
             lease_key(cluster, message.namespace, message.name),
             *source_keys(cluster, OWN_SOURCE),
         )

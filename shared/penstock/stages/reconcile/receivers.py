@@ -1,31 +1,104 @@
 """The index of Receivers: by the last part of a webhook's path, what the webhook has to know of it.
 
 A token that was replaced keeps its path for a while (policy.receiverTokenGrace): the sender has to be told the new one.
+
+Runs of several Kustomizations of a cluster may be at it at once. ``hooked/<cluster>`` names the entries that there are,
+or are being written or deleted, and is written by compare-and-swap around that. It is read before the Receivers are,
+and those are stored before it is written: who has seen too little finds it written by somebody else, and looks again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from penstock.core.errors import PenstockError
+from penstock.core.errors import Conflict, PenstockError
 from penstock.core.flux.receiver import index_entry, parse_receiver
-from penstock.core.records import ObjectRecord, ReceiverRecord, receiver_key
+from penstock.core.records import FORMAT, ObjectRecord, ReceiverRecord, hooked_key, receiver_key
 from penstock.core.resources import ref_of
 from penstock.core.secrets.names import WEBHOOK, secret_name
 from penstock.core.secrets.rotation import PREVIOUS, TOKEN, ended, ends
+from penstock.ports.state import ABSENT, Record
 from penstock.stages.reconcile.attempt import Attempt
 
+KIND = "Receiver"
+TRIES = 5
 
-def index_receivers(attempt: Attempt, receivers: Mapping[str, ObjectRecord]) -> None:
-    """``receiver/<digest>/…`` for each Receiver whose token is known; entries of old tokens and Receivers vanish."""
+
+def index_receivers(attempt: Attempt) -> None:
+    """``receiver/<digest>/…`` for each Receiver whose token is known; entries of old tokens and Receivers vanish.
+
+    To be called when this run's children are stored. Raises Conflict where others are at it all the time.
+    """
+    state, key = attempt.deps.state, hooked_key(attempt.cluster)
+    hooked = attempt.opening.records.get(key)
+    for _ in range(TRIES):
+        try:
+            return _bring_up_to_date(attempt, hooked)
+        except Conflict:
+            hooked = state.get(key)
+    raise Conflict(f"the index of Receivers of {attempt.cluster} is being written by others all the time")
+
+
+def forget_receiver(attempt: Attempt, name: str) -> None:
+    """Take no more deliveries for a Receiver (``namespace/name``) whose record is gone. Raises Conflict as above."""
     state = attempt.deps.state
-    known = {
-        each.key: ReceiverRecord.from_value(each.value)
-        for each in state.list("receiver/")
-        if each.key.split("/")[2] == attempt.cluster
-    }
+    for _ in range(TRIES):
+        hooked = state.get(hooked_key(attempt.cluster))
+        keys = _entry_keys(attempt, hooked)
+        left = [key for key in keys if key.split("/", 3)[3] != name]
+        for key in keys:
+            if key not in left:
+                state.delete(key, expected=None)
+        try:
+            _write_hooked(attempt, hooked, left)
+        except Conflict:
+            continue
+        return
+    raise Conflict(f"the index of Receivers of {attempt.cluster} is being written by others all the time")
+
+
+def _bring_up_to_date(attempt: Attempt, hooked: Record | None) -> None:
+    """One try; without a write where nothing is new. Raises Conflict where somebody else has written meanwhile."""
+    state, prefix = attempt.deps.state, f"object/{attempt.cluster}/{KIND}/"
+    keys = _entry_keys(attempt, hooked)
+    reads = state.read(keys, [prefix])
+    known = {key: ReceiverRecord.from_value(record.value) for key, record in reads.records.items()}
+    receivers = [ObjectRecord.from_value(each.value) for each in reads.lists[prefix]]
+    wanted = _wanted(attempt, receivers, known, newest=False)
+    if wanted != known:  # the token may be one that this process remembers, and another has replaced
+        wanted = _wanted(attempt, receivers, known, newest=True)
+    hooked = _write_hooked(attempt, hooked, known.keys() | wanted.keys())
+    for key in sorted(known.keys() - wanted.keys()):
+        state.delete(key, expected=reads.records[key].version)
+    for key, entry in sorted(wanted.items()):
+        if known.get(key) != entry:
+            state.put(key, entry.to_value(), expected=reads.records[key].version if key in known else ABSENT)
+    _write_hooked(attempt, hooked, wanted)
+
+
+def _entry_keys(attempt: Attempt, hooked: Record | None) -> list[str]:
+    """The keys of the cluster's entries. A release that did not write them down is looked for among all clusters'."""
+    if hooked is not None:
+        return [str(key) for key in hooked.value["entries"]]
+    everywhere = attempt.deps.state.list("receiver/")
+    return [each.key for each in everywhere if each.key.split("/")[2] == attempt.cluster]
+
+
+def _write_hooked(attempt: Attempt, hooked: Record | None, keys: Iterable[str]) -> Record:
+    """The record as it stands, with these keys: written where it says something else. Raises Conflict."""
+    value = {"format": FORMAT, "entries": sorted(keys)}
+    if hooked is not None and hooked.value == value:
+        return hooked
+    version = hooked.version if hooked is not None else ABSENT
+    return attempt.deps.state.put(hooked_key(attempt.cluster), value, expected=version)
+
+
+def _wanted(
+    attempt: Attempt, receivers: list[ObjectRecord], known: Mapping[str, ReceiverRecord], *, newest: bool
+) -> dict[str, ReceiverRecord]:
+    """The entries that there should be, by key. ``newest``: the secrets as they are in their store now."""
     wanted = {}
-    for name, record in receivers.items():
-        for entry in _entries(attempt, name, record):
+    for record in receivers:
+        for entry in _entries(attempt, record, newest=newest):
             key = receiver_key(entry.digest, attempt.cluster, entry.namespace, entry.name)
             if entry.until:
                 before = known[key].until if key in known else ""
@@ -33,30 +106,19 @@ def index_receivers(attempt: Attempt, receivers: Mapping[str, ObjectRecord]) -> 
                 if ended(entry.until, attempt.now()) and _forget_token(attempt, entry.secret):
                     continue
             wanted[key] = entry
-    for key in known.keys() - wanted.keys():
-        state.delete(key, expected=None)
-    for key, entry in wanted.items():
-        if known.get(key) != entry:
-            state.put(key, entry.to_value(), expected=None)
+    return wanted
 
 
-def forget_receiver(attempt: Attempt, name: str) -> None:
-    """Take no more deliveries for a Receiver (``namespace/name``) that is not declared any more."""
-    for entry in attempt.deps.state.list("receiver/"):
-        if entry.key.split("/", 2)[2] == f"{attempt.cluster}/{name}":
-            attempt.deps.state.delete(entry.key, expected=None)
-
-
-def _entries(attempt: Attempt, name: str, record: ObjectRecord) -> Iterator[ReceiverRecord]:
+def _entries(attempt: Attempt, record: ObjectRecord, *, newest: bool) -> Iterator[ReceiverRecord]:
     """The Receiver's entry, and the one for the token before where the store still has it."""
     receiver = parse_receiver(record.document)
     reference = (record.document.get("spec") or {}).get("secretRef") or {}
     ref = ref_of(record.document)
     stored_as = secret_name(WEBHOOK, attempt.cluster, ref.namespace, str(reference.get("name", "")))
-    held = attempt.deps.secrets.get(stored_as) or {}
+    held = attempt.deps.secrets.get(stored_as, newest=newest) or {}
     if not held.get(TOKEN):
         attempt.deps.telemetry.record(
-            "receiver without token", cluster=attempt.cluster, namespace=ref.namespace, name=name
+            "receiver without token", cluster=attempt.cluster, namespace=ref.namespace, name=ref.name
         )
         return
     policy = attempt.policy

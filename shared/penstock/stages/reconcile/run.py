@@ -15,7 +15,7 @@ from penstock.stages.reconcile.attempt import Attempt, open_attempt
 from penstock.stages.reconcile.children import check_children, store_children, wake_children
 from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.context import gather
-from penstock.stages.reconcile.credentials import copy_credentials
+from penstock.stages.reconcile.credentials import copy_credentials, refers_to_secrets
 from penstock.stages.reconcile.discovery import discover
 from penstock.stages.reconcile.drift import leave_reported
 from penstock.stages.reconcile.execute import ApplyFailed, Done, execute, unchanged
@@ -27,6 +27,7 @@ from penstock.stages.reconcile.planning import Planned, make_plan
 from penstock.stages.reconcile.pointer import point
 from penstock.stages.reconcile.preview import preview
 from penstock.stages.reconcile.ready import check_expressions
+from penstock.stages.reconcile.receivers import index_receivers
 from penstock.stages.reconcile.recording import forget_status
 from penstock.stages.reconcile.removal import remove
 from penstock.stages.reconcile.rendering import record_render, render_at_rest
@@ -170,8 +171,11 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
         return endings.superseded(attempt)
     interpreted, messages = planned.rendered.parts.interpreted, list[Outgoing]()
     try:
-        messages += copy_credentials(attempt, _secrets(planned.rendered), interpreted)
+        secrets = _secrets(planned.rendered)
+        messages += copy_credentials(attempt, secrets, interpreted)
         messages += store_children(attempt, source, interpreted)
+        if secrets or refers_to_secrets(attempt, interpreted):
+            index_receivers(attempt)
     except Conflict:
         return messages + endings.superseded(attempt, done)
     except PenstockError as error:
