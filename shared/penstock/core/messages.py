@@ -31,6 +31,8 @@ LEFT_OUT = "left out"
 
 PLANE = "-"
 """The cluster name under which the plane's own source stands (no cluster can be called so)."""
+OWN_SOURCE = ("GitRepository", "flux-system", "flux-system")
+"""Kind, namespace, name of the plane's own source, and of each cluster's alias of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

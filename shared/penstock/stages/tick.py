@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from penstock.core.errors import Conflict
-from penstock.core.messages import PLANE, Outgoing, ReconcileDue, SourceChanged
+from penstock.core.messages import OWN_SOURCE, PLANE, Outgoing, ReconcileDue, SourceChanged
 from penstock.core.records import PLANE_KEY, KustomizationStatus, ObjectRecord, status_key
 from penstock.core.sources.kinds import FETCHED
 from penstock.core.sweeps import EARLY, Member, early_enough, may_join, together
@@ -29,7 +29,6 @@ SWEEP_EVERY = 3600.0
 MOST_DELETED = 1000
 _SOURCES = (*FETCHED, "ArtifactGenerator")
 _KUSTOMIZATION = "Kustomization"
-_PLANE_SOURCE = ("GitRepository", "flux-system", "flux-system")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -83,9 +82,9 @@ def _begin(deps: Deps, now: float) -> list[Outgoing]:
     """The first look at the plane's own source, should the message that asked for it be lost; the first sweep."""
     if deps.state.get(SWEEP_KEY) is None:
         _write_sweep(deps, (), now + SWEEP_EVERY, expected=ABSENT)
-    if deps.state.get(PLANE_KEY) is None or deps.state.get(status_key(PLANE, *_PLANE_SOURCE)) is not None:
+    if deps.state.get(PLANE_KEY) is None or deps.state.get(status_key(PLANE, *OWN_SOURCE)) is not None:
         return []
-    kind, namespace, name = _PLANE_SOURCE
+    kind, namespace, name = OWN_SOURCE
     return [Outgoing(message=SourceChanged(cluster=PLANE, kind=kind, namespace=namespace, name=name))]
 
 

@@ -16,7 +16,7 @@ from penstock.core.cel.expression import EvaluationFailed, InvalidExpression
 from penstock.core.errors import Conflict, PenstockError
 from penstock.core.flux.receiver import EVERY, unsupported_type, webhook_digest
 from penstock.core.http import HttpRequest, HttpResponse, json_response, problem
-from penstock.core.messages import PLANE, Outgoing, SourceChanged
+from penstock.core.messages import OWN_SOURCE, PLANE, Outgoing, SourceChanged
 from penstock.core.records import DeliveryRecord, ObjectRecord, ReceiverRecord, delivery_key, object_key
 from penstock.core.resources import Manifest
 from penstock.core.secrets.names import WEBHOOK, for_reader
@@ -29,7 +29,6 @@ from penstock.ports.deps import Deps
 from penstock.ports.state import ABSENT, Record, State
 
 _PATH = re.compile(r"/hook/([0-9a-f]{64})")
-IMPLICIT_SOURCE = ("flux-system", "flux-system")
 _TITLES = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -192,7 +191,7 @@ def _filter_failed(receiver: ReceiverRecord, error: PenstockError, deps: Deps) -
 
 def _shared_source(message: Wakeup, deps: Deps) -> Wakeup:
     """The plane's own source in place of a cluster's alias of it: a thousand clusters ask its remote once."""
-    if not isinstance(message, SourceChanged) or (message.namespace, message.name) != IMPLICIT_SOURCE:
+    if not isinstance(message, SourceChanged) or (message.kind, message.namespace, message.name) != OWN_SOURCE:
         return message
     record = deps.state.get(object_key(message.cluster, message.kind, message.namespace, message.name))
     alias = record is not None and ObjectRecord.from_value(record.value).implicit

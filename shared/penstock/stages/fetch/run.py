@@ -13,7 +13,7 @@ from typing import Any
 from penstock.core.errors import Conflict, InvalidDocument
 from penstock.core.flux import artifactgenerator, bucket, gitrepository, ocirepository
 from penstock.core.flux.source_fields import API_VERSION
-from penstock.core.messages import PLANE, Outgoing, SourceChanged
+from penstock.core.messages import OWN_SOURCE, PLANE, Outgoing, SourceChanged
 from penstock.core.records import PLANE_KEY, ObjectRecord, PlaneRecord, object_key, status_key
 from penstock.core.resources import Manifest
 from penstock.core.sources.index import indexed_key
@@ -34,8 +34,6 @@ _TRIES = 5
 _AT_ONCE = 16
 LOT = 25
 """Clusters whose records are read together; so many lots at once."""
-OWN_SOURCE = (gitrepository.KIND, "flux-system", "flux-system")
-"""Where the plane's own source stands, and its alias in each cluster."""
 _UNKNOWN_INTERVAL = timedelta(minutes=10)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from penstock.core.flux.kustomization import KIND, SourceRef
-from penstock.core.messages import PLANE, ReconcileDue
+from penstock.core.messages import OWN_SOURCE, PLANE, ReconcileDue
 from penstock.core.records import (
     PLANE_KEY,
     ObjectRecord,
@@ -21,9 +21,6 @@ from penstock.core.records import (
 from penstock.core.sources.index import child_prefix, indexed_key, names_of
 from penstock.core.sources.wakeups import ROOT
 from penstock.ports.state import Record, State
-
-OWN_SOURCE = SourceRef(kind="GitRepository", namespace=ROOT.split("/")[0], name=ROOT.split("/")[1])
-"""Under this name stands the plane's own source, unless the cluster has one of its own there."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -51,6 +48,7 @@ class Opening:
 
 def read_opening(message: ReconcileDue, state: State) -> Opening:
     """The plane, the Kustomization, its status and the root's, its children's names, and most likely its source."""
+    kind, namespace, name = OWN_SOURCE
     cluster, mine = message.cluster, status_key(message.cluster, KIND, message.namespace, message.name)
     keys = frozenset(
         (
@@ -61,7 +59,7 @@ def read_opening(message: ReconcileDue, state: State) -> Opening:
             indexed_key(cluster),
             hooked_key(cluster),
             lease_key(cluster, message.namespace, message.name),
-            *source_keys(cluster, OWN_SOURCE),
+            *source_keys(cluster, SourceRef(kind=kind, namespace=namespace, name=name)),
         )
     )
     below = child_prefix(cluster, f"{message.namespace}/{message.name}")
@@ -74,7 +72,7 @@ def read_opening(message: ReconcileDue, state: State) -> Opening:
 def source_keys(cluster: str, ref: SourceRef) -> Collection[str]:
     """What has to be read to know a source: its document, and its status wherever that stands."""
     name = (ref.kind, ref.namespace, ref.name)
-    homes = (cluster, PLANE) if ref == OWN_SOURCE else (cluster,)
+    homes = (cluster, PLANE) if name == OWN_SOURCE else (cluster,)
     return (object_key(cluster, *name), *(status_key(home, *name) for home in homes))
 
 
