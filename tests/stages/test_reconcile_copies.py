@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 from tests import formats
-from tests.memory_plane import UID, MemoryPlane
+from tests.memory_plane import UID, MemoryPlane, config_map
 
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.http import HttpRequest
@@ -77,13 +77,16 @@ def test_each_stage_has_what_its_objects_refer_to_and_nothing_else(plane):
     assert plane.secrets.names() == (stored(FETCH, "login"), stored(NOTIFY, "chat"), stored(WEBHOOK, "hook"))
 
 
-def test_what_several_need_is_copied_for_each_and_read_once(plane):
+def test_what_several_need_is_copied_for_each_and_read_once_before_and_once_after(plane):
     plane.cluster.create(secret("shared", SHARED))
     plane.cluster.calls.clear()
     push(plane, receiver("shared"), provider("shared"), repository("shared"))
     copies = [stored(reader, "shared") for reader in (FETCH, NOTIFY, WEBHOOK)]
     assert list(plane.secrets.names()) == copies
     assert [plane.secrets.get(name) for name in copies] == [SHARED] * 3
+    assert plane.cluster.calls.count(("get", "Secret/flux-system/shared")) == 2
+    plane.cluster.calls.clear()
+    plane.reconcile("flux-system")
     assert plane.cluster.calls.count(("get", "Secret/flux-system/shared")) == 1
 
 
@@ -162,3 +165,41 @@ def test_what_an_operator_made_under_an_older_name_stays_as_it_is():
     plane.secrets.put(stored(OWN, "hook"), {"token": b"token"}, owner="")
     plane.reconcile("flux-system")
     assert plane.secrets.names() == (stored(OWN, "hook"), stored(WEBHOOK, "hook"))
+
+
+def index(plane):
+    return {each.key for each in plane.state.list("receiver/")}, set(plane.state.get("hooked/prod").value["entries"])
+
+
+def test_entries_that_nobody_wrote_down_stop_nobody(plane):
+    """A release that knows no hooked/ was put back for a while, and has made one."""
+    plane.cluster.create(secret("shared", SHARED))
+    push(plane, receiver("shared"))
+    entries, named = index(plane)
+    assert entries == named
+    assert len(entries) == 1
+    plane.state.put("hooked/prod", {"format": 1, "entries": []}, expected=None)
+    plane.reconcile("flux-system")
+    assert index(plane) == (entries, entries)
+    assert plane.ready("flux-system").startswith("True")
+
+
+def test_records_that_turn_out_to_be_old_are_not_asked_which_entries_there_are(plane):
+    """Of a restored backup the index may be older or newer than what says what is in it."""
+    plane.cluster.create(secret("shared", SHARED))
+    push(plane, receiver("shared"))
+    entries, _ = index(plane)
+    (known,) = plane.state.list("receiver/")
+    old = receiver_key("0" * 64, "prod", "flux-system", "github")
+    plane.state.put(old, {**known.value, "digest": "0" * 64}, expected=None)
+    backup = plane.state.list("")
+    plane.push({"clusters/prod/more.yaml": config_map("more")})
+    plane.settle()
+    for record in plane.state.list(""):
+        plane.state.delete(record.key, expected=None)
+    for record in backup:
+        plane.state.put(record.key, record.value, expected=None, due=record.due)
+    plane.clock.advance(3600)
+    plane.reconcile("flux-system", why="interval")
+    assert index(plane) == (entries, entries)
+    assert plane.ready("flux-system").startswith("True")

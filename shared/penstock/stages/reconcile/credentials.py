@@ -6,6 +6,7 @@ applied, else from the home cluster.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -66,6 +67,7 @@ def copy_credentials(
                 changed.append(copies.once(("token", namespace, provider, account), token))
             if kind in FETCHED and any(changed):
                 messages.append(Outgoing(message=_source(attempt, kind, name, record)))
+    copies.look_again()
     return messages
 
 
@@ -108,7 +110,7 @@ class _Copies:
     """Brings Secrets (``namespace/name``) into the store.
 
     ``known``: what has been brought in this run, and whether it changed: all who share it hear the same. ``read``: what
-    was found in the home cluster.
+    was found in the home cluster; ``written``: its copies that were changed by that.
     """
 
     attempt: Attempt
@@ -116,6 +118,7 @@ class _Copies:
     reread: bool
     known: dict[Hashable, bool] = field(default_factory=dict)
     read: dict[str, Mapping[str, bytes] | None] = field(default_factory=dict, repr=False)
+    written: dict[str, list[str]] = field(default_factory=dict)
 
     def once(self, key: Hashable, bring: Callable[[], bool]) -> bool:
         """What ``bring`` says, which is called for the first who asks."""
@@ -145,11 +148,7 @@ class _Copies:
             return False
 
     def _from_home(self, secret: str, stored_as: str) -> bool:
-        """Copy what the home cluster has; whether the copy changed.
-
-        Another run may apply the Secret, and copy it, between our look and our copy: so whoever has changed the store
-        looks again.
-        """
+        """Copy what the home cluster has; whether the copy changed."""
         attempt, data = self.attempt, self._at_home(secret)
         if data is not None:
             changed = put_copy(attempt, stored_as, data)
@@ -157,13 +156,20 @@ class _Copies:
             changed = attempt.deps.secrets.get(stored_as) is not None
             if changed:
                 attempt.deps.secrets.delete(stored_as, owner=attempt.uid)
-        if not changed:
-            return False
-        self.read.pop(secret)
-        now = self._at_home(secret)
-        if now is not None and now != data:
-            put_copy(attempt, stored_as, now)
-        return now is not None
+        if changed:
+            self.written.setdefault(secret, []).append(stored_as)
+        return changed and data is not None
+
+    def look_again(self) -> None:
+        """Another run may have applied a Secret, and copied it, between our look and our copy: the last look counts."""
+        for secret, names in self.written.items():
+            before = self.read.pop(secret)
+            with suppress(PenstockError):
+                now = self._at_home(secret)
+                if now is None or now == before:
+                    continue
+                for stored_as in names:
+                    put_copy(self.attempt, stored_as, now)
 
     def _at_home(self, secret: str) -> Mapping[str, bytes] | None:
         """Its data in the home cluster, read once for all stages; None where there is none."""

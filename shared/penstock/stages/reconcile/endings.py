@@ -12,7 +12,7 @@ from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
 from penstock.core.messages import RENDER, Outgoing, ReconcileDue, SourceChanged
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Action, Change
-from penstock.core.records import KustomizationStatus, discovered_key, status_key
+from penstock.core.records import KustomizationStatus, discovered_key, hooked_key, status_key
 from penstock.core.sweeps import LEFT_FOR
 from penstock.ports.cluster import NOT_SERVED
 from penstock.stages.reconcile import health
@@ -222,7 +222,8 @@ def asks_source(attempt: Attempt, source: Source, known: Inventory) -> list[Outg
         attempt.status, Said(ready="Unknown", reason="Progressing", message=message), attempt.now()
     )
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
-    attempt.deps.state.delete(discovered_key(attempt.cluster), expected=None)  # these records are old: see discovery.py
+    for mark in (discovered_key(attempt.cluster), hooked_key(attempt.cluster)):  # of old records: see discovery.py
+        attempt.deps.state.delete(mark, expected=None)
     look = SourceChanged(
         cluster=source_cluster(attempt.deps, attempt.cluster, source.ref),
         kind=source.ref.kind,

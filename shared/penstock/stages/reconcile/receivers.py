@@ -16,7 +16,7 @@ from penstock.core.records import FORMAT, ObjectRecord, ReceiverRecord, hooked_k
 from penstock.core.resources import ref_of
 from penstock.core.secrets.names import WEBHOOK, secret_name
 from penstock.core.secrets.rotation import PREVIOUS, TOKEN, ended, ends
-from penstock.ports.state import ABSENT, Record
+from penstock.ports.state import ABSENT, Record, State
 from penstock.stages.reconcile.attempt import Attempt
 
 KIND = "Receiver"
@@ -69,14 +69,22 @@ def _bring_up_to_date(attempt: Attempt, hooked: Record | None) -> None:
     hooked = _write_hooked(attempt, hooked, known.keys() | wanted.keys())
     for key in sorted(known.keys() - wanted.keys()):
         state.delete(key, expected=reads.records[key].version)
-    for key, entry in sorted(wanted.items()):
-        if known.get(key) != entry:
-            state.put(key, entry.to_value(), expected=reads.records[key].version if key in known else ABSENT)
+    _write_entries(state, {key: entry for key, entry in wanted.items() if known.get(key) != entry})
     _write_hooked(attempt, hooked, wanted)
 
 
+def _write_entries(state: State, entries: Mapping[str, ReceiverRecord]) -> None:
+    """Entries that are new, or other than they were; one may be there unnamed (see _entry_keys)."""
+    there = state.read(sorted(entries)).records if entries else {}
+    for key, entry in sorted(entries.items()):
+        state.put(key, entry.to_value(), expected=there[key].version if key in there else ABSENT)
+
+
 def _entry_keys(attempt: Attempt, hooked: Record | None) -> list[str]:
-    """The keys of the cluster's entries. A release that did not write them down is looked for among all clusters'."""
+    """The keys of the cluster's entries; found among all clusters' where nobody wrote them down.
+
+    A release without ``hooked/`` that was put back for a while may have written others.
+    """
     if hooked is not None:
         return [str(key) for key in hooked.value["entries"]]
     everywhere = attempt.deps.state.list("receiver/")
