@@ -193,7 +193,7 @@ def test_records_that_turn_out_to_be_old_are_not_asked_which_entries_there_are(p
     old = receiver_key("0" * 64, "prod", "flux-system", "github")
     plane.state.put(old, {**known.value, "digest": "0" * 64}, expected=None)
     backup = plane.state.list("")
-    plane.push({"clusters/prod/more.yaml": config_map("more")})
+    plane.push({"clusters/prod/more.yaml": config_map("more", "default")})
     plane.settle()
     for record in plane.state.list(""):
         plane.state.delete(record.key, expected=None)
