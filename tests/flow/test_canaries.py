@@ -283,7 +283,7 @@ class Fleet:
             "POST", f"/hook/{digest}", body, **{"x-github-event": "push", "x-hub-signature-256": signature}
         )[0]
 
-    def until(self, condition: Any, what: str, seconds: float = 60.0) -> None:
+    def until(self, condition: Any, what: str, seconds: float = 180.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, f"waited {seconds} s for {what}: {self.log()[-3000:]}"
