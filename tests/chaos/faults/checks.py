@@ -48,6 +48,8 @@ def check_state(world: World) -> None:
 def _check_flux_objects(world: World) -> None:
     plane, files = world.first, world.pushed[-1][1]
     if world.has("receivers"):
+        if not world.restored and not any(letter.stage == "reconcile" for letter in world.first.bus.dead):  # type: ignore[attr-defined]
+            flux_objects.check_announced(plane, files)
         flux_objects.check_receivers(plane, files, world.begin + world.time)
     if world.has("sources"):
         flux_objects.check_source(plane, files)

@@ -32,6 +32,10 @@ _LATE = timedelta(minutes=20)
 Files = Mapping[str, str]
 
 
+class Missed(AssertionError):
+    """All else has come to rest, and this waits for somebody's interval."""
+
+
 def declare(kinds: frozenset[str], trees: list[dict[str, str]], chance: random.Random) -> None:
     """Put the Flux objects of these kinds into successive commits."""
     names = [name for name, kind in (("hand", "receivers"), ("git", "receivers"), ("extra", "sources")) if kind in kinds]
@@ -98,6 +102,19 @@ def check_receivers(plane: MemoryPlane, files: Files, now: float) -> None:
         assert webhook_digest(token, each.name, NAMESPACE) == each.digest, f"{each.name}: its entry is of another token"
         late = datetime.fromtimestamp(now, UTC) - datetime.fromisoformat(each.until or "9999-01-01T00:00:00Z")
         assert late < _LATE, f"{each.name}: its old token was to be taken until {each.until}"
+
+
+def check_announced(plane: MemoryPlane, files: Files) -> None:
+    """What commits have changed about Receivers is in the index as soon as their runs have ended. Raises Missed."""
+    found = [ReceiverRecord.from_value(each.value) for each in plane.state.list("receiver/")]
+    current = {each.name: each.digest for each in found if not each.until}
+    declared = {name for name in RECEIVERS if declares(files, "Receiver", name)}
+    if "hand" in declared and "hand" not in current:  # its Secret was not there when somebody looked
+        declared.discard("hand")
+    if current.keys() != declared:
+        raise Missed(f"Receivers in the index {sorted(current)}, declared {sorted(declared)}")
+    if "git" in current and current["git"] != _digest(plane, "git"):
+        raise Missed("the Receiver whose token is in Git is in the index with another one")
 
 
 def _digest(plane: MemoryPlane, name: str) -> str:

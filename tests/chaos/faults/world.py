@@ -665,8 +665,8 @@ class World:
             self._go_on(until=lambda look=look: self._rests() or (self.time > look and not self._busy()))
             try:
                 return check(self)
-            except AssertionError:
-                if self.time > end:
+            except AssertionError as error:
+                if self.time > end or isinstance(error, flux_objects.Missed):
                     raise
             if self.restored:
                 self._approve()
