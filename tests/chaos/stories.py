@@ -63,13 +63,12 @@ def expected(files: Mapping[str, str]) -> dict[str, tuple[str, dict[str, str]]]:
     for path, text in files.items():
         owner, _, _ = path.partition("/")
         if f"clusters/prod/{owner}.yaml" in files:
-            name, data = _config_map(text)
-            found[name] = (owner, data)
+            found |= {name: (owner, data) for name, data in _config_map(text).items()}
     return found
 
 
 @functools.cache
-def _config_map(text: str) -> tuple[str, dict[str, str]]:
-    """Name and data."""
+def _config_map(text: str) -> dict[str, dict[str, str]]:
+    """Data by name; nothing of another kind."""
     document = yaml.safe_load(text)
-    return document["metadata"]["name"], document["data"]
+    return {document["metadata"]["name"]: document["data"]} if document["kind"] == "ConfigMap" else {}

@@ -4,15 +4,12 @@ The webhook serves exactly what is declared, whoever came first: an entry that i
 next interval, and one too many takes deliveries for what somebody has removed.
 """
 
-import itertools
-from dataclasses import replace
-
 import pytest
 import yaml
+from tests.chaos.interrupted import at_each_call, fetched, reconciles
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization
 
 from penstock.core.flux.receiver import webhook_digest
-from penstock.core.messages import ReconcileDue
 from penstock.core.records import ReceiverRecord
 from penstock.core.secrets.names import WEBHOOK, secret_name
 from penstock.core.secrets.rotation import PREVIOUS, TOKEN
@@ -56,34 +53,6 @@ CHANGES = {
 }
 
 
-class Clusters:
-    """The plane's connection, each of whose calls is a place to be interrupted, too."""
-
-    def __init__(self, clusters, interrupted):
-        self._clusters, self._interrupted = clusters, interrupted
-
-    def connect(self, cluster, *, impersonate=""):
-        return self._interrupted(self._clusters.connect(cluster, impersonate=impersonate))
-
-
-class Interrupted:
-    """A port before whose calls something may happen."""
-
-    def __init__(self, port, before):
-        self._port, self._before = port, before
-
-    def __getattr__(self, name):
-        found = getattr(self._port, name)
-        if not callable(found):
-            return found
-
-        def call(*args, **kwargs):
-            self._before()
-            return found(*args, **kwargs)
-
-        return call
-
-
 def settled(before, after, *, applied):
     """A plane that stands at one commit and has fetched the next; nobody has reconciled that yet."""
     plane = MemoryPlane()
@@ -92,33 +61,20 @@ def settled(before, after, *, applied):
         plane.cluster.create(secret("token"))
     plane.push(before)
     plane.settle()
-    plane.push({**dict.fromkeys(before.keys() - after.keys()), **after})
-    while plane.step_stage("fetch"):
-        pass
+    fetched(plane, after)
     return plane
 
 
-def interrupted(change, first, second, at):
-    """The plane after ``first``'s run, before whose call number ``at`` all of ``second`` took place; None past its end."""
+def reconciling(change, first, second):
+    """Planes after ``first``'s run, before one of whose calls all of ``second`` took place; and which call that was."""
     before, after, _ = CHANGES[change]
-    plane = settled(before, after, applied="Secret" in change or "Git" in change)
-    plane.publish(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name="flux-system", why="request"))
-    deps, left, reached = plane.deps, [at], []
 
-    def happens():
-        left[0] -= 1
-        if left[0] == 0:
-            reached.append(at)
-            plane.deps = deps
-            plane.run_only(second)
+    def made():
+        return settled(before, after, applied="Secret" in change or "Git" in change)
 
-    ports = {name: Interrupted(getattr(deps, name), happens) for name in ("state", "secrets")}
-    clusters = Clusters(deps.clusters, lambda port: Interrupted(port, happens))
-    plane.deps = replace(deps, clusters=clusters, **ports)
-    plane.run_only(first)
-    plane.deps = deps
-    plane.settle(seconds=30)
-    return plane if reached else None
+    for at, plane in at_each_call(made, reconciles(first, why="request"), reconciles(second), least=30):
+        plane.settle(seconds=30)
+        yield at, plane
 
 
 @pytest.mark.parametrize(
@@ -130,11 +86,7 @@ def interrupted(change, first, second, at):
 def test_the_index_is_what_is_declared(change, order):
     *_, expected = CHANGES[change]
     wanted = {(webhook_digest(token.encode(), "github", "flux-system"), bool(until)) for token, until in expected}
-    for at in itertools.count(1):
-        plane = interrupted(change, *order, at)
-        if plane is None:
-            assert at > 30, "there were calls"
-            return
+    for at, plane in reconciling(change, *order):
         found = [ReceiverRecord.from_value(each.value) for each in plane.state.list("receiver/")]
         assert {(each.digest, bool(each.until)) for each in found} == wanted, at
         held = plane.secrets.get(HOOK) or {}

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import yaml
+from tests.chaos.faults import flux_objects
 from tests.chaos.faults.decisions import WIDER
 from tests.chaos.faults.world import CONFIG_MAP, LABEL, Change, World, status_of
 from tests.chaos.stories import OWNERS, expected
@@ -34,11 +35,25 @@ def check_state(world: World) -> None:
         if held is None:
             continue
         ids = {f"apps_{name}__ConfigMap@v1" for name, (of, _) in wanted.items() if of == owner}
-        assert set(yaml.safe_load(held["data"]["inventory"])) == ids, f"inventory of {owner}"
+        ids |= flux_objects.ids_of(owner, files)
+        found = set(yaml.safe_load(held["data"]["inventory"]))
+        assert found == ids, f"inventory of {owner}: {sorted(found)}, of the head {sorted(ids)}"
         assert held["data"]["digest"] == status_of(plane, owner).inventory_digest, f"digest of {owner}"
     for name in ("flux-system", *(owner for owner in OWNERS if f"clusters/prod/{owner}.yaml" in files)):
         assert plane.ready(name).startswith("True"), f"{name}: {plane.ready(name)}"
         _check_index(world, name)
+    _check_flux_objects(world)
+
+
+def _check_flux_objects(world: World) -> None:
+    plane, files = world.first, world.pushed[-1][1]
+    if world.has("receivers"):
+        if not world.restored and not any(letter.stage == "reconcile" for letter in world.first.bus.dead):  # type: ignore[attr-defined]
+            flux_objects.check_announced(plane, files)
+        flux_objects.check_receivers(plane, files, world.begin + world.time)
+    if world.has("sources"):
+        flux_objects.check_source(plane, files)
+    flux_objects.check_copies(plane, files)
 
 
 def _check_index(world: World, name: str) -> None:
@@ -87,6 +102,9 @@ def _check_deletion(world: World, change: Change, born: float) -> None:
     elif kind == "ConfigMap" and metadata["namespace"] == NAMESPACE:
         path = f"clusters/prod/{metadata['name'].rpartition('.')[2]}.yaml"
         assert not all(path in files for files in heads), f"wrong deletion: {_told(change)}"
+    elif kind == "Secret":
+        kept = all(flux_objects.declares(files, kind, metadata["name"]) for files in heads)
+        assert not kept, f"wrong deletion: {_told(change)}"
     else:
         assert kind == "Lease", f"wrong deletion: {_told(change)}"
 

@@ -36,13 +36,15 @@ KINDS = (
 )
 """Each may be part of a schedule or not: 1,024 combinations."""
 
-WIDER = ("torn lists", "machines", "late copies", "hands", "redriven", "restored")
+WIDER = ("torn lists", "machines", "late copies", "hands", "redriven", "restored", "receivers", "sources")
 """Of schedules from WIDE on each may be part, too.
 
 ``torn lists``: what a list or the due index tells is older at its beginning than at its end, or not all of it yet;
 ``machines``: each run's clock is wrong by itself, up to five minutes either way; ``late copies``: a message comes again
 half an hour later; ``hands``: somebody deletes or edits objects, inventories and Leases in the cluster; ``redriven``:
-dead letters are given back, whatever they are; ``restored``: the plane's records are those of a backup all at once.
+dead letters are given back, whatever they are; ``restored``: the plane's records are those of a backup all at once;
+``receivers``, ``sources``: Receivers, and a source with a login, that come, move and go with the commits, and Secrets
+of theirs that people replace, remove and make again.
 """
 WIDE = 1 << 20
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from tests.chaos.faults import flux_objects
 from tests.chaos.faults.decisions import OVERLAP, kinds_of
 from tests.chaos.stories import OWNERS, expected, story, tree
 from tests.memory_plane import kustomization
@@ -16,6 +17,7 @@ POISON = (
     b'{"type": "dev.penstock.reconcile-due.v1", "id": "2", "data": {"cluster": "prod"}}',
 )
 STAGES = ("fetch", "reconcile", "notify")
+SECRETS = ("replace", "remove", "make")
 HANDS = ("object deleted", "object edited", "inventory deleted", "inventory edited", "lease deleted")
 
 
@@ -42,7 +44,7 @@ ALERTS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Action:
-    """What somebody does at ``at`` (seconds): push ``files``, suspend, resume or ask for ``name``, send ``body``; see HANDS."""
+    """What somebody does at ``at`` (seconds): push ``files``, suspend, resume or ask for ``name``, send ``body``; see HANDS, SECRETS."""
 
     at: float
     what: str
@@ -77,6 +79,7 @@ def made(seed: int) -> Schedule:
     trees = [{**ALERTS, **tree(model, chance)} for model in story(chance, least=1, most=2)]
     _depend(trees, chance)
     _suspend(trees, chance)
+    flux_objects.declare(kinds, trees, random.Random(f"Flux objects of {seed}"))
     actions, at = [], 0.0
     for files in trees[1:]:
         at += chance.choice([0.3, 1.0, 3.0, 20.0, 200.0]) * chance.random()
@@ -93,6 +96,7 @@ def made(seed: int) -> Schedule:
             for body in POISON
         ]
     actions += _wider(kinds, at, chance)
+    actions += _secrets(kinds, at, random.Random(f"Secrets of {seed}"))
     actions.sort(key=lambda each: each.at)
     pace = chance.choice([0.4, 1.0, 2.5])
     rates = {
@@ -124,6 +128,20 @@ def _wider(kinds: frozenset[str], end: float, chance: random.Random) -> list[Act
     if "restored" in kinds:
         at = chance.uniform(0, end + 5)
         found += [Action(at=at, what="back up"), Action(at=at + chance.uniform(0, 300), what="restore")]
+    return found
+
+
+def _secrets(kinds: frozenset[str], end: float, chance: random.Random) -> list[Action]:
+    """What somebody does to the Secrets that Flux objects refer to."""
+    found = []
+    for kind in sorted(kinds & flux_objects.BY_HAND.keys()):
+        name = flux_objects.BY_HAND[kind]
+        for _ in range(chance.choice([0, 1, 2])):
+            found.append(Action(at=chance.uniform(0, end + 5), what="replace", name=name))
+        if chance.random() < 0.4:
+            at = chance.uniform(0, end + 5)
+            found.append(Action(at=at, what="remove", name=name))
+            found.append(Action(at=at + chance.choice([1.0, 30.0, 400.0]), what="make", name=name))
     return found
 
 

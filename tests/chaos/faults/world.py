@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from tests.chaos.faults import flux_objects
 from tests.chaos.faults.decisions import OVERLAP, Decisions, Fault
 from tests.chaos.faults.ports import Faulty, MachineClock, told
-from tests.chaos.faults.schedule import HANDS, Action, Schedule
+from tests.chaos.faults.schedule import HANDS, SECRETS, Action, Schedule
 from tests.chaos.stories import OWNERS
 from tests.memory_plane import CLUSTER, MemoryPlane, OneCluster
 
@@ -32,6 +33,7 @@ from penstock.core.records import (
     status_key,
 )
 from penstock.core.resources import Gvk, ObjectRef
+from penstock.core.tree import blob
 from penstock.ports.bus import DeadLetter, Dispatch
 from penstock.stages.api.actions import set_switch
 from penstock.stages.fetch import opened
@@ -417,8 +419,34 @@ class World:
         self.first = self._plane()
         self.second: MemoryPlane | None = None
         self.first.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "apps"}})
+        self._prepare()
         self.api.world = self
         self.todo = list(schedule.actions)
+
+    def _prepare(self) -> None:
+        """What Flux objects need of the cluster, and of the other repository."""
+        names = [name for kind, name in sorted(flux_objects.BY_HAND.items()) if self.has(kind)]
+        if names:
+            self.first.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}})
+        self.secrets = dict.fromkeys(names, 0)
+        for name in names:
+            self._keep_secret("make", name)
+        if self.has("sources"):
+            self.first.git.commit(flux_objects.SOURCE_URL, {"README.md": blob(b"extra")})
+
+    def _keep_secret(self, verb: str, name: str) -> None:
+        """Somebody makes, replaces or removes a Secret; who has to know a login knows the newest."""
+        live = self.first.live("v1", "Secret", flux_objects.NAMESPACE, name)
+        if live is not None:
+            self.first.cluster.delete(live)
+        if verb == "remove" or (verb == "replace" and live is None):
+            return
+        self.secrets[name] += 1
+        made = flux_objects.secret(name, f"{name}-{self.secrets[name]}")
+        self.first.cluster.create(made)
+        if name == flux_objects.BY_HAND["sources"]:
+            login = {key: value.encode() for key, value in made["stringData"].items()}
+            self.first.git.require(flux_objects.SOURCE_URL, login)
 
     def _plane(self, like: MemoryPlane | None = None) -> MemoryPlane:
         plane = MemoryPlane(clock=self.clock) if like is None else OtherPlane(clock=self.clock)
@@ -491,6 +519,8 @@ class World:
             self.first.publish(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name=action.name, why="request"))
         elif action.what in HANDS:
             self._lay_hands_on(action)
+        elif action.what in SECRETS:
+            self._keep_secret(action.what, action.name)
         elif action.what == "redrive":
             self.redrive()
         elif action.what in ("back up", "restore"):
@@ -635,8 +665,8 @@ class World:
             self._go_on(until=lambda look=look: self._rests() or (self.time > look and not self._busy()))
             try:
                 return check(self)
-            except AssertionError:
-                if self.time > end:
+            except AssertionError as error:
+                if self.time > end or isinstance(error, flux_objects.Missed):
                     raise
             if self.restored:
                 self._approve()

@@ -23,4 +23,6 @@ def put_copy(attempt: Attempt, stored_as: str, data: Mapping[str, bytes]) -> boo
         held = secrets.get(stored_as, newest=True)
     if stored_as.startswith(f"{WEBHOOK}_") and attempt.policy.receiver_token_grace:
         data = rotated(held, data)
-    return secrets.put(stored_as, data, owner=attempt.uid)
+    changed = secrets.put(stored_as, data, owner=attempt.uid)
+    attempt.opening.stored |= changed
+    return changed

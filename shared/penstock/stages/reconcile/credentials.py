@@ -5,8 +5,7 @@ credential: a Secret that several of them need is copied once for each. Values c
 applied, else from the home cluster.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -35,40 +34,37 @@ _FIELDS = (
     ("sts", "certSecretRef"),
 )
 """Where in a spec a Secret is named."""
+MOST_LOOKS = 3
+"""At a Secret that somebody replaces while it is copied."""
 
 
-def copy_credentials(
-    attempt: Attempt, applied: Mapping[str, Manifest], coming: Sequence[Manifest] = ()
-) -> list[Outgoing]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copied:
+    """``messages``: sources whose credentials changed; ``look_again``: for when the run's children are stored."""
+
+    messages: list[Outgoing] = field(default_factory=list)
+    look_again: Callable[[], list[Outgoing]] = list
+
+
+def copy_credentials(attempt: Attempt, applied: Mapping[str, Manifest], coming: Sequence[Manifest] = ()) -> Copied:
     """Bring the store's copies up to date.
 
     ``applied``: the v1 Secrets of this run by ``namespace/name``; ``coming``: Flux objects that are about to be
     stored: whoever finds a Provider must find its Secret. Where a source's credentials changed, that source
     is published. One unreadable Secret stops nothing; whoever needs it says so.
+
+    A run that applies a Secret brings it for the objects that are stored. So what only new objects refer to is read
+    whatever the store has, and once more when they are stored: another run may have applied it in between.
     """
-    messages: list[Outgoing] = []
     refers = refers_to_secrets(attempt, coming)
     if not refers and not applied:
-        return []
+        return Copied()
     reread = refers and attempt.message.why in LOOKS_AFRESH
-    known = {kind: _known(attempt, kind, coming) for kind in READERS}
+    referring = [each for kind in READERS for each in _referring(attempt, kind, coming)]
+    fresh = [each for each in referring if each.is_new]
     copies = _Copies(attempt=attempt, applied=applied, reread=reread)
-    for kind, records in known.items():
-        for name, record in records.items():
-            changed = [copies.bring(READERS[kind], secret) for secret in _names(name, record)]
-            account = pulls_as(record.document)
-            namespace = name.partition("/")[0]
-            if account:
-                pulls = partial(copy_pull_secrets, attempt, namespace, account, reread=reread)
-                changed.append(copies.once(("pull secrets", namespace, account), pulls))
-            provider, account = logs_in_as(record.document) if kind in FETCHED else ("", "")
-            if provider:
-                token = partial(copy_token, attempt, namespace, provider, account, reread=reread)
-                changed.append(copies.once(("token", namespace, provider, account), token))
-            if kind in FETCHED and any(changed):
-                messages.append(Outgoing(message=_source(attempt, kind, name, record)))
-    copies.look_again()
-    return messages
+    messages = copies.bring_for([*fresh, *(each for each in referring if not each.is_new)])
+    return Copied(messages=messages, look_again=lambda: _Copies(attempt=attempt).bring_for(fresh))
 
 
 def refers_to_secrets(attempt: Attempt, coming: Sequence[Manifest]) -> bool:
@@ -78,15 +74,18 @@ def refers_to_secrets(attempt: Attempt, coming: Sequence[Manifest]) -> bool:
     return any(kind in READERS for kind, _ in attempt.opening.children)
 
 
-def _known(attempt: Attempt, kind: str, coming: Sequence[Manifest]) -> dict[str, ObjectRecord]:
-    """The objects of a kind, as they will stand when this run ends."""
-    known = objects(attempt.deps, attempt.cluster, kind)
+def _referring(attempt: Attempt, kind: str, coming: Sequence[Manifest]) -> Iterator["_Referring"]:
+    """The objects of a kind, as they will stand when this run's children are stored."""
+    stored = objects(attempt.deps, attempt.cluster, kind)
+    known = dict(stored)
     for document in coming:
         ref = ref_of(document)
         name = f"{ref.namespace}/{ref.name}"
         if ref.kind == kind and not (name in known and known[name].implicit):
             known[name] = ObjectRecord(document=document, parent=attempt.ref)
-    return known
+    for name, record in known.items():
+        is_new = name not in stored or stored[name].document != record.document
+        yield _Referring(kind=kind, name=name, record=record, is_new=is_new)
 
 
 def _names(name: str, record: ObjectRecord) -> Iterator[str]:
@@ -99,10 +98,20 @@ def _names(name: str, record: ObjectRecord) -> Iterator[str]:
             yield f"{name.partition('/')[0]}/{found}"
 
 
-def _source(attempt: Attempt, kind: str, name: str, record: ObjectRecord) -> SourceChanged:
-    namespace, _, leaf = name.partition("/")
-    home = PLANE if record.implicit else attempt.cluster
-    return SourceChanged(cluster=home, kind=kind, namespace=namespace, name=leaf)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Referring:
+    """An object (``namespace/name``) that refers to Secrets. ``is_new``: its record does not say so yet."""
+
+    kind: str
+    name: str
+    record: ObjectRecord
+    is_new: bool
+
+    def published(self, cluster: str) -> Outgoing:
+        """Of a source: look at it."""
+        namespace, _, leaf = self.name.partition("/")
+        home = PLANE if self.record.implicit else cluster
+        return Outgoing(message=SourceChanged(cluster=home, kind=self.kind, namespace=namespace, name=leaf))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,45 +119,74 @@ class _Copies:
     """Brings Secrets (``namespace/name``) into the store.
 
     ``known``: what has been brought in this run, and whether it changed: all who share it hear the same. ``read``: what
-    was found in the home cluster; ``written``: its copies that were changed by that.
+    was found in the home cluster; ``written``: (copy, Secret) of those copies that were changed to that.
     """
 
     attempt: Attempt
-    applied: Mapping[str, Manifest]
-    reread: bool
+    applied: Mapping[str, Manifest] = field(default_factory=dict)
+    reread: bool = False
     known: dict[Hashable, bool] = field(default_factory=dict)
     read: dict[str, Mapping[str, bytes] | None] = field(default_factory=dict, repr=False)
-    written: dict[str, list[str]] = field(default_factory=dict)
+    written: set[tuple[str, str]] = field(default_factory=set)
 
-    def once(self, key: Hashable, bring: Callable[[], bool]) -> bool:
+    def bring_for(self, objects: Iterable[_Referring]) -> list[Outgoing]:
+        """Copy all that these refer to, new ones first; those of them that are sources whose credentials changed."""
+        changed = [each for each in objects if any(list(self._brought(each)))]
+        self._look_again()
+        return [each.published(self.attempt.cluster) for each in changed if each.kind in FETCHED]
+
+    def _look_again(self) -> None:
+        """Another run may apply a Secret, and copy it, between our look and our copy: who has changed one looks again."""
+        for _ in range(MOST_LOOKS):
+            written = sorted(self.written)
+            self.read.clear()
+            self.written.clear()
+            for stored_as, secret in written:
+                self._try(secret, stored_as)
+
+    def _brought(self, one: _Referring) -> Iterator[bool]:
+        """Of each that an object refers to, whether its copy changed."""
+        namespace, reread = one.name.partition("/")[0], self.reread or one.is_new
+        for secret in _names(one.name, one.record):
+            reader = READERS[one.kind]
+            yield self._once((reader, secret), partial(self._bring, reader, secret, reread=reread))
+        account = pulls_as(one.record.document)
+        if account:
+            pulls = partial(copy_pull_secrets, self.attempt, namespace, account, reread=reread)
+            yield self._once(("pull secrets", namespace, account), pulls)
+        provider, account = logs_in_as(one.record.document) if one.kind in FETCHED else ("", "")
+        if provider:
+            token = partial(copy_token, self.attempt, namespace, provider, account, reread=reread)
+            yield self._once(("token", namespace, provider, account), token)
+
+    def _once(self, key: Hashable, bring: Callable[[], bool]) -> bool:
         """What ``bring`` says, which is called for the first who asks."""
         if key not in self.known:
             self.known[key] = bring()
         return self.known[key]
 
-    def bring(self, reader: str, secret: str) -> bool:
-        """Copy one Secret for a stage; whether its copy changed."""
-        return self.once((reader, secret), lambda: self._bring(reader, secret))
-
-    def _bring(self, reader: str, secret: str) -> bool:
-        attempt = self.attempt
-        namespace, _, name = secret.partition("/")
-        stored_as = secret_name(reader, attempt.cluster, namespace, name)
+    def _bring(self, reader: str, secret: str, *, reread: bool) -> bool:
+        """Copy one Secret for a stage; whether its copy changed. ``reread``: look at one that is there, too."""
+        stored_as = secret_name(reader, self.attempt.cluster, *secret.split("/"))
         fresh = self.applied.get(secret)
         if fresh is not None:
-            return put_copy(attempt, stored_as, decoded(fresh))
-        if not self.reread and attempt.deps.secrets.get(stored_as) is not None:
+            return put_copy(self.attempt, stored_as, decoded(fresh))
+        if not reread and self.attempt.deps.secrets.get(stored_as) is not None:
             return False
+        return self._try(secret, stored_as)
+
+    def _try(self, secret: str, stored_as: str) -> bool:
         try:
             return self._from_home(secret, stored_as)
         except PenstockError as error:
-            attempt.deps.telemetry.record(
-                "secret not copied", cluster=attempt.cluster, namespace=namespace, name=name, reason=error.reason
+            namespace, _, name = secret.partition("/")
+            self.attempt.deps.telemetry.record(
+                "secret not copied", cluster=self.attempt.cluster, namespace=namespace, name=name, reason=error.reason
             )
             return False
 
     def _from_home(self, secret: str, stored_as: str) -> bool:
-        """Copy what the home cluster has; whether the copy changed."""
+        """Copy what the home cluster has; whether the copy is another one now."""
         attempt, data = self.attempt, self._at_home(secret)
         if data is not None:
             changed = put_copy(attempt, stored_as, data)
@@ -157,19 +195,8 @@ class _Copies:
             if changed:
                 attempt.deps.secrets.delete(stored_as, owner=attempt.uid)
         if changed:
-            self.written.setdefault(secret, []).append(stored_as)
+            self.written.add((stored_as, secret))
         return changed and data is not None
-
-    def look_again(self) -> None:
-        """Another run may have applied a Secret, and copied it, between our look and our copy: the last look counts."""
-        for secret, names in self.written.items():
-            before = self.read.pop(secret)
-            with suppress(PenstockError):
-                now = self._at_home(secret)
-                if now is None or now == before:
-                    continue
-                for stored_as in names:
-                    put_copy(self.attempt, stored_as, now)
 
     def _at_home(self, secret: str) -> Mapping[str, bytes] | None:
         """Its data in the home cluster, read once for all stages; None where there is none."""

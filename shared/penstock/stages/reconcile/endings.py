@@ -110,7 +110,7 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
         _answer(attempt, status)
     tell(attempt, status, drifted=(*reverted, *reported(planned)))
     if overtaken_now and attempt.opening.stored:
-        messages.append(_self(attempt, "again"))  # the newer run may not have seen the children that this one stored
+        messages.append(_self(attempt, "again"))  # the newer run may not have seen what this one stored
     return messages + _after_run(attempt, done)
 
 

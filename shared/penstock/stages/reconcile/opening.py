@@ -29,7 +29,7 @@ class Opening:
 
     ``asked``: the keys that were read, there or not; ``children``: (kind, ``namespace/name``) of what it stood behind;
     ``status``: its status record as this run has read or written it last; ``alone``: nobody else has been seen to write
-    that meanwhile; ``stored``: this run has written a child's record.
+    that meanwhile; ``stored``: this run has written a child's record, or a copy of a Secret.
     """
 
     asked: frozenset[str]

@@ -172,8 +172,10 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
     interpreted, messages = planned.rendered.parts.interpreted, list[Outgoing]()
     try:
         secrets = _secrets(planned.rendered)
-        messages += copy_credentials(attempt, secrets, interpreted)
+        copied = copy_credentials(attempt, secrets, interpreted)
+        messages += copied.messages
         messages += store_children(attempt, source, interpreted)
+        messages += copied.look_again()
         if secrets or refers_to_secrets(attempt, interpreted):
             index_receivers(attempt)
     except Conflict:

@@ -1,0 +1,74 @@
+"""Runs that are at the plane's copies of Secrets at once: in the end the store has what the cluster has.
+
+A run is interrupted before each of its calls by all of another's; nobody waits for an interval afterwards.
+"""
+
+import pytest
+import yaml
+from tests.chaos.interrupted import at_each_call, fetched, reconciles
+from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization
+
+from penstock.core.secrets.names import NOTIFY, secret_name
+
+CHAT = secret_name(NOTIFY, CLUSTER, "flux-system", "chat")
+
+
+def provider():
+    metadata = {"name": "chat", "namespace": "flux-system"}
+    spec = {"type": "generic", "secretRef": {"name": "chat"}}
+    api = "notification.toolkit.fluxcd.io/v1beta3"
+    return yaml.safe_dump({"apiVersion": api, "kind": "Provider", "metadata": metadata, "spec": spec})
+
+
+def secret(address):
+    metadata = {"name": "chat", "namespace": "flux-system"}
+    text = {"address": f"https://chat.example.com/{address}"}
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": text})
+
+
+BASE = {
+    "clusters/prod/keep.yaml": config_map("keep", "default"),
+    "clusters/prod/users.yaml": kustomization("users", "users"),
+    "clusters/prod/keys.yaml": kustomization("keys", "keys"),
+    "users/a.yaml": config_map("a", "default", x="1"),
+    "keys/b.yaml": config_map("b", "default", x="1"),
+}
+KEYS = {**BASE, "keys/secret.yaml": secret("old")}
+BOTH = {**KEYS, "users/provider.yaml": provider()}
+REPLACED = {**BOTH, "keys/secret.yaml": secret("new")}
+
+
+def standing(*commits):
+    """A plane that has reconciled all of these commits but the last, which it has fetched."""
+    plane = MemoryPlane()
+    plane.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}})
+    for files in commits[:-1]:
+        plane.push({**dict.fromkeys(plane.files.keys() - files.keys()), **files})
+        plane.settle()
+    fetched(plane, commits[-1])
+    return plane
+
+
+def held(plane):
+    return {key: value.decode() for key, value in (plane.secrets.get(CHAT) or {}).items()}
+
+
+@pytest.mark.parametrize("order", [("users", "keys"), ("keys", "users")], ids=lambda o: f"{o[1]} in the middle of {o[0]}")
+def test_a_copy_from_before_is_not_taken_for_the_newest(order):
+    """A Provider that comes back, while another Kustomization replaces the Secret that it refers to."""
+    for at, plane in at_each_call(lambda: standing(BOTH, KEYS, REPLACED), *map(reconciles, order)):
+        plane.settle(seconds=30)
+        assert held(plane) == {"address": "https://chat.example.com/new"}, at
+
+
+def test_an_overtaken_run_does_not_leave_what_it_has_applied():
+    """Its Secret is copied after the newer run's: it looks again."""
+
+    def overtake(plane):
+        fetched(plane, REPLACED)
+        reconciles("keys")(plane)
+
+    between = {**BOTH, "keys/secret.yaml": secret("between")}
+    for at, plane in at_each_call(lambda: standing(BOTH, between), reconciles("keys"), overtake):
+        plane.settle(seconds=30)
+        assert held(plane) == {"address": "https://chat.example.com/new"}, at
