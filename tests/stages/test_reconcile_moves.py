@@ -1,12 +1,16 @@
 """Objects and Kustomizations that move in one commit: handed over in whatever order they run, never deleted."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
+import yaml
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, namespace
 from tests.memory_plane import kustomization as any_kustomization
 
 from penstock.core.messages import ReconcileDue
+from penstock.core.records import status_key
+from penstock.ports.cluster import ApplyOptions
 
 
 def kustomization(name, path, **spec):
@@ -262,3 +266,70 @@ def test_a_failure_that_others_wait_for_keeps_nobody_busy():
     assert plane.config_map("m", "default") is None
     assert plane.config_map("c", "default") is None
     assert plane.ready("flux-system").startswith("True")
+
+
+def applied_late(plane, name, owner):
+    """An apply of the Kustomization before, which the API server answers only now."""
+    manifest = yaml.safe_load(config_map(name, key="old"))
+    labels = {
+        f"kustomize.toolkit.fluxcd.io/{key}": value for key, value in (("name", owner), ("namespace", "flux-system"))
+    }
+    manifest["metadata"]["labels"] = labels
+    plane.cluster.apply(manifest, ApplyOptions())
+
+
+FROM_A = {
+    "clusters/prod/a.yaml": kustomization("a", "a"),
+    "clusters/prod/b.yaml": kustomization("b", "b"),
+    "a/stays.yaml": config_map("stays-a"),
+    "b/stays.yaml": config_map("stays-b"),
+}
+MOVED = {"b/x.yaml": config_map("x", key="new")}
+
+
+def moved_and_labelled(label, files=FROM_A):
+    """x was a's, is b's, and has got other labels since; then it leaves b's render."""
+    plane = started({**files, "a/x.yaml": config_map("x", key="old")})
+    plane.push({"a/x.yaml": None, **MOVED})
+    plane.settle()
+    label(plane)
+    plane.push({"b/x.yaml": None})
+    plane.settle()
+    return plane
+
+
+def test_an_apply_that_took_effect_after_the_move_leaves_nothing_behind():
+    plane = moved_and_labelled(lambda plane: applied_late(plane, "x", "a"))
+    assert deletions(plane) == ["ConfigMap/apps/x"]
+    assert plane.config_map("x") is None
+    assert all(plane.ready(name).startswith("True") for name in ("a", "b"))
+
+
+@pytest.mark.parametrize("owner", ["a", "of-flux"])
+def test_an_object_that_somebody_else_gave_away_stays(owner):
+    def label(plane):
+        live = plane.live("v1", "ConfigMap", "apps", "x")
+        live["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] = owner
+        plane.cluster.replace(live)
+
+    plane = moved_and_labelled(label)
+    assert deletions(plane) == []
+    assert plane.config_map("x") is not None
+
+
+def test_an_object_with_the_labels_of_one_that_nobody_here_declares_stays():
+    plane = moved_and_labelled(lambda plane: applied_late(plane, "x", "of-another-plane"))
+    assert deletions(plane) == []
+
+
+def test_an_object_with_the_labels_of_one_that_remembers_it_is_that_ones():
+    def remembered(plane):
+        applied_late(plane, "x", "a")
+        status = plane.status("a")
+        inventory = (*status.inventory, "apps_x__ConfigMap@v1")
+        known = plane.state.get(status_key(CLUSTER, "Kustomization", "flux-system", "a"))
+        value = replace(status, inventory=inventory).to_value()
+        plane.state.put(known.key, value, expected=known.version, due=known.due)
+
+    plane = moved_and_labelled(remembered)
+    assert deletions(plane) == []

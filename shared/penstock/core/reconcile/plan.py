@@ -118,9 +118,10 @@ class Ownership:
 
     ``claimed``: objects that other Kustomizations of the same cluster rendered last -> ``namespace/name`` of theirs;
     ``taken``: those that are safe in the inventory of another one that is ready; ``elsewhere``: the same of those with
-    another kubeConfig alone: had they been given ours, it would carry their labels; ``ignore``: fields left to others;
-    ``overridden``: managers whose fields become ours, beside kubectl and Flux; ``equal``: pairs that need not be
-    compared again; ``same``: marks of doubts that a dry-run has resolved: it would change nothing.
+    another kubeConfig alone: had they been given ours, it would carry their labels; ``abandoned``: those whose labels
+    name one that neither renders nor remembers them; ``ignore``: fields left to others; ``overridden``: managers whose
+    fields become ours, beside kubectl and Flux; ``equal``: pairs that need not be compared again; ``same``: marks of
+    doubts that a dry-run has resolved: it would change nothing.
     """
 
     namespace: str
@@ -129,6 +130,7 @@ class Ownership:
     claimed: Mapping[ObjectRef, str]
     taken: frozenset[ObjectRef] = frozenset()
     elsewhere: frozenset[ObjectRef] = frozenset()
+    abandoned: frozenset[ObjectRef] = frozenset()
     ignore: tuple[IgnoreRule, ...] = ()
     overridden: tuple[str, ...] = ()
     equal: KnownEqual = field(default_factory=KnownEqual)
@@ -271,7 +273,7 @@ def _stale_change(ref: ObjectRef, version: str, live: Manifest | None, ownership
     if live is None:
         return Change(ref=ref, version=version, action=Action.SKIPPED, reason="it is gone already")
     skipped = Change(ref=ref, version=version, action=Action.SKIPPED, live=live)
-    if owner_of(live) != f"{ownership.namespace}/{ownership.name}":
+    if owner_of(live) != f"{ownership.namespace}/{ownership.name}" and ref not in ownership.abandoned:
         return replace(skipped, reason=f"it belongs to {owner_of(live) or 'nobody'} now")
     if ref in ownership.claimed and ref not in ownership.elsewhere:
         other = ownership.claimed[ref]

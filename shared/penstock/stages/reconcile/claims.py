@@ -11,6 +11,8 @@ from typing import Any
 from penstock.core.errors import Transient
 from penstock.core.reconcile.equal import KnownEqual
 from penstock.core.reconcile.inventory import parse_ids, parse_object_id
+from penstock.core.reconcile.managers import applied_fields
+from penstock.core.reconcile.normalise import NAME_LABEL
 from penstock.core.reconcile.plan import Ownership, owner_of
 from penstock.core.reconcile.standing import Standing, standing
 from penstock.core.records import KustomizationStatus, ObjectRecord
@@ -73,7 +75,7 @@ def ownership(
     labels stand on a desired object.
     """
     wanted = set(desired)
-    stale = any(ref not in wanted and live.get(ref) is not None for ref in inventory)
+    stale = {ref: found for ref in inventory if ref not in wanted and (found := live.get(ref)) is not None}
     there = [found for ref in wanted if (found := live.get(ref)) is not None]
     owners = {owner_of(found) for found in there} - {"", attempt.ref}
     if stale:
@@ -82,6 +84,7 @@ def ownership(
         records, known = read_kustomizations(attempt.deps, attempt.cluster, owners) if owners else ({}, {})
     others = {name: record for name, record in records.items() if name != attempt.ref and not record.tombstone}
     claimed, taken, elsewhere = _told(attempt.record, others, known)
+    beside = {name: record for name, record in others.items() if _kube_config(record) == _kube_config(attempt.record)}
     message = attempt.message
     return Ownership(
         namespace=message.namespace,
@@ -90,6 +93,7 @@ def ownership(
         claimed=claimed,
         taken=taken,
         elsewhere=elsewhere,
+        abandoned=_abandoned(stale, beside, known) - claimed.keys(),
         overridden=attempt.policy.override_managers,
         equal=_EQUAL,
         same=frozenset(() if message.why == "request" else attempt.status.same),
@@ -109,6 +113,30 @@ def _told(
         if status.ready():
             (taken if beside else elsewhere).update(parse_ids(status.inventory))
     return {**far, **claimed}, frozenset(taken), frozenset(elsewhere - claimed.keys())
+
+
+def _abandoned(
+    stale: Mapping[ObjectRef, Manifest], others: Mapping[str, ObjectRecord], known: Mapping[str, KustomizationStatus]
+) -> frozenset[ObjectRef]:
+    """What carries another one's labels, and is in no inventory but ours.
+
+    An apply of the one before can take effect minutes late, after ours, and leave its labels: it had written the object
+    down before that, and has forgotten it since. Labels that somebody else wrote stand, and those of one whose
+    inventory the plane does not know (records were lost).
+    """
+    labelled = {
+        ref: name for ref, found in stale.items() if (name := owner_of(found)) in others and _labelled_by_us(found)
+    }
+    if not labelled:
+        return frozenset()
+    held = {ref for name in others if name in known for ref in parse_ids(known[name].inventory)}
+    sure = {name for name in others if name in known and known[name].inventory_digest}
+    return frozenset(ref for ref, name in labelled.items() if name in sure and ref not in held)
+
+
+def _labelled_by_us(live: Manifest) -> bool:
+    _, fields = applied_fields(live, FIELD_MANAGER) or ("", {})
+    return f"f:{NAME_LABEL}" in fields.get("f:metadata", {}).get("f:labels", {})
 
 
 def _kube_config(record: ObjectRecord) -> tuple[Any, ...]:

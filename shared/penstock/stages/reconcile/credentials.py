@@ -136,7 +136,7 @@ class _Copies:
         return [each.published(self.attempt.cluster) for each in changed if each.kind in FETCHED]
 
     def _look_again(self) -> None:
-        """Another run may apply a Secret, and copy it, between our look and our copy: who has changed one looks again."""
+        """Another run may apply a Secret, and copy it, between our look and our copy: who changed one looks again."""
         for _ in range(MOST_LOOKS):
             written = sorted(self.written)
             self.read.clear()
