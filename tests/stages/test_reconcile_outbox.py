@@ -167,6 +167,29 @@ def test_what_a_killed_run_had_to_tell_is_told_by_the_next_delivery(case):
     assert len({ident for ident, *_ in expected}) == len(expected), "on the ordinary path each is published once"
 
 
+def test_what_a_killed_run_had_to_tell_is_told_though_its_kustomization_was_removed_meanwhile():
+    """Before its message came again: its record is gone, and the events that stood in its status are not."""
+    plane = FragilePlane()
+    plane.push(FILES)
+    plane.settle()
+    fails(plane)
+    plane.victim = "apps"
+    plane.settle(seconds=0)
+    assert not plane.victim, "nobody was killed"
+    is_removed(plane)
+    plane.published.clear()
+    plane.settle(seconds=0)
+    assert not plane.known("Kustomization", "apps")
+    assert "BuildFailed" not in {e.reason for e in plane.published if e.name == "apps"}
+    plane.settle(seconds=300, most=5000)
+    assert "BuildFailed" in {e.reason for e in plane.published if e.name == "apps"}
+    plane.clock.advance(KEPT)
+    for _ in range(2):
+        plane.tick()
+        plane.settle()
+    assert plane.state.get(status_key(CLUSTER, "Kustomization", "flux-system", "apps")) is None
+
+
 def test_the_same_event_has_the_same_id_when_it_was_published_and_the_acknowledgement_was_lost():
     plane = FragilePlane()
     plane.push(FILES)

@@ -9,10 +9,10 @@ from tests.chaos.faults.world import CONFIG_MAP, LABEL, Change, World, status_of
 from tests.chaos.stories import OWNERS, expected
 from tests.memory_plane import CLUSTER
 
-from penstock.core.messages import PLANE, ArtifactStored, SourceChanged
+from penstock.core.messages import OWN_SOURCE, PLANE, ArtifactStored, SourceChanged
 from penstock.core.notify.notification import repeat_key
 from penstock.core.reconcile.inventory import NAMESPACE
-from penstock.core.records import ObjectRecord, object_key
+from penstock.core.records import ObjectRecord, object_key, status_key
 from penstock.core.sources.index import entries_of
 
 INTERVAL = 1010.0
@@ -22,6 +22,9 @@ INTERVAL = 1010.0
 def check_state(world: World) -> None:
     """The cluster is the render of the head, inventories are exact, and everybody is ready."""
     plane, files = world.first, world.pushed[-1][1]
+    looked = plane.state.get(status_key(PLANE, *OWN_SOURCE))
+    assert looked is not None
+    assert not looked.value.get("error"), f"the source has failed: {looked.value['error']}"
     wanted = expected(files)
     items = plane.cluster.list(CONFIG_MAP, namespace="apps").items
     live = {i["metadata"]["name"]: (i["metadata"]["labels"].get(LABEL), i["data"]) for i in items}

@@ -151,7 +151,8 @@ def forget_status(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
 def drop_status(message: ReconcileDue, deps: Deps, said: Sequence[Event] = ()) -> None:
     """Delete a Kustomization's status, and the index entries that it stood for.
 
-    ``said``: events that are kept in its place until they are certainly published.
+    ``said``: events of its end. They, and those of runs before it, are kept in its place until they are certainly
+    published.
     """
     key = status_key(message.cluster, KIND, message.namespace, message.name)
     found = deps.state.get(key)
@@ -159,8 +160,9 @@ def drop_status(message: ReconcileDue, deps: Deps, said: Sequence[Event] = ()) -
     ref, now = f"{message.namespace}/{message.name}", deps.clock.now().timestamp()
     _, removes = status_entries(message.cluster, ref, known, KustomizationStatus(), 0)
     write: Callable[[], object] = partial(deps.state.delete, key, expected=None)
-    if said:
-        left = KustomizationStatus(outbox=with_events(known.outbox, said, now)).to_value()
+    kept = with_events(known.outbox, said, now)
+    if kept:
+        left = KustomizationStatus(outbox=kept).to_value()
         write = partial(deps.state.put, key, left, expected=found.version if found else ABSENT, due=now + KEPT)
     with suppress(Conflict):  # it was declared again
         write_indexed(deps.state, adds=(), removes=removes, write=write)
