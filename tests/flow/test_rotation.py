@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pyrage
 import pytest
@@ -37,10 +38,10 @@ CONFIG_MAP, SECRET = Gvk(version="v1", kind="ConfigMap"), Gvk(version="v1", kind
 HOOK = f"canary-hook-{secrets.token_hex(8)}"
 GIT = [("git", f"canary-git-{number}-{secrets.token_hex(8)}") for number in range(3)]
 REGISTRY = [(f"canary-robot-{number}", registries.PASSWORD) for number in range(2)]
-API = [f"canary-api-{number}-{secrets.token_hex(8)}" for number in range(2)]
+API = f"canary-api-{secrets.token_hex(8)}"
 AGE = [pyrage.x25519.Identity.generate() for _ in range(2)]
-HUNTED = [HOOK, *(password for _, password in GIT), registries.PASSWORD, *API, *map(str, AGE)]
-NEEDLES = [form for value in HUNTED for form in needles(value)]
+HUNTED = [HOOK, *(password for _, password in GIT), registries.PASSWORD, API, *map(str, AGE)]
+PAGE = Path(__file__).parents[2] / "docs/operations.md"
 
 
 def source(kind, name, **spec):
@@ -52,6 +53,7 @@ class Fleet:
     """The plane and its world. ``recipients``: whom the pushed Secret is encrypted to."""
 
     def __init__(self, stack, directory):
+        self.hunted = [*HUNTED]
         self.directory, self.data, self.work = directory, directory / "data", directory / "work"
         self.own = stack.enter_context(GitServer(directory / "own"))
         self.git = stack.enter_context(GitServer(directory / "git", login=GIT[0]))
@@ -162,7 +164,8 @@ class Fleet:
         spec["policy"] = {"allowedHosts": ["127.0.0.1"]}
         (self.directory / "penstock.yaml").write_text(json.dumps({**document, "spec": spec}))
         self.data.mkdir()
-        (self.data / "api-token").write_text(f"{API[0]}\n")
+        (self.data / "api-token").write_text(f"{API}\n")
+        (self.data / "api-token").chmod(0o600)
         log = stack.enter_context((self.directory / "log").open("wb"))
         command = [sys.executable, "-m", "penstock.cli", "serve", "--port", "0", "--log", "json"]
         command += ["--data-dir", str(self.data), "-f", str(self.directory / "penstock.yaml")]
@@ -350,25 +353,28 @@ def test_a_sops_key(fleet, calm):
 
 
 def test_the_api_token(fleet, calm):
-    old, new = API
     path = fleet.data / "api-token"
+    add, leave = re.findall(r"^sed .*api-token", PAGE.read_text(), re.MULTILINE)
 
-    def write(text):
-        (fleet.data / "api-token.new").write_text(text)
-        (fleet.data / "api-token.new").rename(path)
+    def do(command):
+        subprocess.run(command.replace("/var/lib/penstock/api-token", str(path)), shell=True, check=True)
 
-    def statuses():
-        return [fleet.ask("GET", "/status", authorization=f"Bearer {token}") for token in (old, new)]
+    def status(token):
+        return fleet.ask("GET", "/status", authorization=f"Bearer {token}")
 
     with Pushing(fleet) as pushing:
-        assert statuses() == [200, 401]
-        write(f"{new}\n{old}\n")
-        assert statuses() == [200, 200]
+        assert status(API) == 200
+        do(add)
+        new = path.read_text().split()[0]
+        fleet.hunted.append(new)
+        assert (status(API), status(new), status("")) == (200, 200, 401)
         fleet.reconcile("apps")
         pushing.more(1)
-        write(f"{new}\n")
-        assert statuses() == [401, 200]
+        do(leave)
+        assert (status(API), status(new)) == (401, 200)
         fleet.reconcile("apps")
+        assert path.read_text() == f"{new}\n"
+        assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_git_login_of_which_there_is_only_one(fleet):
@@ -396,5 +402,6 @@ def test_a_sops_key_that_has_left_the_secret_opens_nothing_more(fleet):
 
 
 def test_no_secret_is_told(fleet):
-    found = [form for data in fleet.everything_told() for view in views(data) for form in NEEDLES if form in view]
+    sought = [form for value in fleet.hunted for form in needles(value)]
+    found = [form for data in fleet.everything_told() for view in views(data) for form in sought if form in view]
     assert found == []
