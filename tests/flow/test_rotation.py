@@ -195,7 +195,7 @@ class Fleet:
         looks = [each for each in self.lines() if (each["message"], each.get("name")) == ("source looked at", name)]
         return {each["reason"] for each in looks[-1:] if each["outcome"] == "failed"}
 
-    def until(self, condition, what, seconds=30.0):
+    def until(self, condition, what, seconds=60.0):
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, f"waited {seconds} s for {what}: {self.log()[-3000:]}"
