@@ -19,6 +19,7 @@ from penstock.adapters.secrets.parameterstore import ParameterStoreSecrets
 from penstock.adapters.secrets.secretmanager import SecretManagerSecrets
 from penstock.adapters.secrets.secretsmanager import SecretsManagerSecrets
 from penstock.adapters.secrets.stored import CACHE_SECONDS, NEWEST_SECONDS, CachedSecrets
+from penstock.adapters.secrets.tokenfile import TokenFileSecrets
 from penstock.core.errors import PenstockError, Refused, Transient
 from penstock.core.secrets.names import OWN, READERS, for_reader
 
@@ -26,7 +27,14 @@ OPERATORS = {"penstock_--_apps_given": {"token": b"operator's"}}
 
 
 OWNERS = ("plane-1", "plane-2")
-STORES = ("memory", "environment over memory", "secrets manager", "parameter store", "secret manager")
+STORES = (
+    "memory",
+    "environment over memory",
+    "token file over memory",
+    "secrets manager",
+    "parameter store",
+    "secret manager",
+)
 
 
 @pytest.fixture
@@ -35,7 +43,7 @@ def clock():
 
 
 @pytest.fixture(params=STORES)
-def view(request, clock):
+def view(request, clock, tmp_path):
     """view(): the store as one more process sees it."""
     if request.param == "memory":
         kept = MemorySecrets(OPERATORS)
@@ -64,6 +72,11 @@ def view(request, clock):
                 clients.client("ssm").put_parameter(Name=path + name, Value=text, Type="SecureString")
             clients.client("ssm").put_parameter(Name="/plane-2/other", Value="{}", Type="SecureString")
             yield lambda: ParameterStoreSecrets(clients, path, clock)
+    elif request.param == "token file over memory":
+        ((name, data),) = OPERATORS.items()
+        (tmp_path / "token").write_bytes(data["token"] + b"\n")
+        base = MemorySecrets()
+        yield lambda: TokenFileSecrets(tmp_path / "token", name, base)
     else:
         base = MemorySecrets()
         yield lambda: EnvironmentSecrets(OPERATORS, base)

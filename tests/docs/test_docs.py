@@ -30,7 +30,7 @@ PARSERS = {
 }
 OTHER_PROGRAMS = {
     *("aws", "cat", "cd", "curl", "docker", "export", "gcloud", "gh", "git", "install", "jq", "journalctl"),
-    *("kubectl", "podman", "prometheus", "python", "sha256sum", "sqlite3", "systemctl", "terraform", "zip"),
+    *("kubectl", "podman", "prometheus", "python", "sed", "sha256sum", "sqlite3", "systemctl", "terraform", "zip"),
 }
 SHELL = [fence for document in DOCS for fence in fences(document, "sh", "console")]
 COMMANDS = [(str(fence), words) for fence in SHELL for words in shell.commands(fence)]

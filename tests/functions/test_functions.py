@@ -153,7 +153,7 @@ def test_a_push_that_does_not_prove_who_sends_it_is_refused_unread(
 
 
 def test_a_plane_on_google_cloud_checks_pushes_where_its_settings_say_so(tmp_path):
-    push = PushPolicy(account="a@example.com", audience="https://fetch.example")
+    push = PushPolicy(accounts=("a@example.com",), audiences=("https://fetch.example",))
     names = GoogleNames(project="acme-prod", region="r", bucket="b", push=push)
     checked = Runtime(Settings(data_dir=tmp_path, backend="google", google=names))
     with pytest.raises(Refused, match="no bearer token"):

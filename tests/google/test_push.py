@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -19,11 +20,12 @@ from penstock.wiring.lazy import Once
 NOW = 1_800_000_000.0
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-POLICY = PushPolicy(account="push@p.iam.gserviceaccount.com", audience="https://fetch.example")
+ACCOUNT, AUDIENCE = "push@p.iam.gserviceaccount.com", "https://fetch.example"
+POLICY = PushPolicy(accounts=(ACCOUNT,), audiences=(AUDIENCE,))
 CLAIMS = {
     "iss": "https://accounts.google.com",
-    "aud": POLICY.audience,
-    "email": POLICY.account,
+    "aud": AUDIENCE,
+    "email": ACCOUNT,
     "email_verified": True,
     "iat": NOW - 10,
     "exp": NOW + 3590,
@@ -94,7 +96,7 @@ def test_googles_push_is_taken_and_its_keys_are_fetched_once():
             for name, value in (
                 ("iss", "https://evil.example"),
                 ("aud", "https://notify.example"),
-                ("aud", [POLICY.audience]),
+                ("aud", [AUDIENCE]),
                 ("email", "else@p.iam.gserviceaccount.com"),
                 ("email_verified", False),
                 ("email_verified", "true"),
@@ -115,6 +117,33 @@ def test_anything_else_is_refused(headers):
 def test_without_a_policy_nothing_is_taken():
     with pytest.raises(Refused, match="every push is refused"):
         Google().verifier(PushPolicy()).check(push(token({**CLAIMS, "aud": "", "email": ""})))
+
+
+@pytest.mark.parametrize(("claim", "field"), [("email", "accounts"), ("aud", "audiences")])
+def test_an_account_or_an_audience_is_replaced_and_no_push_is_refused(monkeypatch, tmp_path, claim, field):
+    """As docs/operations.md says it: the functions take both, the subscriptions change, the functions take the new one.
+
+    While functions and subscriptions are changed one by one, old and new ones meet in any pair.
+    """
+    old, new = CLAIMS[claim], f"new-{CLAIMS[claim]}"
+
+    def status(taken, sent):
+        runtime = Runtime(Settings(data_dir=tmp_path), instead={"state": MemoryState})
+        policy = replace(POLICY, **{field: taken})
+        monkeypatch.setattr(runtime, "check_push", Google().verifier(policy).check)
+        monkeypatch.setattr(functions, "runtime", Once(lambda: runtime))
+        request = EnvironBuilder(method="POST", headers=push(token({**CLAIMS, claim: sent}))).get_request()
+        return functions.schedule_function("tick", request).status_code
+
+    steps = [
+        ([(old,), (old, new)], [old]),  # the functions
+        ([(old, new)], [old, new]),  # the subscriptions
+        ([(old, new), (new,)], [new]),  # the functions
+    ]
+    assert [status(taken, sent) for functions_take, sends in steps for taken in functions_take for sent in sends] == [
+        204
+    ] * 6
+    assert status((new,), old) == 401
 
 
 def test_a_new_key_is_found_but_strangers_cannot_make_us_ask_all_the_time():

@@ -40,10 +40,17 @@ def test_a_variable_that_is_wrong_is_named(variable, value):
         settings_from({**ENVIRONMENT, variable: value})
 
 
+@pytest.mark.parametrize("value", ["x", " ", ","])
 @pytest.mark.parametrize("variable", ["PENSTOCK_GOOGLE_PUSH_ACCOUNT", "PENSTOCK_GOOGLE_PUSH_AUDIENCE"])
-def test_half_a_push_policy_is_none_that_anybody_meant(variable):
+def test_half_a_push_policy_is_none_that_anybody_meant(variable, value):
     with pytest.raises(Terminal, match="give both, or none"):
-        settings_from({**ENVIRONMENT, variable: "x"})
+        settings_from({**ENVIRONMENT, variable: value})
+
+
+def test_a_push_policy_of_nobody_is_none_that_anybody_meant():
+    given = {"PENSTOCK_GOOGLE_PUSH_ACCOUNT": ",", "PENSTOCK_GOOGLE_PUSH_AUDIENCE": " "}
+    with pytest.raises(Terminal, match="give both, or none"):
+        settings_from({**ENVIRONMENT, **given})
 
 
 def test_emulators_are_found_by_their_variables():
@@ -52,5 +59,6 @@ def test_emulators_are_found_by_their_variables():
 
 
 def test_who_may_push_is_both():
-    given = {"PENSTOCK_GOOGLE_PUSH_ACCOUNT": "a@b", "PENSTOCK_GOOGLE_PUSH_AUDIENCE": "https://x"}
-    assert settings_from({**ENVIRONMENT, **given}).google.push == PushPolicy(account="a@b", audience="https://x")
+    given = {"PENSTOCK_GOOGLE_PUSH_ACCOUNT": "a@b, c@d", "PENSTOCK_GOOGLE_PUSH_AUDIENCE": "https://x"}
+    expected = PushPolicy(accounts=("a@b", "c@d"), audiences=("https://x",))
+    assert settings_from({**ENVIRONMENT, **given}).google.push == expected

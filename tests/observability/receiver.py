@@ -37,10 +37,13 @@ class Received:
 
 
 class Collector:
-    """``status``: what it answers; ``patience``: seconds before it answers at all; ``bodies``: everything it was sent."""
+    """``status``: what it answers; ``patience``: seconds before it answers at all; ``bodies``: everything it was sent.
 
-    def __init__(self, *, status=200, patience=0.0):
-        self.status, self.patience = status, patience
+    ``keys``: what header x-key may say, None for anything; ``refused``: what it said in requests that are answered 401.
+    """
+
+    def __init__(self, *, status=200, patience=0.0, keys=None):
+        self.status, self.patience, self.keys, self.refused = status, patience, keys, []
         self.requests, self.bodies, self.headers = [], [], []
         self._spans, self._metrics = [], []
         self._lock = threading.Lock()
@@ -51,6 +54,10 @@ class Collector:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                if collector.keys is not None and self.headers.get("x-key") not in collector.keys:
+                    collector.refused.append(self.headers.get("x-key"))
+                    self.send_error(401)
+                    return
                 collector.take(self.path, dict(self.headers), body)
                 time.sleep(collector.patience)
                 answer = ExportTraceServiceResponse() if self.path == "/v1/traces" else ExportMetricsServiceResponse()

@@ -267,6 +267,61 @@ def test_a_variable_of_a_signal_wins(tmp_path, patient):
     assert keys == {"/v1/traces": "of-traces", "/v1/metrics": "of-both"}
 
 
+def test_credentials_of_the_collector_are_rotated_while_a_function_is_warm(tmp_path, patient, monkeypatch):
+    """Both are taken, then the new one alone; and where the collector forgets the old one first, nothing is lost either."""
+    monkeypatch.setattr(pipeline, "BREAK_SECONDS", 0.0)
+    kept = stored({"headers": b"x-key=canary-1"})()
+
+    def write(key):
+        kept.put(
+            secret_name(OWN, "-", "penstock-system", "otlp-headers"), {"headers": f"x-key={key}".encode()}, owner="uid"
+        )
+
+    with Collector(keys={"canary-1"}) as collector:
+        made, log = function(tmp_path, collector.url, secrets=lambda: kept, PENSTOCK_OTLP_HEADERS_SECRET="otlp-headers")
+        call(made)
+        collector.keys = {"canary-1", "canary-2"}
+        write("canary-2")
+        call(made)
+        collector.keys = {"canary-2"}
+        call(made)
+        assert collector.refused == []
+        collector.keys = {"canary-3"}
+        call(made)
+        assert set(collector.refused) == {"canary-2"}
+        write("canary-3")
+        call(made)
+        made.close()
+    runs = [span for span in collector.spans if span.name == "process source-changed"]
+    sent = [headers["x-key"] for headers in collector.headers]
+    assert sorted(set(sent)) == ["canary-1", "canary-2", "canary-3"]
+    assert len(runs) == 4, "what was told while nobody had the right key is gone: the SDK gives it up"
+    assert "canary" not in log.getvalue() + repr(made.settings)
+
+
+class Cached:
+    """A store that answers from its cache what is not asked for anew."""
+
+    def __init__(self, old, new):
+        self.old, self.new = old, new
+
+    def get(self, name, *, newest=False):
+        return {"headers": self.new if newest else self.old}
+
+
+def test_a_collector_that_refuses_what_is_cached_is_sent_the_newest_at_once(tmp_path, patient):
+    with Collector(keys={"canary-2"}) as collector:
+        secrets = Cached(b"x-key=canary-1", b"x-key=canary-2")
+        made, _ = function(
+            tmp_path, collector.url, secrets=lambda: secrets, PENSTOCK_OTLP_HEADERS_SECRET="otlp-headers"
+        )
+        call(made)
+        made.close()
+    assert [span.name for span in collector.spans].count("process source-changed") == 1
+    assert {name for name, _, _ in collector.metrics} >= {"penstock.stage.duration"}
+    assert set(collector.refused) == {"canary-1"}
+
+
 class Away:
     def get(self, name, *, newest=False):
         raise Refused("the identity that this runs as needs a permission")

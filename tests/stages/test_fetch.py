@@ -1,14 +1,20 @@
 """fetch: what is stored, recorded, told and woken for each look at a source."""
 
+import base64
 from dataclasses import replace
 
 import pytest
+from tests.contract.registries import login as registry_login
+from tests.google import plane as google
+from tests.google.secret_manager import secret_manager
 
 from penstock.adapters.buckets.memory import MemoryBuckets
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.git.memory import MemoryGit
-from penstock.adapters.registry.memory import MemoryRegistry
+from penstock.adapters.registry.memory import MemoryRegistry, archive, manifest_of
 from penstock.adapters.secrets.memory import MemorySecrets
+from penstock.adapters.secrets.secretmanager import SecretManagerSecrets
+from penstock.adapters.secrets.stored import NEWEST_SECONDS
 from penstock.adapters.state.memory import MemoryState
 from penstock.adapters.storage.memory import MemoryStorage
 from penstock.adapters.telemetry.memory import MemoryTelemetry
@@ -477,6 +483,68 @@ def test_credentials_come_from_the_store_under_the_sources_own_name():
     world.run()
     assert world.status().observation == 1
     assert "hunter2" not in repr(world.telemetry.facts) + repr(world.status())
+
+
+def basic(login):
+    return base64.b64encode(b":".join(login.values())).decode()
+
+
+@pytest.mark.parametrize("kind", ["git", "oci"])
+def test_a_login_that_was_revoked_while_a_function_is_warm_is_replaced_in_the_same_look(kind):
+    """Two processes of a plane: `reconcile` copies the new login, `fetch` has the old one in its cache."""
+    world = World()
+    old, new = ({"username": b"flux", "password": password} for password in (b"old-canary", b"new-canary"))
+    name = secret_name(FETCH, "production", "flux-system", "token")
+    with secret_manager() as server:
+        reconcile, world.secrets = (
+            SecretManagerSecrets(google.client(), google.names(secrets=server.base), world.clock) for _ in range(2)
+        )
+        world.deps = replace(world.deps, secrets=world.secrets)
+
+        def require(login):
+            world.git.require(URL, login)
+            world.registry.logins["registry.example.com/acme/fleet"] = basic(login)
+
+        def errors(message):
+            return [reason for severity, reason, _ in events(world.run(message)) if severity == "error"]
+
+        world.push({"a": "1"})
+        blob = world.registry.put(archive({"a": b"1"}))
+        world.registry.push_manifest("registry.example.com/acme/fleet", "latest", manifest_of(blob, {}))
+        document = (
+            git_document("site", secretRef={"name": "token"})
+            if kind == "git"
+            else {
+                **git_document("site"),
+                "kind": "OCIRepository",
+                "spec": {
+                    "url": "oci://registry.example.com/acme/fleet",
+                    "interval": "5m",
+                    "secretRef": {"name": "token"},
+                },
+            }
+        )
+        message = SourceChanged(
+            cluster="production", kind=document["kind"], namespace="flux-system", name=document["metadata"]["name"]
+        )
+        world.object(document)
+
+        def stored(login):
+            return login if kind == "git" else registry_login("registry.example.com", basic(login))
+
+        reconcile.put(name, stored(old), owner="uid")
+        require(old)
+        assert errors(message) == []
+        require(new)
+        reconcile.put(name, stored(new), owner="uid")
+        world.clock.advance(NEWEST_SECONDS)
+        assert errors(message) == []
+        require(old)  # and one that is nowhere in the store is refused once more, with one look at the store
+        world.clock.advance(NEWEST_SECONDS)
+        server.calls.clear()
+        assert errors(message) == ["AuthenticationFailed"]
+        assert len(server.calls) == 1
+        assert "canary" not in repr(world.telemetry.facts)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,14 @@ import threading
 from dataclasses import replace
 
 import pytest
+from tests.google import plane as google
+from tests.google.secret_manager import secret_manager
 
 from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.notifier.memory import MemoryNotifier
 from penstock.adapters.secrets.memory import MemorySecrets
+from penstock.adapters.secrets.secretmanager import SecretManagerSecrets
+from penstock.adapters.secrets.stored import NEWEST_SECONDS
 from penstock.adapters.state.memory import MemoryState
 from penstock.adapters.telemetry.memory import MemoryTelemetry
 from penstock.core.errors import Conflict, Refused, Transient
@@ -251,6 +255,33 @@ def test_one_bad_provider_never_stops_the_others(world, answer, outcome, reason)
     assert world.hosts() == sorted(["bad", "better", "good", *again])
     told = world.status("bad").delivered_event
     assert told == ("BuildFailed" if again else "")
+
+
+@pytest.mark.parametrize("status", [401, 404, 410])
+def test_a_provider_that_refuses_what_is_cached_is_told_with_the_newest(world, status):
+    """Two processes of a plane: `reconcile` copies the new address, `notify` has the old one in its cache."""
+    name = secret_name(NOTIFY, "production", "flux-system", "chat")
+    old, new = ({"address": f"https://{which}.example.com/{CANARY}".encode()} for which in ("old", "new"))
+    with secret_manager() as server:
+        reconcile, warm = (
+            SecretManagerSecrets(google.client(), google.names(secrets=server.base), world.clock) for _ in range(2)
+        )
+        world.deps = replace(world.deps, secrets=warm)
+        world.provider(secretRef={"name": "chat"})
+        world.alert()
+        reconcile.put(name, old, owner="uid")
+        world.run()
+        reconcile.put(name, new, owner="uid")
+        world.answers({"old": status})
+        world.clock.advance(NEWEST_SECONDS)
+        world.run(replace(EVENT, id="2", message="another"))
+        assert world.hosts() == ["new", "old", "old"]
+        assert world.telemetry.named("notification failed") == ()
+        world.answers({"old": status, "new": status})
+        world.clock.advance(NEWEST_SECONDS)
+        world.run(replace(EVENT, id="3", message="a third"))
+        assert world.hosts() == ["new", "new", "old", "old"], "what is the newest already is not tried again"
+    assert CANARY not in repr(world.telemetry.facts)
 
 
 def test_the_longest_wait_that_a_provider_asked_for_is_kept(world):

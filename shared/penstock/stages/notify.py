@@ -291,10 +291,21 @@ def _send(cluster: str, alert: Alert, case: _Case) -> int:
     provider = _provider(cluster, alert, case)
     if provider.suspend:
         return 0
-    where = target(provider, _secret(cluster, provider, case))
-    service = SERVICES[provider.type]
-    if case.event.metadata.get("commit_status") == "update" and not service.updates:
+    if case.event.metadata.get("commit_status") == "update" and not SERVICES[provider.type].updates:
         return 0
+    held = _secret(cluster, provider, case)
+    try:
+        return _post(provider, held, alert, case)
+    except Terminal:  # what is cached may be the address or token before, and no longer taken
+        newest = _secret(cluster, provider, case, newest=True)
+        if newest == held:
+            raise
+    return _post(provider, newest, alert, case)
+
+
+def _post(provider: Provider, secret: Mapping[str, bytes], alert: Alert, case: _Case) -> int:
+    """As ``_send``."""
+    where, service = target(provider, secret), SERVICES[provider.type]
     plane = case.plane.uid if case.plane else ""
     told = notification(case.event, alert, case.metadata("annotations") or {}, plane)
     requests = service.requests(told, where)
@@ -313,11 +324,11 @@ def _provider(cluster: str, alert: Alert, case: _Case) -> Provider:
     return parse_provider(stored.document)
 
 
-def _secret(cluster: str, provider: Provider, case: _Case) -> Mapping[str, bytes]:
+def _secret(cluster: str, provider: Provider, case: _Case, *, newest: bool = False) -> Mapping[str, bytes]:
     if not provider.secret:
         return {}
     stored_as = secret_name(NOTIFY, cluster, provider.namespace, provider.secret)
-    data = case.deps.secrets.get(stored_as)
+    data = case.deps.secrets.get(stored_as, newest=newest)
     if data is None:
         message = f"Secret {provider.namespace}/{provider.secret} is not in the plane's store ({stored_as})"
         raise Transient(message, reason="SecretNotFound", retry_after=_SECRET_WAIT)

@@ -11,19 +11,22 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
 from penstock.adapters.bus.sqlite import SqliteBus
+from penstock.adapters.secrets.environment import EnvironmentSecrets
+from penstock.adapters.secrets.memory import MemorySecrets
+from penstock.adapters.secrets.tokenfile import TokenFileSecrets
 from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.flux.plane import NAME, NAMESPACE, Plane
 from penstock.core.messages import PLANE, Message, ReconcileDue, SourceChanged
 from penstock.core.secrets.names import API_TOKEN
 from penstock.wiring.lock import DirectoryLock
 from penstock.wiring.places import PlacedClock, Places
-from penstock.wiring.reach import announce, withdraw
+from penstock.wiring.reach import TOKEN, announce, withdraw
 from penstock.wiring.runtime import Makers, Process, Runtime
 from penstock.wiring.settings import Settings
 from penstock.wiring.stored_metrics import StoredMetrics
@@ -74,11 +77,14 @@ class EmbeddedPlane:
                     "`serve` is the embedded plane"
                 )
             stack.enter_context(DirectoryLock(settings.data_dir))
-            token = api_token(settings)
-            given = replace(settings, secrets={API_TOKEN: {"token": token.encode()}, **settings.secrets})
+            make_api_token(settings)
             places = Places(self._options.threads.get("reconcile", THREADS["reconcile"]))
-            makers = {"clock": lambda: PlacedClock(places), **self._options.instead}
-            self.runtime = Runtime(given, instead=makers, process=Process(scraped=bool(self._options.metrics)))
+            makers = {
+                "clock": lambda: PlacedClock(places),
+                "secrets": lambda: secrets_of(settings),
+                **self._options.instead,
+            }
+            self.runtime = Runtime(settings, instead=makers, process=Process(scraped=bool(self._options.metrics)))
             stack.callback(self.runtime.close)
             self.plane = self._stored()
             self.workers = Workers(self.runtime, threads=self._options.threads, places=places)
@@ -170,16 +176,24 @@ def add_gauges(runtime: Runtime) -> None:
         observed.begin(tuple(runtime.pipeline.stages), [stage.name for stage in runtime.pipeline.queues()])
 
 
-def api_token(settings: Settings) -> str:
-    """The bearer token of the api: the environment's, else the one in ``<data dir>/api-token``, made where missing."""
-    given = settings.secrets.get(API_TOKEN, {}).get("token")
-    if given:
-        return given.decode().strip()
-    path = settings.data_dir / "api-token"
+def secrets_of(settings: Settings) -> EnvironmentSecrets:
+    """The environment's, the api's token from its file, and the copies in memory."""
+    file = TokenFileSecrets(settings.data_dir / TOKEN, API_TOKEN, MemorySecrets())
+    return EnvironmentSecrets(settings.secrets, file)
+
+
+def make_api_token(settings: Settings) -> None:
+    """A bearer token of the api in its file, where neither the environment nor the file gives one.
+
+    Raises Transient where the file cannot be made, or not be read.
+    """
+    if settings.secrets.get(API_TOKEN, {}).get("token"):
+        return
+    path = settings.data_dir / TOKEN
     try:
         if not path.exists():
             _create(path, secrets.token_urlsafe(32))
-        return path.read_text().strip()
+        path.read_bytes()
     except OSError as error:
         raise Transient(f"{path}: {error.strerror}") from error
 

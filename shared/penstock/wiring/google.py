@@ -86,7 +86,7 @@ def bring_over(settings: Settings) -> int:
 
 def push_check(names: GoogleNames, clock: Callable[[], Clock]) -> Callable[[Mapping[str, str]], None]:
     """What refuses a push that is not Pub/Sub's by its headers; nothing where Cloud Run checks it (names.push)."""
-    if not names.push.account and not names.push.audience:
+    if not names.push.accounts and not names.push.audiences:
         return lambda _headers: None
     from penstock.adapters.google.push import PushVerifier  # noqa: PLC0415 - only where a function verifies
     from penstock.adapters.identity.http import HttpSender  # noqa: PLC0415 - see above

@@ -12,7 +12,7 @@ from penstock.core.errors import NotFound, Refused, Terminal, Transient
 from penstock.wiring.settings import Settings
 
 ADDRESS = "address"
-TOKEN = "api-token"  # noqa: S105 - the name of a file
+TOKEN = "api-token"  # noqa: S105 - the name of a file: the token, and below it the one before while that is taken
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST = 8192
 
@@ -66,17 +66,21 @@ def withdraw(data_dir: Path) -> None:
 
 def _token(settings: Settings, token_file: str) -> str:
     if token_file:
-        found = _read(Path(token_file))
+        found = _first_line(Path(token_file))
         if not found:
             raise NotFound(f"--token-file {token_file}: there is no such file, or it is empty")
         return found
-    found = settings.api_token or _read(settings.data_dir / TOKEN)
+    found = settings.api_token or _first_line(settings.data_dir / TOKEN)
     if not found:
         raise NotFound(
             "no api token: set PENSTOCK_API_TOKEN or --token-file "
             f"(a plane on this machine keeps it in {settings.data_dir / TOKEN})"
         )
     return found
+
+
+def _first_line(path: Path) -> str:
+    return next(iter(_read(path).splitlines()), "").strip()
 
 
 def _read(path: Path) -> str:

@@ -21,7 +21,7 @@ from penstock.wiring.lazy import LazyPort, Once, WithheldPort
 from penstock.wiring.outcome import Outcome
 from penstock.wiring.sending import Sender
 from penstock.wiring.settings import Settings, settings_from
-from penstock.wiring.telemetry import log_of, telemetry_of, with_headers
+from penstock.wiring.telemetry import log_of, telemetry_of
 from penstock.wiring.topology import load_pipeline
 
 if TYPE_CHECKING:  # a port's own module is loaded with its adapter, by the stage that uses it
@@ -95,8 +95,9 @@ class Runtime:
             "storage": self._storage,
             "log": lambda: log_of(self.settings, self.port("clock")),
             "telemetry": lambda: telemetry_of(
-                with_headers(self.settings, lambda: cast("Secrets", self.port("secrets")), self.port("log")),
+                self.settings,
                 self.port("log"),
+                lambda: cast("Secrets", self.port("secrets")),
                 short_lived=self._process.short_lived,
                 scraped=self._process.scraped,
             ),

@@ -19,7 +19,7 @@
 | `PENSTOCK_GOOGLE_REGIONS`, `PENSTOCK_GOOGLE_HOME_REGION` | of a plane in several: the further ones, and its own |
 | `PENSTOCK_GOOGLE_DATABASE` | its Firestore database: `<prefix>-state` by default |
 | `PENSTOCK_GOOGLE_TASKS_ACCOUNT` | e-mail of the service account that Cloud Tasks publishes delayed messages as |
-| `PENSTOCK_GOOGLE_PUSH_ACCOUNT`, `PENSTOCK_GOOGLE_PUSH_AUDIENCE` | whose pushes functions verify |
+| `PENSTOCK_GOOGLE_PUSH_ACCOUNT`, `PENSTOCK_GOOGLE_PUSH_AUDIENCE` | whose pushes functions verify: lists, with commas |
 | `PUBSUB_EMULATOR_HOST`, `FIRESTORE_EMULATOR_HOST`, `STORAGE_EMULATOR_HOST` | emulators, as Google's SDKs read them |
 | `CLOUDSDK_API_ENDPOINT_OVERRIDES_…` | base URLs of `CLOUDTASKS` and `SECRETMANAGER`, as for gcloud |
 | `AZURE_…`, `IDENTITY_ENDPOINT`, `IDENTITY_HEADER` | the plane's own identity at Azure, as Azure's SDKs read them |
@@ -177,8 +177,8 @@ def _google(environment: Mapping[str, str]) -> GoogleNames:
         database=environment.get("PENSTOCK_GOOGLE_DATABASE", ""),
         tasks_account=environment.get("PENSTOCK_GOOGLE_TASKS_ACCOUNT", ""),
         push=PushPolicy(
-            account=environment.get("PENSTOCK_GOOGLE_PUSH_ACCOUNT", ""),
-            audience=environment.get("PENSTOCK_GOOGLE_PUSH_AUDIENCE", ""),
+            accounts=_listed(environment.get("PENSTOCK_GOOGLE_PUSH_ACCOUNT", "")),
+            audiences=_listed(environment.get("PENSTOCK_GOOGLE_PUSH_AUDIENCE", "")),
         ),
         endpoints=_google_endpoints(environment),
         home=environment.get("PENSTOCK_GOOGLE_HOME_REGION", ""),
@@ -193,7 +193,8 @@ def _google(environment: Mapping[str, str]) -> GoogleNames:
     )
     _check(checks, "Google Cloud")
     _check_regions("Google", names.region, names.home, names.regions)
-    if bool(names.push.account) != bool(names.push.audience):
+    given = any(environment.get(f"PENSTOCK_GOOGLE_PUSH_{what}") for what in ("ACCOUNT", "AUDIENCE"))
+    if given and not (names.push.accounts and names.push.audiences):
         raise Terminal("PENSTOCK_GOOGLE_PUSH_ACCOUNT and PENSTOCK_GOOGLE_PUSH_AUDIENCE: give both, or none")
     return names
 

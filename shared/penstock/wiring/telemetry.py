@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penstock.adapters.telemetry.collector import CollectorSettings
@@ -54,7 +53,14 @@ class Observed(FanOutTelemetry):
         self.pipeline.close()
 
 
-def telemetry_of(settings: Settings, log: Telemetry, *, short_lived: bool, scraped: bool = False) -> Telemetry:
+def telemetry_of(
+    settings: Settings,
+    log: Telemetry,
+    secrets: Callable[[], Secrets],
+    *,
+    short_lived: bool,
+    scraped: bool = False,
+) -> Telemetry:
     """The log alone, or with what else is to be told. ``scraped``: metrics are read from this process (metrics.py).
 
     Raises Terminal where the extra is not installed.
@@ -75,27 +81,38 @@ def telemetry_of(settings: Settings, log: Telemetry, *, short_lived: bool, scrap
     about = About(
         short_lived=short_lived, system=SYSTEMS.get(settings.backend, "penstock"), resource=_resource(settings)
     )
-    return Observed(log, Pipeline(settings.collector or CollectorSettings(), about, log, scraped=made))
+    collector = settings.collector or CollectorSettings()
+    headers = StoredHeaders(collector.secret, secrets, log) if collector.secret else None
+    return Observed(log, Pipeline(collector, about, log, scraped=made, headers=headers))
 
 
-def with_headers(settings: Settings, secrets: Callable[[], Secrets], log: Telemetry) -> Settings:
-    """The settings with the collector's headers from the plane's Secret, where they name one.
+class StoredHeaders:
+    """The collector's headers as the plane's Secret holds them now: see otel.exporters.Headers.
 
-    Read once a process. Where it cannot be read the log says so, and what is sent goes out without them: telemetry
+    They are read at the process's start and at each export: stores answer that from their cache for a minute. Where
+    they cannot be read the log says so, once for each reason, and the last ones that could be read are sent: telemetry
     fails no run.
     """
-    collector = settings.collector
-    if collector is None or not collector.secret:
-        return settings
-    try:
-        found, error = (secrets().get(collector.secret) or {}).get(HEADERS, b"").decode().strip(), ""
-    except (PenstockError, UnicodeDecodeError) as caught:
-        found, error = "", str(caught) if isinstance(caught, PenstockError) else "it is no text"
-    if not found:
-        missing = f"secret {collector.secret} of the plane has no entry {HEADERS}"
-        log.record("telemetry not exported", outcome="failed", error=error or missing)
-    traces, metrics = collector.trace_headers or found, collector.metric_headers or found
-    return replace(settings, collector=replace(collector, trace_headers=traces, metric_headers=metrics))
+
+    def __init__(self, name: str, secrets: Callable[[], Secrets], log: Telemetry) -> None:
+        self._name, self._secrets, self._log = name, secrets, log
+        self._last, self._said = "", ""
+
+    def __call__(self, *, newest: bool = False) -> str:
+        """``newest``: a collector refuses those that are known."""
+        try:
+            found = self._secrets().get(self._name, newest=newest) or {}
+            text, error = found.get(HEADERS, b"").decode().strip(), ""
+        except (PenstockError, UnicodeDecodeError) as caught:
+            text, error = "", str(caught) if isinstance(caught, PenstockError) else "it is no text"
+        if text:
+            self._last, self._said = text, ""
+            return text
+        problem = error or f"secret {self._name} of the plane has no entry {HEADERS}"
+        if problem != self._said:
+            self._said = problem
+            self._log.record("telemetry not exported", outcome="failed", error=problem)
+        return self._last
 
 
 def _resource(settings: Settings) -> dict[str, str]:

@@ -22,7 +22,10 @@ _CHUNK = 65536
 
 
 class GitServer:
-    """A context manager. ``login``: (username, password) that every request must carry, or None."""
+    """A context manager. ``login``: (username, password) that every request must carry, or None.
+
+    ``logins``: all that will do; none lets everybody in.
+    """
 
     def __init__(self, root: Path, *, login: tuple[str, str] | None = None) -> None:
         """Raises NotFound where this machine has no git."""
@@ -33,7 +36,7 @@ class GitServer:
         handler = type("Handler", (_Handler,), {"served": self})
         self._server = _Server(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self.login = login
+        self.logins = [login] if login else []
 
     def __enter__(self) -> Self:
         """Starts to serve."""
@@ -120,11 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(int(status.split()[0]), headers, content)
 
     def _admitted(self) -> bool:
-        if self.served.login is None:
-            return True
-        expected = b64encode(":".join(self.served.login).encode())
+        expected = [b64encode(":".join(each).encode()) for each in self.served.logins]
         kind, _, given = self.headers.get("Authorization", "").partition(" ")
-        return kind == "Basic" and compare_digest(given.encode(), expected)
+        admitted = any(compare_digest(given.encode(), each) for each in expected)
+        return not expected or (kind == "Basic" and admitted)
 
     def _environment(self, length: int) -> dict[str, str]:
         path, _, query = self.path.partition("?")

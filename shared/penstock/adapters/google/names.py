@@ -17,10 +17,10 @@ class Endpoints:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PushPolicy:
-    """Whose tokens a function takes for Pub/Sub's: ``account`` (e-mail) and ``audience``; "": Cloud Run checks."""
+    """Whose tokens a function takes for Pub/Sub's: ``accounts`` (e-mails) and ``audiences``; none: Cloud Run checks."""
 
-    account: str = ""
-    audience: str = ""
+    accounts: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

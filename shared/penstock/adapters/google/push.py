@@ -20,7 +20,7 @@ class PushVerifier:
     """``url``: of Google's JSON Web Key Set; ``now``: POSIX seconds."""
 
     def __init__(self, policy: PushPolicy, send: Send, url: str, now: Callable[[], float]) -> None:
-        self._expected = Expected(audience=policy.audience, email=policy.account)
+        self._expected = Expected(audiences=policy.audiences, emails=policy.accounts)
         self._send, self._url, self._now = send, url, now
         self._keys: Keys = {}
         self._fetched, self._expires = float("-inf"), float("-inf")

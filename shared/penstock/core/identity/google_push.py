@@ -8,7 +8,7 @@ import base64
 import binascii
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,13 @@ MOST_BYTES = 8_192
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expected:
-    """``audience``: as the subscription's ``oidcToken.audience``; ``email``: of its service account."""
+    """``audiences``: as the subscription's ``oidcToken.audience``; ``emails``: of its service account.
 
-    audience: str
-    email: str
+    Any of them will do: while one is replaced there are two.
+    """
+
+    audiences: tuple[str, ...]
+    emails: tuple[str, ...]
 
 
 Keys = Mapping[str, Mapping[str, str]]
@@ -50,17 +53,17 @@ def key_id(token: str) -> str:
 
 def verify(token: str, keys: Keys, expected: Expected, now: float) -> None:
     """Raises Refused, saying which check failed and nothing of the token. ``now``: POSIX seconds."""
-    if not expected.audience or not expected.email:
+    if not expected.audiences or not expected.emails:
         raise Refused("no audience or e-mail of push tokens is set: every push is refused")
     signed, _, signature = token.rpartition(".")
     _verify_signature(signed, signature, keys.get(key_id(token)))
     claims = _json(signed.partition(".")[2])
     checks = {
         "issuer": claims.get("iss") in ISSUERS,
-        "audience": _equal(claims.get("aud"), expected.audience),
+        "audience": _is_one_of(claims.get("aud"), expected.audiences),
         "expiry": _number(claims.get("exp")) + SKEW > now,
         "issue time": _number(claims.get("iat"), missing=float("inf")) - SKEW < now,
-        "e-mail": claims.get("email_verified") is True and _equal(claims.get("email"), expected.email),
+        "e-mail": claims.get("email_verified") is True and _is_one_of(claims.get("email"), expected.emails),
     }
     wrong = [name for name, holds in checks.items() if not holds]
     if wrong:
@@ -99,8 +102,8 @@ def _decoded(part: str) -> bytes:
         raise Refused("the push's token is malformed") from None
 
 
-def _equal(found: Any, wanted: str) -> bool:
-    return isinstance(found, str) and hmac.compare_digest(found.encode(), wanted.encode())
+def _is_one_of(found: Any, wanted: Sequence[str]) -> bool:
+    return isinstance(found, str) and any([hmac.compare_digest(found.encode(), each.encode()) for each in wanted])  # noqa: C419 - each is compared
 
 
 def _number(value: Any, *, missing: float = float("-inf")) -> float:

@@ -26,6 +26,7 @@ from penstock.stages.fetch.generators import derive_all, run_generator
 from penstock.stages.fetch.includes import includers
 from penstock.stages.fetch.ledger import held_of, rest, save
 from penstock.stages.fetch.opened import Opened, kept, tree_of
+from penstock.stages.fetch.reread import looked
 from penstock.stages.fetch.survey import Survey, survey_of
 from penstock.stages.fetch.visit import Found, Known, Visit
 from penstock.stages.fetch.wake import clusters_of, concerned_in, wake
@@ -118,7 +119,7 @@ def _visited(visit: Visit) -> list[Outgoing]:
             return []
         timed = replace(visit, look=replace(visit.look, interval=source.interval))
         with visit.deps.telemetry.span("look at source"):
-            found = kind.look(timed, source)
+            found = looked(timed, lambda given: kind.look(given, source))
     except InvalidDocument as error:
         return _recorded(visit, Found(outcome=failed(visit.held.status, visit.look, error, stalled=True)))
     return _recorded(timed, found)

@@ -25,14 +25,19 @@ from opentelemetry.sdk.metrics import (
     ObservableUpDownCounter,
     UpDownCounter,
 )
-from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    MetricExporter,
+    MetricReader,
+    PeriodicExportingMetricReader,
+)
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.util.re import parse_env_headers
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from penstock.adapters.telemetry.collector import CollectorSettings
 from penstock.adapters.telemetry.libraries import text_of
+from penstock.adapters.telemetry.otel.exporters import Current, Headers, Metrics, Spans
 from penstock.adapters.telemetry.otel.instruments import MOST_RESOURCES
 from penstock.adapters.telemetry.otel.telemetry import OtelTelemetry
 from penstock.ports.telemetry import Telemetry
@@ -68,22 +73,29 @@ class About:
 class Pipeline:
     """``telemetry``: what a plane hands its records and steps to. ``log``: where failures to export are told.
 
-    ``scraped``: who else reads the metrics.
+    ``scraped``: who else reads the metrics; ``headers``: of the signals for which the settings give none.
     """
 
     def __init__(
-        self, settings: CollectorSettings, about: About, log: Telemetry, *, scraped: "Scraped | None" = None
+        self,
+        settings: CollectorSettings,
+        about: About,
+        log: Telemetry,
+        *,
+        scraped: "Scraped | None" = None,
+        headers: Headers | None = None,
     ) -> None:
+        headers = headers or _none
         self.scraped = scraped
         self._short_lived = about.short_lived
         resource = _resource(about)
         timeout = min(settings.timeout, FLUSH_SECONDS) if about.short_lived else settings.timeout
         self._tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
         if settings.traces:
-            self._tracers.add_span_processor(_processor(settings, timeout, about))
+            self._tracers.add_span_processor(_processor(settings, timeout, about, headers))
         readers: list[MetricReader] = [scraped] if scraped else []
         if settings.metrics:
-            readers.append(_reader(settings, timeout, about))
+            readers.append(_reader(settings, timeout, about, headers))
         self._meters = MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
         self.telemetry = OtelTelemetry(
             self._tracers.get_tracer("penstock", __version__),
@@ -208,30 +220,39 @@ def _resource(about: About) -> Resource:
     return Resource.create().merge(Resource(ours)).merge(OTELResourceDetector().detect())
 
 
-def _processor(settings: CollectorSettings, timeout: float, about: About) -> BatchSpanProcessor:
-    exporter = OTLPSpanExporter(endpoint=settings.traces, headers=_headers(settings.trace_headers), timeout=timeout)
+def _processor(settings: CollectorSettings, timeout: float, about: About, headers: Headers) -> BatchSpanProcessor:
+    def make(given: Mapping[str, str]) -> SpanExporter:
+        return OTLPSpanExporter(endpoint=settings.traces, headers=given, timeout=timeout)
+
+    exporter = Spans(Current(make, _fixed(settings.trace_headers) or headers))
     if about.short_lived:
         return _WithoutIdle(exporter, schedule_delay_millis=3_600_000)
     return _WithoutIdle(exporter)
 
 
-def _reader(settings: CollectorSettings, timeout: float, about: About) -> MetricReader:
+def _reader(settings: CollectorSettings, timeout: float, about: About, headers: Headers) -> MetricReader:
     named = settings.temporality or ("delta" if about.short_lived else "cumulative")
     deltas = _DELTAS[named]
-    exporter = OTLPMetricExporter(
-        endpoint=settings.metrics,
-        headers=_headers(settings.metric_headers),
-        timeout=timeout,
-        preferred_temporality={
-            kind: AggregationTemporality.DELTA if kind in deltas else AggregationTemporality.CUMULATIVE
-            for kind in _KINDS
-        },
-    )
+    temporality = {
+        kind: AggregationTemporality.DELTA if kind in deltas else AggregationTemporality.CUMULATIVE for kind in _KINDS
+    }
+
+    def make(given: Mapping[str, str]) -> MetricExporter:
+        return OTLPMetricExporter(
+            endpoint=settings.metrics, headers=dict(given), timeout=timeout, preferred_temporality=temporality
+        )
+
+    exporter = Metrics(Current(make, _fixed(settings.metric_headers) or headers), temporality)
     interval = math.inf if about.short_lived else settings.interval * 1000
     return PeriodicExportingMetricReader(
         exporter, export_interval_millis=interval, cardinality_limits={ObservableGauge: MOST_RESOURCES}
     )
 
 
-def _headers(text: str) -> dict[str, str]:
-    return dict(parse_env_headers(text, liberal=True))
+def _fixed(text: str) -> Headers | None:
+    """Headers that an operator gave in the environment; None where there are none."""
+    return (lambda *, newest=False: text) if text else None  # noqa: ARG005 - they never change
+
+
+def _none(*, newest: bool = False) -> str:  # noqa: ARG001 - there never are any
+    return ""
