@@ -52,6 +52,34 @@ def test_events_that_cannot_be_written_down_are_published_all_the_same():
         assert plane.state.put.called
 
 
+def test_what_was_applied_is_told_though_the_store_is_away_when_the_failure_is_to_be_written_down():
+    plane = MemoryPlane()
+    plane.push(FILES)
+    plane.settle()
+    plane.push({"apps/a.yaml": config_map("a", key="2"), "apps/b.yaml": config_map("b", key="2")})
+    apply, read, fails = plane.cluster.apply, plane.state.read, []
+
+    def cut(manifest, options):
+        if manifest["metadata"]["name"] == "b" and not options.dry_run and not fails:
+            fails.extend(["cut", "away"])
+            raise Transient("cut")
+        return apply(manifest, options)
+
+    def away(*arguments, **more):
+        if fails[-1:] == ["away"]:
+            fails.pop()
+            raise Transient("the store is away")
+        return read(*arguments, **more)
+
+    plane.cluster.apply, plane.state.read = cut, away
+    plane.events.clear()
+    plane.settle(seconds=0)
+    assert fails == ["cut"], "the store was away after the cut"
+    assert "ConfigMap/apps/a configured" in {e.message for e in plane.events if e.name == "apps"}
+    plane.settle()
+    assert plane.ready("apps").startswith("True")
+
+
 class Killed(BaseException):
     """The process is gone."""
 

@@ -167,6 +167,7 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
     error = explained(attempt, error)
     cause = error.cause if isinstance(error, ApplyFailed) else error
     said = Said(ready="False", reason=_reason(cause), message=str(error))
+    messages = change_events(attempt, done)  # first: should the store fail now, the next try of this ending says them
     mine = attempt.status
     attempt, status = _as_it_stands(attempt)
     if overtaken(attempt, mine, status):
@@ -175,7 +176,7 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
     took = attempt.now() - attempt.started
     status = with_history(status, digest=digest, outcome=said.reason, moment=attempt.now(), took=took)
     retry = attempt.kustomization.effective_retry_interval.total_seconds()
-    messages, told = change_events(attempt, done), list[Outgoing]()
+    told = list[Outgoing]()
     if not _only_waits_for_artifact(cause):
         status, told = failure_event(attempt, status, said)
         messages += told
