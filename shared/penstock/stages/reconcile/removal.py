@@ -209,8 +209,8 @@ def _forget(attempt: Attempt) -> list[Outgoing]:
     message, state = attempt.message, attempt.deps.state
     woken = endings.wake(attempt)
     found = _record(attempt)
-    if found is None:
-        return woken
+    if found is None:  # it was declared again, and may have seen what this run has deleted since
+        return woken + endings.superseded(attempt)
     mine = object_entries(message.cluster, KIND, attempt.ref, ObjectRecord.from_value(found.value))
     delete = partial(state.delete, found.key, expected=found.version)
     try:
