@@ -23,6 +23,7 @@ BASE = {
     "base/namespace.yaml": namespace("apps"),
     "base/other.yaml": config_map("other", key="1"),
 }
+KEPT = {"clusters/prod/keep.yaml": config_map("keep", "default"), "clusters/prod/too.yaml": config_map("too", "default")}
 WIDGETS = """\
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -161,6 +162,45 @@ def test_nothing_is_deleted_while_the_parent_has_not_stored_its_children():
     plane.settle()
     assert deletions(plane) == []
     assert plane.live("v1", "ConfigMap", "apps", "x")["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] == "b"
+
+
+def test_what_moves_from_a_parent_to_a_new_child_of_it_is_handed_over():
+    """The parent applies and prunes before it stores its children: a new one may have what left the parent's render."""
+    plane = started({**KEPT, "clusters/prod/x.yaml": config_map("x", "default", key="1")})
+    uid = plane.live("v1", "ConfigMap", "default", "x")["metadata"]["uid"]
+    plane.push(
+        {
+            "clusters/prod/x.yaml": None,
+            "clusters/prod/a.yaml": kustomization("a", "a"),
+            "a/x.yaml": config_map("x", "default", key="2"),
+        }
+    )
+    plane.settle()
+    assert deletions(plane) == []
+    live = plane.live("v1", "ConfigMap", "default", "x")
+    assert (live["metadata"]["uid"], live["data"]) == (uid, {"key": "2"})
+    assert plane.ready("flux-system").startswith("True"), plane.ready("flux-system")
+    assert "default_x__ConfigMap@v1" not in plane.status("flux-system").inventory
+
+
+@pytest.mark.parametrize("deeper", [False, True], ids=["a child of another path", "a child of a child"])
+def test_what_moves_with_a_new_spec_of_a_child_is_handed_over(deeper):
+    """The child is there, and has rendered what it was told before: that says nothing of where it looks now."""
+    files = {
+        **KEPT,
+        "clusters/prod/x.yaml": config_map("x", "default", key="1"),
+        "clusters/prod/a.yaml": kustomization("a", "a"),
+        "a/stays.yaml": config_map("stays-a"),
+        "b/stays.yaml": config_map("stays-a"),
+        "b/x.yaml": config_map("x", "default", key="2"),
+    }
+    if deeper:
+        files |= {"b/x.yaml": kustomization("c", "c"), "c/x.yaml": config_map("x", "default", key="2")}
+    plane = started(files)
+    plane.push({"clusters/prod/x.yaml": None, "clusters/prod/a.yaml": kustomization("a", "b")})
+    plane.settle()
+    assert deletions(plane) == []
+    assert plane.config_map("x", "default") == {"key": "2"}
 
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")], ids="-".join)

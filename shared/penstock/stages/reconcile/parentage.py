@@ -53,7 +53,7 @@ def check_handover(attempt: Attempt, source: Source, documents: Sequence[Manifes
         ref = ref_of(known.document)
         if not belongs_to_other(attempt, ref, known):
             continue
-        due = due or renders_due(attempt, source)
+        due = due or renders_due(attempt, source, coming(attempt, documents))
         if known.parent in due.unrendered:
             told = f"{ref} belongs to {known.parent}, which has not rendered this revision yet"
             raise Awaits(told, {known.parent}, due.resting)
@@ -89,6 +89,12 @@ def own_documents(attempt: Attempt, documents: Sequence[Manifest]) -> list[Manif
         return found
     known = parse_kustomization(root.document)
     return [each for each in found if not (ref_of(each).kind == KIND and _same(known, each))]
+
+
+def coming(attempt: Attempt, documents: Sequence[Manifest]) -> dict[str, Manifest]:
+    """The Kustomizations among them that are stored as children, by ``namespace/name``."""
+    mine = ((stored_as(document), document) for document in own_documents(attempt, documents))
+    return {name: document for (kind, name), document in mine if kind == KIND}
 
 
 def belongs_to_other(attempt: Attempt, ref: ObjectRef, known: ObjectRecord) -> bool:
