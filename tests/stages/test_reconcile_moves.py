@@ -23,7 +23,10 @@ BASE = {
     "base/namespace.yaml": namespace("apps"),
     "base/other.yaml": config_map("other", key="1"),
 }
-KEPT = {"clusters/prod/keep.yaml": config_map("keep", "default"), "clusters/prod/too.yaml": config_map("too", "default")}
+KEPT = {
+    "clusters/prod/keep.yaml": config_map("keep", "default"),
+    "clusters/prod/too.yaml": config_map("too", "default"),
+}
 WIDGETS = """\
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition

@@ -28,6 +28,7 @@ from penstock.stages.reconcile.attempt import (
     unpublished,
 )
 from penstock.stages.reconcile.index import status_entries, verify_entries, write_indexed
+from penstock.stages.reconcile.orphaned import forget_orphaned
 
 TRIES = 5
 Change = Callable[[KustomizationStatus], KustomizationStatus | None]
@@ -140,6 +141,8 @@ def forget_status(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
     A run that was overtaken by a removal may have written one, which would be due for ever.
     """
     if deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name)) is not None:
+        return []
+    if forget_orphaned(message.cluster, deps):
         return []
     known = load_status(deps, message.cluster, message.namespace, message.name)
     if events_of(known.outbox, deps.clock.now().timestamp()):
