@@ -83,5 +83,6 @@ def delete_beside(state: State, key: str, *, of: str) -> None:
         if found is None or (stands is not None and not stands.value.get("tombstone")):
             return
         with contextlib.suppress(Conflict):
-            return state.delete(key, expected=found.version)
+            state.delete(key, expected=found.version)
+            return
     raise Conflict(f"{key} is being written by others all the time")

@@ -1,7 +1,7 @@
 """Records of a cluster that has left the Plane: a run that was in its middle may have written some since.
 
-``penstock plane apply`` deletes them all, but knows of no run. So who finds its own Kustomization gone looks whether the
-whole cluster is. Nothing on the cluster is touched.
+``penstock plane apply`` deletes them all, but knows of no run. So a run that finds its Kustomization gone, or its
+status written by others meanwhile, looks whether the cluster is still in the Plane. Nothing on the cluster is touched.
 """
 
 from contextlib import suppress
