@@ -23,7 +23,7 @@ from penstock.stages.reconcile.attempt import (
     Attempt,
     children_of,
     everybody,
-    load_status,
+    read_kustomizations,
     read_object,
     read_objects,
 )
@@ -98,12 +98,19 @@ def coming(attempt: Attempt, documents: Sequence[Manifest]) -> dict[str, Manifes
 
 
 def belongs_to_other(attempt: Attempt, ref: ObjectRef, known: ObjectRecord) -> bool:
-    """Whether another Kustomization (or the Plane, for the root itself) stands behind a record, as far as written."""
+    """Whether another Kustomization (or the Plane, for the root itself) stands behind a record, as far as written.
+
+    One that is being removed renders nothing any more, whatever it rendered last.
+    """
     if known.parent == attempt.ref or known.tombstone:
         return False
     if not known.parent:
         return True
-    return str(ref) in _interpreted(load_status(attempt.deps, attempt.cluster, *split_name(known.parent)))
+    records, statuses = read_kustomizations(attempt.deps, attempt.cluster, {known.parent})
+    parent = records.get(known.parent)
+    if parent is None or parent.tombstone or known.parent not in statuses:
+        return False
+    return str(ref) in _interpreted(statuses[known.parent])
 
 
 def belongs_elsewhere(ref: ObjectRef, known: ObjectRecord) -> Refused:
