@@ -1,7 +1,7 @@
 """Whatever goes wrong, and in whatever combination: the cluster ends as the head has it, and nothing is lost on the way.
 
 1,024 schedules: each combination of ten kinds of faults once (faults/decisions.py), over runs that overlap, pushes,
-moves, removals and suspensions; and 48 wider ones, which have some of six further kinds, too. ``make chaos`` runs ten
+moves, removals and suspensions; and 48 wider ones, which have some of eight further kinds, too. ``make chaos`` runs ten
 times as many. A schedule that fails is shrunk and printed;
 ``python -m tests.chaos.faults --seed N`` runs it again.
 """
