@@ -53,7 +53,9 @@ def held(plane):
     return {key: value.decode() for key, value in (plane.secrets.get(CHAT) or {}).items()}
 
 
-@pytest.mark.parametrize("order", [("users", "keys"), ("keys", "users")], ids=lambda o: f"{o[1]} in the middle of {o[0]}")
+@pytest.mark.parametrize(
+    "order", [("users", "keys"), ("keys", "users")], ids=lambda o: f"{o[1]} in the middle of {o[0]}"
+)
 def test_a_copy_from_before_is_not_taken_for_the_newest(order):
     """A Provider that comes back, while another Kustomization replaces the Secret that it refers to."""
     for at, plane in at_each_call(lambda: standing(BOTH, KEYS, REPLACED), *map(reconciles, order)):

@@ -1,7 +1,7 @@
 """Whatever goes wrong, and in whatever combination: the cluster ends as the head has it, and nothing is lost on the way.
 
 1,024 schedules: each combination of ten kinds of faults once (faults/decisions.py), over runs that overlap, pushes,
-moves, removals and suspensions; and 48 wider ones, which have some of six further kinds, too. ``make chaos`` runs ten
+moves, removals and suspensions; and 48 wider ones, which have some of eight further kinds, too. ``make chaos`` runs ten
 times as many. A schedule that fails is shrunk and printed;
 ``python -m tests.chaos.faults --seed N`` runs it again.
 """
@@ -31,7 +31,7 @@ def test_whatever_goes_wrong_the_head_is_there_in_the_end(part):
 
 def test_the_wider_schedules_have_every_further_kind_often():
     for kind in WIDER:
-        assert sum(kind in kinds_of(seed) for seed in WIDE_SEEDS) > len(WIDE_SEEDS) / 4
+        assert sum(kind in kinds_of(seed) for seed in WIDE_SEEDS) > len(WIDE_SEEDS) / 5
     assert not kinds_of(WIDE - 1) & set(WIDER)
 
 

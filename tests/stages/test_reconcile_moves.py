@@ -9,7 +9,7 @@ from tests.memory_plane import CLUSTER, MemoryPlane, config_map, namespace
 from tests.memory_plane import kustomization as any_kustomization
 
 from penstock.core.messages import ReconcileDue
-from penstock.core.records import status_key
+from penstock.core.records import ObjectRecord, object_key, status_key
 from penstock.ports.cluster import ApplyOptions
 
 
@@ -23,6 +23,11 @@ BASE = {
     "base/namespace.yaml": namespace("apps"),
     "base/other.yaml": config_map("other", key="1"),
 }
+KEPT = {
+    "clusters/prod/keep.yaml": config_map("keep", "default"),
+    "clusters/prod/too.yaml": config_map("too", "default"),
+}
+CHAT = object_key(CLUSTER, "Provider", "flux-system", "chat")
 WIDGETS = """\
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -161,6 +166,75 @@ def test_nothing_is_deleted_while_the_parent_has_not_stored_its_children():
     plane.settle()
     assert deletions(plane) == []
     assert plane.live("v1", "ConfigMap", "apps", "x")["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] == "b"
+
+
+def test_what_moves_from_a_parent_to_a_new_child_of_it_is_handed_over():
+    """The parent applies and prunes before it stores its children: a new one may have what left the parent's render."""
+    plane = started({**KEPT, "clusters/prod/x.yaml": config_map("x", "default", key="1")})
+    uid = plane.live("v1", "ConfigMap", "default", "x")["metadata"]["uid"]
+    plane.push(
+        {
+            "clusters/prod/x.yaml": None,
+            "clusters/prod/a.yaml": kustomization("a", "a"),
+            "a/x.yaml": config_map("x", "default", key="2"),
+        }
+    )
+    plane.settle()
+    assert deletions(plane) == []
+    live = plane.live("v1", "ConfigMap", "default", "x")
+    assert (live["metadata"]["uid"], live["data"]) == (uid, {"key": "2"})
+    assert plane.ready("flux-system").startswith("True"), plane.ready("flux-system")
+    assert "default_x__ConfigMap@v1" not in plane.status("flux-system").inventory
+
+
+@pytest.mark.parametrize("first", ["flux-system", "a", "b"])
+def test_what_a_removed_kustomization_had_declared_moves_to_another(first):
+    """Nobody waits for the word of one that is being removed, while that waits for theirs."""
+    provider = yaml.safe_dump(
+        {
+            "apiVersion": "notification.toolkit.fluxcd.io/v1beta3",
+            "kind": "Provider",
+            "metadata": {"name": "chat", "namespace": "flux-system"},
+            "spec": {"type": "generic", "address": "https://chat.example.com"},
+        }
+    )
+    files = {
+        **KEPT,
+        "clusters/prod/a.yaml": kustomization("a", "a"),
+        "clusters/prod/b.yaml": kustomization("b", "b"),
+        "a/x.yaml": config_map("x", key="1"),
+        "a/stays.yaml": config_map("stays-a"),
+        "a/chat.yaml": provider,
+        "b/stays.yaml": config_map("stays-b"),
+    }
+    plane = started(files)
+    gone = dict.fromkeys(("clusters/prod/a.yaml", "a/x.yaml", "a/stays.yaml", "a/chat.yaml"))
+    plane.push({**gone, "b/x.yaml": config_map("x", key="1"), "b/chat.yaml": provider})
+    run_in_order(plane, [first])
+    assert plane.ready("b").startswith("True"), plane.ready("b")
+    assert not plane.known("Kustomization", "a")
+    assert deletions(plane) == ["ConfigMap/apps/stays-a"]
+    assert ObjectRecord.from_value(plane.state.get(CHAT).value).parent == "flux-system/b"
+
+
+@pytest.mark.parametrize("deeper", [False, True], ids=["a child of another path", "a child of a child"])
+def test_what_moves_with_a_new_spec_of_a_child_is_handed_over(deeper):
+    """The child is there, and has rendered what it was told before: that says nothing of where it looks now."""
+    files = {
+        **KEPT,
+        "clusters/prod/x.yaml": config_map("x", "default", key="1"),
+        "clusters/prod/a.yaml": kustomization("a", "a"),
+        "a/stays.yaml": config_map("stays-a"),
+        "b/stays.yaml": config_map("stays-a"),
+        "b/x.yaml": config_map("x", "default", key="2"),
+    }
+    if deeper:
+        files |= {"b/x.yaml": kustomization("c", "c"), "c/x.yaml": config_map("x", "default", key="2")}
+    plane = started(files)
+    plane.push({"clusters/prod/x.yaml": None, "clusters/prod/a.yaml": kustomization("a", "b")})
+    plane.settle()
+    assert deletions(plane) == []
+    assert plane.config_map("x", "default") == {"key": "2"}
 
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")], ids="-".join)

@@ -3,11 +3,12 @@
 Keys are ``/``-separated segments (each without ``/``), at most 1,024 bytes; values JSON objects up to 900 KiB.
 """
 
+import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from penstock.core.errors import Terminal
+from penstock.core.errors import Conflict, Terminal
 
 Value = Mapping[str, Any]
 
@@ -65,3 +66,23 @@ class State(Protocol):
 
     def due(self, before: float, *, limit: int) -> tuple[Record, ...]:
         """Records due at or before ``before`` (POSIX seconds), the longest overdue first."""
+
+
+_TRIES = 5
+
+
+def delete_beside(state: State, key: str, *, of: str) -> None:
+    """Delete a record that stands beside record ``of``, where that is gone, or a tombstone.
+
+    Whoever makes ``of`` anew may write ``key`` at once: so this is read, then ``of`` is looked for, and what is deleted
+    is what was read. Raises Conflict where others write it all the time.
+    """
+    for _ in range(_TRIES):
+        found = state.get(key)
+        stands = state.get(of)
+        if found is None or (stands is not None and not stands.value.get("tombstone")):
+            return
+        with contextlib.suppress(Conflict):
+            state.delete(key, expected=found.version)
+            return
+    raise Conflict(f"{key} is being written by others all the time")

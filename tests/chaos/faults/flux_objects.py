@@ -38,7 +38,9 @@ class Missed(AssertionError):
 
 def declare(kinds: frozenset[str], trees: list[dict[str, str]], chance: random.Random) -> None:
     """Put the Flux objects of these kinds into successive commits."""
-    names = [name for name, kind in (("hand", "receivers"), ("git", "receivers"), ("extra", "sources")) if kind in kinds]
+    names = [
+        name for name, kind in (("hand", "receivers"), ("git", "receivers"), ("extra", "sources")) if kind in kinds
+    ]
     for name in names:
         place, token = "", 0
         for files in trees:
@@ -49,12 +51,16 @@ def declare(kinds: frozenset[str], trees: list[dict[str, str]], chance: random.R
             if place:
                 files[f"{place}/{name}.yaml"] = _source() if name == "extra" else _receiver(name)
             if place and name == "git":
-                files[f"{chance.choice([place, *places])}/token.yaml"] = yaml.safe_dump(secret("hook-git", f"git-{token}"))
+                files[f"{chance.choice([place, *places])}/token.yaml"] = yaml.safe_dump(
+                    secret("hook-git", f"git-{token}")
+                )
 
 
 def _flux(group: str, kind: str, name: str, spec: Mapping[str, Any]) -> str:
     metadata = {"name": name, "namespace": NAMESPACE}
-    return yaml.safe_dump({"apiVersion": f"{group}.toolkit.fluxcd.io/v1", "kind": kind, "metadata": metadata, "spec": spec})
+    return yaml.safe_dump(
+        {"apiVersion": f"{group}.toolkit.fluxcd.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
+    )
 
 
 def _receiver(name: str) -> str:
@@ -81,7 +87,9 @@ def ids_of(owner: str, files: Files) -> set[str]:
 
 def declares(files: Files, kind: str, name: str) -> bool:
     """Whether a commit has such an object."""
-    documents = [yaml.safe_load(text) for path, text in files.items() if path.endswith((f"/{name}.yaml", "/token.yaml"))]
+    documents = [
+        yaml.safe_load(text) for path, text in files.items() if path.endswith((f"/{name}.yaml", "/token.yaml"))
+    ]
     return any((each["kind"], each["metadata"]["name"]) == (kind, name) for each in documents)
 
 
@@ -142,7 +150,8 @@ def check_copies(plane: MemoryPlane, files: Files) -> None:
         live = plane.live("v1", "Secret", NAMESPACE, name)
         held = dict(plane.secrets.get(stored_as) or {})
         held.pop(PREVIOUS, None)
-        assert live is not None and held == decoded(live), f"the copy {stored_as} is not what the cluster has"
+        assert live is not None, f"Secret {name} is gone"
+        assert held == decoded(live), f"the copy {stored_as} is not what the cluster has"
 
 
 def _copies(files: Files) -> Iterator[tuple[str, str]]:

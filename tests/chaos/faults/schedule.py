@@ -136,8 +136,8 @@ def _secrets(kinds: frozenset[str], end: float, chance: random.Random) -> list[A
     found = []
     for kind in sorted(kinds & flux_objects.BY_HAND.keys()):
         name = flux_objects.BY_HAND[kind]
-        for _ in range(chance.choice([0, 1, 2])):
-            found.append(Action(at=chance.uniform(0, end + 5), what="replace", name=name))
+        moments = [chance.uniform(0, end + 5) for _ in range(chance.choice([0, 1, 2]))]
+        found += [Action(at=at, what="replace", name=name) for at in moments]
         if chance.random() < 0.4:
             at = chance.uniform(0, end + 5)
             found.append(Action(at=at, what="remove", name=name))

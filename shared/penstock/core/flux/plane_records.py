@@ -59,7 +59,7 @@ def plane_records(plane: Plane, document: Manifest, uid: str, existing: Mapping[
     orphaned = _orphaned(plane, existing)
     return PlaneChange(
         writes=writes,
-        deletes=tuple(sorted(key for key in existing if _cluster_of(key) in orphaned)),
+        deletes=tuple(sorted(key for key in existing if cluster_of(key) in orphaned)),
         wake=tuple(_wake(plane, writes, source_key)),
         orphaned=orphaned,
     )
@@ -95,10 +95,10 @@ def _raised(document: Manifest, value: Mapping[str, Any] | None, *, implicit: bo
 
 def _orphaned(plane: Plane, existing: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
     known = {PLANE, "", *(cluster.name for cluster in plane.clusters)}
-    return tuple(sorted({_cluster_of(key) for key in existing} - known))
+    return tuple(sorted({cluster_of(key) for key in existing} - known))
 
 
-def _cluster_of(key: str) -> str:
+def cluster_of(key: str) -> str:
     """The cluster that a record belongs to; "" for records of none."""
     parts = key.split("/")
     place = 2 if parts[0] == "receiver" else 1

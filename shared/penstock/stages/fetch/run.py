@@ -20,6 +20,7 @@ from penstock.core.sources.index import indexed_key
 from penstock.core.sources.outcome import BACKSTOP, Look, Outcome, failed
 from penstock.core.sources.wakeups import source_key
 from penstock.ports.deps import Deps
+from penstock.ports.state import ABSENT, delete_beside
 from penstock.stages.fetch import bucket_source, git_source, oci_source
 from penstock.stages.fetch.announce import events, saying
 from penstock.stages.fetch.generators import derive_all, run_generator
@@ -66,10 +67,11 @@ def run(message: SourceChanged, deps: Deps) -> list[Outgoing]:
         return []
     for _ in range(_TRIES):
         meant, records = _meant(message, deps)
-        found = records.get(object_key(meant.cluster, meant.kind, meant.namespace, meant.name))
+        declared, stands = _keys(meant)
+        found = records.get(declared)
         record = ObjectRecord.from_value(found.value) if found else None
         if record is None or record.tombstone:
-            deps.state.delete(status_key(meant.cluster, meant.kind, meant.namespace, meant.name), expected=None)
+            delete_beside(deps.state, stands, of=declared)
             return []
         try:
             return _visited(_visit(meant, record, records, deps))
@@ -96,7 +98,7 @@ def _meant(message: SourceChanged, deps: Deps) -> tuple[SourceChanged, Known]:
 
 
 def _visit(message: SourceChanged, record: ObjectRecord, records: Known, deps: Deps) -> Visit:
-    key = status_key(message.cluster, message.kind, message.namespace, message.name)
+    _, key = _keys(message)
     held, plane = held_of(deps, key, records.get(key)), records.get(PLANE_KEY)
     return Visit(
         message=message,
@@ -130,6 +132,8 @@ def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
     deps, outcome = visit.deps, found.outcome
     held = saying(visit.held, outcome, (visit.message.cluster, API_VERSION, *_name(visit)), deps)
     save(deps, held, outcome, visit.look, found.included)
+    if visit.held.version == ABSENT and _is_gone(visit):  # else whoever removed it had to wait for this write
+        return []
     deps.telemetry.record(
         "source looked at",
         cluster=visit.message.cluster,
@@ -144,6 +148,15 @@ def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
     )
     woken = (outcome.changed or held.pending) and outcome.status.artifact
     return (_wake_all(visit, found) if woken else []) + events(held) + _retry(visit, outcome)
+
+
+def _is_gone(visit: Visit) -> bool:
+    """Whether the source was removed before its first status was written, which goes, too."""
+    declared, stands = _keys(visit.message)
+    if visit.deps.state.get(declared) is not None:
+        return False
+    delete_beside(visit.deps.state, stands, of=declared)
+    return True
 
 
 def _wake_all(visit: Visit, found: Found) -> list[Outgoing]:
@@ -185,6 +198,12 @@ def _retry(visit: Visit, outcome: Outcome) -> list[Outgoing]:
         return []
     delay = outcome.due - visit.look.now.timestamp()
     return [Outgoing(message=replace(visit.message, hint=""), delay=delay)] if delay < BACKSTOP else []
+
+
+def _keys(message: SourceChanged) -> tuple[str, str]:
+    """Of the source's document, and of its status."""
+    name = (message.cluster, message.kind, message.namespace, message.name)
+    return object_key(*name), status_key(*name)
 
 
 def _name(visit: Visit) -> tuple[str, str, str]:

@@ -15,7 +15,7 @@ from penstock.core.resources import Manifest, gvk_of, ref_of
 from penstock.core.sources.index import child_prefix, names_of
 from penstock.core.sources.kinds import FETCHED
 from penstock.core.sources.wakeups import Candidate, candidate, descendants, to_wake
-from penstock.ports.state import ABSENT, Record
+from penstock.ports.state import ABSENT, Record, delete_beside
 from penstock.stages.reconcile.attempt import (
     KIND,
     MOST_GETS,
@@ -266,7 +266,7 @@ def _bury(
             entries = object_entries(attempt.cluster, kind, name, record)
             delete = partial(deps.state.delete, found.key, expected=found.version)
             write_indexed(deps.state, adds=(), removes=entries, write=delete)
-            deps.state.delete(status_key(attempt.cluster, kind, namespace, leaf), expected=None)
+            delete_beside(deps.state, status_key(attempt.cluster, kind, namespace, leaf), of=found.key)
             if kind == "ArtifactGenerator":  # its artifacts go too
                 its = SourceChanged(cluster=attempt.cluster, kind=kind, namespace=namespace, name=leaf)
                 messages.append(Outgoing(message=its))

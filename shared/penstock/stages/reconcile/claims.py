@@ -145,9 +145,18 @@ def _kube_config(record: ObjectRecord) -> tuple[Any, ...]:
     return (record.document["metadata"].get("namespace"), given) if given else ()
 
 
-def renders_due(attempt: Attempt, source: Source) -> Due:
-    """Those to whom something may have moved in this revision of the source, or of artifacts derived from it."""
+def renders_due(attempt: Attempt, source: Source, coming: Mapping[str, Manifest]) -> Due:
+    """Those to whom something may have moved in this revision of the source, or of artifacts derived from it.
+
+    ``coming``: the Kustomizations that this run is about to store, by ``namespace/name``: what is new of them has
+    rendered nothing yet.
+    """
     records, known = everybody(attempt.deps, attempt.cluster)
+    for name, document in coming.items():
+        before = records.get(name)
+        if before is None or before.tombstone or before.document != document:
+            generation = 1 + (before.generation if before else 0)
+            records[name] = ObjectRecord(document=document, parent=attempt.ref, generation=generation)
     keys = {source_of(record) for record in records.values()}
     derived = {key for key in keys if key.startswith("ExternalArtifact/")}
     return _due(attempt, records, known, {**_trees(attempt, derived), source.key: source.tree})

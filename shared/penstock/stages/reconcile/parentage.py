@@ -23,7 +23,7 @@ from penstock.stages.reconcile.attempt import (
     Attempt,
     children_of,
     everybody,
-    load_status,
+    read_kustomizations,
     read_object,
     read_objects,
 )
@@ -53,7 +53,7 @@ def check_handover(attempt: Attempt, source: Source, documents: Sequence[Manifes
         ref = ref_of(known.document)
         if not belongs_to_other(attempt, ref, known):
             continue
-        due = due or renders_due(attempt, source)
+        due = due or renders_due(attempt, source, coming(attempt, documents))
         if known.parent in due.unrendered:
             told = f"{ref} belongs to {known.parent}, which has not rendered this revision yet"
             raise Awaits(told, {known.parent}, due.resting)
@@ -91,13 +91,26 @@ def own_documents(attempt: Attempt, documents: Sequence[Manifest]) -> list[Manif
     return [each for each in found if not (ref_of(each).kind == KIND and _same(known, each))]
 
 
+def coming(attempt: Attempt, documents: Sequence[Manifest]) -> dict[str, Manifest]:
+    """The Kustomizations among them that are stored as children, by ``namespace/name``."""
+    mine = ((stored_as(document), document) for document in own_documents(attempt, documents))
+    return {name: document for (kind, name), document in mine if kind == KIND}
+
+
 def belongs_to_other(attempt: Attempt, ref: ObjectRef, known: ObjectRecord) -> bool:
-    """Whether another Kustomization (or the Plane, for the root itself) stands behind a record, as far as written."""
+    """Whether another Kustomization (or the Plane, for the root itself) stands behind a record, as far as written.
+
+    One that is being removed renders nothing any more, whatever it rendered last.
+    """
     if known.parent == attempt.ref or known.tombstone:
         return False
     if not known.parent:
         return True
-    return str(ref) in _interpreted(load_status(attempt.deps, attempt.cluster, *split_name(known.parent)))
+    records, statuses = read_kustomizations(attempt.deps, attempt.cluster, {known.parent})
+    parent = records.get(known.parent)
+    if parent is None or parent.tombstone or known.parent not in statuses:
+        return False
+    return str(ref) in _interpreted(statuses[known.parent])
 
 
 def belongs_elsewhere(ref: ObjectRef, known: ObjectRecord) -> Refused:

@@ -17,6 +17,7 @@ from penstock.stages.reconcile.claims import Awaits, Due, ownership, renders_due
 from penstock.stages.reconcile.foreign import refuse_foreign
 from penstock.stages.reconcile.ledger import Ledger, load_ledger
 from penstock.stages.reconcile.live import Live, Reading, read_live, scoped
+from penstock.stages.reconcile.parentage import coming
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
 from penstock.stages.reconcile.unserved import told_unserved, with_unserved
@@ -79,7 +80,7 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
 
     changes, due = made(), Due()
     if changes.collisions or changes.deletions or changes.moving:
-        due = renders_due(attempt, source)
+        due = renders_due(attempt, source, coming(attempt, rendered.parts.interpreted))
         changes = made()  # again: what somebody rendered between the two looks would be missed by both
     if changes.collisions:
         raise _collision(changes.collisions, due)

@@ -28,6 +28,7 @@ from penstock.stages.reconcile.attempt import (
     unpublished,
 )
 from penstock.stages.reconcile.index import status_entries, verify_entries, write_indexed
+from penstock.stages.reconcile.orphaned import forget_orphaned
 
 TRIES = 5
 Change = Callable[[KustomizationStatus], KustomizationStatus | None]
@@ -141,6 +142,8 @@ def forget_status(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
     """
     if deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name)) is not None:
         return []
+    if forget_orphaned(message.cluster, deps):
+        return []
     known = load_status(deps, message.cluster, message.namespace, message.name)
     if events_of(known.outbox, deps.clock.now().timestamp()):
         return [Outgoing(message=each) for each in unpublished(message, known, deps)]
@@ -156,13 +159,17 @@ def drop_status(message: ReconcileDue, deps: Deps, said: Sequence[Event] = ()) -
     """
     key = status_key(message.cluster, KIND, message.namespace, message.name)
     found = deps.state.get(key)
-    known = KustomizationStatus.from_value(found.value) if found else KustomizationStatus()
+    declared = object_key(message.cluster, KIND, message.namespace, message.name)
+    if (found is None and not said) or deps.state.get(declared) is not None:
+        return  # it was declared again
+    known = status_of(found)
     ref, now = f"{message.namespace}/{message.name}", deps.clock.now().timestamp()
     _, removes = status_entries(message.cluster, ref, known, KustomizationStatus(), 0)
-    write: Callable[[], object] = partial(deps.state.delete, key, expected=None)
+    version = found.version if found else ABSENT
+    write: Callable[[], object] = partial(deps.state.delete, key, expected=version)
     kept = with_events(known.outbox, said, now)
     if kept:
         left = KustomizationStatus(outbox=kept).to_value()
-        write = partial(deps.state.put, key, left, expected=found.version if found else ABSENT, due=now + KEPT)
-    with suppress(Conflict):  # it was declared again
+        write = partial(deps.state.put, key, left, expected=version, due=now + KEPT)
+    with suppress(Conflict):  # it was declared again, and has run
         write_indexed(deps.state, adds=(), removes=removes, write=write)

@@ -132,13 +132,15 @@ def _restored(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing
 def _waits(attempt: Attempt, names: Sequence[str], message: str, known: Due) -> list[Outgoing]:
     """Those named wake this one at the end of their runs; a backstop stands in the due index.
 
-    Suspended ones are asked for their render, where that is due; and where all are, there is time.
+    Suspended ones are asked for their render, where that is due; and where all are, there is time. Who waits for this
+    one's render may be one of them: it hears that none will come.
     """
     said = Said(ready="Unknown", reason="Progressing", message=f"removal: {message}")
     status = with_conditions(replace(attempt.status, waiting_for=tuple(names)), said, attempt.now())
     due = attempt.now().timestamp() + (10 * BACKSTOP if known.rests(names) else BACKSTOP)
     save_status(attempt, status, due=due)
-    return [endings.ask(attempt, name) for name in names if name in known.asks]
+    woken = endings.wake(attempt) if attempt.found.waiting_for != status.waiting_for else []
+    return woken + [endings.ask(attempt, name) for name in names if name in known.asks]
 
 
 def _deletes(attempt: Attempt) -> bool:
@@ -209,8 +211,8 @@ def _forget(attempt: Attempt) -> list[Outgoing]:
     message, state = attempt.message, attempt.deps.state
     woken = endings.wake(attempt)
     found = _record(attempt)
-    if found is None:
-        return woken
+    if found is None:  # it was declared again, and may have seen what this run has deleted since
+        return woken + endings.superseded(attempt)
     mine = object_entries(message.cluster, KIND, attempt.ref, ObjectRecord.from_value(found.value))
     delete = partial(state.delete, found.key, expected=found.version)
     try:

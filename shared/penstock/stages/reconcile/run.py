@@ -22,6 +22,7 @@ from penstock.stages.reconcile.execute import ApplyFailed, Done, execute, unchan
 from penstock.stages.reconcile.health import check_health
 from penstock.stages.reconcile.in_cluster import FOREIGN
 from penstock.stages.reconcile.live import owner_selector
+from penstock.stages.reconcile.orphaned import forget_orphaned
 from penstock.stages.reconcile.parentage import check_handover
 from penstock.stages.reconcile.planning import Planned, make_plan
 from penstock.stages.reconcile.pointer import point
@@ -54,6 +55,8 @@ def reconcile(message: ReconcileDue, deps: Deps, shared: SharedReads | None = No
     if attempt is None:
         return forget_status(message, deps)
     messages = _looked(replace(attempt, shared=shared))
+    if not attempt.opening.alone:
+        forget_orphaned(attempt.cluster, deps)
     told = {out.message.id for out in messages if isinstance(out.message, Event)}
     return [*messages, *(Outgoing(message=each) for each in _once(attempt.said) if each.id not in told)]
 
