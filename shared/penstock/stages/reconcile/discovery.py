@@ -5,13 +5,14 @@ tombstone, made of what its inventory keeps; its objects are deleted only when s
 One that applied to another cluster (``spec.kubeConfig``) is found by what names it at home (pointer.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from penstock.core.errors import Conflict, PenstockError, Refused
 from penstock.core.flux.kustomization import parse_kustomization
 from penstock.core.messages import Outgoing, ReconcileDue
 from penstock.core.reconcile.inventory import NAMESPACE, Inventory, from_config_map
+from penstock.core.reconcile.standing import standing
 from penstock.core.records import FORMAT, ObjectRecord, discovered_key, object_key, removed_record
 from penstock.core.resources import Manifest
 from penstock.ports.cluster import Cluster
@@ -20,6 +21,7 @@ from penstock.stages.reconcile.attempt import KIND, Attempt, objects
 from penstock.stages.reconcile.claims import renders_unknown
 from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.ledger import GVK
+from penstock.stages.reconcile.parentage import rendered_elsewhere, split_name
 
 OURS = "app.kubernetes.io/managed-by=penstock"
 
@@ -30,13 +32,27 @@ def discover(attempt: Attempt, keeper: Cluster) -> list[Outgoing]:
     if state.get(key) is not None or renders_unknown(attempt):
         return []
     known = objects(attempt.deps, attempt.cluster, KIND)
-    messages = []
-    for manifest in _inventories(attempt, keeper):
-        found = _unknown_one(attempt, manifest)
-        if found is not None and _name(found) not in known:
-            messages += _bury(attempt, found)
+    there = (_unknown_one(attempt, manifest) for manifest in _inventories(attempt, keeper))
+    unknown = [found for found in there if found is not None and _name(found) not in known]
+    if not unknown:
+        state.put(key, {"format": FORMAT}, expected=None)
+        return []
+    mine = frozenset(standing(attempt.status).interpreted)
+    names = {f"{KIND}/{_name(each)}" for each in unknown}
+    if names & (mine | rendered_elsewhere(attempt)):
+        return _stored_again(attempt, names & mine)
+    messages = [out for each in unknown for out in _bury(attempt, each)]
     state.put(key, {"format": FORMAT}, expected=None)
     return messages
+
+
+def _stored_again(attempt: Attempt, lost: Collection[str]) -> list[Outgoing]:
+    """The records were lost in the middle of this run: who renders them stores those that it had stored before."""
+    if not lost or attempt.message.why == "again":
+        return []
+    namespace, name = split_name(attempt.ref)
+    message = ReconcileDue(cluster=attempt.cluster, kind=KIND, namespace=namespace, name=name, why="again")
+    return [Outgoing(message=message)]
 
 
 def _inventories(attempt: Attempt, keeper: Cluster) -> Sequence[Manifest]:
