@@ -107,7 +107,7 @@ BROKEN = {
     "what could not be deleted is forgotten": (execute, "_after", an_inventory_without_what_failed, 17940),
     "tick publishes nothing": (tick, "_put_off", a_clock_that_finds_nothing, 532),
     "who never ran is not in the due index": (wake, "_expect", who_never_ran_not_expected, 141316),
-    "an overtaken parent stores and buries children": (children, "source_known", children_of_yesterday, 310),
+    "an overtaken parent stores and buries children": (children, "source_known", children_of_yesterday, 30271),
     "what a killed run had to tell is not told": (attempt, "unpublished", silence_of_the_killed, 403),
     "an emptied inventory is believed": (planning, "load_ledger", believed_inventory, 1048864),
     "what moves to a suspended one is deleted": (claims, "_due", suspended_ones_not_asked, 138),
