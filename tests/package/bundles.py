@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 KEPT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "penstock/bundles"
 BYTECODE = bool(bytecode.find(here()))
 """As `make package` has it."""
-DAYS = 2
-"""After which bundles of another input go."""
+DAYS, HOURS, MOST = 2, 3, 12
+"""Bundles of another input go after so many days; those beyond so many, each 200 MB, after hours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,10 @@ def _key(name: str) -> str:
 
 
 def _forget():
+    ages = []
     for done in KEPT.glob("*/done"):
         with contextlib.suppress(OSError):
-            if time.time() - done.stat().st_mtime > DAYS * 86_400:
-                shutil.rmtree(done.parent, ignore_errors=True)
+            ages.append((time.time() - done.stat().st_mtime, done.parent))
+    for number, (age, place) in enumerate(sorted(ages)):
+        if age > (HOURS * 3_600 if number >= MOST else DAYS * 86_400):
+            shutil.rmtree(place, ignore_errors=True)
