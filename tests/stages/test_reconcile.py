@@ -415,6 +415,25 @@ def test_leases_go_by_the_api_servers_time(plane, monkeypatch):
     assert plane.config_map("a") == {"key": "2"}
 
 
+def test_whoever_waits_for_an_answer_hears_soon_after_the_run_that_was_in_the_way(plane):
+    name = "kustomization.flux-system.apps"
+    lease = plane.live("coordination.k8s.io/v1", "Lease", "penstock-system", name)
+    stamp = plane.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    held = {**lease["spec"], "holderIdentity": "another", "renewTime": stamp, "acquireTime": stamp}
+    plane.cluster.replace({**lease, "spec": held})
+    plane.cluster.replace({**plane.live("v1", "ConfigMap", "apps", "a"), "data": {"key": "by hand"}})
+    plane.publish(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name="apps", why="request", request="r1"))
+    plane.settle(seconds=3)
+    assert plane.state.get("request/r1") is None
+    lease = plane.live("coordination.k8s.io/v1", "Lease", "penstock-system", name)
+    plane.cluster.replace({**lease, "spec": {**lease["spec"], "holderIdentity": ""}})
+    plane.settle(seconds=10)
+    answer = plane.state.get("request/r1")
+    assert answer is not None
+    assert answer.value["ready"] == "True"
+    assert plane.config_map("a") == {"key": "1"}
+
+
 @pytest.mark.parametrize(("named", "first"), [([], "Service/apps/web"), (["apps/Deployment"], "Deployment/apps/web")])
 def test_kinds_that_the_operator_names_are_applied_before_the_rest(named, first):
     pod = {"containers": [{"name": "web", "image": "registry.example/web:1"}]}

@@ -54,6 +54,7 @@ LONGEST_BACKOFF = 60.0
 _WRITTEN = (Action.CREATED, Action.CONFIGURED)
 MOST_MARKS = 1000
 """Of objects that a dry-run found the same; what is beyond that is asked for anew."""
+SOON = 5.0
 VERIFY_AFTER = 600.0
 """Seconds after which a run verifies what it did over an expired Lease: longer than any function may run."""
 
@@ -206,8 +207,11 @@ def _is_news(before: KustomizationStatus, after: KustomizationStatus) -> bool:
 
 
 def held(attempt: Attempt) -> list[Outgoing]:
-    """Another run is at it. It sees the mark and publishes when it ends; a look later on, should it never end."""
-    return [_self(attempt, "held", delay=BACKSTOP)]
+    """Another run is at it. It sees the mark and publishes when it ends; a look later on, should it never end.
+
+    What it publishes answers nobody: whoever asked for this run through the api is waiting, and gets a look soon.
+    """
+    return [_self(attempt, "held", delay=SOON if attempt.message.request else BACKSTOP)]
 
 
 def asks_source(attempt: Attempt, source: Source, known: Inventory) -> list[Outgoing]:
