@@ -41,7 +41,7 @@ from penstock.stages.reconcile.parentage import (
     stands_for_plane,
     stored_as,
 )
-from penstock.stages.reconcile.receivers import forget_receiver
+from penstock.stages.reconcile.receivers import index_receivers
 from penstock.stages.reconcile.source import Source
 
 SOURCE_KINDS = (*FETCHED, "ArtifactGenerator")
@@ -271,7 +271,7 @@ def _bury(
                 its = SourceChanged(cluster=attempt.cluster, kind=kind, namespace=namespace, name=leaf)
                 messages.append(Outgoing(message=its))
             elif kind == "Receiver":
-                forget_receiver(attempt, name)
+                index_receivers(attempt)
             continue
         status = deps.state.get(status_key(attempt.cluster, kind, namespace, leaf))
         if not record.tombstone:

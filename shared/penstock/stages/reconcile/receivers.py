@@ -26,7 +26,8 @@ TRIES = 5
 def index_receivers(attempt: Attempt) -> None:
     """``receiver/<digest>/…`` for each Receiver whose token is known; entries of old tokens and Receivers vanish.
 
-    To be called when this run's children are stored. Raises Conflict where others are at it all the time.
+    To be called when this run's children are stored, or a Receiver's record is gone. Raises Conflict where others write
+    it all the time.
     """
     state, key = attempt.deps.state, hooked_key(attempt.cluster)
     hooked = attempt.opening.records.get(key)
@@ -35,24 +36,6 @@ def index_receivers(attempt: Attempt) -> None:
             return _bring_up_to_date(attempt, hooked)
         except Conflict:
             hooked = state.get(key)
-    raise Conflict(f"the index of Receivers of {attempt.cluster} is being written by others all the time")
-
-
-def forget_receiver(attempt: Attempt, name: str) -> None:
-    """Take no more deliveries for a Receiver (``namespace/name``) whose record is gone. Raises Conflict as above."""
-    state = attempt.deps.state
-    for _ in range(TRIES):
-        hooked = state.get(hooked_key(attempt.cluster))
-        keys = _entry_keys(attempt, hooked)
-        left = [key for key in keys if key.split("/", 3)[3] != name]
-        for key in keys:
-            if key not in left:
-                state.delete(key, expected=None)
-        try:
-            _write_hooked(attempt, hooked, left)
-        except Conflict:
-            continue
-        return
     raise Conflict(f"the index of Receivers of {attempt.cluster} is being written by others all the time")
 
 
