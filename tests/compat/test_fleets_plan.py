@@ -85,9 +85,9 @@ def test_a_url_is_planned_as_its_clone_is(tmp_path, capsys):
     with GitServer(tmp_path / "git", login=("someone", "pass word")) as server:
         work = unpack("fluxcd__flux2-kustomize-helm-example", tmp_path / "work")
         repository = Repository(server=server, name="fleet", work=work)
-        server.login = None
+        server.logins = []
         commit = repository.push("release")
-        server.login = ("someone", "pass word")
+        server.logins = [("someone", "pass word")]
         url = repository.url.replace("http://", "http://someone:pass%20word@")
         arguments = ("--path", "clusters/staging", "--no-cluster")
         _, by_url = planned(capsys, "--source", url, "--branch", "release", *arguments)

@@ -45,7 +45,7 @@ class ServedRemote:
         return self._run("rev-parse", f"refs/tags/{tag}").strip()
 
     def require_login(self):
-        self.server.login = ("flux", "hunter2")
+        self.server.logins = [("flux", "hunter2")]
 
     def _run(self, *arguments):
         return self.server.run("--git-dir", str(self.server.path(self.name)), "--work-tree", str(self.work), *arguments)

@@ -7,7 +7,7 @@ status written by others meanwhile, looks whether the cluster is still in the Pl
 from contextlib import suppress
 
 from penstock.core.errors import Conflict
-from penstock.core.flux.plane_records import CLUSTER_PREFIXES, cluster_of
+from penstock.core.flux.plane_records import CLUSTER_PREFIXES, MARKS, cluster_of
 from penstock.core.records import PLANE_KEY, PlaneRecord
 from penstock.ports.deps import Deps
 
@@ -19,8 +19,10 @@ def forget_orphaned(cluster: str, deps: Deps) -> bool:
     """
     if _in_plane(cluster, deps):
         return False
-    prefixes = [each if each == "receiver/" else f"{each}{cluster}" for each in CLUSTER_PREFIXES]
-    found = [record for prefix in prefixes for record in deps.state.list(prefix) if cluster_of(record.key) == cluster]
+    several = [each for each in CLUSTER_PREFIXES if each not in (*MARKS, "receiver/")]
+    reads = deps.state.read([f"{each}{cluster}" for each in MARKS], ["receiver/", *(f"{p}{cluster}/" for p in several)])
+    listed = (record for records in reads.lists.values() for record in records)
+    found = [each for each in (*reads.records.values(), *listed) if cluster_of(each.key) == cluster]
     if _in_plane(cluster, deps):
         return False
     for record in found:
