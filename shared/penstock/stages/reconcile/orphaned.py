@@ -8,8 +8,12 @@ from contextlib import suppress
 
 from penstock.core.errors import Conflict
 from penstock.core.flux.plane_records import CLUSTER_PREFIXES, MARKS, cluster_of
+from penstock.core.messages import PLANE
 from penstock.core.records import PLANE_KEY, PlaneRecord
 from penstock.ports.deps import Deps
+
+NOT_BELOW = ("receiver/", "delivery/")
+"""The one is not by cluster; of the other webhook writes what nothing hangs on, and reconcile need not reach it."""
 
 
 def forget_orphaned(cluster: str, deps: Deps) -> bool:
@@ -19,7 +23,7 @@ def forget_orphaned(cluster: str, deps: Deps) -> bool:
     """
     if _in_plane(cluster, deps):
         return False
-    several = [each for each in CLUSTER_PREFIXES if each not in (*MARKS, "receiver/")]
+    several = [each for each in CLUSTER_PREFIXES if each not in (*MARKS, *NOT_BELOW)]
     reads = deps.state.read([f"{each}{cluster}" for each in MARKS], ["receiver/", *(f"{p}{cluster}/" for p in several)])
     listed = (record for records in reads.lists.values() for record in records)
     found = [each for each in (*reads.records.values(), *listed) if cluster_of(each.key) == cluster]
@@ -34,4 +38,4 @@ def forget_orphaned(cluster: str, deps: Deps) -> bool:
 def _in_plane(cluster: str, deps: Deps) -> bool:
     held = deps.state.get(PLANE_KEY)
     spec = PlaneRecord.from_value(held.value).document["spec"] if held is not None else {}
-    return held is None or cluster in {each["name"] for each in spec.get("clusters") or ()}
+    return held is None or cluster in {PLANE, *(each["name"] for each in spec.get("clusters") or ())}
