@@ -7,7 +7,7 @@ from tests.memory_plane import CLUSTER, UID, URL, MemoryPlane, config_map, kusto
 
 from penstock.core.flux.plane import parse_plane
 from penstock.core.flux.plane_records import plane_records
-from penstock.core.messages import PLANE, SourceChanged
+from penstock.core.messages import PLANE, ReconcileDue, SourceChanged
 from penstock.core.tree import blob
 
 FLUX = "toolkit.fluxcd.io/v1"
@@ -121,3 +121,13 @@ def test_a_cluster_that_leaves_the_plane_in_the_middle_of_a_run(run):
         assert left(plane) == [], at
         now = [what for verb, what in plane.cluster.calls if verb == "delete" and "Lease" not in what]
         assert now == deleted, at
+
+
+def test_the_planes_own_records_are_of_no_removed_cluster():
+    """Whatever message comes for the name under which they stand."""
+    plane = standing()
+    before = {record.key for record in plane.state.list("")}
+    assert any(key.startswith(f"status/{PLANE}/") for key in before)
+    plane.publish(ReconcileDue(cluster=PLANE, namespace="flux-system", name="none"))
+    plane.settle()
+    assert {record.key for record in plane.state.list("")} >= before
