@@ -16,6 +16,7 @@ import time
 import pytest
 from tests.aws import events
 from tests.aws.functions import function
+from tests.aws.made import Source
 from tests.aws.plane import ENVIRONMENT, NAMES, on_a_server
 from tests.aws.test_deployed import Poller
 from tests.deployed import DEPLOYMENT, Story, World
@@ -61,7 +62,12 @@ class Release:
         }
 
     def start(self):
-        self.pollers = [Poller(stage, self.functions[stage.name]).__enter__() for stage in PIPELINE.queues()]
+        self.pollers = [
+            Poller(
+                Source(queue=NAMES.queue(stage.name), stage=stage.name, batch=10), self.functions[stage.name]
+            ).__enter__()
+            for stage in PIPELINE.queues()
+        ]
 
     def stop(self):
         pollers, self.pollers = self.pollers, []
