@@ -91,6 +91,15 @@ def fetched(plane: MemoryPlane, files: Mapping[str, str]) -> None:
         plane.bus.ack(delivery)
 
 
+def standing(plane: MemoryPlane, *commits: Mapping[str, str]) -> MemoryPlane:
+    """The plane, which has reconciled all of these commits but the last, and has fetched that."""
+    for files in commits[:-1]:
+        plane.push({**dict.fromkeys(plane.files.keys() - files.keys()), **files})
+        plane.settle()
+    fetched(plane, commits[-1])
+    return plane
+
+
 def reconciles(name: str, why: str = "again") -> Callable[[MemoryPlane], None]:
     """One run of that Kustomization, whoever else is on the way."""
 

@@ -5,7 +5,7 @@ A run is interrupted before each of its calls by all of another's; nobody waits 
 
 import pytest
 import yaml
-from tests.chaos.interrupted import at_each_call, fetched, reconciles
+from tests.chaos.interrupted import at_each_call, fetched, reconciles, standing
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization
 
 from penstock.core.secrets.names import NOTIFY, secret_name
@@ -38,15 +38,11 @@ BOTH = {**KEYS, "users/provider.yaml": provider()}
 REPLACED = {**BOTH, "keys/secret.yaml": secret("new")}
 
 
-def standing(*commits):
-    """A plane that has reconciled all of these commits but the last, which it has fetched."""
+def stands(*commits):
+    """A new plane at these commits: see ``standing``."""
     plane = MemoryPlane()
     plane.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}})
-    for files in commits[:-1]:
-        plane.push({**dict.fromkeys(plane.files.keys() - files.keys()), **files})
-        plane.settle()
-    fetched(plane, commits[-1])
-    return plane
+    return standing(plane, *commits)
 
 
 def held(plane):
@@ -58,7 +54,7 @@ def held(plane):
 )
 def test_a_copy_from_before_is_not_taken_for_the_newest(order):
     """A Provider that comes back, while another Kustomization replaces the Secret that it refers to."""
-    for at, plane in at_each_call(lambda: standing(BOTH, KEYS, REPLACED), *map(reconciles, order)):
+    for at, plane in at_each_call(lambda: stands(BOTH, KEYS, REPLACED), *map(reconciles, order)):
         plane.settle(seconds=30)
         assert held(plane) == {"address": "https://chat.example.com/new"}, at
 
@@ -71,6 +67,6 @@ def test_an_overtaken_run_does_not_leave_what_it_has_applied():
         reconciles("keys")(plane)
 
     between = {**BOTH, "keys/secret.yaml": secret("between")}
-    for at, plane in at_each_call(lambda: standing(BOTH, between), reconciles("keys"), overtake):
+    for at, plane in at_each_call(lambda: stands(BOTH, between), reconciles("keys"), overtake):
         plane.settle(seconds=30)
         assert held(plane) == {"address": "https://chat.example.com/new"}, at

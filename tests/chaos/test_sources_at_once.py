@@ -5,7 +5,7 @@ A run is interrupted before each of its calls by all of what others do; nobody w
 
 import pytest
 import yaml
-from tests.chaos.interrupted import at_each_call, fetched, reconciles
+from tests.chaos.interrupted import at_each_call, fetched, reconciles, standing
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization
 
 from penstock.core.messages import SourceChanged
@@ -34,15 +34,11 @@ IN_ONE = {**WITHOUT, "one/extra.yaml": repository()}
 IN_TWO = {**WITHOUT, "two/extra.yaml": repository()}
 
 
-def standing(*commits):
-    """A plane that has reconciled all of these commits but the last, which it has fetched."""
+def stands(*commits):
+    """A new plane at these commits: see ``standing``."""
     plane = MemoryPlane()
     plane.git.commit(URL, {"README.md": blob(b"extra")})
-    for files in commits[:-1]:
-        plane.push({**dict.fromkeys(plane.files.keys() - files.keys()), **files})
-        plane.settle()
-    fetched(plane, commits[-1])
-    return plane
+    return standing(plane, *commits)
 
 
 def looks(plane):
@@ -69,7 +65,7 @@ def comes_again(plane):
 
 
 def test_a_look_at_what_is_gone_leaves_alone_what_came_again():
-    for at, plane in at_each_call(lambda: standing(IN_ONE, WITHOUT), reconciles("one"), comes_again):
+    for at, plane in at_each_call(lambda: stands(IN_ONE, WITHOUT), reconciles("one"), comes_again):
         check(plane, at, declared=True)
 
 
@@ -79,7 +75,7 @@ def gone(plane):
 
 def test_a_look_does_not_bring_back_the_status_of_a_source_that_has_gone():
     def made():
-        plane = standing(IN_ONE, WITHOUT)
+        plane = stands(IN_ONE, WITHOUT)
         plane.state.delete(status_key(*EXTRA), expected=None)
         return plane
 
@@ -96,7 +92,7 @@ def comes_back(plane):
 
 def test_the_last_look_at_a_source_that_has_gone_leaves_the_status_of_one_that_comes_again():
     def made():
-        plane = standing(IN_ONE, WITHOUT)
+        plane = stands(IN_ONE, WITHOUT)
         reconciles("one")(plane)
         plane.settle(seconds=0)
         return plane
@@ -107,7 +103,7 @@ def test_the_last_look_at_a_source_that_has_gone_leaves_the_status_of_one_that_c
 
 @pytest.mark.parametrize("order", [("one", "two"), ("two", "one")], ids=lambda o: f"{o[1]} in the middle of {o[0]}")
 def test_a_source_that_moves_is_handed_over(order):
-    for at, plane in at_each_call(lambda: standing(IN_ONE, IN_TWO), *map(reconciles, order), least=5):
+    for at, plane in at_each_call(lambda: stands(IN_ONE, IN_TWO), *map(reconciles, order), least=5):
         check(plane, at, declared=True)
 
 
@@ -116,7 +112,7 @@ def test_a_kustomization_that_comes_again_keeps_its_status():
     without = {path: text for path, text in WITHOUT.items() if "one" not in path}
 
     def made():
-        plane = standing(WITHOUT, without)
+        plane = stands(WITHOUT, without)
         reconciles("flux-system")(plane)
         return plane
 

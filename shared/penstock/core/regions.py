@@ -11,6 +11,8 @@ CLUSTERS = {
     **dict.fromkeys(("object", "reads", "status", "waits"), 1),
 }
 """Family of keys -> which segment names the cluster."""
+MARKS = ("discovered", "hooked", "indexed")
+"""Families with one record a cluster: the key ends with its name."""
 HOME = frozenset({"plane", "receiver"})
 """Families of the home region, whoever writes them."""
 ANSWERS = "request"
@@ -23,7 +25,7 @@ def cluster_of(key: str) -> str | None:
     at = CLUSTERS.get(parts[0])
     if at is None or len(parts) <= at or not parts[at]:
         return None
-    whole = len(parts) > at + 1 or parts[0] in {"discovered", "hooked", "indexed"}
+    whole = len(parts) > at + 1 or parts[0] in MARKS
     return parts[at] if whole else None
 
 

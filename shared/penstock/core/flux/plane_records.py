@@ -28,8 +28,6 @@ CLUSTER_PREFIXES = (
     *FAMILIES,
 )
 """Where the records of a cluster stand: what a caller lists to fill ``existing``."""
-MARKS = ("discovered/", "hooked/", "indexed/")
-"""Those of them with one record a cluster, whose key ends with its name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from penstock.core.flux.kustomization import Kustomization, SourceRef, parse_kustomization
 from penstock.core.flux.plane import Plane, Policy, parse_plane
-from penstock.core.messages import LEFT_OUT, Event, ReconcileDue
+from penstock.core.messages import LEFT_OUT, Event, Outgoing, ReconcileDue
 from penstock.core.reconcile.inventory import Owner
 from penstock.core.reconcile.outbox import events_of
 from penstock.core.reconcile.render import Rendered
@@ -121,6 +121,12 @@ class Attempt:
     def now(self) -> datetime:
         """UTC."""
         return self.deps.clock.now()
+
+
+def wake_up(attempt: Attempt, name: str, why: str) -> Outgoing:
+    """A Kustomization of the cluster (``namespace/name``) is to be looked at."""
+    namespace, _, leaf = name.partition("/")
+    return Outgoing(message=ReconcileDue(cluster=attempt.cluster, kind=KIND, namespace=namespace, name=leaf, why=why))
 
 
 def with_flags(policy: Policy, flags: Mapping[str, Any]) -> Policy:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from penstock.core.errors import Conflict, InvalidDocument, Refused
-from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
+from penstock.core.messages import Outgoing, SourceChanged
 from penstock.core.records import KustomizationStatus, ObjectRecord, object_key, status_key
 from penstock.core.resources import Manifest, gvk_of, ref_of
 from penstock.core.sources.index import child_prefix, names_of
@@ -27,6 +27,7 @@ from penstock.stages.reconcile.attempt import (
     read_objects,
     stands_for_flux,
     still_current,
+    wake_up,
 )
 from penstock.stages.reconcile.index import children, object_entries, write_indexed
 from penstock.stages.reconcile.opening import source_among, source_keys
@@ -151,7 +152,9 @@ def _wake(attempt: Attempt, source: Source, below: Collection[tuple[str, str]]) 
     descending = descendants(candidates, attempt.ref)
     trees = {item.source: source.tree if item.source == source.key else None for item in descending}
     woken = to_wake(descending, trees)
-    return [_due(attempt, i.ref, "parent") for i in woken if i.changed or not _attempted(i, known.get(i.ref), source)]
+    return [
+        wake_up(attempt, i.ref, "parent") for i in woken if i.changed or not _attempted(i, known.get(i.ref), source)
+    ]
 
 
 def _below(
@@ -183,11 +186,6 @@ def _attempted(item: Candidate, status: KustomizationStatus | None, source: Sour
     return item.source != source.key or status.last_attempted_revision == source.revision
 
 
-def _due(attempt: Attempt, name: str, why: str) -> Outgoing:
-    namespace, _, leaf = name.partition("/")
-    return Outgoing(message=ReconcileDue(cluster=attempt.cluster, kind=KIND, namespace=namespace, name=leaf, why=why))
-
-
 def _adopt_root_spec(attempt: Attempt, document: Manifest, check: Check) -> list[Outgoing]:
     """The repository's own spec of the root (patches, decryption, interval) becomes the root's."""
     if not attempt.is_root:
@@ -195,7 +193,7 @@ def _adopt_root_spec(attempt: Attempt, document: Manifest, check: Check) -> list
     metadata = {**document["metadata"], "namespace": attempt.message.namespace, "name": attempt.message.name}
     wanted = {**document, "metadata": metadata}
     if _write(attempt, _Child(document=wanted), _stored(attempt, wanted), check):
-        return [_due(attempt, attempt.ref, "parent")]
+        return [wake_up(attempt, attempt.ref, "parent")]
     return []
 
 
@@ -277,7 +275,7 @@ def _bury(
         if not record.tombstone:
             deps.state.put(found.key, replace(record, tombstone=True).to_value(), expected=found.version)
         if not record.tombstone or status is None or status.due is None:  # else it is tried again when it is due
-            messages.append(_due(attempt, name, "removed"))
+            messages.append(wake_up(attempt, name, "removed"))
     return messages
 
 

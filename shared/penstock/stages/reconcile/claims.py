@@ -84,7 +84,6 @@ def ownership(
         records, known = read_kustomizations(attempt.deps, attempt.cluster, owners) if owners else ({}, {})
     others = {name: record for name, record in records.items() if name != attempt.ref and not record.tombstone}
     claimed, taken, elsewhere = _told(attempt.record, others, known)
-    beside = {name: record for name, record in others.items() if _kube_config(record) == _kube_config(attempt.record)}
     message = attempt.message
     return Ownership(
         namespace=message.namespace,
@@ -93,7 +92,7 @@ def ownership(
         claimed=claimed,
         taken=taken,
         elsewhere=elsewhere,
-        abandoned=_abandoned(stale, beside, known) - claimed.keys(),
+        abandoned=_abandoned(attempt.record, stale, others, known) - claimed.keys(),
         overridden=attempt.policy.override_managers,
         equal=_EQUAL,
         same=frozenset(() if message.why == "request" else attempt.status.same),
@@ -116,7 +115,10 @@ def _told(
 
 
 def _abandoned(
-    stale: Mapping[ObjectRef, Manifest], others: Mapping[str, ObjectRecord], known: Mapping[str, KustomizationStatus]
+    mine: ObjectRecord,
+    stale: Mapping[ObjectRef, Manifest],
+    others: Mapping[str, ObjectRecord],
+    known: Mapping[str, KustomizationStatus],
 ) -> frozenset[ObjectRef]:
     """What carries another one's labels, and is in no inventory but ours.
 
@@ -129,8 +131,9 @@ def _abandoned(
     }
     if not labelled:
         return frozenset()
-    held = {ref for name in others if name in known for ref in parse_ids(known[name].inventory)}
-    sure = {name for name in others if name in known and known[name].inventory_digest}
+    beside = {name for name in others.keys() & known.keys() if _kube_config(others[name]) == _kube_config(mine)}
+    held = {ref for name in beside for ref in parse_ids(known[name].inventory)}
+    sure = {name for name in beside if known[name].inventory_digest}
     return frozenset(ref for ref, name in labelled.items() if name in sure and ref not in held)
 
 

@@ -10,18 +10,18 @@ from functools import partial
 
 from penstock.core.errors import Conflict, PenstockError, Refused
 from penstock.core.flux.kustomization import parse_kustomization
-from penstock.core.messages import Outgoing, ReconcileDue
+from penstock.core.messages import Outgoing
 from penstock.core.reconcile.inventory import NAMESPACE, Inventory, from_config_map
 from penstock.core.reconcile.standing import standing
 from penstock.core.records import FORMAT, ObjectRecord, discovered_key, object_key, removed_record
 from penstock.core.resources import Manifest
 from penstock.ports.cluster import Cluster
 from penstock.ports.state import ABSENT
-from penstock.stages.reconcile.attempt import KIND, Attempt, objects
+from penstock.stages.reconcile.attempt import KIND, Attempt, objects, wake_up
 from penstock.stages.reconcile.claims import renders_unknown
 from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.ledger import GVK
-from penstock.stages.reconcile.parentage import rendered_elsewhere, split_name
+from penstock.stages.reconcile.parentage import rendered_elsewhere
 
 OURS = "app.kubernetes.io/managed-by=penstock"
 
@@ -50,9 +50,7 @@ def _stored_again(attempt: Attempt, lost: Collection[str]) -> list[Outgoing]:
     """The records were lost in the middle of this run: who renders them stores those that it had stored before."""
     if not lost or attempt.message.why == "again":
         return []
-    namespace, name = split_name(attempt.ref)
-    message = ReconcileDue(cluster=attempt.cluster, kind=KIND, namespace=namespace, name=name, why="again")
-    return [Outgoing(message=message)]
+    return [wake_up(attempt, attempt.ref, "again")]
 
 
 def _inventories(attempt: Attempt, keeper: Cluster) -> Sequence[Manifest]:
@@ -94,8 +92,7 @@ def _bury(attempt: Attempt, record: ObjectRecord) -> list[Outgoing]:
         write_indexed(attempt.deps.state, adds=entries, removes=(), write=put)
     except Conflict:
         return []  # it was declared just now
-    due = ReconcileDue(cluster=attempt.cluster, kind=KIND, namespace=namespace, name=name, why="removed")
-    return [Outgoing(message=due)]
+    return [wake_up(attempt, _name(record), "removed")]
 
 
 def _name(record: ObjectRecord) -> str:

@@ -25,6 +25,7 @@ from penstock.stages.reconcile.attempt import (
     source_cluster,
     status_of,
     statuses,
+    wake_up,
 )
 from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.drift import corrected, report_events, reported, with_drift
@@ -312,7 +313,7 @@ def _wake_those_without_kinds(attempt: Attempt) -> list[Outgoing]:
     for name, status in statuses(attempt.deps, attempt.cluster).items():
         ready = status.condition("Ready")
         if name != attempt.ref and ready is not None and ready.status == "False" and NOT_SERVED in ready.message:
-            messages.append(_due(attempt, name, "dependency"))
+            messages.append(wake_up(attempt, name, "dependency"))
     return messages
 
 
@@ -322,7 +323,7 @@ def wake(attempt: Attempt) -> list[Outgoing]:
     An ending wakes after it has recorded what it tells people, and that must be sent all the same.
     """
     try:
-        return [_due(attempt, name, "dependency") for name in waiting_for(attempt)]
+        return [wake_up(attempt, name, "dependency") for name in waiting_for(attempt)]
     except Transient as error:
         attempt.deps.telemetry.record("wakes nobody", stage="reconcile", cluster=attempt.cluster, detail=str(error))
         return []
@@ -330,12 +331,7 @@ def wake(attempt: Attempt) -> list[Outgoing]:
 
 def ask(attempt: Attempt, name: str) -> Outgoing:
     """A suspended Kustomization (``namespace/name``) is to write down what it renders now."""
-    return _due(attempt, name, RENDER)
-
-
-def _due(attempt: Attempt, name: str, why: str) -> Outgoing:
-    namespace, _, leaf = name.partition("/")
-    return Outgoing(message=ReconcileDue(cluster=attempt.cluster, kind=KIND, namespace=namespace, name=leaf, why=why))
+    return wake_up(attempt, name, RENDER)
 
 
 def _self(attempt: Attempt, why: str, *, delay: float = 0.0) -> Outgoing:

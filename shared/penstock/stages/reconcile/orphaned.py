@@ -7,9 +7,10 @@ status written by others meanwhile, looks whether the cluster is still in the Pl
 from contextlib import suppress
 
 from penstock.core.errors import Conflict
-from penstock.core.flux.plane_records import CLUSTER_PREFIXES, MARKS, cluster_of
+from penstock.core.flux.plane_records import CLUSTER_PREFIXES, cluster_of
 from penstock.core.messages import PLANE
 from penstock.core.records import PLANE_KEY, PlaneRecord
+from penstock.core.regions import MARKS
 from penstock.ports.deps import Deps
 
 NOT_BELOW = ("receiver/", "delivery/")
@@ -23,8 +24,10 @@ def forget_orphaned(cluster: str, deps: Deps) -> bool:
     """
     if _in_plane(cluster, deps):
         return False
-    several = [each for each in CLUSTER_PREFIXES if each not in (*MARKS, *NOT_BELOW)]
-    reads = deps.state.read([f"{each}{cluster}" for each in MARKS], ["receiver/", *(f"{p}{cluster}/" for p in several)])
+    several = [each for each in CLUSTER_PREFIXES if each.rstrip("/") not in MARKS and each not in NOT_BELOW]
+    reads = deps.state.read(
+        [f"{each}/{cluster}" for each in MARKS], ["receiver/", *(f"{p}{cluster}/" for p in several)]
+    )
     listed = (record for records in reads.lists.values() for record in records)
     found = [each for each in (*reads.records.values(), *listed) if cluster_of(each.key) == cluster]
     if _in_plane(cluster, deps):
