@@ -10,18 +10,24 @@ from penstock.core.flux.plane_records import plane_records
 from penstock.core.messages import PLANE, ReconcileDue, SourceChanged
 from penstock.core.tree import blob
 
-FLUX = "toolkit.fluxcd.io/v1"
 SECRET = {
     "apiVersion": "v1",
     "kind": "Secret",
     "metadata": {"name": "hook", "namespace": "flux-system"},
-    "stringData": {"token": "token"},
+    "stringData": {"token": "token", "address": "https://chat.example.com"},
 }
 
 
 def flux(group, kind, name, **spec):
     metadata = {"name": name, "namespace": "flux-system"}
-    return yaml.safe_dump({"apiVersion": f"{group}.{FLUX}", "kind": kind, "metadata": metadata, "spec": spec})
+    return yaml.safe_dump(
+        {
+            "apiVersion": f"{group}.toolkit.fluxcd.io/{'v1beta3' if kind == 'Provider' else 'v1'}",
+            "kind": kind,
+            "metadata": metadata,
+            "spec": spec,
+        }
+    )
 
 
 BEFORE = {
@@ -31,6 +37,7 @@ BEFORE = {
     "one/a.yaml": config_map("a", "default", x="1"),
     "one/gone.yaml": config_map("gone", "default", x="1"),
     "two/b.yaml": config_map("b", "default", x="1"),
+    "two/chat.yaml": flux("notification", "Provider", "chat", type="generic", secretRef={"name": "hook"}),
 }
 AFTER = {
     **{path: text for path, text in BEFORE.items() if path != "one/gone.yaml"},
@@ -76,6 +83,8 @@ def remove(plane):
     change = plane_records(parse_plane(document), document, UID, existing)
     for key, value in change.writes.items():
         plane.state.put(key, value, expected=None)
+    for name in change.copies:
+        plane.secrets.delete(name, owner=UID)
     for key in change.deletes:
         plane.state.delete(key, expected=None)
 
@@ -119,6 +128,7 @@ def test_a_cluster_that_leaves_the_plane_in_the_middle_of_a_run(run):
             plane.tick()
             plane.settle(seconds=5)
         assert left(plane) == [], at
+        assert plane.secrets.names() == (), at
         now = [what for verb, what in plane.cluster.calls if verb == "delete" and "Lease" not in what]
         assert now == deleted, at
 

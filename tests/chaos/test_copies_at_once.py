@@ -3,18 +3,21 @@
 A run is interrupted before each of its calls by all of another's; nobody waits for an interval afterwards.
 """
 
+import contextlib
+
 import pytest
 import yaml
 from tests.chaos.interrupted import at_each_call, fetched, reconciles, standing
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization
 
+from penstock.core.records import CopiesRecord, copies_key
 from penstock.core.secrets.names import NOTIFY, secret_name
 
 CHAT = secret_name(NOTIFY, CLUSTER, "flux-system", "chat")
 
 
-def provider():
-    metadata = {"name": "chat", "namespace": "flux-system"}
+def provider(name="chat"):
+    metadata = {"name": name, "namespace": "flux-system"}
     spec = {"type": "generic", "secretRef": {"name": "chat"}}
     api = "notification.toolkit.fluxcd.io/v1beta3"
     return yaml.safe_dump({"apiVersion": api, "kind": "Provider", "metadata": metadata, "spec": spec})
@@ -70,3 +73,44 @@ def test_an_overtaken_run_does_not_leave_what_it_has_applied():
     for at, plane in at_each_call(lambda: stands(BOTH, between), reconciles("keys"), overtake):
         plane.settle(seconds=30)
         assert held(plane) == {"address": "https://chat.example.com/new"}, at
+
+
+@pytest.mark.parametrize("first", ["users", "keys"])
+def test_a_copy_that_one_lets_go_in_the_moment_in_which_another_needs_it_is_there(first):
+    """The last Provider that refers to a Secret leaves ``users``, and one comes to ``keys``."""
+    before = {**BASE, "clusters/prod/secret.yaml": secret("kept"), "users/provider.yaml": provider()}
+    after = {**BASE, "clusters/prod/secret.yaml": secret("kept"), "keys/provider.yaml": provider("other")}
+    order = ("users", "keys") if first == "users" else ("keys", "users")
+    for at, plane in at_each_call(lambda: stands(before, after), *map(reconciles, order)):
+        plane.settle(seconds=30)
+        assert held(plane) == {"address": "https://chat.example.com/kept"}, at
+        assert CopiesRecord.from_value(plane.state.get(copies_key(CLUSTER)).value).names == (CHAT,), at
+        fetched(plane, {**BASE, "clusters/prod/secret.yaml": secret("kept")})
+        reconciles("keys")(plane)
+        plane.settle(seconds=30)
+        assert plane.secrets.names() == (), at
+
+
+@pytest.mark.parametrize("name", ["users", "flux-system"], ids=lambda n: f"by {n}")
+def test_a_copy_is_forgotten_whenever_who_forgets_it_is_killed(name):
+    """Before any of its calls; what is left is found at the root's interval."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(_):
+        raise Killed
+
+    def dies(plane):
+        with contextlib.suppress(Killed):
+            reconciles(name)(plane)
+
+    gone = "users/provider.yaml" if name == "users" else "clusters/prod/users.yaml"
+    after = {path: text for path, text in BOTH.items() if path != gone}
+    for at, plane in at_each_call(lambda: stands(BOTH, after), dies, kill):
+        plane.settle(seconds=30)
+        plane.clock.advance(600)
+        plane.tick()
+        plane.settle(seconds=30)
+        assert plane.secrets.names() == (), at
+        assert CopiesRecord.from_value(plane.state.get(copies_key(CLUSTER)).value).names == (), at

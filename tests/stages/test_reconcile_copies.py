@@ -7,11 +7,11 @@ import json
 import pytest
 import yaml
 from tests import formats
-from tests.memory_plane import UID, MemoryPlane, config_map
+from tests.memory_plane import UID, MemoryPlane, config_map, kustomization
 
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.http import HttpRequest
-from penstock.core.records import DeliveryRecord, ReceiverRecord, delivery_key, receiver_key
+from penstock.core.records import DeliveryRecord, ReceiverRecord, copies_key, delivery_key, receiver_key
 from penstock.core.secrets.names import FETCH, NOTIFY, OWN, WEBHOOK, secret_name
 from penstock.core.secrets.rotation import PREVIOUS
 from penstock.stages import webhook
@@ -56,6 +56,13 @@ def provider(name):
 def repository(name):
     spec = {"url": "https://git.example.com/site", "interval": "5m", "ref": {"branch": "main"}}
     return flux("source", "GitRepository", "site", **spec, secretRef={"name": name})
+
+
+OTHER = {"name": "other", "namespace": "flux-system"}
+
+
+def config_map_document():
+    return yaml.safe_load(config_map("kept", "default"))
 
 
 @pytest.fixture
@@ -106,6 +113,65 @@ def test_a_secret_that_is_gone_takes_all_its_copies_along(plane):
     plane.cluster.delete(plane.live("v1", "Secret", "flux-system", "shared"))
     plane.reconcile("flux-system")
     assert plane.secrets.names() == ()
+
+
+def test_a_copy_goes_with_the_last_object_that_refers_to_it(plane):
+    plane.cluster.create(secret("shared", SHARED))
+    plane.secrets.put(stored(NOTIFY, "by-hand"), SHARED, owner="")
+    by_hand = stored(NOTIFY, "by-hand")
+    push(plane, receiver("shared"), provider("shared"), {**provider("shared"), "metadata": OTHER}, repository("shared"))
+    push(plane, provider("shared"), {**provider("by-hand"), "metadata": OTHER})
+    assert plane.secrets.names() == (by_hand, stored(NOTIFY, "shared"))
+    push(plane, {**provider("by-hand"), "metadata": OTHER})
+    assert plane.secrets.names() == (by_hand,)
+    push(plane, config_map_document())
+    assert plane.secrets.names() == (by_hand,), "what an operator put there stays"
+    assert plane.live("v1", "Secret", "flux-system", "shared") is not None, "only the plane's own store forgets"
+
+
+def test_who_refers_to_another_secret_lets_the_one_before_go(plane):
+    for name in ("one", "two"):
+        plane.cluster.create(secret(name, SHARED))
+    push(plane, provider("one"))
+    push(plane, provider("two"))
+    assert plane.secrets.names() == (stored(NOTIFY, "two"),)
+
+
+def test_a_kustomization_that_leaves_takes_the_copies_of_its_objects_along(plane):
+    plane.cluster.create(secret("shared", SHARED))
+    chat = yaml.safe_dump(provider("shared"))
+    plane.push({"clusters/prod/apps.yaml": kustomization("apps", "./apps"), "apps/chat.yaml": chat})
+    plane.settle()
+    assert plane.secrets.names() == (stored(NOTIFY, "shared"),)
+    plane.push({"clusters/prod/apps.yaml": None, "clusters/prod/a.yaml": config_map("a", "default")})
+    plane.settle()
+    assert plane.secrets.names() == ()
+
+
+def test_a_render_that_fails_forgets_nothing(plane):
+    plane.cluster.create(secret("shared", SHARED))
+    push(plane, provider("shared"))
+    plane.push({"clusters/prod/all.yaml": "a: [", "clusters/prod/kustomization.yaml": "resources: [all.yaml]"})
+    plane.settle()
+    assert plane.ready("flux-system").startswith("False")
+    assert plane.secrets.names() == (stored(NOTIFY, "shared"),)
+
+
+def test_copies_of_a_release_that_wrote_none_of_them_down_are_known_after_the_roots_next_run(plane):
+    plane.cluster.create(secret("shared", SHARED))
+    push(plane, provider("shared"))
+    plane.state.delete(copies_key("prod"), expected=None)
+    plane.reconcile("flux-system", why="interval")
+    push(plane, config_map_document())
+    assert plane.secrets.names() == ()
+
+
+def test_a_push_that_changes_no_reference_writes_no_list(plane):
+    plane.cluster.create(secret("shared", SHARED))
+    push(plane, provider("shared"))
+    before = plane.state.get(copies_key("prod"))
+    push(plane, provider("shared"), config_map_document())
+    assert plane.state.get(copies_key("prod")) == before
 
 
 def test_the_sources_credentials_that_are_missing_are_asked_for_by_the_stores_name(plane):

@@ -99,7 +99,16 @@ def change_plane(runtime: Runtime, document: Manifest, *, dry_run: bool = False)
         return [*lines, f"{name} {_outcome(before, change)} (dry run: nothing was changed)"]
     _write(state, change, before)
     runtime.publish(change.wake)
+    _forget(runtime, change, held)
     return [*lines, f"{name} {_outcome(before, change)}"]
+
+
+def _forget(runtime: Runtime, change: PlaneChange, held: PlaneRecord | None) -> None:
+    """What is left of removed clusters; the records last, so that a second apply finishes a broken one."""
+    for name in change.copies:
+        runtime.port("secrets").delete(name, owner=held.uid if held else "")
+    for key in change.deletes:
+        runtime.port("state").delete(key, expected=None)
 
 
 def _existing(state: State, plane: Record | None) -> dict[str, Manifest]:
@@ -123,7 +132,7 @@ def _orphans(change: PlaneChange) -> list[str]:
 
 
 def _write(state: State, change: PlaneChange, before: Record | None) -> None:
-    """The Plane first, by compare-and-swap; the rest follows from it, and a second apply finishes a broken one."""
+    """The Plane first, by compare-and-swap; the rest follows from it."""
     writes = dict(change.writes)
     plane = writes.pop(PLANE_KEY, None)
     if plane is not None:
@@ -133,5 +142,3 @@ def _write(state: State, change: PlaneChange, before: Record | None) -> None:
             raise Conflict("the Plane was changed by somebody else meanwhile: look again, and apply again") from error
     for key, value in writes.items():
         state.put(key, value, expected=None)
-    for key in change.deletes:
-        state.delete(key, expected=None)

@@ -45,6 +45,11 @@ def hooked_key(cluster: str) -> str:
     return f"hooked/{cluster}"
 
 
+def copies_key(cluster: str) -> str:
+    """Key of the names of the copies of a cluster's Secrets in the plane's own store."""
+    return f"copies/{cluster}"
+
+
 def delivery_key(cluster: str, namespace: str, name: str) -> str:
     """Key of a Receiver's delivery record."""
     return f"delivery/{cluster}/{namespace}/{name}"
@@ -331,3 +336,15 @@ class Adoption(_Stored):
 
 def _conditions(values: Any) -> tuple[Condition, ...]:
     return tuple(Condition(**value) for value in values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopiesRecord(_Stored):
+    """What may be of a cluster in the plane's own store. ``names``: as core.secrets.names makes them, sorted."""
+
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def from_value(cls, value: Mapping[str, Any]) -> Self:
+        """Raises Terminal for a format of a newer release."""
+        return cls(names=tuple(_read(cls, value).get("names", ())))

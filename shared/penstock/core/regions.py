@@ -7,11 +7,11 @@ values). Keys: core.records, core.sources.index, core.notify.ledger.
 from penstock.core.messages import PLANE
 
 CLUSTERS = {
-    **dict.fromkeys(("adoption", "approval", "child", "delivery", "discovered", "hooked", "indexed", "lease"), 1),
-    **dict.fromkeys(("object", "reads", "status", "waits"), 1),
+    **dict.fromkeys(("adoption", "approval", "child", "copies", "delivery", "discovered", "hooked", "indexed"), 1),
+    **dict.fromkeys(("lease", "object", "reads", "status", "waits"), 1),
 }
 """Family of keys -> which segment names the cluster."""
-MARKS = ("discovered", "hooked", "indexed")
+MARKS = ("copies", "discovered", "hooked", "indexed")
 """Families with one record a cluster: the key ends with its name."""
 HOME = frozenset({"plane", "receiver"})
 """Families of the home region, whoever writes them."""

@@ -144,8 +144,9 @@ def check_source(plane: MemoryPlane, files: Files) -> None:
 
 
 def check_copies(plane: MemoryPlane, files: Files) -> None:
-    """The store has what the lean stages need, as the cluster has it now."""
+    """The store has what the lean stages need, as the cluster has it now, and nothing else."""
     wanted = dict(_copies(files))
+    assert plane.secrets.names() == tuple(sorted(wanted)), f"copies {plane.secrets.names()}, needed {sorted(wanted)}"
     for stored_as, name in wanted.items():
         live = plane.live("v1", "Secret", NAMESPACE, name)
         held = dict(plane.secrets.get(stored_as) or {})

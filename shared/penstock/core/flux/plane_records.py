@@ -19,12 +19,12 @@ from penstock.core.flux.plane import (
     root_kustomization,
 )
 from penstock.core.messages import PLANE, Message, ReconcileDue, SourceChanged
-from penstock.core.records import PLANE_KEY, ObjectRecord, PlaneRecord, object_key
+from penstock.core.records import PLANE_KEY, CopiesRecord, ObjectRecord, PlaneRecord, copies_key, object_key
 from penstock.core.resources import Manifest
 from penstock.core.sources.index import FAMILIES
 
 CLUSTER_PREFIXES = (
-    *("object/", "status/", "delivery/", "receiver/", "hooked/", "lease/", "adoption/", "discovered/"),
+    *("object/", "status/", "delivery/", "receiver/", "hooked/", "copies/", "lease/", "adoption/", "discovered/"),
     *FAMILIES,
 )
 """Where the records of a cluster stand: what a caller lists to fill ``existing``."""
@@ -32,10 +32,14 @@ CLUSTER_PREFIXES = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlaneChange:
-    """What to write and delete (state keys), and whom to wake afterwards. ``orphaned``: names of removed clusters."""
+    """What to write and delete (state keys), and whom to wake afterwards. ``orphaned``: names of removed clusters.
+
+    ``copies``: secrets to delete from the plane's own store, before the records that name them.
+    """
 
     writes: Mapping[str, Mapping[str, Any]]
     deletes: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
     wake: tuple[Message, ...] = ()
     orphaned: tuple[str, ...] = ()
 
@@ -60,9 +64,14 @@ def plane_records(plane: Plane, document: Manifest, uid: str, existing: Mapping[
     return PlaneChange(
         writes=writes,
         deletes=tuple(sorted(key for key in existing if cluster_of(key) in orphaned)),
+        copies=tuple(name for cluster in orphaned for name in _copies(existing.get(copies_key(cluster)))),
         wake=tuple(_wake(plane, writes, source_key)),
         orphaned=orphaned,
     )
+
+
+def _copies(value: Mapping[str, Any] | None) -> tuple[str, ...]:
+    return CopiesRecord.from_value(value).names if value is not None else ()
 
 
 def _is_ours(value: Mapping[str, Any] | None) -> bool:

@@ -8,42 +8,34 @@ applied, else from the home cluster.
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from penstock.core.errors import PenstockError
-from penstock.core.messages import PLANE, Outgoing, SourceChanged
-from penstock.core.records import ObjectRecord
-from penstock.core.resources import Manifest, ref_of
-from penstock.core.secrets.names import FETCH, NOTIFY, WEBHOOK, secret_name
+from penstock.core.messages import Outgoing
+from penstock.core.resources import Manifest
+from penstock.core.secrets.names import secret_name
 from penstock.core.sources.kinds import FETCHED
-from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, objects
+from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt
 from penstock.stages.reconcile.context import decoded, secret_data
+from penstock.stages.reconcile.copied import remember
 from penstock.stages.reconcile.copies import put_copy
 from penstock.stages.reconcile.pull_secrets import copy_pull_secrets, pulls_as
+from penstock.stages.reconcile.referring import READERS, Referring, copies_of, referring, refers_to_secrets
 from penstock.stages.reconcile.source_identity import copy_token, logs_in_as
 
-READERS = {"Receiver": WEBHOOK, "Provider": NOTIFY, **dict.fromkeys(FETCHED, FETCH)}
-"""Kinds that refer to Secrets, and the stage that reads those."""
-_FIELDS = (
-    ("secretRef",),
-    ("certSecretRef",),
-    ("proxySecretRef",),
-    ("verify", "secretRef"),
-    ("verify", "trustedRootSecretRef"),
-    ("sts", "secretRef"),
-    ("sts", "certSecretRef"),
-)
-"""Where in a spec a Secret is named."""
 MOST_LOOKS = 3
 """At a Secret that somebody replaces while it is copied."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Copied:
-    """``messages``: sources whose credentials changed; ``look_again``: for when the run's children are stored."""
+    """``messages``: sources whose credentials changed; ``look_again``: for when the run's children are stored.
+
+    ``unreferred``: nobody will refer to some of the copies then.
+    """
 
     messages: list[Outgoing] = field(default_factory=list)
     look_again: Callable[[], list[Outgoing]] = list
+    unreferred: bool = False
 
 
 def copy_credentials(attempt: Attempt, applied: Mapping[str, Manifest], coming: Sequence[Manifest] = ()) -> Copied:
@@ -60,58 +52,22 @@ def copy_credentials(attempt: Attempt, applied: Mapping[str, Manifest], coming: 
     if not refers and not applied:
         return Copied()
     reread = refers and attempt.message.why in LOOKS_AFRESH
-    referring = [each for kind in READERS for each in _referring(attempt, kind, coming)]
-    fresh = [each for each in referring if each.is_new]
+    found = referring(attempt, coming)
+    fresh = [each for each in found if each.is_new]
     copies = _Copies(attempt=attempt, applied=applied, reread=reread)
-    messages = copies.bring_for([*fresh, *(each for each in referring if not each.is_new)])
-    return Copied(messages=messages, look_again=lambda: _Copies(attempt=attempt).bring_for(fresh))
+    messages = copies.bring_for([*fresh, *(each for each in found if not each.is_new)])
+    unreferred = attempt.opening.copies - copies_of(attempt, (each for each in found if not each.leaves))
+    return Copied(
+        messages=messages,
+        look_again=lambda: bring_again(attempt, fresh) if fresh else [],
+        unreferred=bool(unreferred),
+    )
 
 
-def refers_to_secrets(attempt: Attempt, coming: Sequence[Manifest]) -> bool:
-    """Whether this Kustomization has objects that refer to Secrets; the root stands for all of them."""
-    if attempt.is_root or any(ref_of(document).kind in READERS for document in coming):
-        return True
-    return any(kind in READERS for kind, _ in attempt.opening.children)
-
-
-def _referring(attempt: Attempt, kind: str, coming: Sequence[Manifest]) -> Iterator["_Referring"]:
-    """The objects of a kind, as they will stand when this run's children are stored."""
-    stored = objects(attempt.deps, attempt.cluster, kind)
-    known = dict(stored)
-    for document in coming:
-        ref = ref_of(document)
-        name = f"{ref.namespace}/{ref.name}"
-        if ref.kind == kind and not (name in known and known[name].implicit):
-            known[name] = ObjectRecord(document=document, parent=attempt.ref)
-    for name, record in known.items():
-        is_new = name not in stored or stored[name].document != record.document
-        yield _Referring(kind=kind, name=name, record=record, is_new=is_new)
-
-
-def _names(name: str, record: ObjectRecord) -> Iterator[str]:
-    """The Secrets (``namespace/name``) that an object (``namespace/name``) refers to."""
-    for path in _FIELDS:
-        found: Any = record.document.get("spec")
-        for step in (*path, "name"):
-            found = found.get(step) if isinstance(found, Mapping) else None
-        if found:
-            yield f"{name.partition('/')[0]}/{found}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Referring:
-    """An object (``namespace/name``) that refers to Secrets. ``is_new``: its record does not say so yet."""
-
-    kind: str
-    name: str
-    record: ObjectRecord
-    is_new: bool
-
-    def published(self, cluster: str) -> Outgoing:
-        """Of a source: look at it."""
-        namespace, _, leaf = self.name.partition("/")
-        home = PLANE if self.record.implicit else cluster
-        return Outgoing(message=SourceChanged(cluster=home, kind=self.kind, namespace=namespace, name=leaf))
+def bring_again(attempt: Attempt, objects: Sequence[Referring]) -> list[Outgoing]:
+    """What objects refer to that are stored now, whatever has become of the copies; sources with other credentials."""
+    remember(attempt, copies_of(attempt, objects), afresh=True)
+    return _Copies(attempt=attempt, reread=True).bring_for(objects)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,10 +85,15 @@ class _Copies:
     read: dict[str, Mapping[str, bytes] | None] = field(default_factory=dict, repr=False)
     written: set[tuple[str, str]] = field(default_factory=set)
 
-    def bring_for(self, objects: Iterable[_Referring]) -> list[Outgoing]:
+    def bring_for(self, objects: Iterable[Referring]) -> list[Outgoing]:
         """Copy all that these refer to, new ones first; those of them that are sources whose credentials changed."""
+        objects = list(objects)
+        copies = copies_of(self.attempt, objects)
+        remember(self.attempt, copies)
         changed = [each for each in objects if any(list(self._brought(each)))]
         self._look_again()
+        if changed:  # somebody may have forgotten them meanwhile
+            remember(self.attempt, copies, afresh=True)
         return [each.published(self.attempt.cluster) for each in changed if each.kind in FETCHED]
 
     def _look_again(self) -> None:
@@ -144,10 +105,10 @@ class _Copies:
             for stored_as, secret in written:
                 self._try(secret, stored_as)
 
-    def _brought(self, one: _Referring) -> Iterator[bool]:
+    def _brought(self, one: Referring) -> Iterator[bool]:
         """Of each that an object refers to, whether its copy changed."""
-        namespace, reread = one.name.partition("/")[0], self.reread or one.is_new
-        for secret in _names(one.name, one.record):
+        namespace, reread = one.namespace, self.reread or one.is_new
+        for secret in one.secrets():
             reader = READERS[one.kind]
             yield self._once((reader, secret), partial(self._bring, reader, secret, reread=reread))
         account = pulls_as(one.record.document)

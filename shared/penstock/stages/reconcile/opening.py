@@ -11,8 +11,10 @@ from penstock.core.flux.kustomization import KIND, SourceRef
 from penstock.core.messages import OWN_SOURCE, PLANE, ReconcileDue
 from penstock.core.records import (
     PLANE_KEY,
+    CopiesRecord,
     ObjectRecord,
     SourceStatus,
+    copies_key,
     hooked_key,
     lease_key,
     object_key,
@@ -29,7 +31,8 @@ class Opening:
 
     ``asked``: the keys that were read, there or not; ``children``: (kind, ``namespace/name``) of what it stood behind;
     ``status``: its status record as this run has read or written it last; ``alone``: nobody else has been seen to write
-    that meanwhile; ``stored``: this run has written a child's record, or a copy of a Secret.
+    that meanwhile; ``stored``: this run has written a child's record, or a copy of a Secret; ``copies``: the names of
+    those that the cluster may have, as this run has read or written them last.
     """
 
     asked: frozenset[str]
@@ -38,6 +41,7 @@ class Opening:
     status: Record | None
     alone: bool = True
     stored: bool = False
+    copies: frozenset[str] = frozenset()
 
     def seen(self, status: Record | None) -> None:
         """The status record was read again."""
@@ -58,14 +62,20 @@ def read_opening(message: ReconcileDue, state: State) -> Opening:
             status_key(cluster, KIND, *ROOT.split("/")),
             indexed_key(cluster),
             hooked_key(cluster),
+            copies_key(cluster),
             lease_key(cluster, message.namespace, message.name),
             *source_keys(cluster, SourceRef(kind=kind, namespace=namespace, name=name)),
         )
     )
     below = child_prefix(cluster, f"{message.namespace}/{message.name}")
     reads = state.read(sorted(keys), [below])
+    copies = reads.records.get(copies_key(cluster))
     return Opening(
-        asked=keys, records=reads.records, children=names_of(reads.lists[below]), status=reads.records.get(mine)
+        asked=keys,
+        records=reads.records,
+        children=names_of(reads.lists[below]),
+        status=reads.records.get(mine),
+        copies=frozenset(CopiesRecord.from_value(copies.value).names if copies else ()),
     )
 
 

@@ -21,6 +21,7 @@ from penstock.stages.reconcile.attempt import KIND, Attempt
 from penstock.stages.reconcile.children import bury_all
 from penstock.stages.reconcile.claims import Due, ownership, renders_due_for_removal
 from penstock.stages.reconcile.execute import ApplyFailed
+from penstock.stages.reconcile.forgetting import forget_copies
 from penstock.stages.reconcile.in_cluster import publish_events
 from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
@@ -29,6 +30,7 @@ from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, even
 from penstock.stages.reconcile.planning import approved, handed_over, stop_message, waiting_for_renders
 from penstock.stages.reconcile.pointer import unpoint
 from penstock.stages.reconcile.recording import drop_status, save_status
+from penstock.stages.reconcile.referring import refers_to_secrets
 from penstock.stages.reconcile.rights import check_rights
 from penstock.stages.reconcile.target import Target, open_target
 from penstock.stages.reconcile.turn import turn
@@ -39,6 +41,8 @@ from penstock.stages.reconcile.write import Writer
 def remove(attempt: Attempt) -> list[Outgoing]:
     """Delete what a removed Kustomization had applied, where its policy says so; then forget it."""
     messages = bury_all(attempt)
+    if refers_to_secrets(attempt, ()):
+        messages += forget_copies(attempt)
     if attempt.kustomization.suspend:
         return messages + _forget(attempt)
     target = open_target(attempt)

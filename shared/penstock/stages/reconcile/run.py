@@ -15,10 +15,11 @@ from penstock.stages.reconcile.attempt import Attempt, open_attempt
 from penstock.stages.reconcile.children import check_children, store_children, wake_children
 from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.context import gather
-from penstock.stages.reconcile.credentials import copy_credentials, refers_to_secrets
+from penstock.stages.reconcile.credentials import copy_credentials
 from penstock.stages.reconcile.discovery import discover
 from penstock.stages.reconcile.drift import leave_reported
 from penstock.stages.reconcile.execute import ApplyFailed, Done, execute, unchanged
+from penstock.stages.reconcile.forgetting import forget_copies
 from penstock.stages.reconcile.health import check_health
 from penstock.stages.reconcile.in_cluster import FOREIGN
 from penstock.stages.reconcile.live import owner_selector
@@ -30,6 +31,7 @@ from penstock.stages.reconcile.preview import preview
 from penstock.stages.reconcile.ready import check_expressions
 from penstock.stages.reconcile.receivers import index_receivers
 from penstock.stages.reconcile.recording import forget_status
+from penstock.stages.reconcile.referring import refers_to_secrets
 from penstock.stages.reconcile.removal import remove
 from penstock.stages.reconcile.rendering import record_render, render_at_rest
 from penstock.stages.reconcile.resting import rest
@@ -179,6 +181,7 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
         messages += copied.messages
         messages += store_children(attempt, source, interpreted)
         messages += copied.look_again()
+        messages += forget_copies(attempt) if copied.unreferred else []
         if secrets or refers_to_secrets(attempt, interpreted):
             index_receivers(attempt)
     except Conflict:

@@ -71,10 +71,14 @@ def test_a_removed_cluster_is_orphaned_with_all_its_records() -> None:
         "delivery/staging/flux-system/github": {},
         "status/-/GitRepository/flux-system/flux-system": {},
         "request/1": {},
+        "copies/production": {"format": 1, "names": ["webhook_production_a_b"]},
+        "copies/staging": {"format": 1, "names": ["fetch_staging_a_b", "webhook_staging_a_b"]},
     }
     found = change(document("production"), existing)
     assert found.orphaned == ("staging",)
+    assert found.copies == ("fetch_staging_a_b", "webhook_staging_a_b")
     assert found.deletes == (
+        "copies/staging",
         "delivery/staging/flux-system/github",
         "object/staging/GitRepository/flux-system/flux-system",
         "object/staging/Kustomization/flux-system/flux-system",
