@@ -10,7 +10,7 @@ from penstock.adapters.cluster.memory import Grant
 from penstock.core.errors import Transient
 from penstock.core.messages import PLANE, SourceChanged
 from penstock.core.reconcile.inventory import Inventory, Owner, Shown, to_config_map
-from penstock.core.records import ObjectRecord, object_key, status_key
+from penstock.core.records import ObjectRecord, SourceStatus, object_key, status_key
 from penstock.core.resources import ObjectRef
 from penstock.ports.cluster import ApiRefused
 
@@ -148,6 +148,62 @@ def test_a_restored_store_does_not_bring_an_old_revision_back():
     assert plane.config_map("a") == {"key": "2"}
     assert touched(plane, "/apps/a") == []
     assert plane.ready("apps").startswith("True"), plane.ready("apps")
+
+
+@pytest.mark.parametrize("ahead", [0, 300, -300], ids=lambda s: f"fetch's clock {s} s ahead")
+def test_no_clock_says_whether_restored_records_are_new(ahead):
+    """The head has to be resolved after the restore; the wake-up of a Kustomization comes before that."""
+    plane = started()
+    plane.clock.advance(ahead)
+    plane.publish(SourceChanged(cluster=PLANE, namespace="flux-system", name="flux-system"))
+    plane.settle(seconds=5)
+    plane.clock.advance(-ahead)
+    backup = plane.state.list("")
+    plane.push({"apps/c.yaml": config_map("c", key="1")})
+    plane.settle()
+    lose_records(plane)
+    for record in backup:
+        plane.state.put(record.key, record.value, expected=None, due=record.due)
+    plane.cluster.calls.clear()
+    plane.reconcile("apps", why="dependency")
+    plane.settle(seconds=60)
+    assert plane.config_map("c") == {"key": "1"}
+    assert touched(plane, "/apps/c") == []
+    assert plane.ready("apps").startswith("True"), plane.ready("apps")
+
+
+def test_restored_records_count_on_from_what_the_cluster_holds():
+    """Also where another commit has come meanwhile; a run of the time before the restore writes nothing any more."""
+    plane = started()
+    backup = plane.state.list("")
+    for key in "234":
+        plane.push({"apps/a.yaml": config_map("a", key=key)})
+        plane.settle()
+    held = int(plane.live("v1", "ConfigMap", "penstock-system", INVENTORY)["data"]["observation"])
+    lose_records(plane)
+    for record in backup:
+        plane.state.put(record.key, record.value, expected=None, due=record.due)
+    plane.push({"apps/a.yaml": config_map("a", key="5")})
+    plane.settle(seconds=60)
+    assert plane.config_map("a") == {"key": "5"}
+    status = plane.state.get(status_key(PLANE, "GitRepository", "flux-system", "flux-system"))
+    assert SourceStatus.from_value(status.value).observation > held
+    assert plane.ready("apps").startswith("True"), plane.ready("apps")
+
+
+@pytest.mark.parametrize("number", ["-5", str(1 << 60), "9" * 4000], ids=["negative", "large", "endless"])
+def test_an_absurd_number_in_an_inventory_stops_nothing(number):
+    plane = started()
+    live = plane.live("v1", "ConfigMap", "penstock-system", INVENTORY)
+    plane.cluster.replace(
+        {**live, "data": {**live["data"], "observation": number, "revision": "main@sha1:" + "0" * 40}}
+    )
+    plane.push({"apps/a.yaml": config_map("a", key="2")})
+    plane.settle(seconds=60)
+    assert plane.config_map("a") == {"key": "2"}
+    plane.push({"apps/a.yaml": config_map("a", key="3")})
+    plane.settle(seconds=60)
+    assert plane.config_map("a") == {"key": "3"}
 
 
 def test_a_source_that_is_declared_again_counts_from_one():

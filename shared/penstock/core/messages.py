@@ -20,6 +20,9 @@ MAX_BYTES = 200_000
 MOST_LINKS = 32
 """Traces to which one message is linked; a wake-up that nobody takes for long stands for more."""
 
+MOST_OBSERVATION = 1 << 53
+"""Every store keeps such numbers exactly."""
+
 PUSH = "webhook"
 """The origin of what a push has caused."""
 
@@ -37,7 +40,11 @@ OWN_SOURCE = ("GitRepository", "flux-system", "flux-system")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceChanged:
-    """Topic ``source-changed``: look at this source's head now. ``hint``: what the payload claimed (unverified)."""
+    """Topic ``source-changed``: look at this source's head now.
+
+    ``hint``: what the payload claimed (unverified). ``above``: a cluster holds an observation of that number, so the
+    head counts higher: the records had been lost, or restored.
+    """
 
     topic: ClassVar[str] = "source-changed"
     cluster: str
@@ -45,11 +52,13 @@ class SourceChanged:
     namespace: str
     name: str
     hint: str = ""
+    above: int = 0
 
     @property
     def key(self) -> str:
         """Messages with equal keys say the same: those that nobody has taken yet coalesce."""
-        return f"{self.cluster}/{self.kind}/{self.namespace}/{self.name}"
+        plain = f"{self.cluster}/{self.kind}/{self.namespace}/{self.name}"
+        return f"{plain}>{self.above}" if self.above else plain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -233,6 +242,10 @@ def decode(body: bytes, *, attempt: int = 1) -> Envelope:
 
 def _value(name: str, value: Any) -> Any:
     """A field of a message. Raises TypeError where it is of another type than ours: no stage is to meet such."""
+    if name == "above":
+        if type(value) is not int or not 0 <= value <= MOST_OBSERVATION:
+            raise TypeError
+        return value
     if name == "others":
         if not isinstance(value, list):
             raise TypeError

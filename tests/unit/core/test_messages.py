@@ -5,6 +5,7 @@ import pytest
 from penstock.core.errors import Terminal
 from penstock.core.messages import (
     MAX_BYTES,
+    MOST_OBSERVATION,
     TOPICS,
     ArtifactStored,
     Envelope,
@@ -30,10 +31,12 @@ EVENT = Event(
     timestamp="2026-01-01T00:00:00Z",
     metadata={"revision": "main@sha1:abc"},
 )
+WRONG_NUMBERS = ("canary", "1", -1, MOST_OBSERVATION + 1, True, 1.0, None)
 MESSAGES = [
     SourceChanged(cluster="-", namespace="flux-system", name="flux-system", hint="refs/heads/main"),
     ReconcileDue(cluster="prod", namespace="apps", name="web", why="dependency", request="r1"),
     ArtifactStored(cluster="prod", namespace="apps", name="web", why="artifact", others=("apps/a", "apps/b")),
+    SourceChanged(cluster="prod", kind="Bucket", namespace="apps", name="web", above=MOST_OBSERVATION),
     EVENT,
 ]
 
@@ -67,6 +70,7 @@ def test_on_the_wire_it_is_a_cloud_event():
             "namespace": "flux-system",
             "name": "flux-system",
             "hint": "refs/heads/main",
+            "above": 0,
         },
     }
 
@@ -93,6 +97,7 @@ def test_a_field_of_a_later_release_is_left_out():
         {"data": {"cluster": "c", "namespace": "n"}},
         {"data": "canary"},
         {"data": None},
+        *({"data": {"cluster": "c", "namespace": "n", "name": "x", "above": above}} for above in WRONG_NUMBERS),
     ],
 )
 def test_what_is_not_ours_is_terminal(change):
@@ -136,6 +141,7 @@ def test_trace(traceparent, trace):
     ("message", "key"),
     [
         (MESSAGES[0], "-/GitRepository/flux-system/flux-system"),
+        (SourceChanged(cluster="c", namespace="n", name="x", above=7), "c/GitRepository/n/x>7"),
         (ReconcileDue(cluster="c", namespace="n", name="x"), "c/Kustomization/n/x"),
         (ReconcileDue(cluster="c", namespace="n", name="x", why="parent"), "c/Kustomization/n/x"),
         (ReconcileDue(cluster="c", namespace="n", name="x", request="r"), "c/Kustomization/n/x?r"),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.core.errors import Terminal
+from penstock.core.messages import MOST_OBSERVATION
 from penstock.core.resources import Gvk, Manifest, ObjectRef
 
 NAMESPACE = "penstock-system"
@@ -203,7 +204,7 @@ def from_config_map(manifest: Manifest) -> Inventory:
             owner=data["owner"],
             entries=parse_ids(tuple(json.loads(body))),
             revision=data.get("revision", ""),
-            observation=int(data.get("observation") or 0),
+            observation=min(max(int(data.get("observation") or 0), 0), MOST_OBSERVATION - 1),
             resource_version=manifest["metadata"].get("resourceVersion", ""),
             uid=manifest["metadata"].get("uid", ""),
             removal=dict(json.loads(data.get("removal") or "{}")),

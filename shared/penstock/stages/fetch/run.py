@@ -129,7 +129,8 @@ def _visited(visit: Visit) -> list[Outgoing]:
 
 def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
     """Write the outcome, then say what is due: of this look, and of one before that may have been cut short."""
-    deps, outcome = visit.deps, found.outcome
+    deps, found = visit.deps, replace(found, outcome=_counted(found.outcome, visit.message.above))
+    outcome = found.outcome
     held = saying(visit.held, outcome, (visit.message.cluster, API_VERSION, *_name(visit)), deps)
     save(deps, held, outcome, visit.look, found.included)
     if visit.held.version == ABSENT and _is_gone(visit):  # else whoever removed it had to wait for this write
@@ -148,6 +149,14 @@ def _recorded(visit: Visit, found: Found) -> list[Outgoing]:
     )
     woken = (outcome.changed or held.pending) and outcome.status.artifact
     return (_wake_all(visit, found) if woken else []) + events(held) + _retry(visit, outcome)
+
+
+def _counted(outcome: Outcome, above: int) -> Outcome:
+    """The outcome of a head that was resolved, which counts higher than what a cluster holds."""
+    status = outcome.status
+    if status.error or not above or status.observation > above:
+        return outcome
+    return replace(outcome, status=replace(status, observation=above + 1))
 
 
 def _is_gone(visit: Visit) -> bool:

@@ -294,6 +294,9 @@ def _check_rights(attempt: Attempt, document: Manifest) -> None:
 
 
 def source_known(attempt: Attempt, source: Source, found: Mapping[str, Record]) -> bool:
-    """Whether the source, as it was read just now, is still at the observation that this run has read."""
+    """Whether the source, as it was read just now, is still at the observation that this run has read.
+
+    Restored records may have come to another revision under the same number.
+    """
     now = source_among(found, attempt.cluster, source.ref)
-    return now is not None and now.observation == source.observation
+    return now is not None and (now.observation, now.revision) == (source.observation, source.revision)

@@ -235,6 +235,7 @@ def asks_source(attempt: Attempt, source: Source, known: Inventory) -> list[Outg
         kind=source.ref.kind,
         namespace=source.ref.namespace,
         name=source.ref.name,
+        above=known.observation,
     )
     return [Outgoing(message=look), _self(attempt, "again", delay=2 * _patience(attempt, "Unknown"))]
 

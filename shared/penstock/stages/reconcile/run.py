@@ -165,7 +165,7 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
     target = open_target(attempt)
     with attempt.step("plan"):
         planned = leave_reported(attempt, make_plan(attempt, source, rendered, target), target)
-    if not newest_for(attempt, source, planned.ledger.inventory):
+    if not newest_for(source, planned.ledger.inventory):
         return endings.asks_source(attempt, source, planned.ledger.inventory)
     if attempt.shared is not None and not _settled(planned):
         return [Outgoing(message=attempt.message)]

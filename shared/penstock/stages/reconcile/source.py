@@ -1,7 +1,6 @@
 """The source of a Kustomization: its newest artifact, as a tree."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.flux.kustomization import SourceRef
@@ -14,7 +13,6 @@ from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile.attempt import Attempt, opened_source, source_status
 
-JUST_NOW = 60.0
 kept = KeptTrees(most=16)
 
 
@@ -58,20 +56,15 @@ def open_source(attempt: Attempt) -> Source:
     )
 
 
-def newest_for(attempt: Attempt, source: Source, inventory: Inventory) -> bool:
+def newest_for(source: Source, inventory: Inventory) -> bool:
     """Whether this revision may be written over what an inventory holds.
 
-    A lower observation number may only where the source's head has been resolved just now: the records of a plane can
-    be lost or restored, and then count from before.
+    A lower observation number may not, unless it is the same revision: the records of a plane can be lost or restored,
+    and then count from before. Whoever finds that has the head resolved (SourceChanged.above), which counts higher.
     """
     if source.ref.kind not in FETCHED or inventory.observation <= source.observation:
         return True
-    if inventory.revision in ("", source.revision):
-        return True
-    status = source_status(attempt.deps, attempt.cluster, source.ref)
-    if status is None or not status.last_checked:
-        return False
-    return (attempt.now() - datetime.fromisoformat(status.last_checked)).total_seconds() <= JUST_NOW
+    return inventory.revision in ("", source.revision)
 
 
 def newest_tree(deps: Deps, cluster: str, key: str) -> MemoryTree | None:
