@@ -251,6 +251,8 @@ class Process:
             self.world.told(self, certain=True)
         if at[:2] == ("state", "put"):
             self.world.recorded(self, at[2][0], at[2][1])
+        if at[:2] == ("state", "delete"):
+            self.world.forgotten(self, at[2][0])
         self._die("after its effect", at)
 
     def fault(self, kind: str, outcomes: tuple[str, ...], at: tuple[str, str, tuple[Any, ...]]) -> str:
@@ -582,6 +584,12 @@ class World:
             plane.publish(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name=name, why="request"))
 
     # what is heard
+
+    def forgotten(self, process: Process, key: str) -> None:
+        """A run has deleted a record: with a Kustomization's own its switch ends, whoever flipped that meanwhile."""
+        if process.plane is self.first:
+            gone = [name for name in OWNERS if key == object_key(CLUSTER, "Kustomization", "flux-system", name)]
+            self.switches += [(self.time, name, False) for name in gone]
 
     def recorded(self, process: Process, key: str, value: Any) -> None:
         """A run has written a record."""
