@@ -56,7 +56,7 @@ def _check_flux_objects(world: World) -> None:
         flux_objects.check_receivers(plane, files, world.begin + world.time)
     if world.has("sources"):
         flux_objects.check_source(plane, files)
-    flux_objects.check_copies(plane, files)
+    flux_objects.check_copies(plane, files, restored=world.restored)
 
 
 def _check_index(world: World, name: str) -> None:
@@ -213,6 +213,7 @@ def check(world: World) -> None:
     """All of it; the world has been run and calmed."""
     if not world.schedule.kinds.isdisjoint(WIDER):
         world.drain()
+        world.still(INTERVAL)  # a late run may wait for somebody who has ended before: it looks again by itself
     check_deeds(world)
     check_tellings(world)
     check_said(world)

@@ -20,7 +20,7 @@ from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.cluster.memory import MemoryCluster
 from penstock.adapters.cluster.memory_api import MemoryApi
 from penstock.core.errors import Terminal
-from penstock.core.messages import PLANE, Envelope, Event, ReconcileDue, SourceChanged, decode, encode
+from penstock.core.messages import OWN_SOURCE, PLANE, Envelope, Event, ReconcileDue, SourceChanged, decode, encode
 from penstock.core.notify import ledger
 from penstock.core.reconcile.inventory import NAMESPACE
 from penstock.core.records import (
@@ -711,6 +711,8 @@ class World:
         return bool(self.processes) or any(item.due <= self.time for item in items)
 
     def _first_due(self) -> float:
+        if self.ticked and self.first.state.get(status_key(PLANE, *OWN_SOURCE)) is None:
+            return self.time  # tick looks for the plane's own source
         dues = [due for _, _, due in self.first.state._rows.values() if due is not None]
         return min(dues, default=float("inf")) - self.begin - self.skew(self.first, "tick")
 
