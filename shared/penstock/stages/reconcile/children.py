@@ -1,10 +1,10 @@
 """The Flux objects of a render: stored by the plane, interpreted, never applied.
 
-A parent stores its children's new specs and then publishes them; what left its render becomes a tombstone with its
-last spec. A failed render makes none.
+A parent stores its children's new specs and then publishes them. What left its render: see leaving.py; a failed
+render changes nothing.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,7 +15,7 @@ from penstock.core.resources import Manifest, gvk_of, ref_of
 from penstock.core.sources.index import child_prefix, names_of
 from penstock.core.sources.kinds import FETCHED
 from penstock.core.sources.wakeups import Candidate, candidate, descendants, to_wake
-from penstock.ports.state import ABSENT, Record, delete_beside
+from penstock.ports.state import ABSENT, Record
 from penstock.stages.reconcile.attempt import (
     KIND,
     MOST_GETS,
@@ -26,10 +26,11 @@ from penstock.stages.reconcile.attempt import (
     read_kustomizations,
     read_objects,
     stands_for_flux,
-    still_current,
     wake_up,
 )
+from penstock.stages.reconcile.claims import renders_due
 from penstock.stages.reconcile.index import children, object_entries, write_indexed
+from penstock.stages.reconcile.leaving import Check, Leaving, Render, bury
 from penstock.stages.reconcile.opening import source_among, source_keys
 from penstock.stages.reconcile.parentage import (
     PARSERS,
@@ -37,17 +38,12 @@ from penstock.stages.reconcile.parentage import (
     belongs_to_other,
     is_root,
     own_documents,
-    rendered_elsewhere,
-    split_name,
     stands_for_plane,
     stored_as,
 )
-from penstock.stages.reconcile.receivers import index_receivers
 from penstock.stages.reconcile.source import Source
 
 SOURCE_KINDS = (*FETCHED, "ArtifactGenerator")
-Check = Callable[[], None]
-"""Raises Conflict where this run is not the newest any more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,8 +81,8 @@ def check_children(attempt: Attempt, documents: Sequence[Manifest]) -> None:
             _check_rights(attempt, document)
 
 
-def store_children(attempt: Attempt, source: Source, documents: Sequence[Manifest]) -> list[Outgoing]:
-    """Write the records, make the tombstones, and say whom that wakes.
+def store_children(attempt: Attempt, source: Source, documents: Sequence[Manifest]) -> Leaving:
+    """Write the records, bury what left the render, and say whom that wakes.
 
     Raises Conflict where a newer run may have stored them meanwhile. That is asked after a record was read and before
     it is written by compare-and-swap: so a run that was overtaken neither changes nor buries what is newer.
@@ -112,7 +108,9 @@ def store_children(attempt: Attempt, source: Source, documents: Sequence[Manifes
             found = SourceChanged(cluster=cluster, kind=ref.kind, namespace=ref.namespace, name=ref.name)
             messages.append(Outgoing(message=found))
     below = _names_below(attempt, wanted.keys())
-    return messages + _bury(attempt, below, wanted.keys(), check) + _wake(attempt, source, below | wanted.keys())
+    due = partial(renders_due, attempt, source, {})
+    left = bury(attempt, Render(below=below, kept=wanted.keys(), due=due, check=check))
+    return replace(left, messages=[*messages, *left.messages, *_wake(attempt, source, below | wanted.keys())])
 
 
 def _names_below(attempt: Attempt, wanted: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
@@ -125,19 +123,6 @@ def _names_below(attempt: Attempt, wanted: Collection[tuple[str, str]]) -> froze
     if opening.alone and not wanted and not opening.children:
         return opening.children
     return children(attempt.deps, attempt.cluster, attempt.ref)
-
-
-def bury_all(attempt: Attempt) -> list[Outgoing]:
-    """Tombstones for every child of a Kustomization that is itself removed.
-
-    Raises Conflict where it was declared again meanwhile.
-    """
-
-    def check() -> None:
-        if not still_current(attempt):
-            raise Conflict(f"Kustomization {attempt.ref} was declared again")
-
-    return _bury(attempt, children(attempt.deps, attempt.cluster, attempt.ref), (), check)
 
 
 def wake_children(attempt: Attempt, source: Source) -> list[Outgoing]:
@@ -244,39 +229,6 @@ def _write(attempt: Attempt, child: _Child, current: Record | None, check: Check
             continue
         return True
     raise Conflict(f"the record of {ref} is being written by others all the time")
-
-
-def _bury(
-    attempt: Attempt, below: Collection[tuple[str, str]], kept: Collection[tuple[str, str]], check: Check
-) -> list[Outgoing]:
-    """Tombstones for the children that left the render; only Kustomizations have more to do than to vanish."""
-    messages: list[Outgoing] = []
-    deps = attempt.deps
-    mine = read_objects(deps, attempt.cluster, below)
-    gone = {key: each for key, each in mine.items() if each[1].parent == attempt.ref and key not in kept}
-    elsewhere = rendered_elsewhere(attempt) if gone else frozenset()
-    for (kind, name), (found, record) in sorted(gone.items(), key=lambda each: each[0]):
-        if f"{kind}/{name}" in elsewhere:
-            continue
-        check()
-        namespace, leaf = split_name(name)
-        if kind != KIND:
-            entries = object_entries(attempt.cluster, kind, name, record)
-            delete = partial(deps.state.delete, found.key, expected=found.version)
-            write_indexed(deps.state, adds=(), removes=entries, write=delete)
-            delete_beside(deps.state, status_key(attempt.cluster, kind, namespace, leaf), of=found.key)
-            if kind == "ArtifactGenerator":  # its artifacts go too
-                its = SourceChanged(cluster=attempt.cluster, kind=kind, namespace=namespace, name=leaf)
-                messages.append(Outgoing(message=its))
-            elif kind == "Receiver":
-                index_receivers(attempt)
-            continue
-        status = deps.state.get(status_key(attempt.cluster, kind, namespace, leaf))
-        if not record.tombstone:
-            deps.state.put(found.key, replace(record, tombstone=True).to_value(), expected=found.version)
-        if not record.tombstone or status is None or status.due is None:  # else it is tried again when it is due
-            messages.append(wake_up(attempt, name, "removed"))
-    return messages
 
 
 def _check_rights(attempt: Attempt, document: Manifest) -> None:

@@ -61,9 +61,13 @@ def check_handover(attempt: Attempt, source: Source, documents: Sequence[Manifes
 
 
 def children_due(attempt: Attempt, documents: Sequence[Manifest]) -> bool:
-    """Whether storing these would change anything: until that is done, nobody knows what they stand for."""
+    """Whether storing these would change anything: until that is done, nobody knows what they stand for.
+
+    What left the render and is no Kustomization stands for nothing: it may stay for a while (leaving.py).
+    """
     wanted = {stored_as(document): document for document in own_documents(attempt, documents)}
-    mine = {key: record for key, record in children_of(attempt).items() if not record.tombstone}
+    known = {key: record for key, record in children_of(attempt).items() if not record.tombstone}
+    mine = {key: record for key, record in known.items() if key in wanted or key[0] == KIND}
     return {key: record.document for key, record in mine.items()} != wanted
 
 
@@ -145,8 +149,12 @@ def _same(known: Kustomization, document: Manifest) -> bool:
     return parsed.source == known.source and parsed.directory == known.directory
 
 
-def rendered_elsewhere(attempt: Attempt) -> frozenset[str]:
-    """Flux objects in the last render of other Kustomizations: those have moved, and are handed over as they are."""
+def rendered_elsewhere(attempt: Attempt) -> dict[str, str]:
+    """Flux objects (``Kind/namespace/name``) in the last render of another Kustomization, and which one that is.
+
+    Those have moved, and are handed over as they are.
+    """
     records, known = everybody(attempt.deps, attempt.cluster)
     alive = {name for name, record in records.items() if not record.tombstone}
-    return frozenset(each for name in alive - {attempt.ref} if name in known for each in _interpreted(known[name]))
+    others = sorted((alive & known.keys()) - {attempt.ref})
+    return {each: name for name in others for each in _interpreted(known[name])}

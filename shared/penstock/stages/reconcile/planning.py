@@ -15,6 +15,7 @@ from penstock.core.resources import ObjectRef, gvk_of, ref_of
 from penstock.stages.reconcile.attempt import Attempt, applied_mark, health_goes_on
 from penstock.stages.reconcile.claims import Awaits, Due, ownership, renders_due
 from penstock.stages.reconcile.foreign import refuse_foreign
+from penstock.stages.reconcile.leaving import Leaving
 from penstock.stages.reconcile.ledger import Ledger, load_ledger
 from penstock.stages.reconcile.live import Live, Reading, read_live, scoped
 from penstock.stages.reconcile.parentage import coming
@@ -201,6 +202,25 @@ def _handing_over(planned: Planned) -> Planned:
         held_for=tuple(sorted({*planned.held_for, *names})),
         why_held="; ".join(part for part in (planned.why_held, told) if part),
     )
+
+
+def with_leaving(planned: Planned, left: Leaving) -> Planned:
+    """The same, waiting for those, too, to whom Flux objects may have moved."""
+    if not left.held:
+        return planned
+    return replace(
+        planned,
+        due=left.due,
+        held_for=tuple(sorted({*planned.held_for, *left.names})),
+        why_held="; ".join(part for part in (planned.why_held, told_leaving(left)) if part),
+    )
+
+
+def told_leaving(left: Leaving) -> str:
+    """Why Flux objects stay that left the render, for people."""
+    names = ", ".join(map(str, left.held[:3])) + (" and others" if len(left.held) > 3 else "")
+    whose = [f"{name} (suspended)" if name in left.due.resting else name for name in left.names[:5]]
+    return f"{names} left the render and stays until {', '.join(whose)} rendered this revision and stored it"
 
 
 def approved(attempt: Attempt, digest: str) -> bool:

@@ -18,15 +18,15 @@ from penstock.ports.state import Record
 from penstock.stages.reconcile import endings, lease, termination
 from penstock.stages.reconcile.apply import prune_all
 from penstock.stages.reconcile.attempt import KIND, Attempt
-from penstock.stages.reconcile.children import bury_all
 from penstock.stages.reconcile.claims import Due, ownership, renders_due_for_removal
 from penstock.stages.reconcile.execute import ApplyFailed
 from penstock.stages.reconcile.in_cluster import publish_events
 from penstock.stages.reconcile.index import object_entries, write_indexed
+from penstock.stages.reconcile.leaving import bury_all
 from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
 from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
-from penstock.stages.reconcile.planning import approved, handed_over, stop_message, waiting_for_renders
+from penstock.stages.reconcile.planning import approved, handed_over, stop_message, told_leaving, waiting_for_renders
 from penstock.stages.reconcile.pointer import unpoint
 from penstock.stages.reconcile.recording import drop_status, save_status
 from penstock.stages.reconcile.rights import check_rights
@@ -38,7 +38,10 @@ from penstock.stages.reconcile.write import Writer
 
 def remove(attempt: Attempt) -> list[Outgoing]:
     """Delete what a removed Kustomization had applied, where its policy says so; then forget it."""
-    messages = bury_all(attempt)
+    left = bury_all(attempt)
+    messages = left.messages
+    if left.held:
+        return messages + _waits(attempt, left.names, told_leaving(left), left.due)
     if attempt.kustomization.suspend:
         return messages + _forget(attempt)
     target = open_target(attempt)
