@@ -18,12 +18,15 @@ from penstock.core.reconcile.standing import Standing, standing
 from penstock.core.records import KustomizationStatus, ObjectRecord
 from penstock.core.resources import Manifest, ObjectRef
 from penstock.core.sources.kinds import ARTIFACTS
-from penstock.core.sources.wakeups import is_suspended, source_of
+from penstock.core.sources.wakeups import ancestors, is_suspended, source_of
 from penstock.core.tree import Tree
 from penstock.ports.cluster import FIELD_MANAGER
 from penstock.stages.reconcile.attempt import KIND, Attempt, everybody, read_kustomizations
 from penstock.stages.reconcile.source import Source, newest_tree
 
+Coming = Mapping[str, Manifest | None]
+"""What a run makes of its Kustomizations (``namespace/name``): their documents, None where it buries one."""
+NOTHING: Coming = {}
 _EQUAL = KnownEqual()
 
 
@@ -45,13 +48,15 @@ class Due:
 
     ``unrendered``: their newest render is not written down; ``everybody``: those, and those whose children are not
     stored as they rendered them; ``resting``: all of the cluster that are suspended, waited for or not; ``keepers``:
-    those of them that render what is removed, or what that was a part of.
+    those of them that render what is removed, or what that was a part of; ``leaving``: whom this run is about to bury,
+    and all below: what they render counts no more.
     """
 
     unrendered: tuple[str, ...] = ()
     everybody: tuple[str, ...] = ()
     resting: tuple[str, ...] = ()
     keepers: tuple[str, ...] = ()
+    leaving: frozenset[str] = frozenset()
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -68,8 +73,9 @@ def ownership(
     desired: Collection[ObjectRef],
     live: Mapping[ObjectRef, Manifest | None],
     inventory: Collection[ObjectRef],
+    coming: Coming = NOTHING,
 ) -> Ownership:
-    """Whose run this is, and what others rendered last of what the plan looks at.
+    """Whose run this is, and what others rendered last of what the plan looks at. ``coming``: see renders_due.
 
     What left the render may be anybody's now: then all Kustomizations of the cluster are read. Else only those whose
     labels stand on a desired object.
@@ -78,11 +84,12 @@ def ownership(
     stale = {ref: found for ref in inventory if ref not in wanted and (found := live.get(ref)) is not None}
     there = [found for ref in wanted if (found := live.get(ref)) is not None]
     owners = {owner_of(found) for found in there} - {"", attempt.ref}
-    if stale:
+    if stale or (owners and None in coming.values()):
         records, known = everybody(attempt.deps, attempt.cluster)
     else:
         records, known = read_kustomizations(attempt.deps, attempt.cluster, owners) if owners else ({}, {})
-    others = {name: record for name, record in records.items() if name != attempt.ref and not record.tombstone}
+    away = {attempt.ref} | _leaving(attempt, records, known, coming)
+    others = {name: record for name, record in records.items() if name not in away and not record.tombstone}
     claimed, taken, elsewhere = _told(attempt.record, others, known)
     message = attempt.message
     return Ownership(
@@ -148,21 +155,41 @@ def _kube_config(record: ObjectRecord) -> tuple[Any, ...]:
     return (record.document["metadata"].get("namespace"), given) if given else ()
 
 
-def renders_due(attempt: Attempt, source: Source, coming: Mapping[str, Manifest]) -> Due:
+def renders_due(attempt: Attempt, source: Source, coming: Coming = NOTHING) -> Due:
     """Those to whom something may have moved in this revision of the source, or of artifacts derived from it.
 
     ``coming``: the Kustomizations that this run is about to store, by ``namespace/name``: what is new of them has
-    rendered nothing yet.
+    rendered nothing yet. None: it is about to bury that one, which therefore renders nothing any more.
     """
     records, known = everybody(attempt.deps, attempt.cluster)
+    leaving = _leaving(attempt, records, known, coming)
+    records = {name: record for name, record in records.items() if name not in leaving}
     for name, document in coming.items():
+        if document is None:
+            continue
         before = records.get(name)
         if before is None or before.tombstone or before.document != document:
             generation = 1 + (before.generation if before else 0)
             records[name] = ObjectRecord(document=document, parent=attempt.ref, generation=generation)
     keys = {source_of(record) for record in records.values()}
     derived = {key for key in keys if key.startswith("ExternalArtifact/")}
-    return _due(attempt, records, known, {**_trees(attempt, derived), source.key: source.tree})
+    due = _due(attempt, records, known, {**_trees(attempt, derived), source.key: source.tree})
+    return replace(due, leaving=leaving)
+
+
+def _leaving(
+    attempt: Attempt, records: Mapping[str, ObjectRecord], known: Mapping[str, KustomizationStatus], coming: Coming
+) -> frozenset[str]:
+    """Those that this run is about to bury, and all below them; but for one that others render now: it moves."""
+    gone = {n for n, each in coming.items() if each is None and n in records and records[n].parent == attempt.ref}
+    if not gone:
+        return frozenset()
+    alive = [name for name, record in records.items() if name in known and not record.tombstone and name != attempt.ref]
+    moved = {text for name in alive for text in standing(known[name]).interpreted}
+    gone = {name for name in gone if f"{KIND}/{name}" not in moved}
+    parents = {name: record.parent for name, record in records.items()}
+    parents |= {name: attempt.ref for name, document in coming.items() if document is not None}
+    return frozenset(name for name in parents if not gone.isdisjoint((name, *ancestors(name, parents))))
 
 
 def renders_due_for_removal(attempt: Attempt) -> Due:

@@ -133,9 +133,7 @@ def _vanish(attempt: Attempt, key: Name, found: _Found) -> list[Outgoing]:
     (kind, name), (record, known) = key, found
     state, named = attempt.deps.state, (kind, *split_name(name))
     entries = object_entries(attempt.cluster, kind, name, known) if kind != RECEIVER else frozenset[str]()
-    write_indexed(
-        state, adds=(), removes=entries, write=partial(state.delete, record.key, expected=record.version)
-    )
+    write_indexed(state, adds=(), removes=entries, write=partial(state.delete, record.key, expected=record.version))
     delete_beside(state, status_key(attempt.cluster, *named), of=record.key)
     if kind != "ArtifactGenerator":
         return []

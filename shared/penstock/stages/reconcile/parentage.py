@@ -27,7 +27,7 @@ from penstock.stages.reconcile.attempt import (
     read_object,
     read_objects,
 )
-from penstock.stages.reconcile.claims import Awaits, Due, renders_due
+from penstock.stages.reconcile.claims import NOTHING, Awaits, Coming, Due, renders_due
 from penstock.stages.reconcile.source import Source
 
 PARSERS = {
@@ -54,6 +54,8 @@ def check_handover(attempt: Attempt, source: Source, documents: Sequence[Manifes
         if not belongs_to_other(attempt, ref, known):
             continue
         due = due or renders_due(attempt, source, coming(attempt, documents))
+        if known.parent in due.leaving:
+            continue
         if known.parent in due.unrendered:
             told = f"{ref} belongs to {known.parent}, which has not rendered this revision yet"
             raise Awaits(told, {known.parent}, due.resting)
@@ -95,10 +97,17 @@ def own_documents(attempt: Attempt, documents: Sequence[Manifest]) -> list[Manif
     return [each for each in found if not (ref_of(each).kind == KIND and _same(known, each))]
 
 
-def coming(attempt: Attempt, documents: Sequence[Manifest]) -> dict[str, Manifest]:
-    """The Kustomizations among them that are stored as children, by ``namespace/name``."""
+def coming(attempt: Attempt, documents: Sequence[Manifest]) -> Coming:
+    """The Kustomizations among them that are stored as children; None for those that are not among them any more."""
     mine = ((stored_as(document), document) for document in own_documents(attempt, documents))
-    return {name: document for (kind, name), document in mine if kind == KIND}
+    stored = {name: document for (kind, name), document in mine if kind == KIND}
+    return {**dict.fromkeys(name for kind, name in attempt.opening.children if kind == KIND), **stored}
+
+
+def going(attempt: Attempt, documents: Sequence[Manifest]) -> Coming:
+    """The same where a child is not among them any more; else nothing, without a look."""
+    gone = {each for each in attempt.opening.children if each[0] == KIND} - set(map(stored_as, documents))
+    return coming(attempt, documents) if gone else NOTHING
 
 
 def belongs_to_other(attempt: Attempt, ref: ObjectRef, known: ObjectRecord) -> bool:

@@ -18,7 +18,7 @@ from penstock.stages.reconcile.foreign import refuse_foreign
 from penstock.stages.reconcile.leaving import Leaving
 from penstock.stages.reconcile.ledger import Ledger, load_ledger
 from penstock.stages.reconcile.live import Live, Reading, read_live, scoped
-from penstock.stages.reconcile.parentage import coming
+from penstock.stages.reconcile.parentage import coming, going
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
 from penstock.stages.reconcile.unserved import told_unserved, with_unserved
@@ -75,8 +75,11 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
     live = read_live(target.cluster, everything, reading)
     ignore = ignore_rules(attempt.kustomization.ignore, document=str(attempt.kustomization.ref))
 
+    leaving = going(attempt, rendered.parts.interpreted)
+
     def made() -> ChangeSet:
-        owner = replace(ownership(attempt, wanted, live.objects, ledger.inventory.entries), ignore=ignore)
+        entries = ledger.inventory.entries
+        owner = replace(ownership(attempt, wanted, live.objects, entries, leaving), ignore=ignore)
         return plan(rendered.apply, live.objects, ledger.inventory.entries, owner, prune=attempt.kustomization.prune)
 
     changes, due = made(), Due()
