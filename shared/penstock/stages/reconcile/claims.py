@@ -6,6 +6,7 @@ to delete only when everybody to whom it may have moved has written down the new
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 from penstock.core.errors import Transient
@@ -193,17 +194,23 @@ def _leaving(
 
 
 def renders_due_for_removal(attempt: Attempt) -> Due:
-    """The same for one that was removed: its own source counts, those of all that rendered it, and its siblings."""
+    """The same for one that was removed: its own source counts, those of all that rendered it, and its siblings.
+
+    Who renders it now, or what it was a part of and is removed, too, has still to store that: then it goes on.
+    """
     records, known = everybody(attempt.deps, attempt.cluster)
-    keys, name, seen = {source_of(attempt.record)}, attempt.record.parent, {attempt.ref}
-    while name in records and name not in seen:
-        seen.add(name)
-        keys.add(source_of(records[name]))
-        name = records[name].parent
+    above = [each for each in ancestors(attempt.ref, {n: r.parent for n, r in records.items()}) if each in records]
+    keys = {source_of(attempt.record), *(source_of(records[each]) for each in above)}
     due = _due(attempt, records, known, _trees(attempt, keys), siblings=True)
-    parts = {f"{KIND}/{each}" for each in seen}
-    keepers = (each for each in due.resting if each in known and parts & set(standing(known[each]).interpreted))
-    return replace(due, keepers=tuple(keepers))
+    removed = takewhile(lambda each: records[each].tombstone, above)
+    parts = {f"{KIND}/{each}" for each in (attempt.ref, *removed)}
+    alive = [each for each in records if each in known and not records[each].tombstone]
+    rendering = {each for each in alive if not parts.isdisjoint(standing(known[each]).interpreted)} - {attempt.ref}
+    return replace(
+        due,
+        everybody=tuple(sorted({*due.everybody, *rendering.difference(due.resting)})),
+        keepers=tuple(sorted(rendering.intersection(due.resting))),
+    )
 
 
 def renders_unknown(attempt: Attempt) -> tuple[str, ...]:

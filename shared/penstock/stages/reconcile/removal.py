@@ -43,7 +43,7 @@ def remove(attempt: Attempt) -> list[Outgoing]:
     if left.held:
         return messages + _waits(attempt, left.names, told_leaving(left), left.due)
     if attempt.kustomization.suspend:
-        return messages + _forget(attempt)
+        return messages + _forgotten_at_rest(attempt)
     target = open_target(attempt)
     ledger = load_ledger(target.keeper, attempt)
     if not _deletes(attempt) or not ledger.inventory.entries:
@@ -55,6 +55,13 @@ def remove(attempt: Attempt) -> list[Outgoing]:
     done = _remove_objects(attempt, target, ledger)
     publish_events(attempt, target.keeper, done, ledger.inventory.uid)
     return messages + done
+
+
+def _forgotten_at_rest(attempt: Attempt) -> list[Outgoing]:
+    """A suspended one is forgotten with all that it has applied, unless it may have moved as it is."""
+    due = renders_due_for_removal(attempt)
+    names = due.everybody or due.keepers
+    return _waits(attempt, names, "", due) if names else _forget(attempt)
 
 
 def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
@@ -138,8 +145,10 @@ def _waits(attempt: Attempt, names: Sequence[str], message: str, known: Due) -> 
     Suspended ones are asked for their render, where that is due; and where all are, there is time. Who waits for this
     one's render may be one of them: it hears that none will come.
     """
-    said = Said(ready="Unknown", reason="Progressing", message=f"removal: {message}")
-    status = with_conditions(replace(attempt.status, waiting_for=tuple(names)), said, attempt.now())
+    status = replace(attempt.status, waiting_for=tuple(names))
+    if not attempt.kustomization.suspend:  # what that has found last stands: where it moves it comes to rest again
+        said = Said(ready="Unknown", reason="Progressing", message=f"removal: {message}")
+        status = with_conditions(status, said, attempt.now())
     due = attempt.now().timestamp() + (10 * BACKSTOP if known.rests(names) else BACKSTOP)
     save_status(attempt, status, due=due)
     woken = endings.wake(attempt) if attempt.found.waiting_for != status.waiting_for else []
