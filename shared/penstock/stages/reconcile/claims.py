@@ -196,10 +196,13 @@ def _leaving(
 def renders_due_for_removal(attempt: Attempt) -> Due:
     """The same for one that was removed: its own source counts, those of all that rendered it, and its siblings.
 
-    Who renders it now, or what it was a part of and is removed, too, has still to store that: then it goes on.
+    Those below it do not: they go with it, or are another's when that has stored them. Who renders it now, or what it
+    was a part of and is removed, too, has still to store that: then it goes on.
     """
     records, known = everybody(attempt.deps, attempt.cluster)
-    above = [each for each in ancestors(attempt.ref, {n: r.parent for n, r in records.items()}) if each in records]
+    parents = {name: record.parent for name, record in records.items()}
+    records = {name: record for name, record in records.items() if attempt.ref not in ancestors(name, parents)}
+    above = [name for name in ancestors(attempt.ref, parents) if name in records]
     keys = {source_of(attempt.record), *(source_of(records[each]) for each in above)}
     due = _due(attempt, records, known, _trees(attempt, keys), siblings=True)
     removed = takewhile(lambda each: records[each].tombstone, above)

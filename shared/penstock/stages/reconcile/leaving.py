@@ -18,7 +18,7 @@ from penstock.core.sources.index import child_key
 from penstock.ports.state import Record, delete_beside
 from penstock.stages.reconcile.attempt import KIND, Attempt, read_objects, still_current, wake_up
 from penstock.stages.reconcile.claims import Due, renders_due_for_removal
-from penstock.stages.reconcile.index import children, object_entries, write_indexed
+from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.parentage import rendered_elsewhere, split_name
 from penstock.stages.reconcile.receivers import KIND as RECEIVER
 from penstock.stages.reconcile.receivers import index_receivers
@@ -90,7 +90,7 @@ def bury(attempt: Attempt, render: Render) -> Leaving:
     )
 
 
-def bury_all(attempt: Attempt) -> Leaving:
+def bury_all(attempt: Attempt, below: frozenset[Name]) -> Leaving:
     """The same for every child of a Kustomization that is itself removed.
 
     Raises Conflict where it was declared again meanwhile.
@@ -100,7 +100,6 @@ def bury_all(attempt: Attempt) -> Leaving:
         if not still_current(attempt):
             raise Conflict(f"Kustomization {attempt.ref} was declared again")
 
-    below = children(attempt.deps, attempt.cluster, attempt.ref)
     left = bury(attempt, Render(below=below, due=lambda: renders_due_for_removal(attempt), check=check))
     held = {(ref.kind, f"{ref.namespace}/{ref.name}") for ref in left.held}
     if any(kind == RECEIVER for kind, _ in below - held):  # a run before this may have been killed before it did

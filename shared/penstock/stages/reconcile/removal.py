@@ -21,7 +21,7 @@ from penstock.stages.reconcile.attempt import KIND, Attempt
 from penstock.stages.reconcile.claims import Due, ownership, renders_due_for_removal
 from penstock.stages.reconcile.execute import ApplyFailed
 from penstock.stages.reconcile.in_cluster import publish_events
-from penstock.stages.reconcile.index import object_entries, write_indexed
+from penstock.stages.reconcile.index import children, object_entries, write_indexed
 from penstock.stages.reconcile.leaving import bury_all
 from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
 from penstock.stages.reconcile.live import Reading, read_live
@@ -38,12 +38,17 @@ from penstock.stages.reconcile.write import Writer
 
 def remove(attempt: Attempt) -> list[Outgoing]:
     """Delete what a removed Kustomization had applied, where its policy says so; then forget it."""
-    left = bury_all(attempt)
+    below = children(attempt.deps, attempt.cluster, attempt.ref)
+    if below or attempt.kustomization.suspend or not _deletes(attempt):
+        due = renders_due_for_removal(attempt)
+        if names := due.everybody or due.keepers:
+            return _waits(attempt, names, f"it waits until {', '.join(names[:5])} rendered this revision", due)
+    left = bury_all(attempt, below)
     messages = left.messages
     if left.held:
         return messages + _waits(attempt, left.names, told_leaving(left), left.due)
     if attempt.kustomization.suspend:
-        return messages + _forgotten_at_rest(attempt)
+        return messages + _forget(attempt)
     target = open_target(attempt)
     ledger = load_ledger(target.keeper, attempt)
     if not _deletes(attempt) or not ledger.inventory.entries:
@@ -55,13 +60,6 @@ def remove(attempt: Attempt) -> list[Outgoing]:
     done = _remove_objects(attempt, target, ledger)
     publish_events(attempt, target.keeper, done, ledger.inventory.uid)
     return messages + done
-
-
-def _forgotten_at_rest(attempt: Attempt) -> list[Outgoing]:
-    """A suspended one is forgotten with all that it has applied, unless it may have moved as it is."""
-    due = renders_due_for_removal(attempt)
-    names = due.everybody or due.keepers
-    return _waits(attempt, names, "", due) if names else _forget(attempt)
 
 
 def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
