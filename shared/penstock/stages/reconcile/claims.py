@@ -49,8 +49,8 @@ class Due:
 
     ``unrendered``: their newest render is not written down; ``everybody``: those, and those whose children are not
     stored as they rendered them; ``resting``: all of the cluster that are suspended, waited for or not; ``keepers``:
-    those of them that render what is removed, or what that was a part of; ``leaving``: whom this run is about to bury,
-    and all below: what they render counts no more.
+    those of them that render what is removed, or what that was a part of; ``leaving``: the removed ones, those that
+    this run is about to bury, and all below: what they rendered counts no more.
     """
 
     unrendered: tuple[str, ...] = ()
@@ -74,9 +74,9 @@ def ownership(
     desired: Collection[ObjectRef],
     live: Mapping[ObjectRef, Manifest | None],
     inventory: Collection[ObjectRef],
-    coming: Coming = NOTHING,
+    leaving: Collection[str] = (),
 ) -> Ownership:
-    """Whose run this is, and what others rendered last of what the plan looks at. ``coming``: see renders_due.
+    """Whose run this is, and what others, but for those who are ``leaving`` (see Due), rendered last of all this.
 
     What left the render may be anybody's now: then all Kustomizations of the cluster are read. Else only those whose
     labels stand on a desired object.
@@ -85,11 +85,11 @@ def ownership(
     stale = {ref: found for ref in inventory if ref not in wanted and (found := live.get(ref)) is not None}
     there = [found for ref in wanted if (found := live.get(ref)) is not None]
     owners = {owner_of(found) for found in there} - {"", attempt.ref}
-    if stale or (owners and None in coming.values()):
+    if stale:
         records, known = everybody(attempt.deps, attempt.cluster)
     else:
         records, known = read_kustomizations(attempt.deps, attempt.cluster, owners) if owners else ({}, {})
-    away = {attempt.ref} | _leaving(attempt, records, known, coming)
+    away = {attempt.ref, *leaving}
     others = {name: record for name, record in records.items() if name not in away and not record.tombstone}
     claimed, taken, elsewhere = _told(attempt.record, others, known)
     message = attempt.message
@@ -181,15 +181,16 @@ def renders_due(attempt: Attempt, source: Source, coming: Coming = NOTHING) -> D
 def _leaving(
     attempt: Attempt, records: Mapping[str, ObjectRecord], known: Mapping[str, KustomizationStatus], coming: Coming
 ) -> frozenset[str]:
-    """Those that this run is about to bury, and all below them; but for one that others render now: it moves."""
-    gone = {n for n, each in coming.items() if each is None and n in records and records[n].parent == attempt.ref}
-    if not gone:
-        return frozenset()
-    alive = [name for name, record in records.items() if name in known and not record.tombstone and name != attempt.ref]
-    moved = {text for name in alive for text in standing(known[name]).interpreted}
-    gone = {name for name in gone if f"{KIND}/{name}" not in moved}
+    """See Due. One that this run does not render any more, and another does, is not buried."""
+    here = {name for name, document in coming.items() if document is not None}
+    gone = {name for name, record in records.items() if record.tombstone} - here
+    mine = {n for n, each in coming.items() if each is None and n in records and records[n].parent == attempt.ref}
+    if mine:
+        others = records.keys() & known.keys() - gone - {attempt.ref}
+        moved = {text for name in others for text in standing(known[name]).interpreted}
+        gone |= {name for name in mine if f"{KIND}/{name}" not in moved}
     parents = {name: record.parent for name, record in records.items()}
-    parents |= {name: attempt.ref for name, document in coming.items() if document is not None}
+    parents |= dict.fromkeys(here, attempt.ref)
     return frozenset(name for name in parents if not gone.isdisjoint((name, *ancestors(name, parents))))
 
 
@@ -200,15 +201,16 @@ def renders_due_for_removal(attempt: Attempt) -> Due:
     was a part of and is removed, too, has still to store that: then it goes on.
     """
     records, known = everybody(attempt.deps, attempt.cluster)
-    parents = {name: record.parent for name, record in records.items()}
-    records = {name: record for name, record in records.items() if attempt.ref not in ancestors(name, parents)}
-    above = [name for name in ancestors(attempt.ref, parents) if name in records]
-    keys = {source_of(attempt.record), *(source_of(records[each]) for each in above)}
+    above = ancestors(attempt.ref, {name: record.parent for name, record in records.items()})
+    above = tuple(name for name in above if name in records)
+    keys = {source_of(attempt.record), *(source_of(records[name]) for name in above)}
+    removed = takewhile(lambda name: records[name].tombstone, above)
+    parts = {f"{KIND}/{name}" for name in (attempt.ref, *removed)}
+    leaving = _leaving(attempt, records, known, NOTHING)
+    records = {name: record for name, record in records.items() if name not in leaving}
     due = _due(attempt, records, known, _trees(attempt, keys), siblings=True)
-    removed = takewhile(lambda each: records[each].tombstone, above)
-    parts = {f"{KIND}/{each}" for each in (attempt.ref, *removed)}
-    alive = [each for each in records if each in known and not records[each].tombstone]
-    rendering = {each for each in alive if not parts.isdisjoint(standing(known[each]).interpreted)} - {attempt.ref}
+    alive = records.keys() & known.keys() - {attempt.ref}
+    rendering = {name for name in alive if not parts.isdisjoint(standing(known[name]).interpreted)}
     return replace(
         due,
         everybody=tuple(sorted({*due.everybody, *rendering.difference(due.resting)})),

@@ -27,7 +27,7 @@ from penstock.stages.reconcile.attempt import (
     read_object,
     read_objects,
 )
-from penstock.stages.reconcile.claims import NOTHING, Awaits, Coming, Due, renders_due
+from penstock.stages.reconcile.claims import Awaits, Coming, Due, renders_due
 from penstock.stages.reconcile.source import Source
 
 PARSERS = {
@@ -102,12 +102,6 @@ def coming(attempt: Attempt, documents: Sequence[Manifest]) -> Coming:
     mine = ((stored_as(document), document) for document in own_documents(attempt, documents))
     stored = {name: document for (kind, name), document in mine if kind == KIND}
     return {**dict.fromkeys(name for kind, name in attempt.opening.children if kind == KIND), **stored}
-
-
-def going(attempt: Attempt, documents: Sequence[Manifest]) -> Coming:
-    """The same where a child is not among them any more; else nothing, without a look."""
-    gone = {each for each in attempt.opening.children if each[0] == KIND} - set(map(stored_as, documents))
-    return coming(attempt, documents) if gone else NOTHING
 
 
 def belongs_to_other(attempt: Attempt, ref: ObjectRef, known: ObjectRecord) -> bool:

@@ -18,7 +18,7 @@ from penstock.stages.reconcile.foreign import refuse_foreign
 from penstock.stages.reconcile.leaving import Leaving
 from penstock.stages.reconcile.ledger import Ledger, load_ledger
 from penstock.stages.reconcile.live import Live, Reading, read_live, scoped
-from penstock.stages.reconcile.parentage import coming, going
+from penstock.stages.reconcile.parentage import coming
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
 from penstock.stages.reconcile.unserved import told_unserved, with_unserved
@@ -75,17 +75,16 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
     live = read_live(target.cluster, everything, reading)
     ignore = ignore_rules(attempt.kustomization.ignore, document=str(attempt.kustomization.ref))
 
-    leaving = going(attempt, rendered.parts.interpreted)
-
-    def made() -> ChangeSet:
+    def made(due: Due) -> ChangeSet:
         entries = ledger.inventory.entries
-        owner = replace(ownership(attempt, wanted, live.objects, entries, leaving), ignore=ignore)
-        return plan(rendered.apply, live.objects, ledger.inventory.entries, owner, prune=attempt.kustomization.prune)
+        owner = replace(ownership(attempt, wanted, live.objects, entries, due.leaving), ignore=ignore)
+        return plan(rendered.apply, live.objects, entries, owner, prune=attempt.kustomization.prune)
 
-    changes, due = made(), Due()
+    due = Due()
+    changes = made(due)
     if changes.collisions or changes.deletions or changes.moving:
         due = renders_due(attempt, source, coming(attempt, rendered.parts.interpreted))
-        changes = made()  # again: what somebody rendered between the two looks would be missed by both
+        changes = made(due)  # again: what somebody rendered between the two looks would be missed by both
     if changes.collisions:
         raise _collision(changes.collisions, due)
     refuse_foreign(attempt, target.keeper, changes)
@@ -148,8 +147,16 @@ def _without_ended_jobs(attempt: Attempt, rendered: Rendered, changes: ChangeSet
 
 def waiting_for_renders(held: Sequence[ObjectRef], due: Due) -> str:
     """Why deletions wait, for people."""
-    names = [f"{name} (suspended)" if name in due.resting else name for name in due.everybody[:5]]
-    return f"{len(held)} deletions wait until {', '.join(names)} rendered this revision"
+    return f"{len(held)} deletions wait until {_named(due.everybody, due)} rendered this revision"
+
+
+def waiting_as_a_whole(names: Sequence[str], due: Due) -> str:
+    """Why a removal waits with all of it, for people."""
+    return f"it waits until {_named(names, due)} rendered this revision, to whom it may have moved"
+
+
+def _named(names: Sequence[str], due: Due) -> str:
+    return ", ".join(f"{name} (suspended)" if name in due.resting else name for name in names[:5])
 
 
 def handed_over(changes: ChangeSet, resting: Collection[str] = ()) -> tuple[tuple[str, ...], str]:
@@ -222,8 +229,7 @@ def with_leaving(planned: Planned, left: Leaving) -> Planned:
 def told_leaving(left: Leaving) -> str:
     """Why Flux objects stay that left the render, for people."""
     names = ", ".join(map(str, left.held[:3])) + (" and others" if len(left.held) > 3 else "")
-    whose = [f"{name} (suspended)" if name in left.due.resting else name for name in left.names[:5]]
-    return f"{names} left the render and stays until {', '.join(whose)} rendered this revision and stored it"
+    return f"{names} left the render, and stays until {_named(left.names, left.due)} rendered this revision"
 
 
 def approved(attempt: Attempt, digest: str) -> bool:

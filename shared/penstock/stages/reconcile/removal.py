@@ -4,7 +4,7 @@ There are no finalizers: the tombstone holds the last spec, and is gone when eve
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -26,7 +26,14 @@ from penstock.stages.reconcile.leaving import bury_all
 from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
 from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
-from penstock.stages.reconcile.planning import approved, handed_over, stop_message, told_leaving, waiting_for_renders
+from penstock.stages.reconcile.planning import (
+    approved,
+    handed_over,
+    stop_message,
+    told_leaving,
+    waiting_as_a_whole,
+    waiting_for_renders,
+)
 from penstock.stages.reconcile.pointer import unpoint
 from penstock.stages.reconcile.recording import drop_status, save_status
 from penstock.stages.reconcile.rights import check_rights
@@ -39,27 +46,36 @@ from penstock.stages.reconcile.write import Writer
 def remove(attempt: Attempt) -> list[Outgoing]:
     """Delete what a removed Kustomization had applied, where its policy says so; then forget it."""
     below = children(attempt.deps, attempt.cluster, attempt.ref)
-    if below or attempt.kustomization.suspend or not _deletes(attempt):
-        due = renders_due_for_removal(attempt)
-        if names := due.everybody or due.keepers:
-            return _waits(attempt, names, f"it waits until {', '.join(names[:5])} rendered this revision", due)
+    due = _due_for_all_of_it(attempt, below)
+    if names := due.everybody or due.keepers:
+        return _waits(attempt, names, waiting_as_a_whole(names, due), due)
     left = bury_all(attempt, below)
-    messages = left.messages
     if left.held:
-        return messages + _waits(attempt, left.names, told_leaving(left), left.due)
+        return left.messages + _waits(attempt, left.names, told_leaving(left), left.due)
+    return left.messages + _removed(attempt)
+
+
+def _due_for_all_of_it(attempt: Attempt, below: Collection[tuple[str, str]]) -> Due:
+    """Whose word it waits for with its children and its records; only what it applied may go before that."""
+    if termination.begun(attempt) or (_deletes(attempt) and not below and not attempt.kustomization.suspend):
+        return Due()
+    return renders_due_for_removal(attempt)
+
+
+def _removed(attempt: Attempt) -> list[Outgoing]:
     if attempt.kustomization.suspend:
-        return messages + _forget(attempt)
+        return _forget(attempt)
     target = open_target(attempt)
     ledger = load_ledger(target.keeper, attempt)
     if not _deletes(attempt) or not ledger.inventory.entries:
-        return messages + _ended(attempt, target, ledger)
+        return _ended(attempt, target, ledger)
     if not ledger.trusted:
-        return messages + _restored(attempt, target, ledger)
+        return _restored(attempt, target, ledger)
     if termination.begun(attempt):
-        return messages + _terminates(attempt, target, ledger)
+        return _terminates(attempt, target, ledger)
     done = _remove_objects(attempt, target, ledger)
     publish_events(attempt, target.keeper, done, ledger.inventory.uid)
-    return messages + done
+    return done
 
 
 def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
