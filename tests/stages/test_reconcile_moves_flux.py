@@ -192,8 +192,7 @@ FAMILY = {
 }
 
 
-@pytest.mark.parametrize("suspended", ["", "k", "g"])
-@pytest.mark.parametrize("to", ["a new child", "a child that is there"])
+@pytest.mark.parametrize(("to", "suspended"), [("a new child", ""), ("one that is there", "k"), ("a new child", "g")])
 @pytest.mark.parametrize("order", list(itertools.permutations(["k", "g", "h", "a"])), ids="-".join)
 def test_a_kustomization_that_moves_to_a_child_of_its_parent_keeps_its_family(order, to, suspended):
     """Its objects, its children and theirs, and what each of them has of Flux's objects."""
@@ -228,3 +227,134 @@ def test_a_kustomization_that_moves_to_a_child_of_its_parent_keeps_its_family(or
         assert plane.ready(name).startswith("True"), (name, plane.ready(name))
     check_kept(plane, "Receiver", "h")
     check_kept(plane, "GitRepository", "g")
+
+
+def settled_after(kind, files, move):
+    """A plane with the object in the root, after a commit in which it leaves that; nobody is due anything any more."""
+    plane = fleet({f"{ROOT}/thing.yaml": thing(kind), **files})
+    plane.push({f"{ROOT}/thing.yaml": None, **move})
+    plane.settle()
+    return plane
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_nobody_renders_any_more_goes_with_the_first_run(kind):
+    plane = fleet({f"{ROOT}/thing.yaml": thing(kind), **A})
+    plane.push({f"{ROOT}/thing.yaml": None})
+    assert plane.step_stage("fetch")
+    assert plane.step_stage("reconcile")
+    while plane.step_stage("fetch"):
+        pass
+    check_gone(plane, kind)
+    assert plane.ready("flux-system").startswith("True")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_child_does_not_render_goes_as_soon_as_that_has_rendered(kind):
+    plane = fleet({f"{ROOT}/thing.yaml": thing(kind), **A})
+    plane.push({f"{ROOT}/thing.yaml": None, "a/stays.yaml": config_map("stays-a", "default", x="2")})
+    assert plane.step_stage("fetch")
+    assert plane.step_stage("reconcile")
+    told = f"{kind}/flux-system/thing left the render, and stays until flux-system/a rendered this revision"
+    assert told in plane.ready("flux-system")
+    plane.settle(seconds=2)
+    check_gone(plane, kind)
+    assert "thing" not in plane.ready("flux-system")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_moves_to_a_suspended_child_is_left_for_it(kind):
+    asleep = {f"{ROOT}/a.yaml": kustomization("a", "a", suspend=True)}
+    plane = settled_after(kind, {}, {**asleep, "a/thing.yaml": thing(kind)})
+    check_kept(plane, kind, "flux-system")
+    assert plane.ready("flux-system").startswith("True")
+    assert "stays until flux-system/a (suspended) rendered" in plane.ready("flux-system")
+    for _ in range(20):
+        plane.clock.advance(60)
+        plane.tick()
+        plane.settle(seconds=1)
+    check_kept(plane, kind, "flux-system")
+    plane.push({f"{ROOT}/a.yaml": kustomization("a", "a")})
+    plane.settle()
+    check_kept(plane, kind, "a")
+    assert "thing" not in plane.ready("flux-system")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_suspended_child_does_not_render_any_more_goes(kind):
+    asleep = {f"{ROOT}/a.yaml": kustomization("a", "a", suspend=True)}
+    plane = settled_after(kind, {}, {**asleep, "a/thing.yaml": thing(kind)})
+    plane.push({"a/thing.yaml": None})
+    plane.settle()
+    plane.reconcile("flux-system", why="interval")
+    check_gone(plane, kind)
+
+
+BROKEN = {"a/broken.yaml": "kind: ConfigMap\n"}
+
+
+@pytest.mark.parametrize("mended", ["by its file", "by its end", "without the object"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_may_have_moved_to_a_child_that_does_not_render_stays_as_plain_objects_do(kind, mended):
+    there = {f"{ROOT}/x.yaml": config_map("x", "default", key="1")}
+    plane = settled_after(kind, there, {**A, "a/thing.yaml": thing(kind), **BROKEN, **dict.fromkeys(there)})
+    for _ in range(15):
+        plane.clock.advance(60)
+        plane.tick()
+        plane.settle(seconds=1)
+    assert plane.ready("a").startswith("False")
+    assert plane.config_map("x", "default") == {"key": "1"}
+    plane.events.clear()
+    check_kept(plane, kind, "flux-system")
+    gone = dict.fromkeys(BROKEN)
+    if mended == "by its end":
+        gone |= dict.fromkeys((*A, "a/thing.yaml", "a/stays.yaml"))
+    elif mended == "without the object":
+        gone |= {"a/thing.yaml": None}
+    plane.push(gone)
+    plane.settle()
+    assert plane.config_map("x", "default") is None
+    if mended == "by its file":
+        check_kept_but_for_x(plane, kind)
+    else:
+        check_gone(plane, kind)
+
+
+def check_kept_but_for_x(plane, kind):
+    assert deletions(plane) == ["ConfigMap/default/x"]
+    plane.cluster.calls.clear()
+    check_kept(plane, kind, "a")
+
+
+def test_two_that_are_removed_with_their_children_do_not_wait_for_each_other():
+    one = {f"{ROOT}/a.yaml": kustomization("a", "a"), **BELOW_A}
+    two = {f"{ROOT}/b.yaml": kustomization("b", "b"), "b/d.yaml": kustomization("d", "d")}
+    plane = fleet({**one, **two, "d/y.yaml": config_map("y", "default"), "c/thing.yaml": thing("Receiver")})
+    plane.push(dict.fromkeys([*one, *two, "a/stays.yaml", "b/stays.yaml", "c/stays.yaml", "c/thing.yaml", "d/y.yaml"]))
+    plane.settle(seconds=30)
+    assert [name for name in "abcd" if plane.known("Kustomization", name)] == []
+    assert plane.config_map("y", "default") is None
+    check_gone(plane, "Receiver")
+    assert alerts(plane) == []
+
+
+def test_what_is_declared_again_in_the_middle_of_its_removal_is_not_removed_from_below():
+    """The removal had got as far as its children; those are removed by runs of their own, and k has still to run."""
+    plane = fleet(FAMILY)
+    plane.push({f"{ROOT}/k.yaml": None})
+    while plane.step_stage("fetch"):
+        pass
+    plane.run_only("flux-system")
+    plane.step_stage("reconcile")
+    record = plane.state.get(object_key(CLUSTER, "Kustomization", "flux-system", "g"))
+    assert ObjectRecord.from_value(record.value).tombstone
+    plane.push({f"{ROOT}/k.yaml": kustomization("k", "k")})
+    while plane.step_stage("fetch"):
+        pass
+    plane.run_only("flux-system")
+    plane.cluster.calls.clear()
+    plane.run_only("g")
+    assert deletions(plane) == []
+    plane.settle()
+    assert plane.ready("g").startswith("True")
+    assert plane.config_map("y", "default") == {}
