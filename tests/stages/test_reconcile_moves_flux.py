@@ -3,125 +3,26 @@
 import itertools
 
 import pytest
-import yaml
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization
-from tests.stages.test_reconcile_moves import KEPT, alerts, deletions, run_in_order
+from tests.moved_objects import (
+    BELOW_A,
+    KINDS,
+    ROOT,
+    A,
+    B,
+    alerts,
+    check_gone,
+    check_kept,
+    deletions,
+    fleet,
+    observed,
+    thing,
+)
+from tests.stages.test_reconcile_moves import run_in_order
 
-from penstock.core.flux.receiver import webhook_digest
 from penstock.core.messages import ReconcileDue
-from penstock.core.records import ObjectRecord, SourceStatus, object_key, receiver_key, status_key
-from penstock.core.tree import blob
+from penstock.core.records import ObjectRecord, object_key, status_key
 
-URL = "https://git.example.com/extra"
-TOKEN = b"token"
-HOOK = {"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "hook", "namespace": "flux-system"}}
-OWN = [{"kind": "GitRepository", "name": "flux-system"}]
-SPECS = {
-    "Alert": ("notification", "v1beta3", {"providerRef": {"name": "chat"}, "eventSources": OWN}),
-    "ArtifactGenerator": (
-        "source.extensions",
-        "v1beta1",
-        {
-            "sources": [{"alias": "repo", **OWN[0]}],
-            "artifacts": [{"name": "thing", "copy": [{"from": "@repo/base/**", "to": "@artifact/"}]}],
-        },
-    ),
-    "Bucket": ("source", "v1", {"bucketName": "fleet", "endpoint": "s3.example.com", "interval": "5m"}),
-    "GitRepository": ("source", "v1", {"url": URL, "interval": "5m", "ref": {"branch": "main"}}),
-    "OCIRepository": ("source", "v1", {"url": "oci://ghcr.io/acme/fleet", "interval": "5m"}),
-    "Provider": ("notification", "v1beta3", {"type": "generic", "address": "https://chat.example.com"}),
-    "Receiver": ("notification", "v1", {"type": "github", "secretRef": {"name": "hook"}, "resources": OWN}),
-}
-KINDS = sorted(SPECS)
-OBSERVED = ("ArtifactGenerator", "Bucket", "GitRepository", "OCIRepository")
-
-
-def thing(kind):
-    group, version, spec = SPECS[kind]
-    group = "source.extensions.fluxcd.io" if "." in group else f"{group}.toolkit.fluxcd.io"
-    metadata = {"name": "thing", "namespace": "flux-system"}
-    return yaml.safe_dump({"apiVersion": f"{group}/{version}", "kind": kind, "metadata": metadata, "spec": spec})
-
-
-BASE = {
-    **KEPT,
-    "base/a.yaml": config_map("of-base", "default"),
-    "a/stays.yaml": config_map("stays-a", "default"),
-    "b/stays.yaml": config_map("stays-b", "default"),
-    "c/stays.yaml": config_map("stays-c", "default"),
-}
-A, B, C = ({f"clusters/prod/{name}.yaml": kustomization(name, name)} for name in "abc")
-BELOW_A = {"a/c.yaml": kustomization("c", "c")}
-
-
-def fleet(files):
-    """A plane that has reconciled these; ``plane.gone``: the keys of all records that were deleted since."""
-    plane = MemoryPlane()
-    plane.git.commit(URL, {"README.md": blob(b"extra")})
-    plane.buckets.put("fleet", "a.yaml", b"x: 1")
-    plane.registry.push("ghcr.io/acme/fleet", "latest", {"a.yaml": b"x: 1"})
-    plane.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flux-system"}})
-    plane.cluster.create({**HOOK, "stringData": {"token": TOKEN.decode()}})
-    plane.push({**BASE, **files})
-    plane.settle()
-    plane.cluster.calls.clear()
-    plane.events.clear()
-    plane.gone, delete = [], plane.state.delete
-
-    def noted(key, *, expected):
-        plane.gone.append(key)
-        delete(key, expected=expected)
-
-    plane.state.delete = noted
-    return plane
-
-
-def own_keys(kind):
-    """What stands for it in the store: its document, what its stage has found, and where the webhook looks."""
-    keys = [family(CLUSTER, kind, "flux-system", "thing") for family in (object_key, status_key)]
-    if kind == "Receiver":
-        keys.append(receiver_key(webhook_digest(TOKEN, "thing", "flux-system"), CLUSTER, "flux-system", "thing"))
-    return keys
-
-
-def found(plane, kind):
-    record = plane.state.get(object_key(CLUSTER, kind, "flux-system", "thing"))
-    return record and ObjectRecord.from_value(record.value)
-
-
-def observed(plane, kind):
-    """(observation number, artifact) of a source; () of what is none."""
-    if kind not in OBSERVED:
-        return ()
-    name = ("ExternalArtifact" if kind == "ArtifactGenerator" else kind, "flux-system", "thing")
-    status = SourceStatus.from_value(plane.state.get(status_key(CLUSTER, *name)).value)
-    assert plane.storage.has(status.artifact)
-    return status.observation, status.artifact
-
-
-def check_kept(plane, kind, parent, *, generation=1):
-    assert [key for key in own_keys(kind) if key in plane.gone] == []
-    assert [key for key in plane.gone if "ExternalArtifact" in key] == []
-    record = found(plane, kind)
-    assert (record.parent, record.generation) == (f"flux-system/{parent}", generation)
-    assert [key for key in own_keys(kind)[2:] if plane.state.get(key) is None] == []
-    children = {
-        record.key for record in plane.state.list("child/") if record.key.endswith(f"/{kind}/flux-system/thing")
-    }
-    assert children == {f"child/{CLUSTER}/flux-system/{parent}/{kind}/flux-system/thing"}
-    assert [what for what in deletions(plane) if "stays" not in what] == []
-    missing = "kustomization path not found"  # of one that is removed, and had its turn before its parent
-    assert [told for told in alerts(plane) if missing not in told[-1]] == []
-
-
-def check_gone(plane, kind):
-    assert [key for key in own_keys(kind) if plane.state.get(key) is not None] == []
-    assert [r.key for r in plane.state.list("child/") if r.key.endswith(f"/{kind}/flux-system/thing")] == []
-    if kind == "ArtifactGenerator":
-        assert plane.state.get(status_key(CLUSTER, "ExternalArtifact", "flux-system", "thing")) is None
-
-
-ROOT = "clusters/prod"
 MOVES = {
     "to a new child": (ROOT, {}, "a", A),
     "to a child that is there": (ROOT, A, "a", {}),
@@ -182,6 +83,10 @@ def test_every_kind_is_handed_over(move, kind):
     check_handed_over(move, kind, ("flux-system", "a", "b"))
 
 
+def record_of(plane, name):
+    return ObjectRecord.from_value(plane.state.get(object_key(CLUSTER, "Kustomization", "flux-system", name)).value)
+
+
 FAMILY = {
     f"{ROOT}/k.yaml": kustomization("k", "k"),
     "k/x.yaml": config_map("x", "default"),
@@ -219,9 +124,7 @@ def test_a_kustomization_that_moves_to_a_child_of_its_parent_keeps_its_family(or
     assert {name: plane.live("v1", "ConfigMap", "default", name)["metadata"]["uid"] for name in "xyz"} == uids
     kept = {("k", "a"), ("g", "k"), ("h", "g")}
     for name, parent in kept:
-        record = ObjectRecord.from_value(
-            plane.state.get(object_key(CLUSTER, "Kustomization", "flux-system", name)).value
-        )
+        record = record_of(plane, name)
         assert (record.parent, record.tombstone) == (f"flux-system/{parent}", False)
         assert status_key(CLUSTER, "Kustomization", "flux-system", name) not in plane.gone
         assert plane.ready(name).startswith("True"), (name, plane.ready(name))
@@ -339,22 +242,23 @@ def test_two_that_are_removed_with_their_children_do_not_wait_for_each_other():
 
 
 def test_what_is_declared_again_in_the_middle_of_its_removal_is_not_removed_from_below():
-    """The removal had got as far as its children; those are removed by runs of their own, and k has still to run."""
-    plane = fleet(FAMILY)
+    """The removal has buried the children and waits for an approval; they have runs of their own, and k is to run yet."""
+    more = {f"k/x{number}.yaml": config_map(f"x{number}", "default") for number in range(2)}
+    plane = fleet({**FAMILY, **more}, MemoryPlane(policy={"prune": {"objects": 2, "percent": 10}}))
     plane.push({f"{ROOT}/k.yaml": None})
     while plane.step_stage("fetch"):
         pass
     plane.run_only("flux-system")
-    plane.step_stage("reconcile")
-    record = plane.state.get(object_key(CLUSTER, "Kustomization", "flux-system", "g"))
-    assert ObjectRecord.from_value(record.value).tombstone
+    plane.run_only("k")
+    assert "prune stopped" in plane.ready("k")
+    assert record_of(plane, "g").tombstone
     plane.push({f"{ROOT}/k.yaml": kustomization("k", "k")})
     while plane.step_stage("fetch"):
         pass
     plane.run_only("flux-system")
-    plane.cluster.calls.clear()
     plane.run_only("g")
     assert deletions(plane) == []
     plane.settle()
-    assert plane.ready("g").startswith("True")
-    assert plane.config_map("y", "default") == {}
+    for name in "kgh":
+        assert plane.ready(name).startswith("True"), plane.ready(name)
+    assert deletions(plane) == []

@@ -59,7 +59,8 @@ def check_handover(attempt: Attempt, source: Source, documents: Sequence[Manifes
         if known.parent in due.unrendered:
             told = f"{ref} belongs to {known.parent}, which has not rendered this revision yet"
             raise Awaits(told, {known.parent}, due.resting)
-        raise belongs_elsewhere(ref, known)
+        if belongs_to_other(attempt, ref, known):  # again: it may have rendered between the two looks
+            raise belongs_elsewhere(ref, known)
 
 
 def children_due(attempt: Attempt, documents: Sequence[Manifest]) -> bool:
