@@ -3,6 +3,7 @@
 import pytest
 
 pytest_plugins = ["tests.controlplane.fixtures"]
+pytest.register_assert_rewrite("tests.moved_objects")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,7 +9,9 @@ from tests.memory_plane import MemoryPlane, OneCluster, config_map, kustomizatio
 from penstock.wiring.run import run_message
 
 PORTS = ("bus", "cluster", "git", "secrets", "state", "storage")
-READS = frozenset({"get", "list", "due", "names", "digests", "resource_type", "refresh_discovery", "watch", "as_user"})
+READS = frozenset(
+    {"get", "list", "read", "due", "names", "digests", "resource_type", "refresh_discovery", "watch", "as_user"}
+)
 
 
 class Killed(BaseException):

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, namespace
 from tests.memory_plane import kustomization as any_kustomization
+from tests.moved_objects import alerts, deletions
 
 from penstock.core.messages import ReconcileDue
 from penstock.core.records import ObjectRecord, object_key, status_key
@@ -41,10 +42,6 @@ spec:
 WIDGET = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 1}\n"
 
 
-def deletions(plane):
-    return [what for verb, what in plane.cluster.calls if verb == "delete" and "penstock-system" not in what]
-
-
 def started(files):
     plane = MemoryPlane()
     plane.push({**BASE, **files})
@@ -62,10 +59,6 @@ def run_in_order(plane, names):
         plane.publish(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name=name, why="interval"))
         plane.run_only(name)
     plane.settle()
-
-
-def alerts(plane):
-    return [(e.name, e.reason, e.message) for e in plane.events if e.severity == "error"]
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["a", "b", "c", "flux-system"])), ids="-".join)

@@ -3,7 +3,8 @@
 import pytest
 from tests.memory_plane import CLUSTER, config_map, fill
 from tests.memory_plane import kustomization as any_kustomization
-from tests.stages.test_reconcile_moves import alerts, deletions, kustomization, run_in_order, started
+from tests.moved_objects import alerts, deletions
+from tests.stages.test_reconcile_moves import kustomization, run_in_order, started
 
 from penstock.core.messages import ReconcileDue
 from penstock.core.reconcile.standing import standing

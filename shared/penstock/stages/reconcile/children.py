@@ -1,21 +1,21 @@
 """The Flux objects of a render: stored by the plane, interpreted, never applied.
 
-A parent stores its children's new specs and then publishes them; what left its render becomes a tombstone with its
-last spec. A failed render makes none.
+A parent stores its children's new specs and then publishes them. What left its render: see leaving.py; a failed
+render changes nothing.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from penstock.core.errors import Conflict, InvalidDocument, Refused
 from penstock.core.messages import Outgoing, SourceChanged
 from penstock.core.records import KustomizationStatus, ObjectRecord, object_key, status_key
-from penstock.core.resources import Manifest, gvk_of, ref_of
+from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
 from penstock.core.sources.index import child_prefix, names_of
 from penstock.core.sources.kinds import FETCHED
 from penstock.core.sources.wakeups import Candidate, candidate, descendants, to_wake
-from penstock.ports.state import ABSENT, Record, delete_beside
+from penstock.ports.state import ABSENT, Record
 from penstock.stages.reconcile.attempt import (
     KIND,
     MOST_GETS,
@@ -26,28 +26,25 @@ from penstock.stages.reconcile.attempt import (
     read_kustomizations,
     read_objects,
     stands_for_flux,
-    still_current,
     wake_up,
 )
+from penstock.stages.reconcile.claims import renders_due
 from penstock.stages.reconcile.index import children, object_entries, write_indexed
+from penstock.stages.reconcile.leaving import Leaving, Render, bury
 from penstock.stages.reconcile.opening import source_among, source_keys
 from penstock.stages.reconcile.parentage import (
     PARSERS,
     belongs_elsewhere,
     belongs_to_other,
+    coming,
     is_root,
     own_documents,
-    rendered_elsewhere,
-    split_name,
     stands_for_plane,
     stored_as,
 )
-from penstock.stages.reconcile.receivers import index_receivers
 from penstock.stages.reconcile.source import Source
 
 SOURCE_KINDS = (*FETCHED, "ArtifactGenerator")
-Check = Callable[[], None]
-"""Raises Conflict where this run is not the newest any more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,34 +82,94 @@ def check_children(attempt: Attempt, documents: Sequence[Manifest]) -> None:
             _check_rights(attempt, document)
 
 
-def store_children(attempt: Attempt, source: Source, documents: Sequence[Manifest]) -> list[Outgoing]:
-    """Write the records, make the tombstones, and say whom that wakes.
+def store_children(attempt: Attempt, source: Source, documents: Sequence[Manifest]) -> Leaving:
+    """Write the records, bury what left the render, and say whom that wakes.
 
     Raises Conflict where a newer run may have stored them meanwhile. That is asked after a record was read and before
     it is written by compare-and-swap: so a run that was overtaken neither changes nor buries what is newer.
     """
-    cluster = attempt.cluster
-
-    def check() -> None:
-        found = attempt.deps.state.read([*source_keys(cluster, source.ref), document_key(attempt)]).records
-        current = attempt.is_root or is_current(attempt, found.get(document_key(attempt)))
-        if not current or not source_known(attempt, source, found):
-            raise Conflict(f"{attempt.ref} has a newer revision or spec: its children are a newer run's")
-
+    storing = _Storing(attempt=attempt, source=source, documents=documents)
     messages: list[Outgoing] = []
     for document in documents:
         if ref_of(document).kind == KIND and is_root(attempt, document):
-            messages += _adopt_root_spec(attempt, document, check)
+            messages += storing.adopt_root_spec(document)
     wanted = {stored_as(document): document for document in own_documents(attempt, documents)}
-    known = read_objects(attempt.deps, cluster, wanted)
+    known = read_objects(attempt.deps, attempt.cluster, wanted)
     for key, document in wanted.items():
-        ref = ref_of(document)
-        changed = _store(attempt, document, known[key][0] if key in known else None, check)
+        messages += storing.store(document, known[key][0] if key in known else None)
+    below, due = _names_below(attempt, wanted.keys()), partial(renders_due, attempt, source)
+    left = bury(attempt, Render(below=below, kept=wanted.keys(), due=due, check=storing.check))
+    return replace(left, messages=[*messages, *left.messages, *_wake(attempt, source, below | wanted.keys())])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Storing:
+    """A run that stores what it renders: ``documents``, of this source."""
+
+    attempt: Attempt
+    source: Source
+    documents: Sequence[Manifest]
+
+    def check(self) -> None:
+        """Raises Conflict where this run is not the newest any more."""
+        attempt, mine = self.attempt, document_key(self.attempt)
+        found = attempt.deps.state.read([*source_keys(attempt.cluster, self.source.ref), mine]).records
+        current = attempt.is_root or is_current(attempt, found.get(mine))
+        if not current or not source_known(attempt, self.source, found):
+            raise Conflict(f"{attempt.ref} has a newer revision or spec: its children are a newer run's")
+
+    def adopt_root_spec(self, document: Manifest) -> list[Outgoing]:
+        """The repository's own spec of the root (patches, decryption, interval) becomes the root's."""
+        attempt = self.attempt
+        if not attempt.is_root:
+            return []
+        metadata = {**document["metadata"], "namespace": attempt.message.namespace, "name": attempt.message.name}
+        wanted = {**document, "metadata": metadata}
+        if self._write(_Child(document=wanted), _stored(attempt, wanted)):
+            return [wake_up(attempt, attempt.ref, "parent")]
+        return []
+
+    def store(self, document: Manifest, current: Record | None) -> list[Outgoing]:
+        """Write a child's record, unless ``current`` says the same already; a source that is news is looked at."""
+        attempt, ref = self.attempt, ref_of(document)
+        child = _Child(document=document, parent=attempt.ref, account=_inherited(attempt, document))
+        changed = self._write(child, current)
         if ref.kind in SOURCE_KINDS and (changed or _unseen(attempt, document)):
-            found = SourceChanged(cluster=cluster, kind=ref.kind, namespace=ref.namespace, name=ref.name)
-            messages.append(Outgoing(message=found))
-    below = _names_below(attempt, wanted.keys())
-    return messages + _bury(attempt, below, wanted.keys(), check) + _wake(attempt, source, below | wanted.keys())
+            found = SourceChanged(cluster=attempt.cluster, kind=ref.kind, namespace=ref.namespace, name=ref.name)
+            return [Outgoing(message=found)]
+        return []
+
+    def _write(self, child: _Child, current: Record | None) -> bool:
+        """Whether the record had to be written. ``current``: the record as it was read a moment ago."""
+        attempt, ref = self.attempt, ref_of(child.document)
+        name, state = f"{ref.namespace}/{ref.name}", attempt.deps.state
+        key = object_key(attempt.cluster, ref.kind, ref.namespace, ref.name)
+        for _ in range(5):
+            known = ObjectRecord.from_value(current.value) if current else None
+            if known is not None and known.parent != child.parent and self._belongs_to_other(ref, known):
+                raise belongs_elsewhere(ref, known)
+            record = child.record(known)
+            if record == known:
+                return False
+            self.check()
+            adds = object_entries(attempt.cluster, ref.kind, name, record)
+            removes = object_entries(attempt.cluster, ref.kind, name, known) - adds if known is not None else ()
+            put = partial(state.put, key, record.to_value(), expected=current.version if current else ABSENT)
+            attempt.opening.stored = True
+            try:
+                write_indexed(state, adds=adds, removes=removes, write=put)
+            except Conflict:
+                current = state.get(key)
+                continue
+            return True
+        raise Conflict(f"the record of {ref} is being written by others all the time")
+
+    def _belongs_to_other(self, ref: ObjectRef, known: ObjectRecord) -> bool:
+        """Whether somebody stands behind it whom this run is not about to bury."""
+        attempt = self.attempt
+        if not belongs_to_other(attempt, ref, known):
+            return False
+        return known.parent not in renders_due(attempt, self.source, coming(attempt, self.documents)).leaving
 
 
 def _names_below(attempt: Attempt, wanted: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
@@ -125,19 +182,6 @@ def _names_below(attempt: Attempt, wanted: Collection[tuple[str, str]]) -> froze
     if opening.alone and not wanted and not opening.children:
         return opening.children
     return children(attempt.deps, attempt.cluster, attempt.ref)
-
-
-def bury_all(attempt: Attempt) -> list[Outgoing]:
-    """Tombstones for every child of a Kustomization that is itself removed.
-
-    Raises Conflict where it was declared again meanwhile.
-    """
-
-    def check() -> None:
-        if not still_current(attempt):
-            raise Conflict(f"Kustomization {attempt.ref} was declared again")
-
-    return _bury(attempt, children(attempt.deps, attempt.cluster, attempt.ref), (), check)
 
 
 def wake_children(attempt: Attempt, source: Source) -> list[Outgoing]:
@@ -186,23 +230,6 @@ def _attempted(item: Candidate, status: KustomizationStatus | None, source: Sour
     return item.source != source.key or status.last_attempted_revision == source.revision
 
 
-def _adopt_root_spec(attempt: Attempt, document: Manifest, check: Check) -> list[Outgoing]:
-    """The repository's own spec of the root (patches, decryption, interval) becomes the root's."""
-    if not attempt.is_root:
-        return []
-    metadata = {**document["metadata"], "namespace": attempt.message.namespace, "name": attempt.message.name}
-    wanted = {**document, "metadata": metadata}
-    if _write(attempt, _Child(document=wanted), _stored(attempt, wanted), check):
-        return [wake_up(attempt, attempt.ref, "parent")]
-    return []
-
-
-def _store(attempt: Attempt, document: Manifest, current: Record | None, check: Check) -> bool:
-    """Write a child's record, unless ``current`` says the same already; whether it changed anything."""
-    child = _Child(document=document, parent=attempt.ref, account=_inherited(attempt, document))
-    return _write(attempt, child, current, check)
-
-
 def _stored(attempt: Attempt, document: Manifest) -> Record | None:
     ref = ref_of(document)
     return attempt.deps.state.get(object_key(attempt.cluster, ref.kind, ref.namespace, ref.name))
@@ -218,65 +245,6 @@ def _inherited(attempt: Attempt, document: Manifest) -> str:
     """A child of a tenant runs as that tenant where it names no account of its own."""
     named = (document.get("spec") or {}).get("serviceAccountName")
     return attempt.account if not named else ""
-
-
-def _write(attempt: Attempt, child: _Child, current: Record | None, check: Check) -> bool:
-    """Whether the record had to be written. ``current``: the record as it was read a moment ago."""
-    ref, state = ref_of(child.document), attempt.deps.state
-    key = object_key(attempt.cluster, ref.kind, ref.namespace, ref.name)
-    for _ in range(5):
-        known = ObjectRecord.from_value(current.value) if current else None
-        if known is not None and known.parent != child.parent and belongs_to_other(attempt, ref, known):
-            raise belongs_elsewhere(ref, known)
-        record = child.record(known)
-        if record == known:
-            return False
-        check()
-        name = f"{ref.namespace}/{ref.name}"
-        adds = object_entries(attempt.cluster, ref.kind, name, record)
-        removes = object_entries(attempt.cluster, ref.kind, name, known) - adds if known is not None else ()
-        put = partial(state.put, key, record.to_value(), expected=current.version if current else ABSENT)
-        attempt.opening.stored = True
-        try:
-            write_indexed(state, adds=adds, removes=removes, write=put)
-        except Conflict:
-            current = state.get(key)
-            continue
-        return True
-    raise Conflict(f"the record of {ref} is being written by others all the time")
-
-
-def _bury(
-    attempt: Attempt, below: Collection[tuple[str, str]], kept: Collection[tuple[str, str]], check: Check
-) -> list[Outgoing]:
-    """Tombstones for the children that left the render; only Kustomizations have more to do than to vanish."""
-    messages: list[Outgoing] = []
-    deps = attempt.deps
-    mine = read_objects(deps, attempt.cluster, below)
-    gone = {key: each for key, each in mine.items() if each[1].parent == attempt.ref and key not in kept}
-    elsewhere = rendered_elsewhere(attempt) if gone else frozenset()
-    for (kind, name), (found, record) in sorted(gone.items(), key=lambda each: each[0]):
-        if f"{kind}/{name}" in elsewhere:
-            continue
-        check()
-        namespace, leaf = split_name(name)
-        if kind != KIND:
-            entries = object_entries(attempt.cluster, kind, name, record)
-            delete = partial(deps.state.delete, found.key, expected=found.version)
-            write_indexed(deps.state, adds=(), removes=entries, write=delete)
-            delete_beside(deps.state, status_key(attempt.cluster, kind, namespace, leaf), of=found.key)
-            if kind == "ArtifactGenerator":  # its artifacts go too
-                its = SourceChanged(cluster=attempt.cluster, kind=kind, namespace=namespace, name=leaf)
-                messages.append(Outgoing(message=its))
-            elif kind == "Receiver":
-                index_receivers(attempt)
-            continue
-        status = deps.state.get(status_key(attempt.cluster, kind, namespace, leaf))
-        if not record.tombstone:
-            deps.state.put(found.key, replace(record, tombstone=True).to_value(), expected=found.version)
-        if not record.tombstone or status is None or status.due is None:  # else it is tried again when it is due
-            messages.append(wake_up(attempt, name, "removed"))
-    return messages
 
 
 def _check_rights(attempt: Attempt, document: Manifest) -> None:

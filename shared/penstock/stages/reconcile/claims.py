@@ -6,6 +6,7 @@ to delete only when everybody to whom it may have moved has written down the new
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 from penstock.core.errors import Transient
@@ -18,12 +19,15 @@ from penstock.core.reconcile.standing import Standing, standing
 from penstock.core.records import KustomizationStatus, ObjectRecord
 from penstock.core.resources import Manifest, ObjectRef
 from penstock.core.sources.kinds import ARTIFACTS
-from penstock.core.sources.wakeups import is_suspended, source_of
+from penstock.core.sources.wakeups import ancestors, is_suspended, source_of
 from penstock.core.tree import Tree
 from penstock.ports.cluster import FIELD_MANAGER
 from penstock.stages.reconcile.attempt import KIND, Attempt, everybody, read_kustomizations
 from penstock.stages.reconcile.source import Source, newest_tree
 
+Coming = Mapping[str, Manifest | None]
+"""What a run makes of its Kustomizations (``namespace/name``): their documents, None where it buries one."""
+NOTHING: Coming = {}
 _EQUAL = KnownEqual()
 
 
@@ -45,13 +49,15 @@ class Due:
 
     ``unrendered``: their newest render is not written down; ``everybody``: those, and those whose children are not
     stored as they rendered them; ``resting``: all of the cluster that are suspended, waited for or not; ``keepers``:
-    those of them that render what is removed, or what that was a part of.
+    those of them that render what is removed, or what that was a part of; ``leaving``: the removed ones, those that
+    this run is about to bury, and all below: what they rendered counts no more.
     """
 
     unrendered: tuple[str, ...] = ()
     everybody: tuple[str, ...] = ()
     resting: tuple[str, ...] = ()
     keepers: tuple[str, ...] = ()
+    leaving: frozenset[str] = frozenset()
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -68,8 +74,9 @@ def ownership(
     desired: Collection[ObjectRef],
     live: Mapping[ObjectRef, Manifest | None],
     inventory: Collection[ObjectRef],
+    leaving: Collection[str] = (),
 ) -> Ownership:
-    """Whose run this is, and what others rendered last of what the plan looks at.
+    """Whose run this is, and what others, but for those who are ``leaving`` (see Due), rendered last of all this.
 
     What left the render may be anybody's now: then all Kustomizations of the cluster are read. Else only those whose
     labels stand on a desired object.
@@ -82,7 +89,8 @@ def ownership(
         records, known = everybody(attempt.deps, attempt.cluster)
     else:
         records, known = read_kustomizations(attempt.deps, attempt.cluster, owners) if owners else ({}, {})
-    others = {name: record for name, record in records.items() if name != attempt.ref and not record.tombstone}
+    away = {attempt.ref, *leaving}
+    others = {name: record for name, record in records.items() if name not in away and not record.tombstone}
     claimed, taken, elsewhere = _told(attempt.record, others, known)
     message = attempt.message
     return Ownership(
@@ -148,35 +156,66 @@ def _kube_config(record: ObjectRecord) -> tuple[Any, ...]:
     return (record.document["metadata"].get("namespace"), given) if given else ()
 
 
-def renders_due(attempt: Attempt, source: Source, coming: Mapping[str, Manifest]) -> Due:
+def renders_due(attempt: Attempt, source: Source, coming: Coming = NOTHING) -> Due:
     """Those to whom something may have moved in this revision of the source, or of artifacts derived from it.
 
     ``coming``: the Kustomizations that this run is about to store, by ``namespace/name``: what is new of them has
-    rendered nothing yet.
+    rendered nothing yet. None: it is about to bury that one, which therefore renders nothing any more.
     """
     records, known = everybody(attempt.deps, attempt.cluster)
+    leaving = _leaving(attempt, records, known, coming)
+    records = {name: record for name, record in records.items() if name not in leaving}
     for name, document in coming.items():
+        if document is None:
+            continue
         before = records.get(name)
         if before is None or before.tombstone or before.document != document:
             generation = 1 + (before.generation if before else 0)
             records[name] = ObjectRecord(document=document, parent=attempt.ref, generation=generation)
     keys = {source_of(record) for record in records.values()}
     derived = {key for key in keys if key.startswith("ExternalArtifact/")}
-    return _due(attempt, records, known, {**_trees(attempt, derived), source.key: source.tree})
+    due = _due(attempt, records, known, {**_trees(attempt, derived), source.key: source.tree})
+    return replace(due, leaving=leaving)
+
+
+def _leaving(
+    attempt: Attempt, records: Mapping[str, ObjectRecord], known: Mapping[str, KustomizationStatus], coming: Coming
+) -> frozenset[str]:
+    """See Due. One that this run does not render any more, and another does, is not buried."""
+    here = {name for name, document in coming.items() if document is not None}
+    gone = {name for name, record in records.items() if record.tombstone} - here
+    mine = {n for n, each in coming.items() if each is None and n in records and records[n].parent == attempt.ref}
+    if mine:
+        others = records.keys() & known.keys() - gone - {attempt.ref}
+        moved = {text for name in others for text in standing(known[name]).interpreted}
+        gone |= {name for name in mine if f"{KIND}/{name}" not in moved}
+    parents = {name: record.parent for name, record in records.items()}
+    parents |= dict.fromkeys(here, attempt.ref)
+    return frozenset(name for name in parents if not gone.isdisjoint((name, *ancestors(name, parents))))
 
 
 def renders_due_for_removal(attempt: Attempt) -> Due:
-    """The same for one that was removed: its own source counts, those of all that rendered it, and its siblings."""
+    """The same for one that was removed: its own source counts, those of all that rendered it, and its siblings.
+
+    Those below it do not: they go with it, or are another's when that has stored them. Who renders it now, or what it
+    was a part of and is removed, too, has still to store that: then it goes on.
+    """
     records, known = everybody(attempt.deps, attempt.cluster)
-    keys, name, seen = {source_of(attempt.record)}, attempt.record.parent, {attempt.ref}
-    while name in records and name not in seen:
-        seen.add(name)
-        keys.add(source_of(records[name]))
-        name = records[name].parent
+    above = ancestors(attempt.ref, {name: record.parent for name, record in records.items()})
+    above = tuple(name for name in above if name in records)
+    keys = {source_of(attempt.record), *(source_of(records[name]) for name in above)}
+    removed = takewhile(lambda name: records[name].tombstone, above)
+    parts = {f"{KIND}/{name}" for name in (attempt.ref, *removed)}
+    leaving = _leaving(attempt, records, known, NOTHING)
+    records = {name: record for name, record in records.items() if name not in leaving}
     due = _due(attempt, records, known, _trees(attempt, keys), siblings=True)
-    parts = {f"{KIND}/{each}" for each in seen}
-    keepers = (each for each in due.resting if each in known and parts & set(standing(known[each]).interpreted))
-    return replace(due, keepers=tuple(keepers))
+    alive = records.keys() & known.keys() - {attempt.ref}
+    rendering = {name for name in alive if not parts.isdisjoint(standing(known[name]).interpreted)}
+    return replace(
+        due,
+        everybody=tuple(sorted({*due.everybody, *rendering.difference(due.resting)})),
+        keepers=tuple(sorted(rendering.intersection(due.resting))),
+    )
 
 
 def renders_unknown(attempt: Attempt) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def discover(attempt: Attempt, keeper: Cluster) -> list[Outgoing]:
         return []
     mine = frozenset(standing(attempt.status).interpreted)
     names = {f"{KIND}/{_name(each)}" for each in unknown}
-    if names & (mine | rendered_elsewhere(attempt)):
+    if names & (mine | rendered_elsewhere(attempt).keys()):
         return _stored_again(attempt, names & mine)
     messages = [out for each in unknown for out in _bury(attempt, each)]
     state.put(key, {"format": FORMAT}, expected=None)

@@ -155,6 +155,9 @@ def waits_for_others(attempt: Attempt, awaits: Awaits) -> list[Outgoing]:
     messages = [ask(attempt, name) for name in awaits.asks]
     messages += wake(attempt) if news else []
     known = read_statuses(attempt.deps, attempt.cluster, awaits.names)
+    for name in sorted(known.keys() - set(awaits.asks)):
+        if known[name].last_attempted_revision != status.last_attempted_revision:
+            messages.append(wake_up(attempt, name, "parent"))  # nobody else wakes whoever is below this one
     if all(known[name].rendered_revision == status.rendered_revision for name in awaits.names if name in known):
         messages.append(_self(attempt, "dependency"))  # they rendered it between the look and the record
     return messages

@@ -27,7 +27,7 @@ from penstock.stages.reconcile.attempt import (
     read_object,
     read_objects,
 )
-from penstock.stages.reconcile.claims import Awaits, Due, renders_due
+from penstock.stages.reconcile.claims import Awaits, Coming, Due, renders_due
 from penstock.stages.reconcile.source import Source
 
 PARSERS = {
@@ -54,16 +54,23 @@ def check_handover(attempt: Attempt, source: Source, documents: Sequence[Manifes
         if not belongs_to_other(attempt, ref, known):
             continue
         due = due or renders_due(attempt, source, coming(attempt, documents))
+        if known.parent in due.leaving:
+            continue
         if known.parent in due.unrendered:
             told = f"{ref} belongs to {known.parent}, which has not rendered this revision yet"
             raise Awaits(told, {known.parent}, due.resting)
-        raise belongs_elsewhere(ref, known)
+        if belongs_to_other(attempt, ref, known):  # again: it may have rendered between the two looks
+            raise belongs_elsewhere(ref, known)
 
 
 def children_due(attempt: Attempt, documents: Sequence[Manifest]) -> bool:
-    """Whether storing these would change anything: until that is done, nobody knows what they stand for."""
+    """Whether storing these would change anything: until that is done, nobody knows what they stand for.
+
+    What left the render and is no Kustomization stands for nothing: it may stay for a while (leaving.py).
+    """
     wanted = {stored_as(document): document for document in own_documents(attempt, documents)}
-    mine = {key: record for key, record in children_of(attempt).items() if not record.tombstone}
+    known = {key: record for key, record in children_of(attempt).items() if not record.tombstone}
+    mine = {key: record for key, record in known.items() if key in wanted or key[0] == KIND}
     return {key: record.document for key, record in mine.items()} != wanted
 
 
@@ -91,10 +98,11 @@ def own_documents(attempt: Attempt, documents: Sequence[Manifest]) -> list[Manif
     return [each for each in found if not (ref_of(each).kind == KIND and _same(known, each))]
 
 
-def coming(attempt: Attempt, documents: Sequence[Manifest]) -> dict[str, Manifest]:
-    """The Kustomizations among them that are stored as children, by ``namespace/name``."""
+def coming(attempt: Attempt, documents: Sequence[Manifest]) -> Coming:
+    """The Kustomizations among them that are stored as children; None for those that are not among them any more."""
     mine = ((stored_as(document), document) for document in own_documents(attempt, documents))
-    return {name: document for (kind, name), document in mine if kind == KIND}
+    stored = {name: document for (kind, name), document in mine if kind == KIND}
+    return {**dict.fromkeys(name for kind, name in attempt.opening.children if kind == KIND), **stored}
 
 
 def belongs_to_other(attempt: Attempt, ref: ObjectRef, known: ObjectRecord) -> bool:
@@ -145,8 +153,12 @@ def _same(known: Kustomization, document: Manifest) -> bool:
     return parsed.source == known.source and parsed.directory == known.directory
 
 
-def rendered_elsewhere(attempt: Attempt) -> frozenset[str]:
-    """Flux objects in the last render of other Kustomizations: those have moved, and are handed over as they are."""
+def rendered_elsewhere(attempt: Attempt) -> dict[str, str]:
+    """Flux objects (``Kind/namespace/name``) in the last render of another Kustomization, and which one that is.
+
+    Those have moved, and are handed over as they are.
+    """
     records, known = everybody(attempt.deps, attempt.cluster)
     alive = {name for name, record in records.items() if not record.tombstone}
-    return frozenset(each for name in alive - {attempt.ref} if name in known for each in _interpreted(known[name]))
+    others = sorted((alive & known.keys()) - {attempt.ref})
+    return {each: name for name in others for each in _interpreted(known[name])}

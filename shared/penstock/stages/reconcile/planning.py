@@ -15,6 +15,7 @@ from penstock.core.resources import ObjectRef, gvk_of, ref_of
 from penstock.stages.reconcile.attempt import Attempt, applied_mark, health_goes_on
 from penstock.stages.reconcile.claims import Awaits, Due, ownership, renders_due
 from penstock.stages.reconcile.foreign import refuse_foreign
+from penstock.stages.reconcile.leaving import Leaving
 from penstock.stages.reconcile.ledger import Ledger, load_ledger
 from penstock.stages.reconcile.live import Live, Reading, read_live, scoped
 from penstock.stages.reconcile.parentage import coming
@@ -74,14 +75,16 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
     live = read_live(target.cluster, everything, reading)
     ignore = ignore_rules(attempt.kustomization.ignore, document=str(attempt.kustomization.ref))
 
-    def made() -> ChangeSet:
-        owner = replace(ownership(attempt, wanted, live.objects, ledger.inventory.entries), ignore=ignore)
-        return plan(rendered.apply, live.objects, ledger.inventory.entries, owner, prune=attempt.kustomization.prune)
+    def made(due: Due) -> ChangeSet:
+        entries = ledger.inventory.entries
+        owner = replace(ownership(attempt, wanted, live.objects, entries, due.leaving), ignore=ignore)
+        return plan(rendered.apply, live.objects, entries, owner, prune=attempt.kustomization.prune)
 
-    changes, due = made(), Due()
+    due = Due()
+    changes = made(due)
     if changes.collisions or changes.deletions or changes.moving:
         due = renders_due(attempt, source, coming(attempt, rendered.parts.interpreted))
-        changes = made()  # again: what somebody rendered between the two looks would be missed by both
+        changes = made(due)  # again: what somebody rendered between the two looks would be missed by both
     if changes.collisions:
         raise _collision(changes.collisions, due)
     refuse_foreign(attempt, target.keeper, changes)
@@ -144,8 +147,16 @@ def _without_ended_jobs(attempt: Attempt, rendered: Rendered, changes: ChangeSet
 
 def waiting_for_renders(held: Sequence[ObjectRef], due: Due) -> str:
     """Why deletions wait, for people."""
-    names = [f"{name} (suspended)" if name in due.resting else name for name in due.everybody[:5]]
-    return f"{len(held)} deletions wait until {', '.join(names)} rendered this revision"
+    return f"{len(held)} deletions wait until {_named(due.everybody, due)} rendered this revision"
+
+
+def waiting_as_a_whole(names: Sequence[str], due: Due) -> str:
+    """Why a removal waits with all of it, for people."""
+    return f"it waits until {_named(names, due)} rendered this revision, to whom it may have moved"
+
+
+def _named(names: Sequence[str], due: Due) -> str:
+    return ", ".join(f"{name} (suspended)" if name in due.resting else name for name in names[:5])
 
 
 def handed_over(changes: ChangeSet, resting: Collection[str] = ()) -> tuple[tuple[str, ...], str]:
@@ -201,6 +212,24 @@ def _handing_over(planned: Planned) -> Planned:
         held_for=tuple(sorted({*planned.held_for, *names})),
         why_held="; ".join(part for part in (planned.why_held, told) if part),
     )
+
+
+def with_leaving(planned: Planned, left: Leaving) -> Planned:
+    """The same, waiting for those, too, to whom Flux objects may have moved."""
+    if not left.held:
+        return planned
+    return replace(
+        planned,
+        due=left.due,
+        held_for=tuple(sorted({*planned.held_for, *left.names})),
+        why_held="; ".join(part for part in (planned.why_held, told_leaving(left)) if part),
+    )
+
+
+def told_leaving(left: Leaving) -> str:
+    """Why Flux objects stay that left the render, for people."""
+    names = ", ".join(map(str, left.held[:3])) + (" and others" if len(left.held) > 3 else "")
+    return f"{names} left the render, and stays until {_named(left.names, left.due)} rendered this revision"
 
 
 def approved(attempt: Attempt, digest: str) -> bool:

@@ -7,8 +7,9 @@ or are being written or deleted, and is written by compare-and-swap around that.
 and those are stored before it is written: who has seen too little finds it written by somebody else, and looks again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from penstock.core.errors import Conflict, PenstockError
 from penstock.core.flux.receiver import index_entry, parse_receiver
@@ -18,17 +19,22 @@ from penstock.core.secrets.names import WEBHOOK, secret_name
 from penstock.core.secrets.rotation import PREVIOUS, TOKEN, ended, ends
 from penstock.ports.state import ABSENT, Record, State
 from penstock.stages.reconcile.attempt import Attempt
+from penstock.stages.reconcile.index import write_indexed
 
 KIND = "Receiver"
 TRIES = 5
 
 
-def index_receivers(attempt: Attempt) -> None:
+def index_receivers(attempt: Attempt, gone: Collection[str] = ()) -> None:
     """``receiver/<digest>/…`` for each Receiver whose token is known; entries of old tokens and Receivers vanish.
 
-    To be called when this run's children are stored, or a Receiver's record is gone. Raises Conflict where others write
-    it all the time.
+    To be called when this run's children are stored. ``gone``: the ``child/`` entries of Receivers whose records are
+    gone. They go last: who finds one after a kill calls this again. Raises Conflict where others write it all the time.
     """
+    write_indexed(attempt.deps.state, adds=(), removes=gone, write=partial(_index, attempt))
+
+
+def _index(attempt: Attempt) -> None:
     state, key = attempt.deps.state, hooked_key(attempt.cluster)
     hooked = attempt.opening.records.get(key)
     for _ in range(TRIES):

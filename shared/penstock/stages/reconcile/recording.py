@@ -65,11 +65,12 @@ def save_events(attempt: Attempt) -> None:
 
 
 def save_rest(attempt: Attempt, *, due: float) -> None:
-    """A suspended one waits for no health any more, and is looked at again at ``due``: nothing else is written.
+    """A suspended one waits for nothing any more, and is looked at again at ``due``: nothing else is written.
 
     See save_resting.
     """
-    _amend(attempt, lambda known: replace(known, pending={}) if _at_rest(attempt, known) else None, due=due)
+    rest = partial(replace, pending={}, waiting_for=())
+    _amend(attempt, lambda known: rest(known) if _at_rest(attempt, known) else None, due=due)
     _verify(attempt, attempt.found)
 
 

@@ -4,7 +4,7 @@ There are no finalizers: the tombstone holds the last spec, and is gone when eve
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,16 +18,23 @@ from penstock.ports.state import Record
 from penstock.stages.reconcile import endings, lease, termination
 from penstock.stages.reconcile.apply import prune_all
 from penstock.stages.reconcile.attempt import KIND, Attempt
-from penstock.stages.reconcile.children import bury_all
 from penstock.stages.reconcile.claims import Due, ownership, renders_due_for_removal
 from penstock.stages.reconcile.execute import ApplyFailed
 from penstock.stages.reconcile.forgetting import forget_copies
 from penstock.stages.reconcile.in_cluster import publish_events
-from penstock.stages.reconcile.index import object_entries, write_indexed
+from penstock.stages.reconcile.index import children, object_entries, write_indexed
+from penstock.stages.reconcile.leaving import bury_all
 from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
 from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
-from penstock.stages.reconcile.planning import approved, handed_over, stop_message, waiting_for_renders
+from penstock.stages.reconcile.planning import (
+    approved,
+    handed_over,
+    stop_message,
+    told_leaving,
+    waiting_as_a_whole,
+    waiting_for_renders,
+)
 from penstock.stages.reconcile.pointer import unpoint
 from penstock.stages.reconcile.recording import drop_status, save_status
 from penstock.stages.reconcile.referring import refers_to_secrets
@@ -40,22 +47,38 @@ from penstock.stages.reconcile.write import Writer
 
 def remove(attempt: Attempt) -> list[Outgoing]:
     """Delete what a removed Kustomization had applied, where its policy says so; then forget it."""
-    messages = bury_all(attempt)
-    if refers_to_secrets(attempt, ()):
-        messages += forget_copies(attempt)
+    below = children(attempt.deps, attempt.cluster, attempt.ref)
+    due = _due_for_all_of_it(attempt, below)
+    if names := due.everybody or due.keepers:
+        return _waits(attempt, names, waiting_as_a_whole(names, due), due)
+    left = bury_all(attempt, below)
+    messages = left.messages + (forget_copies(attempt) if refers_to_secrets(attempt, ()) else [])
+    if left.held:
+        return messages + _waits(attempt, left.names, told_leaving(left), left.due)
+    return messages + _removed(attempt)
+
+
+def _due_for_all_of_it(attempt: Attempt, below: Collection[tuple[str, str]]) -> Due:
+    """Whose word it waits for with its children and its records; only what it applied may go before that."""
+    if termination.begun(attempt) or (_deletes(attempt) and not below and not attempt.kustomization.suspend):
+        return Due()
+    return renders_due_for_removal(attempt)
+
+
+def _removed(attempt: Attempt) -> list[Outgoing]:
     if attempt.kustomization.suspend:
-        return messages + _forget(attempt)
+        return _forget(attempt)
     target = open_target(attempt)
     ledger = load_ledger(target.keeper, attempt)
     if not _deletes(attempt) or not ledger.inventory.entries:
-        return messages + _ended(attempt, target, ledger)
+        return _ended(attempt, target, ledger)
     if not ledger.trusted:
-        return messages + _restored(attempt, target, ledger)
+        return _restored(attempt, target, ledger)
     if termination.begun(attempt):
-        return messages + _terminates(attempt, target, ledger)
+        return _terminates(attempt, target, ledger)
     done = _remove_objects(attempt, target, ledger)
     publish_events(attempt, target.keeper, done, ledger.inventory.uid)
-    return messages + done
+    return done
 
 
 def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
@@ -139,8 +162,10 @@ def _waits(attempt: Attempt, names: Sequence[str], message: str, known: Due) -> 
     Suspended ones are asked for their render, where that is due; and where all are, there is time. Who waits for this
     one's render may be one of them: it hears that none will come.
     """
-    said = Said(ready="Unknown", reason="Progressing", message=f"removal: {message}")
-    status = with_conditions(replace(attempt.status, waiting_for=tuple(names)), said, attempt.now())
+    status = replace(attempt.status, waiting_for=tuple(names))
+    if not attempt.kustomization.suspend:  # what that has found last stands: where it moves it comes to rest again
+        said = Said(ready="Unknown", reason="Progressing", message=f"removal: {message}")
+        status = with_conditions(status, said, attempt.now())
     due = attempt.now().timestamp() + (10 * BACKSTOP if known.rests(names) else BACKSTOP)
     save_status(attempt, status, due=due)
     woken = endings.wake(attempt) if attempt.found.waiting_for != status.waiting_for else []

@@ -25,7 +25,7 @@ from penstock.stages.reconcile.in_cluster import FOREIGN
 from penstock.stages.reconcile.live import owner_selector
 from penstock.stages.reconcile.orphaned import forget_orphaned
 from penstock.stages.reconcile.parentage import check_handover
-from penstock.stages.reconcile.planning import Planned, make_plan
+from penstock.stages.reconcile.planning import Planned, make_plan, with_leaving
 from penstock.stages.reconcile.pointer import point
 from penstock.stages.reconcile.preview import preview
 from penstock.stages.reconcile.ready import check_expressions
@@ -179,15 +179,17 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
         secrets = _secrets(planned.rendered)
         copied = copy_credentials(attempt, secrets, interpreted)
         messages += copied.messages
-        messages += store_children(attempt, source, interpreted)
+        left = store_children(attempt, source, interpreted)
+        messages += left.messages
         messages += copied.look_again()
         messages += forget_copies(attempt) if copied.unreferred else []
-        if secrets or refers_to_secrets(attempt, interpreted):
-            index_receivers(attempt)
+        if secrets or left.hooks or refers_to_secrets(attempt, interpreted):
+            index_receivers(attempt, left.hooks)
     except Conflict:
         return messages + endings.superseded(attempt, done)
     except PenstockError as error:
         raise ApplyFailed(error, done.changes) from error
+    done = replace(done, planned=with_leaving(done.planned, left))
     stored = {**attempt.status.summary, CHILDREN_DUE: False}
     attempt = replace(attempt, status=replace(attempt.status, summary=stored))
     try:
