@@ -17,11 +17,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 CUT_BEFORE, CUT_AFTER, CUT_IN_THE_MIDDLE = "cut before its effect", "cut after its effect", "cut in the answer"
+CUT_IN_THE_REQUEST = "cut in the request"
 SLOW, HANGS = "slow", "hangs"
+STALLS, STALLS_AFTER = "stalls before its effect", "stalls after its effect"
+"""Half-open: nothing comes for a while, then the connection is gone."""
 REFUSALS = {"412": 412, "429": 429, "500": 500, "503": 503}
+ASKING = {
+    f"{status} for {seconds} s": (status, {"Retry-After": seconds})
+    for status, seconds in ((429, "1"), (503, "2"), (429, "5"))
+}
+"""Refusals with a Retry-After."""
 EVERYTHING = (*REFUSALS, CUT_BEFORE, CUT_AFTER, CUT_IN_THE_MIDDLE, SLOW)
-SECONDS = 0.5
-"""That a slow answer takes longer."""
+SECONDS, STALLED = 0.5, 12.0
+"""That a slow answer takes longer; that nothing comes."""
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
 Plan = Callable[[str, str], str]
@@ -67,20 +75,35 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None: ...
 
     def _any(self) -> None:
-        body = self._body()
         what = self.proxy.plan(self.command, self.path)
         if what:
             self.proxy.happened.append((self.command, self.path, what))
+        if what == CUT_IN_THE_REQUEST:
+            return self._cut()
+        body = self._body()
+        if not self._held_up(what):
+            self._forward(body, what)
+        return None
+
+    def _held_up(self, what: str) -> bool:
+        """Before its effect: slower, or not at all."""
         if what == HANGS:
             self.proxy.hanging.set()
             self.proxy.released.wait()
-            return self._cut()
+        if what == STALLS:
+            self.proxy.released.wait(STALLED)
         if what == SLOW:
             time.sleep(SECONDS)
-        if what == CUT_BEFORE:
-            return self._cut()
-        if what in REFUSALS:
-            return self._answer(REFUSALS[what], {}, b'{"error": {"code": "injected"}}')
+        if what in (HANGS, STALLS, CUT_BEFORE):
+            self._cut()
+        elif what in REFUSALS or what in ASKING:
+            status, after = ASKING.get(what) or (REFUSALS[what], {})
+            self._answer(status, after, b'{"error": {"code": "injected"}}')
+        else:
+            return False
+        return True
+
+    def _forward(self, body: bytes, what: str) -> None:
         connection = self.proxy.connect()
         try:
             headers = {
@@ -94,9 +117,13 @@ class _Handler(BaseHTTPRequestHandler):
             if "watch=" in self.path:
                 return self._stream(answer)
             data = answer.read()
+        except (OSError, http.client.HTTPException):  # the server itself is gone
+            return self._cut()
         finally:
             connection.close()
-        if what == CUT_AFTER:
+        if what == STALLS_AFTER:
+            self.proxy.released.wait(STALLED)
+        if what in (CUT_AFTER, STALLS_AFTER):
             return self._cut()
         found = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}
         return self._answer(answer.status, found, data, cut=what == CUT_IN_THE_MIDDLE)

@@ -21,8 +21,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -69,6 +70,9 @@ def free_ports(count: int) -> list[int]:
 
 class ControlPlane:
     """The processes of one control plane in one folder."""
+
+    audit_policy: ClassVar[Mapping[str, Any]] = AUDIT_POLICY
+    kwok_flags: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, folder: Path, *, controlplane: Path, kwok: Path | None) -> None:
         self.folder, self.binary, self.kwok = folder, controlplane, kwok
@@ -130,7 +134,7 @@ class ControlPlane:
             return
         managed = "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake"  # a test's own node has no kubelet
         flags = ("--kubeconfig", "kubeconfig", "--manage-all-nodes=false", managed, "--cidr", "10.1.0.1/16")
-        self._run("kwok", [str(self.kwok), *flags, "--server-address", f"127.0.0.1:{self.kwok_port}"])
+        self._run("kwok", [str(self.kwok), *flags, *self.kwok_flags, "--server-address", f"127.0.0.1:{self.kwok_port}"])
 
     def _run(self, name: str, command: list[str]) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:
@@ -183,7 +187,7 @@ class ControlPlane:
         self.folder.mkdir(parents=True, exist_ok=True)
         ca = write_certificates(self.folder)
         _private(self.folder / "tokens.csv", f"{self.token},admin,admin,system:masters\n".encode())
-        (self.folder / "audit-policy.json").write_text(json.dumps(AUDIT_POLICY))
+        (self.folder / "audit-policy.json").write_text(json.dumps(self.audit_policy))
         _private(self.folder / "kubeconfig", kubeconfig(self.url, ca, self.token))
         self._tls = ssl.create_default_context(cadata=ca.decode())
         self._tls.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 asks for extensions that this CA lacks

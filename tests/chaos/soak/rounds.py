@@ -1,0 +1,310 @@
+"""A soak: rounds of people and accidents, each followed by a quiet point at which everything is looked at."""
+
+import random
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.chaos.soak import audit, checks
+from tests.chaos.soak.commits import Author
+from tests.chaos.soak.fleet import CONFIG_MAP, FLUX, ROOT, Fleet, path_of
+from tests.chaos.soak.plane import CLUSTER, Plane, until
+
+SETTLE = 420.0
+"""Seconds after the last fault: the longest backoff is 300 s."""
+DEEDS = {
+    "commit": 30,
+    "burst": 4,
+    "forced push": 3,
+    "revert": 3,
+    "kill": 8,
+    "stop": 2,
+    "restore": 2,
+    "second plane": 1,
+    "freeze": 2,
+    "power cut": 1,
+    "git away": 2,
+    "rotate": 2,
+    "suspend": 3,
+    "ask": 2,
+    "by hand": 4,
+    "weather": 6,
+    "wait": 8,
+}
+
+
+class Failed(AssertionError):
+    """A quiet point that is none. ``problems``: each in a line."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Soak:
+    """``deeds``: what may happen and how often; ``length``: how many of them a round has."""
+
+    def __init__(self, folder: Path, stack: ExitStack, seed: int, *, deeds: dict[str, int] | None = None) -> None:
+        self.chance, self.seed = random.Random(seed), seed
+        self.deeds = DEEDS if deeds is None else deeds
+        self.plane = Plane(folder, stack, str(seed))
+        self.author = Author(random.Random(f"{seed} author"))
+        self.fleet = Fleet()
+        self.heads, self.commits = list[audit.Head](), dict[int, str]()
+        self.log = audit.Log(self.plane.parts.folder / "audit.log")
+        self.copy: Path | None = None
+        self.excused = list[tuple[float, float]]()
+        self.begun, self.happened = time.monotonic(), Counter[str]()
+
+    def tell(self, text: str) -> None:
+        print(f"[{time.monotonic() - self.begun:6.1f} s] {text}", flush=True)
+
+    def begin(self) -> None:
+        self.fleet = self.author.first()
+        self._push("the first commit", hook=False)
+        self.plane.start()
+        self._settled(self.fleet)
+        checks.make_strangers(self.plane)
+        self.strangers = checks.strangers(self.plane)
+        self.tell("first sync")
+
+    def round(self, length: int) -> None:
+        for _ in range(length):
+            deed = self.chance.choices(list(self.deeds), weights=list(self.deeds.values()))[0]
+            self.happened[deed] += 1
+            getattr(self, "_" + deed.replace(" ", "_"))()
+            self._pause()
+        self.quiet()
+
+    def _pause(self) -> None:
+        time.sleep(self.chance.choice((0.0, 0.3, 1.0, 2.0, 4.0)))
+
+    # what people do
+
+    def _push(self, why: str, *, hook: bool = True, onto: str = "", pushed: bool = True) -> None:
+        at = time.time()
+        commit = self.plane.repository.commit(self.fleet.files(self.plane.room.url), why, onto=onto)
+        self.commits[id(self.fleet)] = commit
+        self.head = commit
+        self.heads.append((at, self.fleet))
+        if pushed:
+            self.plane.repository.push()
+        answer = self.plane.hook() if hook and pushed else "none sent"
+        self.tell(f"{commit[:7]} {why} (webhook {answer})")
+
+    def _commit(self) -> None:
+        self.fleet = self.author.next(self.fleet)
+        self._push(self.author.told, hook=self.chance.random() < 0.8)
+
+    def _burst(self) -> None:
+        for _ in range(self.chance.randint(3, 6)):
+            self._commit()
+
+    def _revert(self) -> None:
+        self.fleet = self.author.earlier() or self.fleet
+        self._push("revert", hook=self.chance.random() < 0.8)
+
+    def _forced_push(self) -> None:
+        """History goes back, and may go on differently."""
+        earlier = self.author.earlier()
+        if earlier is None or id(earlier) not in self.commits:
+            return
+        onto, self.fleet = self.commits[id(earlier)], earlier
+        if self.chance.random() < 0.5:
+            self.fleet = self.author.next(earlier)
+        self._push("forced push", onto=onto, hook=self.chance.random() < 0.8)
+
+    def _rotate(self) -> None:
+        self.plane.rotate()
+        self.tell("the Receiver's token is replaced")
+
+    def _suspend(self) -> None:
+        """By the plane's own switch; or resume."""
+        names = [ROOT, *self.fleet.members]
+        name, verb = checks.own_name(self.chance.choice(names)), self.chance.choice(("suspend", "suspend", "resume"))
+        body = {"cluster": CLUSTER, "name": name, "who": "soak"}
+        self.tell(f"{verb} {name}: {self.plane.serve.api('POST', f'/{verb}', body)[0]}")
+
+    def _ask(self) -> None:
+        name = checks.own_name(self.chance.choice([ROOT, *self.fleet.members]))
+        answer = self.plane.serve.api("POST", "/reconcile", {"cluster": CLUSTER, "name": name})
+        self.tell(f"ask for {name}: {answer[0]}")
+
+    def _by_hand(self) -> None:
+        """Somebody with kubectl, and without a plan."""
+        what = self.chance.choice(("object edited", "object deleted", "inventory edited", "lease deleted"))
+        keys = [key for key in self.fleet.declared() if key[0] == CONFIG_MAP]
+        key, owner = self.chance.choice(keys), checks.own_name(self.chance.choice([ROOT, *self.fleet.members]))
+        kept = f"kustomization.{FLUX}.{owner}"
+        merge = {"Content_Type": "application/merge-patch+json"}
+        if what == "object edited":
+            found = self.plane.call("PATCH", path_of(key), {"data": {"value": "by hand"}}, **merge)
+        elif what == "object deleted":
+            found = self.plane.call("DELETE", path_of(key))
+        elif what == "inventory edited":
+            found = self.plane.call("PATCH", f"{checks.KEEPERS}/{kept}", {"data": {"inventory": "{}"}}, **merge)
+        else:
+            path = "/apis/coordination.k8s.io/v1/namespaces/penstock-system/leases"
+            found = self.plane.call("DELETE", f"{path}/{kept}")
+        self.tell(f"by hand: {what} ({key[1]}/{key[2]}, {owner}): {found[0]}")
+
+    # accidents
+
+    def _weather(self) -> None:
+        for each in (self.plane.api_weather, self.plane.git_weather, self.plane.room_weather):
+            each.share = self.chance.choice((0.0, 0.02, 0.1, 0.3))
+        self.tell(f"weather: {self.plane.api_weather.share:.0%} to the API server, {self.plane.git_weather.share:.0%}")
+
+    def _wait(self) -> None:
+        time.sleep(self.chance.choice((3.0, 6.0)))
+
+    def _kill(self) -> None:
+        self.plane.serve.kill()
+        now = time.time()
+        self.excused.append((now - 1, now + 30))
+        self.tell("kill -9 serve")
+        self._pause()
+        self.plane.start()
+
+    def _stop(self) -> None:
+        self.plane.serve.stop()
+        self.tell("stop serve")
+        self.plane.start()
+
+    def _restore(self) -> None:
+        """Copied at first, the copy put back later."""
+        if self.copy is None:
+            self.copy = self.plane.folder / "copy.db"
+            self.plane.serve.back_up(self.copy)
+            self.tell("state.db copied")
+            return
+        self.plane.serve.kill()
+        self.plane.serve.restore(self.copy)
+        self.copy.unlink()
+        self.copy = None
+        self.excused.append((self.heads[0][0], time.time() + 60))
+        self.tell("state.db restored")
+        self.plane.start()
+
+    def _second_plane(self) -> None:
+        self.plane.second(on=True)
+        time.sleep(10)
+        self.plane.second(on=False)
+        self.tell("another plane tried")
+
+    def _freeze(self) -> None:
+        self.plane.freeze(on=True)
+        seconds = self.chance.choice((2, 5, 15))
+        time.sleep(seconds)
+        self.plane.freeze(on=False)
+        self.tell(f"API server frozen for {seconds} s")
+
+    def _power_cut(self) -> None:
+        self.plane.power(on=False)
+        self.tell("API server killed")
+        self._pause()
+        self.plane.power(on=True)
+
+    def _git_away(self) -> None:
+        self.plane.git_weather.away = True
+        time.sleep(self.chance.choice((2.0, 6.0)))
+        self.plane.git_weather.away = False
+        self.tell("Git server was away")
+
+    # what must hold
+
+    def quiet(self) -> None:
+        """Mend all, and see."""
+        strict = self.chance.random() < 0.5
+        if strict:
+            self._calm()
+        self.fleet = self.author.marked(self.fleet)
+        self._push("quiet point: " + self.author.told, hook=self.chance.random() < 0.7)
+        self._pause()
+        self._calm()
+        self._settled(self.fleet, told=strict)
+        self._steady()
+
+    def _calm(self) -> None:
+        for each in (self.plane.api_weather, self.plane.git_weather, self.plane.room_weather):
+            each.calm()
+        self._resume()
+
+    def _resume(self) -> None:
+        _, status = self.plane.serve.api("GET", "/status")
+        for each in (status or {}).get("objects", ()):
+            if each["kind"] == "Kustomization" and each.get("suspended"):
+                self.plane.serve.api("POST", "/resume", {"cluster": CLUSTER, "name": each["name"], "who": "soak"})
+
+    def _approve(self) -> None:
+        _, status = self.plane.serve.api("GET", "/status")
+        for name, digest in checks.stopped_prunes(status or {}):
+            body = {"cluster": CLUSTER, "name": name, "prune": digest, "who": "soak"}
+            self.tell(f"approve for {name}: {self.plane.serve.api('POST', '/approve', body)[0]}")
+
+    def _settled(self, fleet: Fleet, *, told: bool = False) -> None:
+        begin, last = time.monotonic(), 0.0
+        while True:
+            problems = list(checks.differences(self.plane, fleet, self.head))
+            if not problems and told:
+                problems = list(checks.untold(self.plane, fleet, self.head))
+            passed = time.monotonic() - begin
+            if not problems:
+                break
+            if passed > SETTLE:
+                raise Failed(problems)
+            if passed - last > 20:
+                last = passed
+                self.plane.parts.tend()
+                self._approve()
+                self._resume()
+                self.tell(f"not yet: {len(problems)}: {problems[0][:230]}")
+            time.sleep(0.5)
+        self.tell(f"settled after {passed:.0f} s: {len(fleet.members)} Kustomizations, {len(fleet.declared())} objects")
+        self.log.read()
+        problems = audit.judge(self.log, self.heads)
+        problems += list(checks.told_twice(self.plane, 0.0, self.excused)) + list(checks.bugs(self.plane))
+        if hasattr(self, "strangers") and checks.strangers(self.plane) != self.strangers:
+            problems.append("an object of somebody else was touched")
+        if problems:
+            raise Failed(problems)
+
+    def _steady(self) -> None:
+        """Intervals pass, and nothing is written. The first look may show a newer revision in inventories."""
+        self._sweep()
+        begin = self.log.read()
+        self._sweep()
+        self.log.read()
+        requests = self.log.since(begin)
+        wrote = [f"written at rest: {each}" for each in requests if each.writes]
+        verbs = Counter(each.verb for each in requests)
+        noop = sum(audit.needless(self.log).values())
+        self.tell(f"a sweep: {len(requests)} requests {dict(verbs)}; writes that changed nothing so far: {noop}")
+        problems = [*wrote, *checks.differences(self.plane, self.fleet, self.head)]
+        if len(requests) > self._most_requests():
+            problems.append(f"{len(requests)} requests at rest: " + "; ".join(str(each) for each in requests)[:3000])
+        if problems:
+            raise Failed(problems)
+
+    def _most_requests(self) -> int:
+        """One LIST a kind and one of inventories; twice, since a sweep may begin before all intervals are over."""
+        return 2 * (len(checks.KINDS) + 4) + 4 * len(self.fleet.members)
+
+    def _sweep(self) -> None:
+        """All intervals are over now, and a tick later everybody has been looked at."""
+        until(lambda: self.plane.backlog() == 0, "no message is due", 120)
+        records = self.plane.records()
+        try:
+            now = time.time()
+            prefix = f"status/{CLUSTER}/Kustomization/"
+            before = {each.key: each.due for each in records.list(prefix)}
+            for each in records.list(prefix):
+                records.put(each.key, each.value, expected=each.version, due=now)
+            until(
+                lambda: all((each.due or 0) > now for each in records.list(prefix)) and self.plane.backlog() == 0,
+                f"a sweep of {len(before)}",
+                120,
+            )
+        finally:
+            records.close()
