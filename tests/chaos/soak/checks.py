@@ -148,8 +148,10 @@ def untold(plane: Plane, fleet: Fleet, head: str) -> Iterator[str]:
     """Of the last commit, which changed an object of everybody and met no fault: each outcome is told once."""
     told: Counter[str] = Counter()
     for _, event in plane.room.told:
-        if revision_of(event).endswith(head) and "configured" in event["message"]:
-            told[event["involvedObject"]["name"]] += f"{stays_of(fleet, event)} configured" in event["message"]
+        if revision_of(event).endswith(head):
+            told[event["involvedObject"]["name"]] += any(
+                f"{stays_of(fleet, event)} {what}" in event["message"] for what in ("configured", "created")
+            )
     for owner in (ROOT, *fleet.members):
         if told[own_name(owner)] != 1:
             yield f"what became of {own_name(owner)} at {head[:7]} was told {told[own_name(owner)]} times"

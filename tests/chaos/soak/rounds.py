@@ -3,6 +3,7 @@
 import random
 import time
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.chaos.soak.plane import CLUSTER, Plane, until
 
 SETTLE = 420.0
 """Seconds after the last fault: the longest backoff is 300 s."""
+PAUSES = (0.0, 0.3, 1.0, 2.0, 4.0)
 DEEDS = {
     "commit": 30,
     "burst": 4,
@@ -43,11 +45,10 @@ class Failed(AssertionError):
 
 
 class Soak:
-    """``deeds``: what may happen and how often; ``length``: how many of them a round has."""
+    """``seed``: what people do, when something breaks, and which requests meet a fault."""
 
-    def __init__(self, folder: Path, stack: ExitStack, seed: int, *, deeds: dict[str, int] | None = None) -> None:
-        self.chance, self.seed = random.Random(seed), seed
-        self.deeds = DEEDS if deeds is None else deeds
+    def __init__(self, folder: Path, stack: ExitStack, seed: int) -> None:
+        self.chance = random.Random(seed)
         self.plane = Plane(folder, stack, str(seed))
         self.author = Author(random.Random(f"{seed} author"))
         self.fleet = Fleet()
@@ -70,15 +71,20 @@ class Soak:
         self.tell("first sync")
 
     def round(self, length: int) -> None:
-        for _ in range(length):
-            deed = self.chance.choices(list(self.deeds), weights=list(self.deeds.values()))[0]
+        """So many deeds, and a quiet point."""
+        drawn = self.chance.choices(list(DEEDS), weights=list(DEEDS.values()), k=length)
+        self.play(["weather", *drawn])
+
+    def play(self, deeds: Iterable[str]) -> None:
+        """These, and a quiet point."""
+        for deed in deeds:
             self.happened[deed] += 1
             getattr(self, "_" + deed.replace(" ", "_"))()
             self._pause()
         self.quiet()
 
     def _pause(self) -> None:
-        time.sleep(self.chance.choice((0.0, 0.3, 1.0, 2.0, 4.0)))
+        time.sleep(self.chance.choice(PAUSES))
 
     # what people do
 
@@ -153,7 +159,7 @@ class Soak:
 
     def _weather(self) -> None:
         for each in (self.plane.api_weather, self.plane.git_weather, self.plane.room_weather):
-            each.share = self.chance.choice((0.0, 0.02, 0.1, 0.3))
+            each.share = self.chance.choice((0.0, 0.02, 0.1, 0.1, 0.3))
         self.tell(f"weather: {self.plane.api_weather.share:.0%} to the API server, {self.plane.git_weather.share:.0%}")
 
     def _wait(self) -> None:

@@ -137,13 +137,20 @@ def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> list[Change]
     return pruned
 
 
+def _known(attempt: Attempt) -> Record | None:
+    """Its record as it stands; None where another run has ended the removal."""
+    message = attempt.message
+    return attempt.deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name))
+
+
+def _is_tombstone(found: Record) -> bool:
+    return ObjectRecord.from_value(found.value).tombstone
+
+
 def _record(attempt: Attempt) -> Record | None:
     """The tombstone as it stands; None where it is none any more."""
-    message = attempt.message
-    found = attempt.deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name))
-    if found is None or not ObjectRecord.from_value(found.value).tombstone:
-        return None
-    return found
+    found = _known(attempt)
+    return found if found is not None and _is_tombstone(found) else None
 
 
 def _restored(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
@@ -151,7 +158,7 @@ def _restored(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing
     status = replace(attempt.status, inventory=ledger.inventory.ids(), inventory_digest=ledger.inventory.digest())
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
     stored = store_ledger(target.keeper, attempt, ledger, ledger.inventory, shown(status, suspended=False))
-    if _record(attempt) is None:
+    if _known(attempt) is None:
         _drop_inventory(target, stored)  # another run had ended the removal: it was not lost, but done with
     return endings.superseded(attempt)
 
@@ -203,18 +210,20 @@ def _events(attempt: Attempt, pruned: Sequence[Change]) -> list[Outgoing]:
 
 
 def _ended(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoing]:
-    """The inventory goes, then the records.
+    """The inventory goes, then the records; neither where it was declared again.
 
     Another run of this removal may have taken the missing inventory for lost in between and restored it, while the
     records still stood: so it is looked for once more.
     """
+    found = _known(attempt)
+    if found is not None and not _is_tombstone(found):
+        return endings.wake(attempt) + endings.superseded(attempt)
     _drop_inventory(target, ledger)
     unpoint(attempt)
     messages = _forget(attempt)
-    message = attempt.message
     with contextlib.suppress(PenstockError):  # somebody has just written it: they look again themselves
         left = load_ledger(target.keeper, replace(attempt, status=replace(attempt.status, inventory=())))
-        if attempt.deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name)) is None:
+        if _known(attempt) is None:
             _drop_inventory(target, left)
     return messages
 

@@ -1,0 +1,38 @@
+"""`penstock serve` on a real API server and a real Git server, through faults, kills and people; see tests/chaos/soak."""
+
+from contextlib import ExitStack
+
+import pytest
+from tests.chaos.soak import audit
+from tests.chaos.soak.rounds import Soak
+from tests.controlplane.build import tool
+
+pytestmark = pytest.mark.real
+MINUTE = ("commit", "weather", "burst", "kill", "commit", "rotate", "by hand", "restore", "commit")
+LONG = 12
+"""Rounds."""
+
+
+@pytest.fixture
+def soak(tmp_path, request):
+    if tool("controlplane") is None:
+        pytest.skip("no Kubernetes control plane is built here: run `make tools`")
+    with ExitStack() as stack:
+        yield Soak(tmp_path, stack, request.param)
+
+
+@pytest.mark.parametrize("soak", [5], indirect=True)
+def test_a_plane_under_fire_ends_at_the_head_and_its_audit_log_is_clean(soak):
+    soak.begin()
+    soak.play(MINUTE)
+    assert soak.plane.api_proxy.happened, "there were faults"
+    assert any(each.verb == "delete" for each in soak.log.since(0)), "there was something to judge"
+    assert audit.judge(soak.log, soak.heads[-1:]) != [], "a commit that never was would be no excuse"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("soak", [101, 102], indirect=True)
+def test_and_so_it_is_in_the_long_run(soak):
+    soak.begin()
+    for _ in range(LONG):
+        soak.round(15)
