@@ -3,12 +3,16 @@
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
 from tests import formats
+from tests.chaos.interrupted import reconciles
 from tests.memory_plane import UID, MemoryPlane, config_map, kustomization
 
+from penstock.adapters.secrets.memory import MemorySecrets
+from penstock.core.errors import Transient
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.http import HttpRequest
 from penstock.core.records import DeliveryRecord, ReceiverRecord, copies_key, delivery_key, receiver_key
@@ -269,3 +273,69 @@ def test_records_that_turn_out_to_be_old_are_not_asked_which_entries_there_are(p
     plane.reconcile("flux-system", why="interval")
     assert index(plane) == (entries, entries)
     assert plane.ready("flux-system").startswith("True")
+
+
+BROKEN = {
+    "cannot be rendered": {"clusters/prod/broken.yaml": "kind: ConfigMap\n  apiVersion: [v1\n"},
+    "waits": {
+        "clusters/prod/root.yaml": kustomization("flux-system", "./clusters/prod", dependsOn=[{"name": "never"}])
+    },
+    "is suspended": {"clusters/prod/root.yaml": kustomization("flux-system", "./clusters/prod", suspend=True)},
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_process_that_starts_anew_has_them_whatever_is_wrong_with_the_root(plane, how):
+    for name, data in (("hook", SHARED), ("chat", SHARED), ("login", LOGIN)):
+        plane.cluster.create(secret(name, data))
+    push(plane, receiver("hook"), provider("chat"), repository("login"))
+    before = plane.secrets.names()
+    plane.push(BROKEN[how])
+    plane.settle()
+    plane.reconcile("flux-system")
+    assert not plane.ready("flux-system").startswith("True") or how == "is suspended"
+    plane.secrets = MemorySecrets()
+    plane.deps = replace(plane.deps, secrets=plane.secrets)
+    plane.reconcile("flux-system")
+    assert plane.secrets.names() == before
+    assert len(before) == 3
+
+
+def test_a_token_that_is_replaced_while_the_root_is_broken_is_known_at_its_next_look(plane):
+    plane.cluster.create(secret("hook", SHARED))
+    push(plane, receiver("hook"))
+    plane.push(BROKEN["cannot be rendered"])
+    plane.settle()
+    live = plane.live("v1", "Secret", "flux-system", "hook")
+    plane.cluster.delete(live)
+    plane.cluster.create(secret("hook", {"token": b"another"}))
+    plane.reconcile("flux-system", why="interval")
+    digest = webhook_digest(b"another", "github", "flux-system")
+    assert plane.state.get(receiver_key(digest, "prod", "flux-system", "github")) is not None
+
+
+def test_where_the_api_server_does_not_answer_the_next_try_brings_them(plane):
+    plane.cluster.create(secret("hook", SHARED))
+    push(plane, receiver("hook"))
+    plane.secrets = MemorySecrets()
+    plane.deps = replace(plane.deps, secrets=plane.secrets)
+    asked = []
+
+    class Away:
+        def __getattr__(self, name):
+            def call(*_args, **_kwargs):
+                asked.append(name)
+                raise Transient("the API server does not answer")
+
+            return call
+
+    class Nowhere(type(plane.clusters)):
+        def connect(self, cluster, *, impersonate=""):
+            return Away()
+
+    there, plane.deps = plane.deps, replace(plane.deps, clusters=Nowhere(plane.cluster))
+    reconciles("flux-system", "request")(plane)
+    assert len(asked) == 1, "a run does not wait for it more than once"
+    plane.deps = there
+    plane.settle()
+    assert plane.secrets.names() == (stored(WEBHOOK, "hook"),)

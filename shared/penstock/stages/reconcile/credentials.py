@@ -48,6 +48,7 @@ def copy_credentials(attempt: Attempt, applied: Mapping[str, Manifest], coming: 
     A run that applies a Secret brings it for the objects that are stored. So what only new objects refer to is read
     whatever the store has, and once more when they are stored: another run may have applied it in between.
     """
+    attempt.opening.copied = True
     refers = refers_to_secrets(attempt, coming)
     if not refers and not applied:
         return Copied()

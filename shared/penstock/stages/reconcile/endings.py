@@ -192,6 +192,7 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
         return superseded(attempt)
     show_failure(attempt, status, messages, cause)
     if isinstance(cause, Transient):
+        attempt.opening.copied = True  # by that next try
         messages.append(_self(attempt, "retry", delay=_backoff(attempt, cause)))
     _answer(attempt, status)
     tell(attempt, status)

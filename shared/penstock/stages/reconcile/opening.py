@@ -42,6 +42,7 @@ class Opening:
     alone: bool = True
     stored: bool = False
     copies: frozenset[str] = frozenset()
+    copied: bool = False
 
     def seen(self, status: Record | None) -> None:
         """The status record was read again."""

@@ -11,7 +11,7 @@ from penstock.core.reconcile.standing import CHILDREN_DUE
 from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile import adoption, endings, lease
-from penstock.stages.reconcile.attempt import Attempt, open_attempt
+from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, open_attempt
 from penstock.stages.reconcile.children import check_children, store_children, wake_children
 from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.context import gather
@@ -73,11 +73,29 @@ def _looked(attempt: Attempt) -> list[Outgoing]:
         answer_plan(attempt)
         return []
     if suspended(attempt):
-        return _resting(attempt)
+        return _resting(attempt) + _copies(attempt)
     left_alone = attempt.record.tombstone or attempt.kustomization.kube_config is not None
     if attempt.shared is not None and left_alone:
         return [Outgoing(message=message)]
-    return _tried(attempt)
+    return _tried(attempt) + _copies(attempt)
+
+
+def _copies(attempt: Attempt) -> list[Outgoing]:
+    """What the records refer to is copied whatever has become of the root's run, where it did not come to that.
+
+    A process that has just started has no copies: the push that mends the root comes in by a Receiver, and a Provider
+    tells that it is broken.
+    """
+    done = attempt.opening.copied or attempt.record.tombstone or attempt.shared is not None
+    if done or not attempt.is_root or attempt.message.why not in LOOKS_AFRESH:
+        return []
+    try:
+        messages = copy_credentials(attempt, {}).messages
+        if attempt.opening.stored:
+            index_receivers(attempt)
+    except PenstockError:  # each Secret that could not be copied has been told of; the next look tries again
+        return []
+    return messages
 
 
 def _resting(attempt: Attempt) -> list[Outgoing]:
