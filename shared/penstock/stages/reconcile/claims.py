@@ -22,7 +22,7 @@ from penstock.core.sources.kinds import ARTIFACTS
 from penstock.core.sources.wakeups import ancestors, is_suspended, source_of
 from penstock.core.tree import Tree
 from penstock.ports.cluster import FIELD_MANAGER
-from penstock.stages.reconcile.attempt import KIND, Attempt, everybody, read_kustomizations
+from penstock.stages.reconcile.attempt import KIND, Attempt, everybody, everybody_in_order, read_kustomizations
 from penstock.stages.reconcile.source import Source, newest_tree
 
 Coming = Mapping[str, Manifest | None]
@@ -110,15 +110,19 @@ def ownership(
 def _told(
     mine: ObjectRecord, others: Mapping[str, ObjectRecord], known: Mapping[str, KustomizationStatus]
 ) -> tuple[dict[ObjectRef, str], frozenset[ObjectRef], frozenset[ObjectRef]]:
-    """``claimed``, ``taken`` and ``elsewhere`` of an Ownership, by what the others have written down."""
+    """``claimed``, ``taken`` and ``elsewhere`` of an Ownership, by what the others have written down.
+
+    Taken is what one has in its inventory that renders it: what another one has there is about to leave it.
+    """
     claimed, far = dict[ObjectRef, str](), dict[ObjectRef, str]()
     taken, elsewhere = set[ObjectRef](), set[ObjectRef]()
     here = _kube_config(mine)
     for name in sorted(others.keys() & known.keys()):
         status, beside = known[name], _kube_config(others[name]) == here
-        (claimed if beside else far).update(dict.fromkeys(rendered_refs(status), name))
+        refs = frozenset(rendered_refs(status))
+        (claimed if beside else far).update(dict.fromkeys(refs, name))
         if status.ready():
-            (taken if beside else elsewhere).update(parse_ids(status.inventory))
+            (taken if beside else elsewhere).update(refs & parse_ids(status.inventory).keys())
     return {**far, **claimed}, frozenset(taken), frozenset(elsewhere - claimed.keys())
 
 
@@ -162,7 +166,7 @@ def renders_due(attempt: Attempt, source: Source, coming: Coming = NOTHING) -> D
     ``coming``: the Kustomizations that this run is about to store, by ``namespace/name``: what is new of them has
     rendered nothing yet. None: it is about to bury that one, which therefore renders nothing any more.
     """
-    records, known = everybody(attempt.deps, attempt.cluster)
+    records, known = everybody_in_order(attempt.deps, attempt.cluster)
     leaving = _leaving(attempt, records, known, coming)
     records = {name: record for name, record in records.items() if name not in leaving}
     for name, document in coming.items():
@@ -200,7 +204,7 @@ def renders_due_for_removal(attempt: Attempt) -> Due:
     Those below it do not: they go with it, or are another's when that has stored them. Who renders it now, or what it
     was a part of and is removed, too, has still to store that: then it goes on.
     """
-    records, known = everybody(attempt.deps, attempt.cluster)
+    records, known = everybody_in_order(attempt.deps, attempt.cluster)
     above = ancestors(attempt.ref, {name: record.parent for name, record in records.items()})
     above = tuple(name for name in above if name in records)
     keys = {source_of(attempt.record), *(source_of(records[name]) for name in above)}
@@ -223,7 +227,7 @@ def renders_unknown(attempt: Attempt) -> tuple[str, ...]:
 
     Suspended ones and those whose source has no artifact count, too.
     """
-    records, known = everybody(attempt.deps, attempt.cluster)
+    records, known = everybody_in_order(attempt.deps, attempt.cluster)
     trees = _trees(attempt, {source_of(record) for record in records.values()})
     return tuple(
         name
