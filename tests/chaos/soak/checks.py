@@ -16,7 +16,6 @@ from tests.chaos.soak.fleet import (
     ROOT,
     Fleet,
     Key,
-    identity,
     path_of,
     stays,
     value_of,
@@ -121,11 +120,6 @@ def _inventories(plane: Plane, fleet: Fleet, records: dict[str, Any]) -> Iterato
             yield f"inventory {name}: another digest than the record's"
 
 
-def inventoried(fleet: Fleet) -> Counter[str]:
-    """How often each id stands in an inventory."""
-    return Counter(identity(key) for key in fleet.declared())
-
-
 def make_strangers(plane: Plane) -> None:
     """Objects of others: one without owner, one of a Kustomization that nobody here knows."""
     labels = {LABEL: "of-somebody-else", f"{KUSTOMIZATIONS}/namespace": FLUX}
@@ -186,7 +180,7 @@ def bugs(plane: Plane) -> Iterator[str]:
     """Lines of serve's own log that no fault excuses."""
     for life in range(1, plane.serve.lives + 1):
         for line in plane.serve.log(life).read_text(errors="replace").splitlines():
-            if '"where"' in line or "Traceback" in line:
+            if ('"where": "' in line and '"where": ""' not in line) or "Traceback" in line:
                 yield f"serve-{life}.log: {line[:1500]}"
 
 
