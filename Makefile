@@ -12,7 +12,7 @@ PYTHON_VERSION ?= 3.13
 ARCH ?= x86_64
 BYTECODE ?= auto
 
-.PHONY: help demo test test-full chaos tools lint infra package bench bench-cluster bench-cloud bench-full serve lock
+.PHONY: help demo test test-full chaos soak tools lint infra package bench bench-cluster bench-cloud bench-full serve lock
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -43,6 +43,9 @@ test-full: $(READY) ## the slow ones too: chaos and fuzz at full length
 chaos: $(READY) ## 10,240 schedules of faults: every combination ten times, and 1,024 wider ones; one that fails is shrunk and printed
 	@$(BIN)/python -m tests.chaos.faults --schedules 10240
 	@$(BIN)/python -m tests.chaos.faults --first 1048576 --schedules 1024
+
+soak: $(READY) ## real processes under faults for SOAK_MINUTES (10); the seed is printed (make soak SEED=7)
+	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(SOAK_MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 tools: $(READY) ## build the real parts that tests run against (cached outside the repository)
 	@$(BIN)/python tests/controlplane/build.py

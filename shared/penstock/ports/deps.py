@@ -1,6 +1,6 @@
 """Everything a stage may use, as one value. A stage touches only the ports that pipeline.json gives it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,28 @@ if TYPE_CHECKING:  # a webhook's cold start need not load what only reconcile us
     from penstock.ports.storage import Storage
     from penstock.ports.telemetry import Telemetry
 
-OF_MESSAGE = frozenset({"attempt", "pushed", "trace"})
+OF_MESSAGE = frozenset({"attempt", "lives", "pushed", "trace"})
 """Fields of Deps that are no ports."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lives:
+    """Of a process that works for its plane alone: its name, and those of the ones before it, which have ended.
+
+    Both are empty where nobody can tell whether another one still works.
+    """
+
+    own: str = ""
+    past: frozenset[str] = frozenset()
+
+    def sign(self, ident: str) -> str:
+        """A name for something of this life."""
+        return f"{self.own}.{ident}" if self.own else ident
+
+    def ended(self, name: str) -> bool:
+        """Whether the life that signed this is over."""
+        life, signed, _ = name.partition(".")
+        return bool(signed) and life in self.past
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +58,7 @@ class Deps:
     state: "State"
     storage: "Storage"
     telemetry: "Telemetry"
+    lives: Lives = field(default_factory=Lives)
     trace: str = ""
     """The trace id of the message being worked on."""
     attempt: int = 1

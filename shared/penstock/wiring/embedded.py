@@ -76,7 +76,7 @@ class EmbeddedPlane:
                     f"PENSTOCK_BACKEND is {settings.backend}: there the provider runs the stages; "
                     "`serve` is the embedded plane"
                 )
-            stack.enter_context(DirectoryLock(settings.data_dir))
+            lock = stack.enter_context(DirectoryLock(settings.data_dir))
             make_api_token(settings)
             places = Places(self._options.threads.get("reconcile", THREADS["reconcile"]))
             makers = {
@@ -84,7 +84,8 @@ class EmbeddedPlane:
                 "secrets": lambda: secrets_of(settings),
                 **self._options.instead,
             }
-            self.runtime = Runtime(settings, instead=makers, process=Process(scraped=bool(self._options.metrics)))
+            process = Process(scraped=bool(self._options.metrics), lives=lock.lives)
+            self.runtime = Runtime(settings, instead=makers, process=process)
             stack.callback(self.runtime.close)
             self.plane = self._stored()
             self.workers = Workers(self.runtime, threads=self._options.threads, places=places)

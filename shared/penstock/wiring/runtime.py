@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,7 +14,7 @@ from penstock.core.errors import Transient
 from penstock.core.http import HttpRequest, HttpResponse
 from penstock.core.messages import Envelope, Message, Outgoing
 from penstock.core.pipeline import Pipeline
-from penstock.ports.deps import OF_MESSAGE, Deps
+from penstock.ports.deps import OF_MESSAGE, Deps, Lives
 from penstock.ports.telemetry import Field, Scoped
 from penstock.wiring import http, run
 from penstock.wiring.lazy import LazyPort, Once, WithheldPort
@@ -48,10 +48,14 @@ ALWAYS = frozenset({"clock", "telemetry"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
-    """What kind of process this is. ``short_lived``: a function; ``scraped``: its metrics are read from it."""
+    """What kind of process this is. ``short_lived``: a function; ``scraped``: its metrics are read from it.
+
+    ``lives``: it is the only one, as were those before it.
+    """
 
     short_lived: bool = False
     scraped: bool = False
+    lives: Lives = field(default_factory=Lives)
 
 
 class Runtime:
@@ -219,7 +223,7 @@ class Runtime:
         about = self._about_run()
         if about:
             ports["telemetry"] = Scoped(telemetry=ports["telemetry"], fields=about)
-        return Deps(**ports)
+        return Deps(**ports, lives=self._process.lives)
 
     def _begin(self, stage: str) -> None:
         """Of a function: its counters stand at 0 before they count. ``tick`` tells of everybody's dead letters."""

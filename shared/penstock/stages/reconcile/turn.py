@@ -1,7 +1,8 @@
 """A run's turn under the Lease, from taking it to giving it back.
 
 A Lease that could not be given back (the API server went away), or that was taken without our hearing of it, would hold
-up the next run until its end. So it is written down that its holder has ended, and the next run need not wait.
+up the next run until its end. So it is written down that its holder has ended, and the next run need not wait. Nor for
+one that an earlier life of a process held which works alone (ports.deps.Lives): it was killed.
 """
 
 import contextlib
@@ -39,11 +40,13 @@ def turn(attempt: Attempt, keeper: Cluster, *, first: bool = False) -> Iterator[
 
     def ended(name: str) -> bool:
         nonlocal known
+        if deps.lives.ended(name):
+            return True
         if name not in _ended(known):  # it may have ended since this run began
             known = deps.state.get(key)
         return name in _ended(known)
 
-    holder = lease.Holder(name=deps.clock.new_id(), ended=ended)
+    holder = lease.Holder(name=deps.lives.sign(deps.clock.new_id()), ended=ended)
     how = lease.How(first=first, adopting=attempt.adopting)
     try:
         held = Turn(claim=lease.acquire(keeper, attempt.owner, holder, deps.clock, how))
