@@ -32,10 +32,15 @@ Edit = Callable[["Author", Fleet], Fleet]
 
 
 class Author:
-    """``told``: in words, what the last commit changes."""
+    """``told``: in words, what the last commit changes.
+
+    ``resting``: who has been suspended in Git since the last quiet point: nobody removes it until it has been resumed, or
+    its objects would be left in the cluster, as in Flux.
+    """
 
     def __init__(self, chance: random.Random) -> None:
         self.chance, self.told = chance, ""
+        self.resting = set[str]()
         self._folders = self._names = self._values = 0
         self._past: list[Fleet] = []
 
@@ -65,7 +70,15 @@ class Author:
 
     def earlier(self) -> Fleet | None:
         """One of the last few."""
-        return self.chance.choice(self._past) if self._past else None
+        found = [each for each in self._past if self.resting <= each.members.keys()]
+        return self.chance.choice(found) if found else None
+
+    def removable(self, fleet: Fleet) -> list[str]:
+        return [name for name in fleet.members if not fleet.below(name) & self.resting]
+
+    def settled(self) -> None:
+        """All that is resumed in Git has been resumed."""
+        self.resting.clear()
 
     def value(self) -> str:
         self._values += 1
@@ -140,9 +153,9 @@ def _new_member(author: Author, fleet: Fleet) -> Fleet:
 
 def _rename(author: Author, fleet: Fleet) -> Fleet:
     """The same path under another name; its children and dependents know."""
-    if not fleet.members:
+    if not author.removable(fleet):
         return fleet
-    old, new = author.chance.choice(list(fleet.members)), author.name("k")
+    old, new = author.chance.choice(author.removable(fleet)), author.name("k")
     members = {}
     for member in fleet.members.values():
         needs = tuple(new if each == old else each for each in member.depends_on)
@@ -162,9 +175,9 @@ def _new_parent(author: Author, fleet: Fleet) -> Fleet:
 
 def _remove_member(author: Author, fleet: Fleet) -> Fleet:
     """It and all below it; its objects go, or go to others."""
-    if not fleet.members:
+    if not author.removable(fleet):
         return fleet
-    gone = fleet.below(author.chance.choice(list(fleet.members)))
+    gone = fleet.below(author.chance.choice(author.removable(fleet)))
     members = {
         name: replace(each, depends_on=tuple(n for n in each.depends_on if n not in gone))
         for name, each in fleet.members.items()
@@ -193,7 +206,9 @@ def _depend(author: Author, fleet: Fleet) -> Fleet:
 
 def _suspend(author: Author, fleet: Fleet) -> Fleet:
     """In Git; or the other way round."""
-    return _with_one(author, fleet, lambda member: replace(member, suspended=not member.suspended))
+    found = _with_one(author, fleet, lambda member: replace(member, suspended=not member.suspended))
+    author.resting |= {name for name, member in found.members.items() if member.suspended}
+    return found
 
 
 def _break(author: Author, fleet: Fleet) -> Fleet:

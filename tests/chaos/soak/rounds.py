@@ -180,6 +180,8 @@ class Soak:
 
     def _restore(self) -> None:
         """Copied at first, the copy put back later."""
+        if self.copy is None and self.author.resting:
+            return
         if self.copy is None:
             self.copy = self.plane.folder / "copy.db"
             self.plane.serve.back_up(self.copy)
@@ -230,6 +232,7 @@ class Soak:
         self._pause()
         self._calm()
         self._settled(self.fleet, told=strict)
+        self.author.settled()
         self._steady()
 
     def _calm(self) -> None:
