@@ -185,14 +185,17 @@ def renders_due(attempt: Attempt, source: Source, coming: Coming = NOTHING) -> D
 def _leaving(
     attempt: Attempt, records: Mapping[str, ObjectRecord], known: Mapping[str, KustomizationStatus], coming: Coming
 ) -> frozenset[str]:
-    """See Due. One that this run does not render any more, and another does, is not buried."""
+    """See Due: tombstones, whom no written render declares any more, whom this run buries, and all below those.
+
+    Such a one may have gone with its directory, and cannot say any more what has left it.
+    """
     here = {name for name, document in coming.items() if document is not None}
     gone = {name for name, record in records.items() if record.tombstone} - here
-    mine = {n for n, each in coming.items() if each is None and n in records and records[n].parent == attempt.ref}
-    if mine:
-        others = records.keys() & known.keys() - gone - {attempt.ref}
-        moved = {text for name in others for text in standing(known[name]).interpreted}
-        gone |= {name for name in mine if f"{KIND}/{name}" not in moved}
+    speaking = records.keys() & known.keys() - gone
+    declared = {text for name in speaking - {attempt.ref} for text in standing(known[name]).interpreted}
+    undeclared = {n for n, record in records.items() if n not in here and f"{KIND}/{n}" not in declared}
+    mine = {name for name in undeclared & coming.keys() if records[name].parent == attempt.ref}
+    gone |= mine | {name for name in undeclared if records[name].parent in speaking - {attempt.ref}}
     parents = {name: record.parent for name, record in records.items()}
     parents |= dict.fromkeys(here, attempt.ref)
     return frozenset(name for name in parents if not gone.isdisjoint((name, *ancestors(name, parents))))

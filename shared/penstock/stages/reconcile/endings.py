@@ -4,7 +4,7 @@ Whatever the ending, those who wait for this Kustomization are woken, and the du
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,7 +12,8 @@ from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
 from penstock.core.messages import RENDER, Outgoing, ReconcileDue, SourceChanged
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Action, Change
-from penstock.core.records import KustomizationStatus, discovered_key, hooked_key, status_key
+from penstock.core.records import KustomizationStatus, ObjectRecord, discovered_key, hooked_key, status_key
+from penstock.core.sources.wakeups import ancestors
 from penstock.core.sweeps import LEFT_FOR
 from penstock.ports.cluster import NOT_SERVED
 from penstock.stages.reconcile import health
@@ -20,8 +21,8 @@ from penstock.stages.reconcile.alerts import change_events, dropped_event, failu
 from penstock.stages.reconcile.attempt import (
     KIND,
     Attempt,
+    everybody,
     overtaken,
-    read_statuses,
     source_cluster,
     status_of,
     statuses,
@@ -154,13 +155,25 @@ def waits_for_others(attempt: Attempt, awaits: Awaits) -> list[Outgoing]:
     news = (found.rendered, found.rendered_revision) != (status.rendered, status.rendered_revision)
     messages = [ask(attempt, name) for name in awaits.asks]
     messages += wake(attempt) if news else []
-    known = read_statuses(attempt.deps, attempt.cluster, awaits.names)
-    for name in sorted(known.keys() - set(awaits.asks)):
-        if known[name].last_attempted_revision != status.last_attempted_revision:
-            messages.append(wake_up(attempt, name, "parent"))  # nobody else wakes whoever is below this one
+    records, known = everybody(attempt.deps, attempt.cluster)
+    late = {n for n, each in known.items() if each.last_attempted_revision != status.last_attempted_revision}
+    below = _first_in_line(attempt, set(awaits.names) - set(awaits.asks), records, late)
+    messages += [wake_up(attempt, name, "parent") for name in below]  # nobody else may do that
     if all(known[name].rendered_revision == status.rendered_revision for name in awaits.names if name in known):
         messages.append(_self(attempt, "dependency"))  # they rendered it between the look and the record
     return messages
+
+
+def _first_in_line(
+    attempt: Attempt, names: Collection[str], records: Mapping[str, ObjectRecord], late: Collection[str]
+) -> list[str]:
+    """Of those who are awaited, and of all between them and this one, who may bury them: the highest that are late."""
+    parents = {name: record.parent for name, record in records.items()}
+    mine = {attempt.ref, *ancestors(attempt.ref, parents)}
+    lines = [
+        [each for each in (name, *ancestors(name, parents)) if each in late and each not in mine] for name in names
+    ]
+    return sorted({line[-1] for line in lines if line})
 
 
 def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[Outgoing]:
