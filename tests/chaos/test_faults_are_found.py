@@ -42,7 +42,7 @@ def claims_of_nobody(original):
 
 def nobody_waited_for(original):
     """What left a render is deleted at once, though others may render it now."""
-    return lambda attempt, source: claims.Due()
+    return lambda *arguments: claims.Due()
 
 
 def nothing_handed_over(original):

@@ -5,6 +5,7 @@ wait for. What is removed must be gone, with its webhook, whoever was killed bef
 """
 
 import functools
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -112,3 +113,27 @@ def test_runs_that_are_killed():
         plane.arm(at, after=True)
         comes_back(plane)
         check(plane, at, killed=True)
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["of one that stays", "of one that is removed"])
+def test_the_webhook_of_a_receiver_that_goes_is_gone_after_the_next_run_of_its_parent(removed):
+    """Whatever the run before that was killed at; the root, which looks after all of them, does not run."""
+
+    def killed_at(at):
+        plane = fleet({**C, "c/going.yaml": thing("Receiver", "going")}, MortalRuns())
+        plane.push({"c/going.yaml": None, **(dict.fromkeys(C) if removed else {})})
+        while plane.step_stage("fetch"):
+            pass
+        plane.run_only("flux-system")
+        while any(plane.step_stage(name) for name in ("fetch", "notify")):
+            pass
+        plane.arm(at, after=True)
+        plane.step()
+        return plane
+
+    at = itertools.count(1)
+    while (plane := killed_at(next(at))).reaper.at == -1:
+        reconciles("c")(plane)
+        assert plane.state.list("receiver/") == ()
+        assert not plane.known("Receiver", "going")
+    assert next(at) > 6

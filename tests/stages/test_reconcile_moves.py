@@ -180,6 +180,32 @@ def test_what_moves_from_a_parent_to_a_new_child_of_it_is_handed_over():
     assert "default_x__ConfigMap@v1" not in plane.status("flux-system").inventory
 
 
+@pytest.mark.parametrize("deeper", [False, True], ids=["of a child", "of a child of it"])
+@pytest.mark.parametrize("removed", [False, True], ids=["that stays", "that is removed"])
+def test_what_moves_up_is_taken_over_at_once(removed, deeper):
+    """A push wakes the parent alone: it wakes whom it waits for, and waits for nobody whom it buries."""
+    place = "c" if deeper else "a"
+    below = {"a/c.yaml": any_kustomization("c", "c"), "c/stays.yaml": config_map("stays-c", "default")}
+    files = {
+        **KEPT,
+        "clusters/prod/a.yaml": any_kustomization("a", "a"),
+        "a/stays.yaml": config_map("stays-a", "default"),
+        f"{place}/x.yaml": config_map("x", "default", key="1"),
+        **(below if deeper else {}),
+    }
+    plane = started(files)
+    uid = plane.live("v1", "ConfigMap", "default", "x")["metadata"]["uid"]
+    gone = dict.fromkeys(files.keys() - KEPT.keys()) if removed else {f"{place}/x.yaml": None}
+    plane.push({**gone, "clusters/prod/x.yaml": config_map("x", "default", key="2")})
+    plane.settle(seconds=10)
+    live = plane.live("v1", "ConfigMap", "default", "x")
+    assert (live["metadata"]["uid"], live["data"]) == (uid, {"key": "2"})
+    assert [what for what in deletions(plane) if "stays" not in what] == []
+    assert plane.ready("flux-system").startswith("True"), plane.ready("flux-system")
+    assert plane.known("Kustomization", "a") is not removed
+    assert alerts(plane) == []
+
+
 @pytest.mark.parametrize("first", ["flux-system", "a", "b"])
 def test_what_a_removed_kustomization_had_declared_moves_to_another(first):
     """Nobody waits for the word of one that is being removed, while that waits for theirs."""

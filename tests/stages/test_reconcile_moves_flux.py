@@ -8,8 +8,10 @@ from tests.moved_objects import (
     BELOW_A,
     KINDS,
     ROOT,
+    URL,
     A,
     B,
+    C,
     alerts,
     check_gone,
     check_kept,
@@ -20,8 +22,10 @@ from tests.moved_objects import (
 )
 from tests.stages.test_reconcile_moves import run_in_order
 
-from penstock.core.messages import ReconcileDue
-from penstock.core.records import ObjectRecord, object_key, status_key
+from penstock.core.messages import ReconcileDue, SourceChanged
+from penstock.core.records import ObjectRecord, Suspension, object_key, status_key
+from penstock.core.tree import blob
+from penstock.stages.api.actions import set_switch
 
 MOVES = {
     "to a new child": (ROOT, {}, "a", A),
@@ -262,3 +266,35 @@ def test_what_is_declared_again_in_the_middle_of_its_removal_is_not_removed_from
     for name in "kgh":
         assert plane.ready(name).startswith("True"), plane.ready(name)
     assert deletions(plane) == []
+
+
+def test_what_one_of_another_source_renders_is_left_for_it():
+    """It was refused while two had it: nobody waits for its render, for that is not of this commit."""
+    plane = fleet({f"{ROOT}/extra.yaml": thing("GitRepository"), f"{ROOT}/chat.yaml": thing("Provider")})
+    plane.git.commit(URL, {"thing.yaml": blob(thing("Provider").encode())})
+    other = kustomization("other", "./", sourceRef={"kind": "GitRepository", "name": "thing"})
+    plane.push({f"{ROOT}/other.yaml": other})
+    plane.publish(SourceChanged(cluster=CLUSTER, namespace="flux-system", name="thing"))
+    plane.settle()
+    assert "is rendered by Kustomization flux-system/flux-system already" in plane.ready("other")
+    plane.events.clear()
+    plane.push({f"{ROOT}/chat.yaml": None})
+    plane.settle()
+    plane.clock.advance(70)
+    plane.tick()
+    plane.settle()
+    check_kept(plane, "Provider", "other")
+    assert plane.status("flux-system").waiting_for == ()
+
+
+def test_what_stays_with_one_that_is_suspended_since_holds_up_nobody():
+    """b has nothing else to store: what it renders now is known, though the object is in its list yet."""
+    plane = fleet({**A, **B, **C, "b/thing.yaml": thing("Provider"), "a/x.yaml": config_map("x", "default")})
+    plane.push({"b/thing.yaml": None, "c/broken.yaml": "kind: ["})
+    plane.settle(seconds=5)
+    assert "stays until flux-system/c rendered" in plane.ready("b")
+    set_switch(plane.deps, (CLUSTER, "flux-system", "b"), Suspension(who="ann"))
+    plane.push({"b/stays.yaml": config_map("stays-b", "default", x="2"), "c/broken.yaml": None, "a/x.yaml": None})
+    plane.settle(seconds=30)
+    assert plane.known("Provider", "thing")
+    assert plane.config_map("x", "default") is None

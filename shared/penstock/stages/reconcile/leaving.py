@@ -75,7 +75,7 @@ def bury(attempt: Attempt, render: Render) -> Leaving:
         messages += _entomb(attempt, key[1], gone[key])
     objects = {key: gone[key] for key in sorted(gone) if key[0] != KIND}
     due = render.due() if objects else Due()
-    waited = due.everybody or due.keepers
+    waited = due.everybody
     held = objects.keys() if waited else objects.keys() & moved
     takers = {elsewhere[_text(key)] for key in held & moved}
     for key in [key for key in objects if key not in held]:

@@ -52,7 +52,9 @@ def remove(attempt: Attempt) -> list[Outgoing]:
     if names := due.everybody or due.keepers:
         return _waits(attempt, names, waiting_as_a_whole(names, due), due)
     left = bury_all(attempt, below)
-    messages = left.messages + (forget_copies(attempt) if refers_to_secrets(attempt, ()) else [])
+    messages = left.messages
+    if refers_to_secrets(attempt, ()):
+        messages += forget_copies(attempt)
     if left.held:
         return messages + _waits(attempt, left.names, told_leaving(left), left.due)
     return messages + _removed(attempt)
