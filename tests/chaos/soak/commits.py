@@ -1,7 +1,7 @@
 """What people commit: a fleet, and by chance another one."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tests.chaos.soak.fleet import (
@@ -52,9 +52,11 @@ class Author:
             fleet = _add(self, fleet)
         return fleet
 
-    def next(self, fleet: Fleet) -> Fleet:
-        """Another commit after this one: one to three edits."""
+    def next(self, fleet: Fleet, wanted: Sequence[str] = ()) -> Fleet:
+        """Another commit after this one: one to three edits, or those that are ``wanted``."""
         edits = self.chance.choices(list(EDITS), weights=list(EDITS.values()), k=self.chance.choice((1, 1, 2, 3)))
+        if wanted:
+            edits = [next(edit for edit in EDITS if edit.__name__ == "_" + name.replace(" ", "_")) for name in wanted]
         found = fleet
         for edit in edits:
             found = edit(self, found)

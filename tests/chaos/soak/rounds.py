@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from tests.chaos.soak.plane import CLUSTER, Plane, until
 
 SETTLE = 420.0
 """Seconds after the last fault: the longest backoff is 300 s."""
+MOST_REQUESTS = 2 * (len(checks.KINDS) + 2)
+"""Of a sweep: one LIST a kind, one of inventories, a look at the Receiver's Secret; twice where intervals end apart."""
 PAUSES = (0.0, 0.3, 1.0, 2.0, 4.0)
 DEEDS = {
     "commit": 30,
@@ -76,10 +78,14 @@ class Soak:
         self.play(["weather", *drawn])
 
     def play(self, deeds: Iterable[str]) -> None:
-        """These, and a quiet point."""
-        for deed in deeds:
+        """These, and a quiet point. ``commit: rename, move``: a commit of these edits."""
+        for each in deeds:
+            deed, _, edits = each.partition(": ")
             self.happened[deed] += 1
-            getattr(self, "_" + deed.replace(" ", "_"))()
+            if edits:
+                self._commit(edits.split(", "))
+            else:
+                getattr(self, "_" + deed.replace(" ", "_"))()
             self._pause()
         self.quiet()
 
@@ -99,8 +105,8 @@ class Soak:
         answer = self.plane.hook() if hook and pushed else "none sent"
         self.tell(f"{commit[:7]} {why} (webhook {answer})")
 
-    def _commit(self) -> None:
-        self.fleet = self.author.next(self.fleet)
+    def _commit(self, edits: Sequence[str] = ()) -> None:
+        self.fleet = self.author.next(self.fleet, edits)
         self._push(self.author.told, hook=self.chance.random() < 0.8)
 
     def _burst(self) -> None:
@@ -291,14 +297,10 @@ class Soak:
         noop = sum(audit.needless(self.log).values())
         self.tell(f"a sweep: {len(requests)} requests {dict(verbs)}; writes that changed nothing so far: {noop}")
         problems = [*wrote, *checks.differences(self.plane, self.fleet, self.head)]
-        if len(requests) > self._most_requests():
+        if len(requests) > MOST_REQUESTS:
             problems.append(f"{len(requests)} requests at rest: " + "; ".join(str(each) for each in requests)[:3000])
         if problems:
             raise Failed(problems)
-
-    def _most_requests(self) -> int:
-        """One LIST a kind and one of inventories; twice, since a sweep may begin before all intervals are over."""
-        return 2 * (len(checks.KINDS) + 4) + 4 * len(self.fleet.members)
 
     def _sweep(self) -> None:
         """All intervals are over now, and a tick later everybody has been looked at."""
