@@ -277,7 +277,8 @@ def _in_a_circle(fleet: Fleet) -> str | None:
                 return name
             if each not in seen:
                 seen.add(each)
-                todo += waits_for(each) - ({name} if each in fleet.children(name) and member.wait else set())
+                came_of_it = member.wait and each in fleet.children(name) and each not in member.depends_on
+                todo += waits_for(each) - ({name} if came_of_it else set())
     return None
 
 
