@@ -147,7 +147,7 @@ def _new_member(author: Author, fleet: Fleet) -> Fleet:
     member = Member(name=name, folder=author.folder(), parent=parent, depends_on=needs, wait=wait)
     objects = dict(fleet.objects)
     if author.chance.random() < 0.6:
-        theirs = [key for key, owned in objects.items() if owned.owner == parent]
+        theirs = [key for key, owned in objects.items() if owned.owner == parent and key[0] not in (SPACE, DEFINITION)]
         for key in author.chance.sample(theirs, min(len(theirs), 3)):
             objects[key] = replace(objects[key], owner=name)
     return _without_circles(fleet.with_(members={**fleet.members, name: member}, objects=objects))
@@ -191,7 +191,7 @@ def _remove_member(author: Author, fleet: Fleet) -> Fleet:
     for key, owned in fleet.objects.items():
         if owned.owner not in gone:
             objects[key] = owned
-        elif kept or key[0] in (SPACE, DEFINITION):
+        elif kept:
             objects[key] = replace(owned, owner=author.owner(left))
     return left.with_(objects=objects)
 
@@ -226,7 +226,7 @@ def _define(author: Author, fleet: Fleet) -> Fleet:
         return fleet.with_(
             objects={key: owned for key, owned in fleet.objects.items() if key != CRD and key[0] != WIDGET}
         )
-    objects = {**fleet.objects, CRD: Owned(owner=author.owner(fleet), value="")}
+    objects = {**fleet.objects, CRD: Owned(owner=ROOT, value="")}  # the root waits for nobody
     for number in range(author.chance.randint(1, 3)):
         objects[(WIDGET, NAMESPACE, f"o{number + 1}")] = Owned(owner=author.owner(fleet), value=author.value())
     return fleet.with_(objects=objects)
@@ -240,7 +240,7 @@ def _namespace(author: Author, fleet: Fleet) -> Fleet:
         return fleet.with_(
             objects={each: owned for each, owned in fleet.objects.items() if each != key and each[1] != name}
         )
-    objects = {**fleet.objects, key: Owned(owner=author.owner(fleet), value="")}
+    objects = {**fleet.objects, key: Owned(owner=ROOT, value="")}
     for number in range(author.chance.randint(1, 3)):
         objects[(CONFIG_MAP, name, f"o{number + 1}")] = Owned(owner=author.owner(fleet), value=author.value())
     return fleet.with_(objects=objects)
