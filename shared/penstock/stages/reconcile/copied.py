@@ -14,18 +14,20 @@ from penstock.stages.reconcile.attempt import Attempt
 TRIES = 5
 
 
-def remember(attempt: Attempt, copies: Collection[str], *, afresh: bool = False) -> None:
+def remember(attempt: Attempt, copies: Collection[str], *, afresh: bool = False, anew: bool = False) -> None:
     """These (names of the store) are there, or about to be. Raises Conflict where others write it all the time.
 
-    ``afresh``: look at the record as it is now.
+    ``afresh``: look at the record as it is now. ``anew``: write it, whatever it says: whoever is about to forget one of
+    these finds that.
     """
     opening = attempt.opening
-    if not copies or (not afresh and opening.copies.issuperset(copies)):
+    if not copies or (not afresh and not anew and opening.copies.issuperset(copies)):
         return
     for _ in range(TRIES):
         found = read_copied(attempt)
         opening.copies = named(found)
-        if opening.copies.issuperset(copies) or write_copied(attempt, found, opening.copies.union(copies)):
+        there = opening.copies.issuperset(copies) and not anew
+        if there or write_copied(attempt, found, opening.copies.union(copies)):
             return
     raise Conflict(f"the list of copies for {attempt.cluster} is being written by others all the time")
 

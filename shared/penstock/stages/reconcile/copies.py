@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from penstock.core.secrets.names import OWN, WEBHOOK, for_reader
 from penstock.core.secrets.rotation import TOKEN, rotated
 from penstock.stages.reconcile.attempt import Attempt
+from penstock.stages.reconcile.copied import remember
 
 
 def put_copy(attempt: Attempt, stored_as: str, data: Mapping[str, bytes]) -> bool:
@@ -16,6 +17,7 @@ def put_copy(attempt: Attempt, stored_as: str, data: Mapping[str, bytes]) -> boo
     secrets = attempt.deps.secrets
     held = secrets.get(stored_as)
     if held is None:
+        remember(attempt, (stored_as,), anew=True)
         former = for_reader(OWN, stored_as)
         held = secrets.get(former)
         secrets.delete(former, owner=attempt.uid)
