@@ -414,6 +414,7 @@ class World:
         self.next_tick = self.time + EVERY
         self.backup: dict[str, tuple[str, float | None]] = {}
         self.restored = False
+        self.maimed = set[str]()
         self.hands: set[str] = set()
         self.ticked = False
         """A tick has come to its end: from now on it is enough to run those that find something."""
@@ -565,6 +566,8 @@ class World:
             found = next((each for each in items if each.get("data")), None)
         if found is None:
             return
+        if what == "inventory":
+            self.maimed.add(action.name)
         if verb == "deleted":
             cluster.delete(found)
         elif what == "inventory":
