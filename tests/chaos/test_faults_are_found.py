@@ -16,7 +16,7 @@ from penstock.core.notify import ledger as sent
 from penstock.core.reconcile.inventory import Inventory
 from penstock.stages import notify, tick
 from penstock.stages.fetch import wake
-from penstock.stages.reconcile import attempt, children, claims, execute, planning
+from penstock.stages.reconcile import attempt, claims, execute, planning
 
 MOST = 200
 
@@ -68,11 +68,6 @@ def who_never_ran_not_expected(original):
     return lambda *arguments: None
 
 
-def children_of_yesterday(original):
-    """A run that was overtaken stores and buries children all the same."""
-    return lambda *arguments: True
-
-
 def silence_of_the_killed(original):
     """What a killed run had written down to tell is not told by the next delivery."""
     return lambda *arguments: []
@@ -106,8 +101,7 @@ BROKEN = {
     "nothing is handed over": (planning, "ownership", nothing_handed_over, 113140),
     "what could not be deleted is forgotten": (execute, "_after", an_inventory_without_what_failed, 17940),
     "tick publishes nothing": (tick, "_put_off", a_clock_that_finds_nothing, 151784),
-    "who never ran is not in the due index": (wake, "_expect", who_never_ran_not_expected, 141316),
-    "an overtaken parent stores and buries children": (children, "source_known", children_of_yesterday, 30271),
+    "who never ran is not in the due index": (wake, "_expect", who_never_ran_not_expected, 107524),
     "what a killed run had to tell is not told": (attempt, "unpublished", silence_of_the_killed, 168302),
     "an emptied inventory is believed": (planning, "load_ledger", believed_inventory, 1048864),
     "what moves to a suspended one is deleted": (claims, "_due", suspended_ones_not_asked, 138),
