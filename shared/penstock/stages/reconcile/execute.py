@@ -55,6 +55,14 @@ def unchanged(planned: Planned) -> Done:
     return Done(planned=planned, ledger=planned.ledger, inventory=inventory, changes=planned.changes.changes)
 
 
+def forgets(planned: Planned) -> bool:
+    """Whether the inventory loses entries though nothing has to be deleted.
+
+    An apply that is on its way may still make such an object: so that is for who has the Lease.
+    """
+    return not planned.ledger.inventory.entries.keys() <= _after(planned, ()).entries.keys()
+
+
 def execute(attempt: Attempt, source: Source, target: Target, planned: Planned) -> Done:
     """Apply, then prune. Raises Conflict where a newer revision is there, ApplyFailed with what was done."""
     with turn(attempt, target.keeper, first=not planned.ledger.inventory.resource_version) as held:

@@ -18,7 +18,7 @@ from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.credentials import copy_credentials
 from penstock.stages.reconcile.discovery import discover
 from penstock.stages.reconcile.drift import leave_reported
-from penstock.stages.reconcile.execute import ApplyFailed, Done, execute, unchanged
+from penstock.stages.reconcile.execute import ApplyFailed, Done, execute, forgets, unchanged
 from penstock.stages.reconcile.forgetting import forget_copies
 from penstock.stages.reconcile.health import check_health
 from penstock.stages.reconcile.in_cluster import FOREIGN
@@ -230,8 +230,8 @@ def _carry_out(attempt: Attempt, source: Source, target: Target, planned: Planne
 
 
 def _settled(planned: Planned) -> bool:
-    """Whether there is nothing to write."""
-    needs = planned.changes.writes or planned.rendered.parts.namespaces
+    """Whether there is nothing to write, nor to forget."""
+    needs = planned.changes.writes or planned.rendered.parts.namespaces or forgets(planned)
     return not needs and planned.ledger.trusted and set(planned.wanted) <= set(planned.ledger.inventory.entries)
 
 
