@@ -6,7 +6,7 @@ two answers fit together: whoever is held back here because of an ancestor is am
 ancestor's own run looks at when it ends.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -110,6 +110,18 @@ def ancestors(ref: str, parents: Mapping[str, str]) -> tuple[str, ...]:
         seen.add(ref)
         found.append(ref)
     return tuple(found)
+
+
+def first_in_line(ref: str, names: Collection[str], parents: Mapping[str, str], late: Collection[str]) -> list[str]:
+    """Of ``names`` that ``ref`` awaits, and of all above who may bury them: the highest of each line that are late.
+
+    ``ref`` and those above it are not meant. Sorted.
+    """
+    mine = {ref, *ancestors(ref, parents)}
+    lines = [
+        [each for each in (name, *ancestors(name, parents)) if each in late and each not in mine] for name in names
+    ]
+    return sorted({line[-1] for line in lines if line})
 
 
 def derived_revision(status: KustomizationStatus, source: SourceStatus, tree: Tree) -> str:

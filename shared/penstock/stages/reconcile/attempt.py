@@ -277,12 +277,8 @@ def everybody_in_order(deps: Deps, cluster: str) -> tuple[dict[str, ObjectRecord
     What is read together is no snapshot. A parent stores its children, and then says so in its status: read the other
     way round, a child that is new would be in neither.
     """
-    statuses_at = f"status/{cluster}/{KIND}/"
-    said = {
-        r.key.removeprefix(statuses_at): KustomizationStatus.from_value(r.value) for r in deps.state.list(statuses_at)
-    }
-    objects_at = f"object/{cluster}/{KIND}/"
-    return {r.key.removeprefix(objects_at): ObjectRecord.from_value(r.value) for r in deps.state.list(objects_at)}, said
+    said = statuses(deps, cluster)
+    return objects(deps, cluster, KIND), said
 
 
 def read_kustomizations(

@@ -10,6 +10,7 @@ from penstock.core.errors import Conflict
 from penstock.core.records import CopiesRecord, copies_key
 from penstock.ports.state import ABSENT, Record
 from penstock.stages.reconcile.attempt import Attempt
+from penstock.stages.reconcile.opening import copies_in
 
 TRIES = 5
 
@@ -25,7 +26,7 @@ def remember(attempt: Attempt, copies: Collection[str], *, afresh: bool = False,
         return
     for _ in range(TRIES):
         found = read_copied(attempt)
-        opening.copies = named(found)
+        opening.copies = copies_in(found)
         there = opening.copies.issuperset(copies) and not anew
         if there or write_copied(attempt, found, opening.copies.union(copies)):
             return
@@ -35,11 +36,6 @@ def remember(attempt: Attempt, copies: Collection[str], *, afresh: bool = False,
 def read_copied(attempt: Attempt) -> Record | None:
     """The record, as it is now."""
     return attempt.deps.state.get(copies_key(attempt.cluster))
-
-
-def named(found: Record | None) -> frozenset[str]:
-    """The names in a record."""
-    return frozenset(CopiesRecord.from_value(found.value).names) if found is not None else frozenset()
 
 
 def write_copied(attempt: Attempt, found: Record | None, names: Collection[str]) -> bool:

@@ -4,7 +4,7 @@ Whatever the ending, those who wait for this Kustomization are woken, and the du
 """
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,8 +12,8 @@ from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
 from penstock.core.messages import RENDER, Outgoing, ReconcileDue, SourceChanged
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Action, Change
-from penstock.core.records import KustomizationStatus, ObjectRecord, discovered_key, hooked_key, status_key
-from penstock.core.sources.wakeups import ancestors
+from penstock.core.records import KustomizationStatus, discovered_key, hooked_key, status_key
+from penstock.core.sources.wakeups import first_in_line
 from penstock.core.sweeps import LEFT_FOR
 from penstock.ports.cluster import NOT_SERVED
 from penstock.stages.reconcile import health
@@ -157,23 +157,12 @@ def waits_for_others(attempt: Attempt, awaits: Awaits) -> list[Outgoing]:
     messages += wake(attempt) if news else []
     records, known = everybody(attempt.deps, attempt.cluster)
     late = {n for n, each in known.items() if each.last_attempted_revision != status.last_attempted_revision}
-    below = _first_in_line(attempt, set(awaits.names) - set(awaits.asks), records, late)
+    parents = {name: record.parent for name, record in records.items()}
+    below = first_in_line(attempt.ref, set(awaits.names) - set(awaits.asks), parents, late)
     messages += [wake_up(attempt, name, "parent") for name in below]  # nobody else may do that
     if all(known[name].rendered_revision == status.rendered_revision for name in awaits.names if name in known):
         messages.append(_self(attempt, "dependency"))  # they rendered it between the look and the record
     return messages
-
-
-def _first_in_line(
-    attempt: Attempt, names: Collection[str], records: Mapping[str, ObjectRecord], late: Collection[str]
-) -> list[str]:
-    """Of those who are awaited, and of all between them and this one, who may bury them: the highest that are late."""
-    parents = {name: record.parent for name, record in records.items()}
-    mine = {attempt.ref, *ancestors(attempt.ref, parents)}
-    lines = [
-        [each for each in (name, *ancestors(name, parents)) if each in late and each not in mine] for name in names
-    ]
-    return sorted({line[-1] for line in lines if line})
 
 
 def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[Outgoing]:

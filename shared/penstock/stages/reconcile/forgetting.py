@@ -6,8 +6,9 @@ afterwards, and who forgets looks at the objects once more. Whoever of both is t
 
 from penstock.core.messages import Outgoing
 from penstock.stages.reconcile.attempt import Attempt
-from penstock.stages.reconcile.copied import TRIES, named, read_copied, write_copied
+from penstock.stages.reconcile.copied import TRIES, read_copied, write_copied
 from penstock.stages.reconcile.credentials import bring_again
+from penstock.stages.reconcile.opening import copies_in
 from penstock.stages.reconcile.referring import copies_of, stored_referring
 
 
@@ -19,11 +20,11 @@ def forget_copies(attempt: Attempt) -> list[Outgoing]:
     gone: set[str] = set()
     for _ in range(TRIES):
         found = read_copied(attempt)
-        unreferred = named(found) - copies_of(attempt, stored_referring(attempt))
+        unreferred = copies_in(found) - copies_of(attempt, stored_referring(attempt))
         for name in sorted(unreferred):
             attempt.deps.secrets.delete(name, owner=attempt.uid)
         gone |= unreferred
-        if not unreferred or write_copied(attempt, found, named(found) - unreferred):
+        if not unreferred or write_copied(attempt, found, copies_in(found) - unreferred):
             break
     if not gone:
         return []

@@ -70,14 +70,18 @@ def read_opening(message: ReconcileDue, state: State) -> Opening:
     )
     below = child_prefix(cluster, f"{message.namespace}/{message.name}")
     reads = state.read(sorted(keys), [below])
-    copies = reads.records.get(copies_key(cluster))
     return Opening(
         asked=keys,
         records=reads.records,
         children=names_of(reads.lists[below]),
         status=reads.records.get(mine),
-        copies=frozenset(CopiesRecord.from_value(copies.value).names if copies else ()),
+        copies=copies_in(reads.records.get(copies_key(cluster))),
     )
+
+
+def copies_in(found: Record | None) -> frozenset[str]:
+    """The names in the list of a cluster's copies of Secrets."""
+    return frozenset(CopiesRecord.from_value(found.value).names) if found is not None else frozenset()
 
 
 def source_keys(cluster: str, ref: SourceRef) -> Collection[str]:
