@@ -14,8 +14,9 @@ from tests.chaos.faults.shrink import run
 
 from penstock.core.notify import ledger as sent
 from penstock.core.reconcile.inventory import Inventory
-from penstock.stages import notify, tick
+from penstock.stages import tick
 from penstock.stages.fetch import wake
+from penstock.stages.notify import claims as notify_claims
 from penstock.stages.reconcile import attempt, claims, execute, planning
 
 MOST = 200
@@ -96,7 +97,7 @@ def believed_inventory(original):
 
 BROKEN = {
     "the inventory is written after the apply": (execute, "_store_union", inventory_after_the_apply, 1023),
-    "notify has no idempotency key": (notify, "_claim", claims_of_nobody, 1023),
+    "notify has no idempotency key": (notify_claims, "claim", claims_of_nobody, 1023),
     "deletions wait for nobody's render": (planning, "renders_due", nobody_waited_for, 98618),
     "nothing is handed over": (planning, "ownership", nothing_handed_over, 113140),
     "what could not be deleted is forgotten": (execute, "_after", an_inventory_without_what_failed, 17940),
