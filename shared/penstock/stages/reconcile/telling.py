@@ -52,3 +52,17 @@ def tell(attempt: Attempt, status: KustomizationStatus, *, drifted: Sequence[obj
     if pushed is not None and ready.status == "True" and is_new:
         fields["since_push"] = round(max(0.0, (now - pushed).total_seconds()), 3)
     attempt.deps.telemetry.record("kustomization reconciled", stage="reconcile", **fields)
+
+
+def answer(attempt: Attempt, status: KustomizationStatus) -> None:
+    """Write down the outcome for whoever asked for this run through the api."""
+    request, ready = attempt.message.request, status.condition("Ready")
+    if request and ready is not None:
+        value = {
+            "format": 1,
+            "ready": ready.status,
+            "reason": ready.reason,
+            "message": ready.message,
+            "revision": status.last_attempted_revision,
+        }
+        attempt.deps.state.put(f"request/{request}", value, expected=None)
