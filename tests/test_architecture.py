@@ -53,7 +53,7 @@ def test_ruff_is_content():
         ("core/errors.py", "import penstock.ports.clock", "dependence runs one way"),
         ("ports/clock.py", "import penstock.adapters.clock", "dependence runs one way"),
         ("adapters/clock/system.py", "import penstock.stages.tick", "dependence runs one way"),
-        ("stages/tick.py", "import penstock.adapters.clock", "dependence runs one way"),
+        ("stages/tick/waking.py", "import penstock.adapters.clock", "dependence runs one way"),
         ("stages/notify/telling.py", "import penstock.stages.tick", "stages never import each other"),
         ("wiring/topology.py", "import penstock.cli", "dependence runs one way"),
         ("adapters/git/http.py", "import urllib3", "adapters speak HTTP through adapters.http"),

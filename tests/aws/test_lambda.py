@@ -148,7 +148,7 @@ def test_what_is_no_request_is_400(runtime, as_stage, event):
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(Transient("canary", retry_after=7), 503), (Refused("canary"), 403), (ValueError("canary"), 500)],
+    [(Transient("canary", retry_after=7), 503), (Refused("canary"), 503), (ValueError("canary"), 500)],
 )
 def test_errors_become_statuses_and_the_webhook_says_nothing_more(runtime, as_stage, error, status):
     def run(request, deps):
@@ -158,7 +158,7 @@ def test_errors_become_statuses_and_the_webhook_says_nothing_more(runtime, as_st
     answer = call("webhook", events.function_url())
     assert answer["statusCode"] == status
     assert "canary" not in json.dumps(answer)
-    assert answer["headers"].get("retry-after") == ("7" if status == 503 else None)
+    assert answer["headers"].get("retry-after") == ("7" if isinstance(error, Transient) else None)
 
 
 def test_bytes_that_are_no_text_go_out_in_base64():
@@ -328,7 +328,18 @@ def test_a_tick_that_failed_is_called_again(runtime, as_stage):
         raise Transient("canary", reason="Busy")
 
     as_stage("tick", run)
-    with pytest.raises(Transient, match="stage tick: Busy: try again"):
+    with pytest.raises(Transient, match="stage tick has retry: Busy"):
+        call("tick", events.schedule())
+
+
+def test_a_tick_that_is_refused_is_an_error_of_its_function(runtime, as_stage):
+    """The alarm on a silent tick counts errors: there is no dead letter that would tell of it."""
+
+    def run(deps):
+        raise Refused("canary")
+
+    as_stage("tick", run)
+    with pytest.raises(Transient, match="stage tick has failed: AccessDenied"):
         call("tick", events.schedule())
 
 

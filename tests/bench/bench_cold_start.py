@@ -77,6 +77,7 @@ def seed(directory: Path) -> Push:
             "x-hub-signature-256": "sha256=" + hmac.new(TOKEN, BODY, hashlib.sha256).hexdigest(),
         },
         environment={
+            "PENSTOCK_BACKEND": "embedded",
             "PENSTOCK_DATA_DIR": str(directory),
             "PENSTOCK_SECRET_WEBHOOK": json.dumps({**secret, "stringData": {"token": TOKEN.decode()}}),
             "PYTHONPATH": str(ROOT / "shared"),

@@ -14,10 +14,10 @@ from tests.chaos.faults.shrink import run
 
 from penstock.core.notify import ledger as sent
 from penstock.core.reconcile.inventory import Inventory
-from penstock.stages import tick
 from penstock.stages.fetch import wake
 from penstock.stages.notify import claims as notify_claims
 from penstock.stages.reconcile import attempt, claims, execute, planning
+from penstock.stages.tick import waking
 
 MOST = 200
 
@@ -101,7 +101,7 @@ BROKEN = {
     "deletions wait for nobody's render": (planning, "renders_due", nobody_waited_for, 98618),
     "nothing is handed over": (planning, "ownership", nothing_handed_over, 113140),
     "what could not be deleted is forgotten": (execute, "_after", an_inventory_without_what_failed, 17940),
-    "tick publishes nothing": (tick, "_put_off", a_clock_that_finds_nothing, 151784),
+    "tick publishes nothing": (waking, "_put_off", a_clock_that_finds_nothing, 151784),
     "who never ran is not in the due index": (wake, "_expect", who_never_ran_not_expected, 107524),
     "what a killed run had to tell is not told": (attempt, "unpublished", silence_of_the_killed, 168302),
     "an emptied inventory is believed": (planning, "load_ledger", believed_inventory, 1048864),

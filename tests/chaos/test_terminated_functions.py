@@ -76,7 +76,11 @@ class World:
         kubeconfig = directory / "kubeconfig"
         kubeconfig.write_bytes(self.dev.kubeconfig().replace(self.dev.url.encode(), proxy.url.encode()))
         self.cluster = KubeClusters(lambda _: Kubeconfig(data=self.dev.kubeconfig())).connect("prod")
-        self.environment = {"PENSTOCK_DATA_DIR": str(directory / "data"), "PENSTOCK_ALLOWED_HOSTS": "127.0.0.1"}
+        self.environment = {
+            "PENSTOCK_BACKEND": "embedded",
+            "PENSTOCK_DATA_DIR": str(directory / "data"),
+            "PENSTOCK_ALLOWED_HOSTS": "127.0.0.1",
+        }
         git = MemoryGit()
         files = {f"clusters/prod/{name}.yaml": config_map(name, "default", x="1") for name in NAMES}
         git.commit(URL, {path: blob(text.encode()) for path, text in files.items()})

@@ -160,6 +160,18 @@ def test_records_and_lists_are_read_together_as_they_are_one_by_one(state):
     assert reads.lists["reads/c1/"] == ()
 
 
+@pytest.mark.parametrize("prefix", ["", "status/", "status/c1/Kustomization/", "s", "none/"])
+def test_a_scan_gives_what_a_list_gives_a_page_at_a_time(state, prefix):
+    for number in range(230):  # more than a page of SQLite and Firestore
+        state.put(f"status/c{number % 3}/Kustomization/apps/k{number:03}", {"n": number}, expected=None)
+    for key in ("plane", "receiver/d/c/n/x", "status/c1/Kustomization/apps/k001x", "status/é"):
+        state.put(key, {"x": "y" * 500_000}, expected=None)
+    found = state.scan(prefix)
+    assert sorted((record.key, record.value, record.version) for record in found) == [
+        (record.key, record.value, record.version) for record in state.list(prefix)
+    ]
+
+
 @pytest.mark.parametrize(("keys", "prefixes"), [([], []), (["a/1"], []), (["a/2"], []), ([], ["a/"])])
 def test_reading_together_takes_as_few_as_there_are(state, keys, prefixes):
     state.put("a/1", {"n": 1}, expected=None)

@@ -56,7 +56,8 @@ def test_a_body_over_the_limit_is_413_through_the_framework_too(runtime, as_stag
 
 
 @pytest.mark.parametrize(
-    ("method", "error", "status"), [("post", None, 204), ("post", Transient("x"), 503), ("get", None, 405)]
+    ("method", "error", "status"),
+    [("post", None, 204), ("post", Transient("x"), 503), ("post", Refused("x"), 503), ("get", None, 405)],
 )
 def test_tick_is_called_by_the_scheduler(runtime, as_stage, method, error, status):
     def run(deps):

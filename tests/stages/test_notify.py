@@ -343,6 +343,47 @@ def test_a_secret_that_the_store_does_not_have_yet_is_waited_for(world):
     assert len(world.notifier.requests) == 1
 
 
+def test_a_delivery_that_comes_once_more_after_all_are_told_silences_nobody(world):
+    """Ten minutes later the same words are news again, whatever is delivered twice."""
+    world.alert()
+    world.provider()
+    world.run()
+    world.clock.advance(600)
+    world.run()
+    world.run(replace(EVENT, id="e-2"))
+    assert len(world.notifier.requests) == 2
+
+
+def test_a_delivery_that_comes_once_more_after_it_was_refused_silences_nobody(world, monkeypatch):
+    world.alert()
+    world.provider()
+    world.answers({"chat": 404})
+    world.run()
+    monkeypatch.setattr(world.state, "delete", unreachable)
+    world.run()
+    world.answers({})
+    world.run(replace(EVENT, id="e-2"))
+    assert world.hosts() == ["chat", "chat"]
+
+
+def test_words_that_reached_nobody_are_taken_back_by_the_next_delivery_where_the_store_fails(world, monkeypatch):
+    world.alert()
+    world.provider()
+    world.answers({"chat": 404})
+    with monkeypatch.context() as patch:
+        patch.setattr(world.state, "delete", unreachable)
+        with pytest.raises(Transient):
+            notify.run(EVENT, world.deps)
+    world.run()
+    world.answers({})
+    world.run(replace(EVENT, id="e-2"))
+    assert [fact["reason"] for fact in world.telemetry.named("event not told")] == []
+
+
+def unreachable(*_arguments, **_options):
+    raise Transient("unreachable")
+
+
 def test_of_two_events_that_say_the_same_at_once_one_is_told(world, monkeypatch):
     """The other one wrote its words between our look and our own."""
     world.alert()

@@ -8,9 +8,11 @@ from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.state.memory import MemoryState
 from penstock.adapters.storage.memory import MemoryStorage
 from penstock.adapters.telemetry.memory import MemoryTelemetry
+from penstock.core.errors import Refused
 from penstock.core.messages import Outgoing, ReconcileDue, SourceChanged
 from penstock.ports.deps import Deps
 from penstock.stages import tick
+from penstock.stages.tick import waking
 
 GIT = "status/production/GitRepository/flux-system/site"
 
@@ -18,11 +20,11 @@ GIT = "status/production/GitRepository/flux-system/site"
 class World:
     def __init__(self, state=None):
         self.clock, self.state = SimulatedClock(), state or MemoryState()
-        self.storage = MemoryStorage()
+        self.storage, self.telemetry = MemoryStorage(), MemoryTelemetry()
         unused = None
         self.deps = Deps(
             buckets=unused, clock=self.clock, clusters=unused, downloads=unused, git=unused, keys=unused, notifier=unused, registry=unused, secrets=unused,
-            state=self.state, storage=self.storage, telemetry=MemoryTelemetry(),
+            state=self.state, storage=self.storage, telemetry=self.telemetry,
         )  # fmt: skip
 
     def put(self, key, due_in):
@@ -30,7 +32,9 @@ class World:
         self.state.put(key, {"format": 1, "kept": True}, expected=None, due=due)
 
     def run(self):
-        return tick.run(self.deps)
+        found = tick.run(self.deps)
+        tick.afterwards(self.deps)
+        return found
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,7 @@ def test_who_writes_meanwhile_decides():
 
 
 def test_a_run_is_bounded_and_the_longest_overdue_come_first(monkeypatch):
-    monkeypatch.setattr(tick, "MOST", 3)
+    monkeypatch.setattr(waking, "MOST", 3)
     world = World()
     for number in range(8):
         world.put(f"status/c/Kustomization/a/k{number}", -number)
@@ -130,6 +134,75 @@ def test_an_artifact_that_is_named_again_between_two_sweeps_stays():
     assert world.storage.digests() == (back,)
     an_hour_later(world)
     assert world.storage.digests() == ()
+
+
+@pytest.mark.parametrize(("port", "call"), [("storage", "digests"), ("state", "scan"), ("storage", "delete")])
+def test_what_goes_wrong_with_old_artifacts_stops_no_wake_up(port, call, monkeypatch):
+    world = World()
+    old = stored(world, "old")
+    world.run()
+    an_hour_later(world)
+    monkeypatch.setattr(getattr(world, port), call, refused)
+    for _ in range(3):
+        world.put(GIT, 0)
+        world.clock.advance(3601)
+        assert len(world.run()) == 1
+    assert [fact["reason"] for fact in world.telemetry.named("artifacts not deleted")] == ["AccessDenied"] * (
+        2 if call == "delete" else 3  # it deletes each second time
+    )
+    monkeypatch.undo()
+    an_hour_later(world)
+    an_hour_later(world)
+    assert old not in world.storage.digests()
+
+
+def test_a_run_that_is_killed_over_old_artifacts_is_not_killed_again_a_minute_later(monkeypatch):
+    world = World()
+    world.run()
+
+    class Killed(BaseException):
+        """Out of memory."""
+
+    def killed(prefix):
+        raise Killed
+
+    monkeypatch.setattr(world.state, "scan", killed)
+    world.clock.advance(3601)
+    with pytest.raises(Killed):
+        world.run()
+    world.clock.advance(60)
+    world.put(GIT, 0)
+    assert len(world.run()) == 1
+
+
+def test_a_record_that_this_release_cannot_read_stops_nobody_else():
+    world = World()
+    world.put("status/c/Kustomization/a/b", -1)
+    world.state.put("status/c/Kustomization/a/new", {"format": 99}, expected=None, due=world.clock.now().timestamp())
+    world.put(GIT, 0)
+    assert sorted(each.message.name for each in world.run()) == ["b", "new", "site"]
+
+
+def test_what_was_put_off_before_the_store_failed_is_published(monkeypatch):
+    world = World()
+    for number in range(3):
+        world.put(f"status/c/GitRepository/a/s{number}", -number)
+    put, left = world.state.put, [2]
+
+    def failing(key, *arguments, **options):
+        left[0] -= 1
+        return put(key, *arguments, **options) if left[0] >= 0 else refused()
+
+    monkeypatch.setattr(world.state, "put", failing)
+    assert [each.message.name for each in tick.run(world.deps)] == ["s2", "s1"]
+    with pytest.raises(Refused):
+        tick.run(world.deps)
+    monkeypatch.undo()
+    assert [each.message.name for each in tick.run(world.deps)] == ["s0"]
+
+
+def refused(*_arguments, **_options):
+    raise Refused("no")
 
 
 def test_a_plane_whose_first_message_was_lost_begins_all_the_same():

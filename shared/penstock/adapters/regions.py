@@ -82,6 +82,12 @@ class RegionalState:
         found = [record for state in self._regions.each() for record in state.list(prefix)]
         return tuple(sorted(found, key=lambda record: record.key))
 
+    def scan(self, prefix: str) -> Iterator[Record]:
+        """By prefix, one region after the other."""
+        owner = self._owner(prefix)
+        states = self._regions.each() if owner is None else iter([owner])
+        return (record for state in states for record in state.scan(prefix))
+
     def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
         """Records and lists of all regions at a time; what may be anywhere is looked for one by one."""
         owners = {each: self._owner(each) for each in (*keys, *prefixes)}

@@ -4,7 +4,7 @@ Keys are ``/``-separated segments (each without ``/``), at most 1,024 bytes; val
 """
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,6 +57,12 @@ class State(Protocol):
 
     def list(self, prefix: str) -> tuple[Record, ...]:
         """All records whose key starts with ``prefix``, sorted by key."""
+
+    def scan(self, prefix: str) -> Iterator[Record]:
+        """The same in any order, a page in memory at a time, for whoever looks at all that there is.
+
+        What is written meanwhile may come as it was, as it is, or not at all; everything else comes once.
+        """
 
     def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
         """Records and lists that need not wait for each other, in the time of the slowest.

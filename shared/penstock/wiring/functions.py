@@ -35,7 +35,7 @@ def http_function(stage: str, request: "Request") -> "Response":
 
 
 def schedule_function(stage: str, request: "Request") -> "Response":
-    """One POST of the scheduler, or on Google Cloud a push of a dead letter: 204, or 503 where it must come again.
+    """One POST of the scheduler, or on Google Cloud a push of a dead letter: 204, or 503 where it did not succeed.
 
     Who sends is verified before anything of the body is read (Runtime.check_push).
     """
@@ -59,7 +59,9 @@ def _scheduled(stage: str, request: "Request") -> HttpResponse:
         refusal = _told_of_lost(stage, request)
     if refusal is not None:
         return refusal
-    return AGAIN if runtime().run_tick(stage).again else DONE
+    return (
+        DONE if runtime().run_tick(stage).kind == "done" else AGAIN
+    )  # a schedule has no dead letter: its failures show
 
 
 def _pushed(stage: str, request: "Request") -> HttpResponse:

@@ -25,7 +25,7 @@ BODY_LIMITS = {"webhook": 3 * 1024 * 1024}
 """Bytes; as Flux's Receiver."""
 BODY_LIMIT = 1024 * 1024
 PUBLIC = frozenset({"webhook"})
-"""Stages that anybody on the internet can reach: their answers to errors say nothing."""
+"""Stages that anybody on the internet can reach: their answers to errors say nothing, but that one may try again."""
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _STATUSES = ((Transient, 503), (NotFound, 404), (Refused, 403), (InvalidDocument, 422), (Terminal, 400))
@@ -86,8 +86,9 @@ def _settled(module: Any, request: HttpRequest, response: HttpResponse, deps: De
 def _refusal(stage: Stage, error: Exception) -> HttpResponse:
     if not isinstance(error, PenstockError):
         return problem(500, "internal error")
-    status = next((code for kind, code in _STATUSES if isinstance(error, kind)), 500)
-    response = problem(status, _TITLES.get(status, "error"), "" if stage.name in PUBLIC else str(error))
+    is_public = stage.name in PUBLIC  # what it refuses it answers itself: what it raises is the plane's own trouble
+    status = 503 if is_public else next((code for kind, code in _STATUSES if isinstance(error, kind)), 500)
+    response = problem(status, _TITLES.get(status, "error"), "" if is_public else str(error))
     if isinstance(error, Transient) and error.retry_after:
         return replace(response, headers={**response.headers, "retry-after": str(round(error.retry_after))})
     return response

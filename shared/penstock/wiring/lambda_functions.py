@@ -59,7 +59,7 @@ def topic_handler(stage: str) -> Handler:
 
 
 def schedule_handler(stage: str) -> Handler:
-    """For EventBridge: a schedule or a scheduled rule. Raises Transient where Lambda should try again."""
+    """For EventBridge: a schedule or a scheduled rule. Raises Transient where it does not succeed."""
 
     def handle(event: Mapping[str, Any], context: Context) -> Any:
         if event.get("source") not in SCHEDULERS:
@@ -67,7 +67,7 @@ def schedule_handler(stage: str) -> Handler:
         with runtime().invocation(context.aws_request_id):
             outcome = runtime().run_tick(stage)
             tell_of_lost(runtime(), stage)
-        if outcome.again:
-            raise Transient(f"stage {stage}: {outcome.reason}: try again")
+        if outcome.kind != "done":
+            raise Transient(f"stage {stage} has {outcome.kind}: {outcome.reason}")
 
     return handle

@@ -109,9 +109,24 @@ def run_message(stage: Stage, envelope: Envelope, deps: Deps, bus: Bus) -> Outco
 
 
 def run_tick(stage: Stage, deps: Deps, bus: Bus) -> Outcome:
-    """One run of a scheduled stage. Never raises."""
+    """One run of a scheduled stage: what it publishes first, then what no wake-up may wait for. Never raises."""
     with begun("tick", stage, deps, bus, Cause()) as run:
-        return _timed(lambda: stage_module(stage.name).run(run.deps), run, 1, None)
+        outcome = _timed(lambda: stage_module(stage.name).run(run.deps), run, 1, None)
+        return outcome if outcome.error else _tidied(run, outcome)
+
+
+def _tidied(run: Run, outcome: Outcome) -> Outcome:
+    """A scheduled stage's ``afterwards``, where it has one; that raises only for a bug."""
+    afterwards = getattr(stage_module(run.stage.name), "afterwards", None)
+    try:
+        if afterwards is not None:
+            afterwards(run.deps)
+    except Exception as error:  # noqa: BLE001 - see _timed
+        failed = outcome_of(error, attempt=1)
+        fields: dict[str, Field] = {"outcome": failed.kind, "reason": failed.reason, "error": failed.error}
+        run.deps.telemetry.record("work after the stage failed", **fields, where=failed.where)
+        return failed
+    return outcome
 
 
 def age_of(envelope: Envelope, clock: Clock) -> float | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from penstock.adapters.clock.system import SystemClock
 from penstock.adapters.telemetry.jsonlines import JsonLinesTelemetry
 from penstock.adapters.telemetry.libraries import listen
-from penstock.core.errors import Transient
+from penstock.core.errors import PenstockError, Transient
 from penstock.core.http import HttpRequest, HttpResponse
 from penstock.core.messages import Envelope, Message, Outgoing
 from penstock.core.pipeline import Pipeline
@@ -285,9 +285,18 @@ def open_runtime(data_dir: Path | str = "", *, instead: Makers | None = None) ->
 
 
 def open_function() -> Runtime:
-    """The plane that a function is part of, as its environment says. Its libraries are heard by its log alone."""
-    listen(JsonLinesTelemetry(sys.stdout, SystemClock()))  # settings can be wrong, and platforms tell of that, too
-    made = Runtime(settings_from(), process=Process(short_lived=True))
+    """The plane that a function is part of, as its environment says. Its libraries are heard by its log alone.
+
+    Raises Terminal, and says why in the log, where the environment is wrong: what the platform makes of an exception
+    tells nobody.
+    """
+    log = JsonLinesTelemetry(sys.stdout, SystemClock())
+    listen(log)
+    try:
+        made = Runtime(settings_from(is_function=True), process=Process(short_lived=True))
+    except PenstockError as error:
+        log.record("settings not usable", outcome="failed", reason=error.reason, error=str(error))
+        raise
     listen(made.port("log"))
     return made
 

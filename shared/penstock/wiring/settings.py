@@ -2,7 +2,7 @@
 
 | variable | meaning |
 | --- | --- |
-| `PENSTOCK_BACKEND` | where bus, records and artifacts live: `embedded` (the default), `aws` or `google` |
+| `PENSTOCK_BACKEND` | where bus, records and artifacts live: `embedded` (default, not in functions), `aws`, `google` |
 | `PENSTOCK_DATA_DIR` | the embedded plane's directory (below) |
 | `PENSTOCK_SECRET_…` | secrets in front of the store (adapters/secrets/environment.py) |
 | `PENSTOCK_ALLOWED_HOSTS` | `host` or `host:port`, separated by commas: private addresses that manifests may name |
@@ -96,10 +96,19 @@ class Settings:
     function: str = ""
 
 
-def settings_from(environment: Mapping[str, str] | None = None, *, data_dir: Path | str = "") -> Settings:
-    """The settings; ``data_dir`` (a flag) wins over the environment. Raises Terminal naming the variable."""
+def settings_from(
+    environment: Mapping[str, str] | None = None, *, data_dir: Path | str = "", is_function: bool = False
+) -> Settings:
+    """The settings; ``data_dir`` (a flag) wins over the environment. Raises Terminal naming the variable.
+
+    ``is_function``: the backend must be named. With records of its own in a directory that goes with it, a function
+    would take messages and lose them.
+    """
     found = os.environ if environment is None else environment
-    backend = found.get("PENSTOCK_BACKEND") or "embedded"
+    backend = found.get("PENSTOCK_BACKEND") or ("" if is_function else "embedded")
+    if not backend:
+        names = ", ".join(BACKENDS)
+        raise Terminal(f"environment variable PENSTOCK_BACKEND is not set: a function needs one of {names}")
     if backend not in BACKENDS:
         raise Terminal(f"environment variable PENSTOCK_BACKEND is {backend!r}; this release has {', '.join(BACKENDS)}")
     return Settings(

@@ -130,10 +130,13 @@ class DynamoState:
 
     def list(self, prefix: str) -> tuple[Record, ...]:
         """By prefix, sorted by key."""
+        return tuple(sorted(self.scan(prefix), key=lambda record: record.key))
+
+    def scan(self, prefix: str) -> Iterator[Record]:
+        """By prefix, a page of a Query or Scan at a time."""
         hash_key = _partition_of_prefix(prefix)
         items = self._scan(prefix) if hash_key is None else self._query(hash_key, prefix)
-        records = [record for item in items if (record := self._record(item)) is not None]
-        return tuple(sorted(records, key=lambda record: record.key))
+        return (record for item in items if (record := self._record(item)) is not None)
 
     def _query(self, hash_key: str, prefix: str) -> Iterator[Item]:
         yield from self._pages(

@@ -89,9 +89,13 @@ class FirestoreState:
 
     def list(self, prefix: str) -> tuple[Record, ...]:
         """By prefix, sorted by key."""
+        return tuple(self.scan(prefix))
+
+    def scan(self, prefix: str) -> Iterator[Record]:
+        """By prefix, in pages."""
         bounds = [_where("k", "GREATER_THAN_OR_EQUAL", _text(prefix)), _where("k", "LESS_THAN", _text(prefix + END))]
         asked = {"where": {"compositeFilter": {"op": "AND", "filters": bounds}}, "orderBy": [_by("k")]}
-        return tuple(_record(document) for document in self._pages(asked))
+        return (_record(document) for document in self._pages(asked))
 
     def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
         """Records a hundred at a time, and lists, together."""

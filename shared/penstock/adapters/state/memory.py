@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from itertools import islice, takewhile
 
 from penstock.adapters.state.limits import check_key, from_json, to_json
@@ -55,6 +55,10 @@ class MemoryState:
             keys = takewhile(lambda key: key.startswith(prefix), islice(self._sorted, first, None))
             rows = [(key, self._rows[key]) for key in keys]
         return tuple(_record(key, row) for key, row in rows)
+
+    def scan(self, prefix: str) -> Iterator[Record]:
+        """By prefix."""
+        return iter(self.list(prefix))
 
     def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
         """Records and lists."""

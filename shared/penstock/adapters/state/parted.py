@@ -42,6 +42,11 @@ class PartedState:
         found = [record for state in self._with(prefix) for record in state.list(prefix)]
         return tuple(sorted(found, key=lambda record: record.key))
 
+    def scan(self, prefix: str) -> Iterator[Record]:
+        """By prefix, one store after the other."""
+        stores = [self._of(prefix)] if "/" in prefix else self._with(prefix)
+        return (record for state in stores for record in state.scan(prefix))
+
     def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
         """Records and lists, of all stores at a time."""
         reads = by_store(self._of, keys, [prefix for prefix in prefixes if "/" in prefix])

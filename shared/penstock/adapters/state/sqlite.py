@@ -1,7 +1,7 @@
 """Records in one SQLite file: the embedded plane's memory."""
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ CREATE TABLE IF NOT EXISTS record (key TEXT PRIMARY KEY, value TEXT NOT NULL, ve
 CREATE INDEX IF NOT EXISTS record_due ON record (due, key) WHERE due IS NOT NULL
 """
 _COLUMNS = "key, value, version, due"
+_PAGE = 200
+_END = "\U0010ffff"
+"""Above every key: none holds it, it is not printable."""
 
 
 class SqliteState:
@@ -49,9 +52,19 @@ class SqliteState:
         """By prefix (a range of the primary key), sorted by key."""
         rows = self._database.read(
             f"SELECT {_COLUMNS} FROM record WHERE key >= ? AND key < ? ORDER BY key",  # noqa: S608 (constant)
-            (prefix, prefix + "\U0010ffff"),  # no key holds it: it is not printable
+            (prefix, prefix + _END),
         )
         return tuple(_record(*row) for row in rows)
+
+    def scan(self, prefix: str) -> Iterator[Record]:
+        """By prefix, in pages."""
+        start = prefix
+        while rows := self._database.read(
+            f"SELECT {_COLUMNS} FROM record WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",  # noqa: S608 (constant)
+            (start, prefix + _END, _PAGE),
+        ):
+            yield from (_record(*row) for row in rows)
+            start = rows[-1][0] + "\0"
 
     def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
         """Records and lists: a few microseconds each, on the disk of this machine."""

@@ -234,7 +234,7 @@ def _store(
     if outcome.changed or held.value.get("originRevision") != origin:
         run.deps.state.put(held.key, value, expected=held.version)
     same = run.certain and not outcome.changed
-    return Opened(status=outcome.status, tree=tree, before=tree if same else None), outcome.changed
+    return Opened(status=outcome.status, tree=tree, before=(tree,) if same else None), outcome.changed
 
 
 def _forget(cluster: str, namespace: str, name: str, keep: frozenset[str], deps: Deps) -> None:

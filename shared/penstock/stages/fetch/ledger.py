@@ -16,15 +16,18 @@ from penstock.core.reconcile.outbox import KEPT, Entry, events_of, with_events
 from penstock.core.records import SourceStatus
 from penstock.core.sources.outcome import BACKSTOP, Announcement, Look, Outcome
 from penstock.ports.deps import Deps
-from penstock.ports.state import ABSENT, Record
+from penstock.ports.state import ABSENT, Record, Value
+
+MOST_SINCE = 4
+"""Artifacts of pushes within a minute that are kept apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
     """A status record as read. ``pending``: an announcement is due; ``announcement``: what people are told, if any.
 
-    ``announced``: the artifact whose wake-ups have certainly gone out, "" where nobody knows; ``said``: the events that
-    this run publishes.
+    ``announced``: the artifact whose wake-ups have certainly gone out, "" where nobody knows; ``since``: those after it
+    whose wake-ups may have gone out, too; ``said``: the events that this run publishes.
     """
 
     key: str
@@ -33,6 +36,7 @@ class Held:
     pending: bool = False
     announcement: Announcement | None = None
     announced: str = ""
+    since: tuple[str, ...] = ()
     included: tuple[str, ...] = ()
     value: Mapping[str, Any] = field(default_factory=dict)
     said: tuple[Event, ...] = ()
@@ -49,16 +53,32 @@ def held_of(deps: Deps, key: str, found: Record | None) -> Held:
         return Held(key=key)
     value = found.value
     to_say = value.get("pending") if value.get("told") is None or _doubted(value, deps) else None
+    status = SourceStatus.from_value(value)
+    announced, since = _seen(value, status) if to_say is not None else (status.artifact, ())
     return Held(
         key=key,
         version=found.version,
-        status=SourceStatus.from_value(value),
+        status=status,
         pending=to_say is not None,
         announcement=Announcement(**to_say) if to_say else None,
-        announced=str(value.get("announced" if to_say is not None else "artifact") or ""),
+        announced=announced,
+        since=since,
         included=tuple(value.get("included") or ()),
         value=value,
     )
+
+
+def _seen(value: Value, status: SourceStatus) -> tuple[str, tuple[str, ...]]:
+    """Of a record with something to say: what was certainly announced, and what may have been since then.
+
+    Whoever was woken by one of these may stand there: each is compared with the newest. Nobody knows that where they
+    are many, or a release has written the record that did not note them.
+    """
+    since = value.get("since")
+    if since is None or len(since) >= MOST_SINCE:
+        return "", ()
+    announced = str(value.get("announced") or "")
+    return announced, tuple(each for each in dict.fromkeys([*since, status.artifact]) if each not in ("", announced))
 
 
 def unpublished(held: Held, deps: Deps) -> list[Event]:
@@ -91,13 +111,17 @@ def _saying(deps: Deps, held: Held, outcome: Outcome, now: float) -> dict[str, A
     """What of the record tells the next run whether it has something to say."""
     news = outcome.announcement
     if news or outcome.changed:
-        return {"pending": asdict(news) if news else {}, "announced": held.announced, "told": None}
-    before = {name: held.value.get(name) for name in ("pending", "announced", "told")}
+        return {"pending": asdict(news) if news else {}, **_noted(held), "told": None}
+    before = {name: held.value.get(name) for name in ("pending", "announced", "since", "told")}
     if held.pending:
         return {**before, "told": now if deps.attempt == 1 else None}
     if before["told"] is not None and now < float(before["told"]) + KEPT:
         return before
-    return {"pending": None, "announced": held.announced, "told": None}
+    return {"pending": None, **_noted(held), "told": None}
+
+
+def _noted(held: Held) -> dict[str, Any]:
+    return {"announced": held.announced, "since": list(held.since)}
 
 
 def _unsaid(deps: Deps, held: Held, saying: Mapping[str, Any], outbox: Sequence[Entry]) -> int:

@@ -16,12 +16,13 @@ kept = KeptTrees(most=4, most_bytes=16 * 1024 * 1024)
 class Opened:
     """A source with an artifact: what fetch knows of it, and the artifact's tree.
 
-    ``before``: the tree whose wake-ups have certainly gone out; None where nobody knows which that is.
+    ``before``: the trees at which those who read it may stand: the one whose wake-ups have certainly gone out, and all
+    since then; None where nobody knows them.
     """
 
     status: SourceStatus
     tree: MemoryTree
-    before: MemoryTree | None = None
+    before: tuple[MemoryTree, ...] | None = None
 
 
 def tree_of(digest: str, deps: Deps) -> MemoryTree | None:

@@ -19,6 +19,7 @@ from penstock.core.resources import Manifest
 from penstock.core.sources.index import indexed_key
 from penstock.core.sources.outcome import BACKSTOP, Look, Outcome, failed
 from penstock.core.sources.wakeups import source_key
+from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
 from penstock.ports.state import ABSENT, delete_beside
 from penstock.stages.fetch import bucket_source, git_source, oci_source
@@ -174,8 +175,7 @@ def _wake_all(visit: Visit, found: Found) -> list[Outgoing]:
     tree = found.tree or tree_of(status.artifact, deps)
     if tree is None:
         return []
-    certain = visit.held.announced and (visit.held.pending or deps.attempt == 1)
-    before = tree_of(visit.held.announced, deps) if certain else None
+    before = _trees_before(visit)
     kept.keep(status.artifact, tree)
     name = _name(visit)
     opened = Opened(status=status, tree=tree, before=before)
@@ -187,6 +187,16 @@ def _wake_all(visit: Visit, found: Found) -> list[Outgoing]:
     with ThreadPoolExecutor(max_workers=max(1, min(_AT_ONCE, len(lots)))) as pool:
         each = pool.map(lambda lot: _wake_in(lot, visit, opened, survey), lots)
         return [message for messages in each for message in messages]
+
+
+def _trees_before(visit: Visit) -> tuple[MemoryTree, ...] | None:
+    """See Opened."""
+    held, deps = visit.held, visit.deps
+    if not held.announced or not (held.pending or deps.attempt == 1):
+        return None
+    found = [tree_of(digest, deps) for digest in (held.announced, *held.since)]
+    trees = tuple(tree for tree in found if tree is not None)
+    return trees if len(trees) == len(found) else None
 
 
 def _wake_in(clusters: Sequence[str], visit: Visit, opened: Opened, survey: Survey) -> list[Outgoing]:

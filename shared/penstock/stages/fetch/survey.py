@@ -48,10 +48,10 @@ class Places:
 
 
 def places_of(source: str, opened: Opened) -> Places:
-    """Where a new tree differs from the one whose wake-ups have gone out, and whom every push concerns."""
+    """Where a new tree differs from those whose wake-ups have gone out, and whom every push concerns."""
     if opened.before is None:
         return Places(source=source)
-    changed = sorted({ANY, *changed_places(opened.before, opened.tree)})
+    changed = sorted({ANY}.union(*(changed_places(before, opened.tree) for before in opened.before)))
     if len(changed) <= MOST_LISTS:
         return Places(source=source, below=tuple(changed))
     return Places(source=source, wanted=frozenset(map(hashed, changed)))

@@ -3,9 +3,18 @@
 from concurrent.futures import Future
 
 from penstock.core.errors import Conflict, Terminal, Transient
+from penstock.core.flux.alert import Alert
 from penstock.core.notify import ledger
 from penstock.ports.state import Record
-from penstock.stages.notify.case import Case, repeats_key, settle, version_of
+from penstock.stages.notify.case import Case, repeats_key, sent_key, settle, version_of
+
+SETTLED = frozenset({ledger.SENT, ledger.FAILED})
+
+
+def is_open(cluster: str, alert: Alert, case: Case) -> bool:
+    """Whether an Alert is still to be told: no earlier delivery has told it, or found that it cannot be."""
+    found = case.get(sent_key(cluster, alert, case))
+    return found is None or found.value.get("state") not in SETTLED
 
 
 def is_other(found: Record | None, case: Case) -> bool:
@@ -28,7 +37,10 @@ def said_by_other(found: Record | None, case: Case) -> bool:
 
 
 def unsay(case: Case) -> None:
-    """Nobody could be told: the next event that says the same is no repetition."""
+    """Nobody could be told: the next event that says the same is no repetition.
+
+    Raises Transient: an event that is hidden by one that nobody heard would be lost. The next delivery does it.
+    """
     found = case.deps.state.get(repeats_key(case))
     if found is not None and found.value.get("event") == case.event.id:
         case.deps.state.delete(found.key, expected=found.version)

@@ -18,8 +18,8 @@ from penstock.core.notify import ledger
 from penstock.core.notify.match import own_failure
 from penstock.ports.deps import Deps
 from penstock.ports.state import ABSENT
-from penstock.stages.notify.case import Case, Concerned, keys_of, repeats_key, settle
-from penstock.stages.notify.claims import is_other, said_by_other, unsay
+from penstock.stages.notify.case import Case, Concerned, keys_of, repeats_key
+from penstock.stages.notify.claims import is_open, is_other, said_by_other, unsay
 from penstock.stages.notify.concerned import concerned
 from penstock.stages.notify.telling import told
 
@@ -43,7 +43,7 @@ def run(event: Event, deps: Deps) -> list[Outgoing]:
         return []
     failures = [each for each in outcomes if isinstance(each, Transient)]
     if all(isinstance(each, Terminal) for each in outcomes):
-        settle(lambda: unsay(case), case)
+        unsay(case)
     _sweep(case)
     if failures:
         waits = [each.retry_after for each in failures if each.retry_after is not None]
@@ -58,13 +58,15 @@ def run(event: Event, deps: Deps) -> list[Outgoing]:
 def _tell_all(asking: Sequence[Concerned], case: Case) -> tuple[bool, list[PenstockError | None]]:
     """Whether another event has said the same; if not, the outcome of each Alert.
 
-    That this one says it now is written down while the Alerts are claimed: nobody is told before both are certain.
+    That this one says it now is written down while the Alerts are claimed: nobody is told before both are certain. A
+    delivery that finds all of them told already says nothing, or it would hide another event's words.
     """
     found = case.get(repeats_key(case))
     if is_other(found, case):
         return True, []
     with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(asking) + 1)) as pool:
-        lost = pool.submit(said_by_other, found, case)
+        says = any(is_open(cluster, alert, case) for cluster, alert in asking)
+        lost = pool.submit(lambda: says and said_by_other(found, case))
         outcomes = list(pool.map(lambda pair: told(pair[0], pair[1], lost, case), asking))
     return lost.result(), outcomes
 

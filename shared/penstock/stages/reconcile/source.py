@@ -56,6 +56,10 @@ def open_source(attempt: Attempt) -> Source:
     )
 
 
+class ArtifactGone(Transient):
+    """A source's artifact is not stored any more. Its fetch stores it again, once somebody asks for a look."""
+
+
 def newest_for(source: Source, inventory: Inventory) -> bool:
     """Whether this revision may be written over what an inventory holds.
 
@@ -85,5 +89,5 @@ def load_tree(deps: Deps, digest: str) -> MemoryTree:
         return known
     data = deps.storage.get(digest)
     if data is None:
-        raise Transient(f"artifact {digest[:19]} is not in the store", reason="ArtifactFailed", retry_after=5)
+        raise ArtifactGone(f"artifact {digest[:19]} is not in the store", reason="ArtifactFailed", retry_after=5)
     return kept.keep(digest, decode(data))

@@ -7,6 +7,7 @@ from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
 from penstock.core.messages import Outgoing
 from penstock.core.reconcile.plan import Change
 from penstock.core.records import KustomizationStatus, status_key
+from penstock.core.sources.kinds import FETCHED
 from penstock.stages.reconcile.alerts import change_events, failure_event
 from penstock.stages.reconcile.attempt import (
     KIND,
@@ -14,7 +15,7 @@ from penstock.stages.reconcile.attempt import (
     overtaken,
     status_of,
 )
-from penstock.stages.reconcile.endings.looking_again import itself, patience, wake
+from penstock.stages.reconcile.endings.looking_again import itself, look_at, patience, wake
 from penstock.stages.reconcile.endings.waiting import superseded
 from penstock.stages.reconcile.execute import ApplyFailed
 from penstock.stages.reconcile.in_cluster import show_failure
@@ -26,6 +27,7 @@ from penstock.stages.reconcile.outcome import (
 )
 from penstock.stages.reconcile.recording import save_status
 from penstock.stages.reconcile.rights import explained
+from penstock.stages.reconcile.source import ArtifactGone
 from penstock.stages.reconcile.telling import answer, tell
 
 
@@ -60,6 +62,9 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
     if isinstance(cause, Transient):
         attempt.opening.copied = True  # by that next try
         messages.append(itself(attempt, "retry", delay=_backoff(attempt, cause)))
+    source = attempt.kustomization.source
+    if isinstance(cause, ArtifactGone) and source.kind in FETCHED:
+        messages.append(look_at(attempt, source))
     answer(attempt, status)
     tell(attempt, status)
     return messages + (wake(attempt) if _is_news(attempt.found, status) else [])

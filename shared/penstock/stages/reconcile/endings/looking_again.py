@@ -3,11 +3,13 @@
 from datetime import datetime
 
 from penstock.core.errors import Transient
-from penstock.core.messages import RENDER, Outgoing, ReconcileDue
+from penstock.core.flux.kustomization import SourceRef
+from penstock.core.messages import RENDER, Outgoing, ReconcileDue, SourceChanged
 from penstock.ports.cluster import NOT_SERVED
 from penstock.stages.reconcile.attempt import (
     KIND,
     Attempt,
+    source_cluster,
     statuses,
     wake_up,
 )
@@ -31,6 +33,18 @@ def wake(attempt: Attempt) -> list[Outgoing]:
 def ask(attempt: Attempt, name: str) -> Outgoing:
     """A suspended Kustomization (``namespace/name``) is to write down what it renders now."""
     return wake_up(attempt, name, RENDER)
+
+
+def look_at(attempt: Attempt, source: SourceRef, *, above: int = 0) -> Outgoing:
+    """The source's head is looked at now. ``above``: what its observation must count higher than."""
+    look = SourceChanged(
+        cluster=source_cluster(attempt.deps, attempt.cluster, source),
+        kind=source.kind,
+        namespace=source.namespace,
+        name=source.name,
+        above=above,
+    )
+    return Outgoing(message=look)
 
 
 def wake_those_without_kinds(attempt: Attempt) -> list[Outgoing]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from penstock.core.messages import Outgoing, SourceChanged
+from penstock.core.messages import Outgoing
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.records import discovered_key, hooked_key
 from penstock.core.sources.wakeups import first_in_line
@@ -11,11 +11,10 @@ from penstock.stages.reconcile.alerts import change_events
 from penstock.stages.reconcile.attempt import (
     Attempt,
     everybody,
-    source_cluster,
     wake_up,
 )
 from penstock.stages.reconcile.claims import Awaits
-from penstock.stages.reconcile.endings.looking_again import ask, itself, patience, wake
+from penstock.stages.reconcile.endings.looking_again import ask, itself, look_at, patience, wake
 from penstock.stages.reconcile.execute import Done
 from penstock.stages.reconcile.outcome import (
     BACKSTOP,
@@ -96,14 +95,8 @@ def asks_source(attempt: Attempt, source: Source, known: Inventory) -> list[Outg
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
     for mark in (discovered_key(attempt.cluster), hooked_key(attempt.cluster)):  # of old records: see discovery.py
         attempt.deps.state.delete(mark, expected=None)
-    look = SourceChanged(
-        cluster=source_cluster(attempt.deps, attempt.cluster, source.ref),
-        kind=source.ref.kind,
-        namespace=source.ref.namespace,
-        name=source.ref.name,
-        above=known.observation,
-    )
-    return [Outgoing(message=look), itself(attempt, "again", delay=2 * patience(attempt, "Unknown"))]
+    look = look_at(attempt, source.ref, above=known.observation)
+    return [look, itself(attempt, "again", delay=2 * patience(attempt, "Unknown"))]
 
 
 def superseded(attempt: Attempt, done: Done | None = None) -> list[Outgoing]:
