@@ -1,6 +1,7 @@
 """tick: what is due is published, once a minute at most."""
 
 import hashlib
+import threading
 
 import pytest
 
@@ -187,18 +188,48 @@ def test_what_was_put_off_before_the_store_failed_is_published(monkeypatch):
     world = World()
     for number in range(3):
         world.put(f"status/c/GitRepository/a/s{number}", -number)
-    put, left = world.state.put, [2]
-
-    def failing(key, *arguments, **options):
-        left[0] -= 1
-        return put(key, *arguments, **options) if left[0] >= 0 else refused()
-
-    monkeypatch.setattr(world.state, "put", failing)
+    put = world.state.put
+    monkeypatch.setattr(world.state, "put", lambda key, *a, **o: refused() if key.endswith("s0") else put(key, *a, **o))
     assert [each.message.name for each in tick.run(world.deps)] == ["s2", "s1"]
     with pytest.raises(Refused):
         tick.run(world.deps)
     monkeypatch.undo()
     assert [each.message.name for each in tick.run(world.deps)] == ["s0"]
+    assert [fact["reason"] for fact in world.telemetry.named("tick cut short")] == ["AccessDenied"]
+
+
+def test_a_store_that_is_slow_costs_the_rest_a_minute_and_nobody_everything(monkeypatch):
+    """A second for each write: what would not be published in time is not put off either."""
+    world = World()
+    for number in range(100):
+        world.put(f"status/c/GitRepository/a/s{number:03}", number - 100)
+    put = world.state.put
+
+    def slow(*arguments, **options):
+        world.clock.advance(1)
+        return put(*arguments, **options)
+
+    monkeypatch.setattr(world.state, "put", slow)
+    names = [{each.message.name for each in tick.run(world.deps)} for _ in range(3)]
+    assert [len(each) for each in names] == [32, 32, 32]
+    assert len(names[0] | names[1] | names[2]) == 96
+    assert {fact["reason"] for fact in world.telemetry.named("tick cut short")} == {"Timeout"}
+
+
+def test_of_many_the_store_is_asked_at_once(monkeypatch):
+    world = World()
+    for number in range(40):
+        world.put(f"status/c/GitRepository/a/s{number:03}", -1)
+    put, waiting = world.state.put, threading.Barrier(32, timeout=20)
+
+    def together(*arguments, **options):
+        if world.meets.acquire(blocking=False):
+            waiting.wait()
+        return put(*arguments, **options)
+
+    world.meets = threading.Semaphore(32)
+    monkeypatch.setattr(world.state, "put", together)
+    assert len(tick.run(world.deps)) == 40
 
 
 def refused(*_arguments, **_options):

@@ -139,6 +139,6 @@ def in_order() -> Iterator[None]:
         for name in ("apply", "live", "rights"):
             where = f"penstock.stages.reconcile.{name}.parallel"
             stack.enter_context(mock.patch(where, lambda items, work: [work(item) for item in items]))
-        for name in ("fetch.run", "notify.run", "notify.telling"):
+        for name in ("fetch.run", "notify.run", "notify.telling", "tick.putting_off"):
             stack.enter_context(mock.patch(f"penstock.stages.{name}.ThreadPoolExecutor", InOrder))
         yield

@@ -3,17 +3,21 @@
 A record that was published is due again a minute later (in order: three), unless its own stage writes it before: so a
 message that is lost costs that long, and one that is on its way is not published at each tick. Kustomizations of a
 cluster that are in order are published together, those too whose interval is almost over.
+
+What is put off is published, whatever goes wrong meanwhile: where the store is slow or fails, the rest stays due.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from penstock.core.errors import Conflict, PenstockError, Terminal
+from penstock.core.errors import PenstockError, Terminal
 from penstock.core.messages import OWN_SOURCE, PLANE, Outgoing, ReconcileDue, SourceChanged
 from penstock.core.records import PLANE_KEY, KustomizationStatus, ObjectRecord, status_key
 from penstock.core.sources.kinds import FETCHED
 from penstock.core.sweeps import EARLY, Member, early_enough, may_join, together
 from penstock.ports.deps import Deps
 from penstock.ports.state import Record
+from penstock.stages.tick.putting_off import Turn
 
 MOST = 1000
 """Records of one run: the longest overdue first, so that none waits for ever."""
@@ -25,34 +29,49 @@ _SOURCES = (*FETCHED, "ArtifactGenerator")
 _KUSTOMIZATION = "Kustomization"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Due:
+    """``member``: the Kustomization, where a sweep may look at it."""
+
+    record: Record
+    message: SourceChanged | ReconcileDue
+    member: Member | None
+
+    @property
+    def again(self) -> float:
+        return SWEEP_AGAIN if self.member else AGAIN
+
+
 def run(deps: Deps) -> list[Outgoing]:
-    """Wake-ups of what is due now. Raises Transient where the state cannot be reached.
-
-    Where it cannot be reached any more half-way, what was put off by then is published, and the rest stays due.
-    """
+    """Wake-ups of what is due now. Raises what the state raises, where there is nothing to publish."""
     now = deps.clock.now().timestamp()
-    found, members = _begin(deps), list[Member]()
-    try:
-        for record in deps.state.due(now, limit=MOST):
-            message = _message(record.key)
-            member = _member(record, message)
-            if message is None or not _put_off(record, now + (SWEEP_AGAIN if member else AGAIN), deps):
-                continue
-            if member is None:
-                found.append(Outgoing(message=message))
-            else:
-                members.append(member)
-        for member in _early(tuple(members), now, deps):
-            members.append(member)
-    except PenstockError as error:
-        if not found and not members:
-            raise
-        deps.telemetry.record("tick cut short", stage="tick", reason=error.reason, detail=str(error))
-    return found + [Outgoing(message=message) for message in together(members)]
+    first, turn = _begin(deps), Turn(deps, now)
+    due = _read(deps.state.due(now, limit=MOST))
+    taken = turn.put_off([(each.record, each.again, each) for each in due])
+    members = [each.member for each in taken if each.member]
+    if members and not turn.is_over:
+        try:
+            early = _early({member.message.cluster for member in members}, now, deps)
+        except PenstockError as error:
+            turn.end(error)
+        else:
+            members += turn.put_off([(record, SWEEP_AGAIN, member) for record, member in early])
+    turn.tell(nothing=not first and not taken)
+    alone = [each.message for each in taken if each.member is None]
+    return [Outgoing(message=message) for message in (*first, *alone, *together(members))]
 
 
-def _member(record: Record, message: SourceChanged | ReconcileDue | None) -> Member | None:
-    """The Kustomization of a record, where a sweep may look at it."""
+def _read(records: Sequence[Record]) -> list[_Due]:
+    """What they are about; records of other kinds are nobody's wake-ups."""
+    found = [(record, _message(record.key)) for record in records]
+    return [
+        _Due(record=record, message=message, member=_member(record, message))
+        for record, message in found
+        if message is not None
+    ]
+
+
+def _member(record: Record, message: SourceChanged | ReconcileDue) -> Member | None:
     if not isinstance(message, ReconcileDue):
         return None
     try:
@@ -62,20 +81,16 @@ def _member(record: Record, message: SourceChanged | ReconcileDue | None) -> Mem
     return Member(message=message, objects=len(status.rendered)) if may_join(status) else None
 
 
-def _early(members: Sequence[Member], now: float, deps: Deps) -> Iterator[Member]:
+def _early(clusters: set[str], now: float, deps: Deps) -> list[tuple[Record, Member]]:
     """Those whose turn is soon, in clusters that are looked at now anyway."""
-    clusters = {member.message.cluster for member in members}
-    for record in deps.state.due(now + EARLY, limit=MOST) if members else ():
-        message = _message(record.key)
-        if record.due is None or record.due <= now or message is None or message.cluster not in clusters:
-            continue
-        member = _member(record, message)
-        if member is not None and _is_soon(record, now, deps) and _put_off(record, now + SWEEP_AGAIN, deps):
-            yield member
+    soon = [each for each in _read(deps.state.due(now + EARLY, limit=MOST)) if (each.record.due or now) > now]
+    found = [(each.record, each.member) for each in soon if each.member and each.message.cluster in clusters]
+    keys = {record.key: record.key.replace("status/", "object/", 1) for record, _ in found}
+    documents = deps.state.read([*keys.values()]).records if keys else {}
+    return [pair for pair in found if _is_soon(documents.get(keys[pair[0].key]), pair[0], now)]
 
 
-def _is_soon(record: Record, now: float, deps: Deps) -> bool:
-    document = deps.state.get(record.key.replace("status/", "object/", 1))
+def _is_soon(document: Record | None, record: Record, now: float) -> bool:
     try:
         known = ObjectRecord.from_value(document.value) if document else None
     except Terminal:
@@ -83,12 +98,12 @@ def _is_soon(record: Record, now: float, deps: Deps) -> bool:
     return known is not None and record.due is not None and early_enough(known, record.due - now)
 
 
-def _begin(deps: Deps) -> list[Outgoing]:
+def _begin(deps: Deps) -> list[SourceChanged]:
     """The first look at the plane's own source, should the message that asked for it be lost."""
     if deps.state.get(PLANE_KEY) is None or deps.state.get(status_key(PLANE, *OWN_SOURCE)) is not None:
         return []
     kind, namespace, name = OWN_SOURCE
-    return [Outgoing(message=SourceChanged(cluster=PLANE, kind=kind, namespace=namespace, name=name))]
+    return [SourceChanged(cluster=PLANE, kind=kind, namespace=namespace, name=name)]
 
 
 def _message(key: str) -> SourceChanged | ReconcileDue | None:
@@ -103,12 +118,3 @@ def _message(key: str) -> SourceChanged | ReconcileDue | None:
     if kind == _KUSTOMIZATION:
         return ReconcileDue(cluster=cluster, namespace=namespace, name=name, why="interval")
     return None
-
-
-def _put_off(record: Record, due: float, deps: Deps) -> bool:
-    """Move the due time; False where somebody wrote the record meanwhile: then it says itself when it is due."""
-    try:
-        deps.state.put(record.key, record.value, expected=record.version, due=due)
-    except Conflict:
-        return False
-    return True
