@@ -200,7 +200,7 @@ class Rehearsal:
                 self._settings.planned[ref] = manifest
         self._settings.encrypted |= encrypted
         self._sources.declare(rendered.parts.interpreted)
-        messages = store_children(attempt, source, rendered.parts.interpreted).messages
+        messages = store_children(attempt, source, rendered).messages
         self._sources.offer_all()
         for message in (out.message for out in messages):
             if isinstance(message, SourceChanged) and message.kind == "ArtifactGenerator":

@@ -152,6 +152,13 @@ class Kustomization:
         return _clamped(self.path)
 
     @property
+    def deletes(self) -> bool:
+        """Whether what it has applied goes when it is removed itself."""
+        return self.deletion_policy in ("Delete", "WaitForTermination") or (
+            self.deletion_policy == "MirrorPrune" and self.prune
+        )
+
+    @property
     def effective_retry_interval(self) -> timedelta:
         """The fixed delay after a failure."""
         return self.interval if self.retry_interval is None else self.retry_interval

@@ -1,8 +1,9 @@
 """When a prune is stopped and waits for somebody's approval; the rest of the apply goes on.
 
 Stopped: a render without any object; more than half of the inventory and more than ten objects; any Namespace,
-CustomResourceDefinition or PersistentVolumeClaim. Names that only changed their hash suffix don't count. An approval
-names the digest of the exact deletions, so that a changed set needs a new one.
+CustomResourceDefinition or PersistentVolumeClaim. Names that only changed their hash suffix don't count. The same holds
+of Flux objects that left a render, by what goes with them. An approval names the digest of the exact deletions, so that
+a changed set needs a new one.
 """
 
 import hashlib
@@ -73,6 +74,23 @@ def removal_stop(deletions: Sequence[Change], limits: Limits) -> Stop | None:
     somebody = (ObjectRef(kind="", name=""),)
     inventory = tuple(change.ref for change in deletions)
     return prune_stop(deletions, somebody, inventory, limits)
+
+
+def departure_stop(names: Sequence[str], doomed: int, *, lost: int, whole: int, limits: Limits | None) -> Stop | None:
+    """Why Flux objects that left a render (``Kind/namespace/name``) must not go yet; None where they may.
+
+    ``doomed``: how many Kustomizations that removes, those below them included; each has its own guard, so what is
+    counted here is what several lose together: ``lost`` of the ``whole`` below this parent. ``limits``: None where the
+    render holds nothing at all.
+    """
+    told = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    digest = "sha256:" + hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+    if limits is None:
+        along = f", and {lost} objects with them" if lost else ""
+        return Stop(why=f"the render holds no object at all, and {told} would be removed{along}", digest=digest)
+    if doomed > 1 and lost > limits.objects and lost > limits.share * whole:
+        return Stop(why=f"{told} would be removed, and {lost} of {whole} objects with them", digest=digest)
+    return None
 
 
 def _without_hash(ref: ObjectRef) -> tuple[str, str, str, str]:

@@ -10,6 +10,7 @@ from functools import partial
 
 from penstock.core.errors import Conflict, InvalidDocument, Refused
 from penstock.core.messages import Outgoing, SourceChanged
+from penstock.core.reconcile.render import Rendered
 from penstock.core.records import KustomizationStatus, ObjectRecord, object_key, status_key
 from penstock.core.resources import Manifest, ObjectRef, gvk_of, ref_of
 from penstock.core.sources.index import child_prefix, names_of
@@ -30,7 +31,7 @@ from penstock.stages.reconcile.attempt import (
 )
 from penstock.stages.reconcile.claims import renders_due
 from penstock.stages.reconcile.index import children, object_entries, write_indexed
-from penstock.stages.reconcile.leaving import Leaving, Render, bury
+from penstock.stages.reconcile.leaving import Guard, Leaving, Render, bury
 from penstock.stages.reconcile.opening import source_among, source_keys
 from penstock.stages.reconcile.parentage import (
     PARSERS,
@@ -82,12 +83,13 @@ def check_children(attempt: Attempt, documents: Sequence[Manifest]) -> None:
             _check_rights(attempt, document)
 
 
-def store_children(attempt: Attempt, source: Source, documents: Sequence[Manifest]) -> Leaving:
+def store_children(attempt: Attempt, source: Source, rendered: Rendered) -> Leaving:
     """Write the records, bury what left the render, and say whom that wakes.
 
     Raises Conflict where a newer run may have stored them meanwhile. That is asked after a record was read and before
     it is written by compare-and-swap: so a run that was overtaken neither changes nor buries what is newer.
     """
+    documents = rendered.parts.interpreted
     storing = _Storing(attempt=attempt, source=source, documents=documents)
     messages: list[Outgoing] = []
     for document in documents:
@@ -98,7 +100,11 @@ def store_children(attempt: Attempt, source: Source, documents: Sequence[Manifes
     for key, document in wanted.items():
         messages += storing.store(document, known[key][0] if key in known else None)
     below, due = _names_below(attempt, wanted.keys()), partial(renders_due, attempt, source)
-    left = bury(attempt, Render(below=below, kept=wanted.keys(), due=due, check=storing.check))
+    guard = Guard(
+        empty=not documents and not rendered.apply,
+        due=lambda: renders_due(attempt, source, coming(attempt, documents)),
+    )
+    left = bury(attempt, Render(below=below, kept=wanted.keys(), due=due, check=storing.check, guard=guard))
     return replace(left, messages=[*messages, *left.messages, *_wake(attempt, source, below | wanted.keys())])
 
 

@@ -116,9 +116,9 @@ def _told(
     """
     claimed, far = dict[ObjectRef, str](), dict[ObjectRef, str]()
     taken, elsewhere = set[ObjectRef](), set[ObjectRef]()
-    here = _kube_config(mine)
+    here = kube_config_of(mine)
     for name in sorted(others.keys() & known.keys()):
-        status, beside = known[name], _kube_config(others[name]) == here
+        status, beside = known[name], kube_config_of(others[name]) == here
         refs = frozenset(rendered_refs(status))
         (claimed if beside else far).update(dict.fromkeys(refs, name))
         if status.ready():
@@ -143,7 +143,7 @@ def _abandoned(
     }
     if not labelled:
         return frozenset()
-    beside = {name for name in others.keys() & known.keys() if _kube_config(others[name]) == _kube_config(mine)}
+    beside = {name for name in others.keys() & known.keys() if kube_config_of(others[name]) == kube_config_of(mine)}
     held = {ref for name in beside for ref in parse_ids(known[name].inventory)}
     sure = {name for name in beside if known[name].inventory_digest}
     return frozenset(ref for ref, name in labelled.items() if name in sure and ref not in held)
@@ -154,7 +154,7 @@ def _labelled_by_us(live: Manifest) -> bool:
     return f"f:{NAME_LABEL}" in fields.get("f:metadata", {}).get("f:labels", {})
 
 
-def _kube_config(record: ObjectRecord) -> tuple[Any, ...]:
+def kube_config_of(record: ObjectRecord) -> tuple[Any, ...]:
     """What tells the cluster that it applies to: its ``kubeConfig`` and where that is looked up; () is at home."""
     given = (record.document.get("spec") or {}).get("kubeConfig")
     return (record.document["metadata"].get("namespace"), given) if given else ()

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from penstock.core.errors import Conflict, PenstockError, Terminal
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.reconcile.plan import Action, Change, kept_entries
-from penstock.core.records import approval_key, status_key
+from penstock.core.records import status_key
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.stages.reconcile import lease
 from penstock.stages.reconcile.adoption import use_up
 from penstock.stages.reconcile.apply import apply_all, prune_all
+from penstock.stages.reconcile.approval import used_up
 from penstock.stages.reconcile.attempt import KIND, Attempt, document_key, is_current, status_of
 from penstock.stages.reconcile.children import source_known
 from penstock.stages.reconcile.ledger import Ledger, digest_of, inventory_version, store_ledger, union
@@ -121,8 +122,7 @@ def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Plan
         told = ";".join(f"{change.ref}: {error}" for change, error in failed[:5])
         raise ApplyFailed(Terminal(f"delete failed, errors: {told}", reason="PruneFailed"), (*applied.changes, *pruned))
     if pruned:
-        message = attempt.message
-        attempt.deps.state.delete(approval_key(message.cluster, message.namespace, message.name), expected=None)
+        used_up(attempt)
     return Done(planned=planned, ledger=ledger, inventory=inventory, changes=(*applied.changes, *pruned))
 
 

@@ -6,18 +6,21 @@ written down what they render (claims.py), and it is not among that: until then 
 of its old parent, which waits for them.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from penstock.core.errors import Conflict
 from penstock.core.messages import Outgoing, SourceChanged
+from penstock.core.reconcile.guard import Stop
 from penstock.core.records import ObjectRecord, status_key
 from penstock.core.resources import ObjectRef, ref_of
 from penstock.core.sources.index import child_key
 from penstock.ports.state import Record, delete_beside
+from penstock.stages.reconcile.approval import approved, used_up
 from penstock.stages.reconcile.attempt import KIND, Attempt, read_objects, still_current, wake_up
 from penstock.stages.reconcile.claims import Due, renders_due_for_removal
+from penstock.stages.reconcile.departures import stop_of
 from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.parentage import rendered_elsewhere, split_name
 from penstock.stages.reconcile.receivers import KIND as RECEIVER
@@ -34,14 +37,16 @@ _Found = tuple[Record, ObjectRecord]
 class Leaving:
     """What has become of the Flux objects that left a render.
 
-    ``held``: those that stay for now; ``names``: whose runs that waits for; ``due``: whose word is out; ``hooks``:
-    the index entries of Receivers that are gone, see index_receivers.
+    ``held``: those that stay for now; ``names``: whose runs that waits for; ``due``: whose word is out; ``stop``: they
+    stay until somebody approves that they go; ``hooks``: the index entries of Receivers that are gone, see
+    index_receivers.
     """
 
     messages: list[Outgoing] = field(default_factory=list)
     held: tuple[ObjectRef, ...] = ()
     names: tuple[str, ...] = ()
     due: Due = field(default_factory=Due)
+    stop: Stop | None = None
     hooks: frozenset[str] = frozenset()
 
 
@@ -50,12 +55,22 @@ class Render:
     """What is left: ``below``: all children there were; ``kept``: those that the render has.
 
     ``due``: whose render must come first, asked only where that matters; ``check``: asked before each write.
+    ``guard``: the guard's word is asked; None where the parent is removed itself, and that was asked of.
     """
 
     below: Collection[Name]
     kept: Collection[Name] = ()
     due: Callable[[], Due]
     check: Check
+    guard: "Guard | None" = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guard:
+    """``empty``: nothing at all is left of the render; ``due``: as Render's, while those that go are still there."""
+
+    empty: bool
+    due: Callable[[], Due]
 
 
 def bury(attempt: Attempt, render: Render) -> Leaving:
@@ -69,6 +84,11 @@ def bury(attempt: Attempt, render: Render) -> Leaving:
         return Leaving()
     elsewhere = rendered_elsewhere(attempt)
     moved = {key for key in gone if _text(key) in elsewhere}
+    stop = _stop(attempt, render, {key: gone[key] for key in gone.keys() - moved})
+    if stop is not None and not approved(attempt, stop.digest):
+        due = render.guard.due() if render.guard else Due()  # what others have not written down may have moved to them
+        refs = tuple(ref_of(gone[key][1].document) for key in sorted(gone.keys() - moved))
+        return Leaving(held=refs, names=due.everybody, due=due, stop=None if due.everybody else stop)
     messages: list[Outgoing] = []
     for key in sorted(key for key in gone.keys() - moved if key[0] == KIND):
         render.check()
@@ -81,6 +101,8 @@ def bury(attempt: Attempt, render: Render) -> Leaving:
     for key in [key for key in objects if key not in held]:
         render.check()
         messages += _vanish(attempt, key, objects[key])
+    if stop is not None:
+        used_up(attempt)
     return Leaving(
         messages=messages,
         held=tuple(ref_of(objects[key][1].document) for key in objects if key in held),
@@ -88,6 +110,13 @@ def bury(attempt: Attempt, render: Render) -> Leaving:
         due=due,
         hooks=frozenset(_entry(attempt, key) for key in objects if key not in held and key[0] == RECEIVER),
     )
+
+
+def _stop(attempt: Attempt, render: Render, gone: Mapping[Name, _Found]) -> Stop | None:
+    """The guard's word; what is a tombstone already had it."""
+    if render.guard is None or all(known.tombstone for _, known in gone.values()):
+        return None
+    return stop_of(attempt, {_text(key) for key in gone}, empty=render.guard.empty)
 
 
 def bury_all(attempt: Attempt, below: frozenset[Name]) -> Leaving:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from penstock.core.drift.ignore import ignore_rules
 from penstock.core.errors import PenstockError, Refused
 from penstock.core.health.gate import jobs_with_ttl
-from penstock.core.reconcile.guard import APPROVAL, Limits, Stop, prune_stop
+from penstock.core.reconcile.guard import Stop, prune_stop
 from penstock.core.reconcile.inventory import is_keepers
 from penstock.core.reconcile.plan import TERMINATING, Action, Change, ChangeSet, Collision, plan
 from penstock.core.reconcile.render import Rendered
-from penstock.core.records import Approval, approval_key
 from penstock.core.resources import ObjectRef, gvk_of, ref_of
+from penstock.stages.reconcile.approval import approved, limits_of, stop_message
 from penstock.stages.reconcile.attempt import Attempt, applied_mark, health_goes_on
 from penstock.stages.reconcile.claims import Awaits, Due, ownership, renders_due
 from penstock.stages.reconcile.foreign import refuse_foreign
@@ -121,8 +121,8 @@ def _guarded(attempt: Attempt, planned: Planned) -> Planned:
     due = planned.due
     if due.everybody:
         return replace(kept, held_for=due.everybody, why_held=waiting_for_renders(held, due))
-    limits = Limits(objects=attempt.policy.prune_objects, share=attempt.policy.prune_percent / 100)
-    stop = prune_stop(deletions, tuple(planned.wanted), tuple(planned.ledger.inventory.entries), limits)
+    stands = (*planned.wanted, *map(ref_of, planned.rendered.parts.interpreted))
+    stop = prune_stop(deletions, stands, tuple(planned.ledger.inventory.entries), limits_of(attempt))
     if stop is None or approved(attempt, stop.digest):
         return planned
     return replace(kept, stop=stop, why_held=stop_message(attempt, stop))
@@ -214,15 +214,17 @@ def _handing_over(planned: Planned) -> Planned:
     )
 
 
-def with_leaving(planned: Planned, left: Leaving) -> Planned:
-    """The same, waiting for those, too, to whom Flux objects may have moved."""
+def with_leaving(attempt: Attempt, planned: Planned, left: Leaving) -> Planned:
+    """The same, waiting for those, too, to whom Flux objects may have moved, or for an approval."""
     if not left.held:
         return planned
+    told = (told_leaving(left) if left.names else "", stop_message(attempt, left.stop) if left.stop else "")
     return replace(
         planned,
         due=left.due,
         held_for=tuple(sorted({*planned.held_for, *left.names})),
-        why_held="; ".join(part for part in (planned.why_held, told_leaving(left)) if part),
+        stop=planned.stop or left.stop,
+        why_held="; ".join(part for part in (planned.why_held, *told) if part),
     )
 
 
@@ -230,20 +232,3 @@ def told_leaving(left: Leaving) -> str:
     """Why Flux objects stay that left the render, for people."""
     names = ", ".join(map(str, left.held[:3])) + (" and others" if len(left.held) > 3 else "")
     return f"{names} left the render, and stays until {_named(left.names, left.due)} rendered this revision"
-
-
-def approved(attempt: Attempt, digest: str) -> bool:
-    """Whether somebody allowed exactly these deletions: in Git, or by ``penstock approve``."""
-    if attempt.kustomization.annotations.get(APPROVAL) == digest:
-        return True
-    message = attempt.message
-    found = attempt.deps.state.get(approval_key(message.cluster, message.namespace, message.name))
-    return found is not None and Approval.from_value(found.value).digest == digest
-
-
-def stop_message(attempt: Attempt, stop: Stop) -> str:
-    """Why the prune waits, and how to allow it."""
-    return (
-        f"prune stopped: {stop.why}. Everything else was applied. To allow exactly these deletions once: "
-        f"penstock approve kustomization/{attempt.message.name} -n {attempt.message.namespace} --prune {stop.digest}"
-    )

@@ -10,13 +10,14 @@ from functools import partial
 
 from penstock.core.errors import Conflict, PenstockError, Terminal
 from penstock.core.messages import Outgoing
-from penstock.core.reconcile.guard import Limits, Stop, deletions_digest, removal_stop
+from penstock.core.reconcile.guard import Stop, deletions_digest, removal_stop
 from penstock.core.reconcile.inventory import NAMESPACE, inventory_name
 from penstock.core.reconcile.plan import Change, ChangeSet, plan
-from penstock.core.records import ObjectRecord, approval_key, object_key
+from penstock.core.records import ObjectRecord, object_key
 from penstock.ports.state import Record
 from penstock.stages.reconcile import endings, lease, termination
 from penstock.stages.reconcile.apply import prune_all
+from penstock.stages.reconcile.approval import approved, limits_of, stop_message, used_up
 from penstock.stages.reconcile.attempt import KIND, Attempt
 from penstock.stages.reconcile.claims import Due, ownership, renders_due_for_removal
 from penstock.stages.reconcile.execute import ApplyFailed
@@ -28,9 +29,7 @@ from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
 from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
 from penstock.stages.reconcile.planning import (
-    approved,
     handed_over,
-    stop_message,
     told_leaving,
     waiting_as_a_whole,
     waiting_for_renders,
@@ -62,7 +61,9 @@ def remove(attempt: Attempt) -> list[Outgoing]:
 
 def _due_for_all_of_it(attempt: Attempt, below: Collection[tuple[str, str]]) -> Due:
     """Whose word it waits for with its children and its records; only what it applied may go before that."""
-    if termination.begun(attempt) or (_deletes(attempt) and not below and not attempt.kustomization.suspend):
+    if termination.begun(attempt) or (
+        attempt.kustomization.deletes and not below and not attempt.kustomization.suspend
+    ):
         return Due()
     return renders_due_for_removal(attempt)
 
@@ -72,7 +73,7 @@ def _removed(attempt: Attempt) -> list[Outgoing]:
         return _forget(attempt)
     target = open_target(attempt)
     ledger = load_ledger(target.keeper, attempt)
-    if not _deletes(attempt) or not ledger.inventory.entries:
+    if not attempt.kustomization.deletes or not ledger.inventory.entries:
         return _ended(attempt, target, ledger)
     if not ledger.trusted:
         return _restored(attempt, target, ledger)
@@ -93,8 +94,7 @@ def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Ou
         return _waits(attempt, due.everybody, waiting_for_renders(held, due), due)
     if due.keepers and changes.deletions:
         return _waits(attempt, due.keepers, f"it is left for {', '.join(due.keepers[:5])}, suspended", due)
-    limits = Limits(objects=attempt.policy.prune_objects, share=attempt.policy.prune_percent / 100)
-    stop = removal_stop(changes.deletions, limits) or _doubted(attempt, changes.deletions)
+    stop = removal_stop(changes.deletions, limits_of(attempt)) or _doubted(attempt, changes.deletions)
     if stop is not None and not approved(attempt, stop.digest):
         return _stopped(attempt, stop)
     check_rights(attempt, target, changes, first=False)
@@ -181,11 +181,6 @@ def _waits(attempt: Attempt, names: Sequence[str], message: str, known: Due) -> 
     return woken + [endings.ask(attempt, name) for name in names if name in known.asks]
 
 
-def _deletes(attempt: Attempt) -> bool:
-    policy = attempt.kustomization.deletion_policy
-    return policy in ("Delete", "WaitForTermination") or (policy == "MirrorPrune" and attempt.kustomization.prune)
-
-
 def _plan(attempt: Attempt, target: Target, ledger: Ledger) -> ChangeSet:
     """The same plan as always, for a render that holds nothing."""
     live = read_live(target.cluster, ledger.inventory.entries, Reading(owner=attempt.ref))
@@ -260,5 +255,5 @@ def _forget(attempt: Attempt) -> list[Outgoing]:
     except Conflict:
         return woken + endings.superseded(attempt)
     drop_status(message, attempt.deps, attempt.said)
-    state.delete(approval_key(message.cluster, message.namespace, message.name), expected=None)
+    used_up(attempt)
     return woken

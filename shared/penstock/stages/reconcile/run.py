@@ -197,7 +197,7 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
         secrets = _secrets(planned.rendered)
         copied = copy_credentials(attempt, secrets, interpreted)
         messages += copied.messages
-        left = store_children(attempt, source, interpreted)
+        left = store_children(attempt, source, planned.rendered)
         messages += left.messages
         messages += copied.look_again()
         messages += forget_copies(attempt) if copied.unreferred else []
@@ -207,7 +207,7 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
         return messages + endings.superseded(attempt, done)
     except PenstockError as error:
         raise ApplyFailed(error, done.changes) from error
-    done = replace(done, planned=with_leaving(done.planned, left))
+    done = replace(done, planned=with_leaving(attempt, done.planned, left))
     stored = {**attempt.status.summary, CHILDREN_DUE: False}
     attempt = replace(attempt, status=replace(attempt.status, summary=stored))
     try:
