@@ -9,7 +9,7 @@ import pytest
 from tests.memory_plane import CLUSTER, UID, MemoryPlane, config_map, kustomization, namespace
 
 from penstock.adapters.secrets.memory import MemorySecrets
-from penstock.core.errors import Conflict, InvalidDocument, NotFound, Transient
+from penstock.core.errors import Conflict, InvalidDocument, NotFound, Refused, Terminal, Transient
 from penstock.core.http import HttpRequest
 from penstock.core.messages import PLANE, Envelope, Event, ReconcileDue, SourceChanged
 from penstock.core.records import (
@@ -115,6 +115,18 @@ def test_a_plane_without_a_token_lets_nobody_in(world, held, given):
     secrets = MemorySecrets({} if held is None else {api.TOKEN_SECRET: held})
     response, _ = api.run(world.request("GET", "/status", token=given), replace(world.deps, secrets=secrets))
     assert response.status == 401
+
+
+@pytest.mark.parametrize("error", [Refused("no right to secrets/canary"), Transient("canary"), Terminal("canary")])
+def test_a_token_that_cannot_be_read_lets_nobody_in_and_tells_nobody_why(world, monkeypatch, error):
+    def broken(name, *, newest=False):
+        raise error
+
+    monkeypatch.setattr(world.secrets, "get", broken)
+    response, messages = api.run(world.request("GET", "/status"), world.deps)
+    assert (response.status, messages) == (503, [])
+    assert b"canary" not in response.body
+    assert [fact["error"] for fact in world.plane.telemetry.named("token not read")] == [str(error)]
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])

@@ -20,7 +20,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from penstock.core.errors import InvalidDocument
+from penstock.core.errors import InvalidDocument, PenstockError
 from penstock.core.flux.fields import Fields, Where
 from penstock.core.http import HttpRequest, HttpResponse, problem
 from penstock.core.secrets.names import API_TOKEN
@@ -52,7 +52,12 @@ def run(request: HttpRequest, deps: Deps) -> Answer:
     Raises NotFound for what the plane does not know, InvalidDocument for a wrong body or query, Conflict where a
     record is written by others all the time.
     """
-    if not _authorized(request, deps):
+    try:
+        known = _authorized(request, deps)
+    except PenstockError as error:  # its words tell of the plane's inside, and nobody knows yet whom
+        deps.telemetry.record("token not read", stage="api", outcome="failed", reason=error.reason, error=str(error))
+        return _private(problem(503, "Service Unavailable", "try again")), []
+    if not known:
         refused = problem(401, "Unauthorized", "send Authorization: Bearer <the plane's api token>")
         return _private(refused, **{"www-authenticate": "Bearer"}), []
     response, messages = _route(request, deps)
