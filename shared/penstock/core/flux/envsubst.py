@@ -6,7 +6,7 @@ parts; the parts are joined with the variables' values.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from penstock.core.errors import BuildFailed
@@ -40,7 +40,19 @@ class VariableNotSet(BuildFailed):
         self.name = name
 
 
-def expand(template: str, variables: Mapping[str, str], *, strict: bool = True) -> str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watched:
+    """Variables whose values are secret. ``made``: filled with every text that an expansion made of one of them."""
+
+    names: frozenset[str]
+    made: set[str] = field(default_factory=set, repr=False)
+
+    def concerns(self, part: "_Part") -> bool:
+        """Whether the part reads one of them, at any depth."""
+        return isinstance(part, _Call) and (part.name in self.names or any(map(self.concerns, part.arguments)))
+
+
+def expand(template: str, variables: Mapping[str, str], *, strict: bool = True, watched: Watched | None = None) -> str:
     """``template`` with each ``${…}`` replaced.
 
     ``strict``: a variable that is not there, and has no default, is an error (else it is empty). Raises BuildFailed
@@ -49,6 +61,8 @@ def expand(template: str, variables: Mapping[str, str], *, strict: bool = True) 
     parts, size = [], 0
     for part in _Parser(template).parse():
         text = _evaluate(part, variables, strict=strict)
+        if watched is not None and watched.concerns(part):
+            watched.made.add(text)
         parts.append(text)
         size += len(text)
         if size > LONGEST_RESULT:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from penstock.core.errors import BuildFailed
-from penstock.core.flux.envsubst import VariableNotSet, expand
+from penstock.core.flux.envsubst import VariableNotSet, Watched, expand
 from penstock.core.kustomize.yaml_in import MalformedYaml, load_config
 from penstock.core.kustomize.yaml_out import dump_one
 from penstock.core.resources import Manifest, gvk_of, ref_of
@@ -37,18 +37,23 @@ def variables(sources: Iterable[Mapping[str, str]], inline: Mapping[str, str]) -
 
 
 def substitute(
-    manifest: Manifest, values: Mapping[str, str], *, strategy: str = "WithVariables", strict: bool = True
+    manifest: Manifest,
+    values: Mapping[str, str],
+    *,
+    strategy: str = "WithVariables",
+    strict: bool = True,
+    watched: Watched | None = None,
 ) -> Manifest:
     """The object with its variables replaced; the same object where nothing is to be done.
 
     ``values``: see ``variables``; ``strategy``: ``WithVariables`` does nothing without any, ``Always`` expands
-    defaults all the same; ``strict``: an unset variable without a default is an error. Raises BuildFailed naming
-    object and variable, never a value.
+    defaults all the same; ``strict``: an unset variable without a default is an error; ``watched``: see ``expand``.
+    Raises BuildFailed naming object and variable, never a value.
     """
     if not (values or strategy == "Always") or _switched_off(manifest) or not _has_dollar(manifest):
         return manifest
     try:
-        return _read_back(expand(dump_one(manifest), values, strict=strict))
+        return _read_back(expand(dump_one(manifest), values, strict=strict, watched=watched))
     except BuildFailed as error:
         gvk = gvk_of(manifest)
         problem = str(error)

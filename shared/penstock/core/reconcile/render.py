@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from penstock.core.errors import BuildFailed, PenstockError, Transient
 from penstock.core.flux.classify import Classified, classify
+from penstock.core.flux.envsubst import Watched
 from penstock.core.flux.kustomization import Kustomization
 from penstock.core.flux.substitute import substitute
 from penstock.core.kustomize.build import build
@@ -46,6 +47,10 @@ class Context:
     variables: Mapping[str, str] | None = None
     secret_values: frozenset[str] = field(default=frozenset(), repr=False)
     remotes: Remotes | None = None
+
+    def secret_variables(self) -> frozenset[str]:
+        """The names of the variables whose values came from Secrets."""
+        return frozenset(name for name, value in (self.variables or {}).items() if value in self.secret_values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +132,8 @@ def render(kustomization: Kustomization, tree: Tree, context: Context) -> Render
     for read, read_inputs in ((tree, inputs), *built.remote_reads):
         context.verify(read, read_inputs)
     decrypted: set[ObjectRef] = set()
-    manifests = [_finish(r.manifest, kustomization, context, decrypted) for r in built.resources]
+    watched = Watched(names=context.secret_variables())
+    manifests = [_finish(r.manifest, kustomization, context, (decrypted, watched)) for r in built.resources]
     parts = classify([m for m in manifests if not _is_kustomize_config(m)])
     return Rendered(
         apply=tuple(_normal(m, kustomization) for m in parts.apply),
@@ -137,15 +143,20 @@ def render(kustomization: Kustomization, tree: Tree, context: Context) -> Render
         digest=_digest(manifests),
         warnings=(*kustomization.warnings, *built.warnings, *context.warnings()),
         decrypted=frozenset(decrypted),
-        secret_values=context.secret_values,
+        secret_values=context.secret_values | watched.made,
         remotes=built.remotes,
     )
 
 
-def _finish(manifest: Manifest, kustomization: Kustomization, context: Context, decrypted: set[ObjectRef]) -> Manifest:
+def _finish(
+    manifest: Manifest, kustomization: Kustomization, context: Context, hidden: tuple[set[ObjectRef], Watched]
+) -> Manifest:
+    """``hidden``: what nobody may see of the render; it is added to."""
+    decrypted, watched = hidden
     opened = finished = context.decrypt(manifest)
     if kustomization.post_build is not None and context.variables is not None:
-        finished = substitute(opened, context.variables, strategy=kustomization.post_build.strategy)
+        strategy = kustomization.post_build.strategy
+        finished = substitute(opened, context.variables, strategy=strategy, watched=watched)
     if opened is not manifest:
         ref = ref_of(finished)
         decrypted |= {ref, replace(ref, namespace="")}  # kustomize gives custom resources of every scope a namespace

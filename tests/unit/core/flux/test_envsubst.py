@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.core.errors import BuildFailed
-from penstock.core.flux.envsubst import LONGEST_RESULT, MOST_NESTED, expand
+from penstock.core.flux.envsubst import LONGEST_RESULT, MOST_NESTED, Watched, expand
 
 VALUES = {"v": "abcabc", "empty": "", "path": "a/b/c.tar.gz", "word": "Éß x", "n": "2", "star": "*"}
 
@@ -120,6 +120,22 @@ def test_the_result_is_bounded() -> None:
 
 def test_patterns_cannot_hang_it() -> None:
     assert expand("${v##" + "*a" * 200 + "b}", {"v": "a" * 5000}) == "a" * 5000
+
+
+@pytest.mark.parametrize(
+    ("template", "made"),
+    [
+        ("<${v}>", {"abcabc"}),
+        ("<${v^^}>${word}", {"ABCABC"}),
+        ("${v/b/X} ${v:2} ${v:0:3}", {"aXcabc", "cabc", "abc"}),
+        ("${none:=pre-${v^^}}", {"pre-ABCABC"}),
+        ("${word} ${n} $${v}", set()),
+    ],
+)
+def test_what_is_made_of_a_secret_variable_is_known(template: str, made: set[str]) -> None:
+    watched = Watched(names=frozenset({"v"}))
+    assert expand(template, VALUES, watched=watched) == expand(template, VALUES)
+    assert watched.made == made
 
 
 @given(st.text(alphabet="${}:=-+?#%/\\*[]^,ab1 é", max_size=30))
