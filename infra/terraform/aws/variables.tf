@@ -87,7 +87,7 @@ variable "environment" {
 }
 
 variable "failures" {
-  description = "How many runs of a stage may fail in ten minutes before an alarm."
+  description = "How many runs of a stage, or requests to one, may fail in ten minutes before an alarm."
   type        = number
   default     = 10
   nullable    = false
