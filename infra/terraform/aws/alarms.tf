@@ -39,13 +39,14 @@ resource "aws_cloudwatch_metric_alarm" "waiting" {
   tags                = local.tags
 }
 
-# Counted where they come in, whatever is kept of them: a line for each run that ended in an error that no retry helps.
+# Counted where they come in, whatever is kept of them: the last line of each run that ended in an error that no retry helps, and
+# each message that was given up. Other lines say "failed", too: of a source that does not answer, say, which is looked at again.
 resource "aws_cloudwatch_log_metric_filter" "failures" {
   for_each = local.model.functions
 
   name           = "failures"
   log_group_name = aws_cloudwatch_log_group.stages[each.key].name
-  pattern        = "{ ($.outcome = \"failed\") || ($.outcome = \"dead\") }"
+  pattern        = "{ (($.message = \"stage finished\") && ($.outcome = \"failed\")) || ($.message = \"dead letter\") }"
 
   metric_transformation {
     name          = "${each.key}-failures"
