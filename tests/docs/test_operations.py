@@ -1,5 +1,9 @@
-"""docs/operations.md counts right: its costs are made again of its own tables, its quotas are those of the code."""
+"""docs/operations.md counts right: its costs are made again of its own tables, its quotas are those of the code.
 
+What the modules make is counted in tests/infra/test_costs.py.
+"""
+
+import io
 import re
 from collections import Counter
 from dataclasses import replace
@@ -7,10 +11,12 @@ from dataclasses import replace
 import pytest
 from tests.bench.bench_cloud import fleet
 from tests.docs.markdown import table, text_of
-from tests.memory_plane import MemoryPlane
+from tests.memory_plane import MemoryPlane, config_map
+from tests.round_trips import BODY, Journey, receiver
 
 from penstock.adapters.bus import pubsub, sns_sqs
 from penstock.adapters.secrets import parameterstore, stored
+from penstock.adapters.telemetry.jsonlines import LAMBDA, JsonLinesTelemetry, Words
 from penstock.core import messages
 from penstock.ports import state
 from penstock.wiring import load_pipeline
@@ -21,6 +27,9 @@ HOURS = 24 * 30
 TICKS, TICK_SECONDS = 60 * HOURS, 0.3
 POLLS = 3 * 15 * 60 * 24 * 30
 SECRETS = 10
+EVALUATIONS = 2 * 60 * HOURS
+ADDED = {"AWS": 700, "Google Cloud": 2000}
+"""Bytes of log of a run that are not ours."""
 READ_UNITS, WRITE_UNITS = 2, 4
 
 
@@ -48,24 +57,69 @@ def costs():
     aws, google = asked_of_aws(counts()), asked_of_google(counts())
     aws["functions"] = sum(runs * lambda_run(seconds, gib) for runs, seconds, gib in stages().values())
     google["functions"] = sum(runs * cloud_run(seconds, gib) for runs, seconds, gib in stages().values())
+    aws["log"], google["log"] = logged(counts(), sum(runs for runs, *_ in stages().values()))
     tick = TICK_SECONDS, load_pipeline().stage("tick").memory / 1024
     looks = [stages()[stage][1:] for stage in ("fetch", "reconcile")] * idle["runs of fetch and of reconcile, each"]
-    months = (
+    work = (
         TICKS * lambda_run(*tick)
         + HOURS * (sum(lambda_run(*run) for run in looks) + sum(asked_of_aws(idle).values()))
-        + POLLS * of["SQS"]
-        + SECRETS * of["Secrets Manager"],
+        + POLLS * of["SQS"],
         TICKS * cloud_run(*tick)
-        + HOURS * (sum(cloud_run(*run) for run in looks) + sum(asked_of_google(idle).values()))
-        + SECRETS * of["Secret Manager"],
+        + HOURS * (sum(cloud_run(*run) for run in looks) + sum(asked_of_google(idle).values())),
     )
+    month = {
+        "a month without any: work": work,
+        "ten secrets": (SECRETS * of["Secrets Manager"], SECRETS * of["Secret Manager"]),
+        "alarms, dashboard, metrics, schedule": (watched_on_aws(made(1)), watched_on_google(made(2))),
+        "log": tuple(HOURS * each for each in logged(idle, 60 + idle["messages"])),
+    }
     lines = {
         f"{name}, 1,000 pushes": (1000 * aws[name], 1000 * google[name])
-        for name in ("functions", "bus", "records", "artifacts")
+        for name in ("functions", "bus", "records", "artifacts", "log")
     }
-    lines["**1,000 pushes**"] = (1000 * sum(aws.values()), 1000 * sum(google.values()))
-    lines["a month without any"] = months
-    return lines
+    return {
+        **lines,
+        "**1,000 pushes**": (1000 * sum(aws.values()), 1000 * sum(google.values())),
+        **month,
+        "**a month without any**": tuple(sum(each) for each in zip(*month.values(), strict=True)),
+        "each further region: alarms, dashboard, metrics, pollers": (
+            watched_on_aws(made(3)) + POLLS * of["SQS"],
+            watched_on_google(made(4)),
+        ),
+        "the example's KMS keys": (keys(1) * of["KMS"], keys(2) * of["Cloud KMS"]),
+    }
+
+
+def made(column):
+    """Of the Terraform module, by row; a dash is none, or none that is billed."""
+    rows = table(PAGE, "by the month", "AWS", "Google Cloud")
+    return {row[0]: int(row[column]) if row[column].isdigit() else 0 for row in rows}
+
+
+def keys(column):
+    return made(column)["KMS keys of the example"]
+
+
+def watched_on_aws(made):
+    of = prices()
+    return (
+        made["alarms: metrics, or conditions"] * of["CloudWatch, alarms"]
+        + made["metrics of the log"] * of["CloudWatch, metrics"]
+        + made["dashboards"] * of["CloudWatch, dashboards"]
+    )
+
+
+def watched_on_google(made):
+    of = prices()
+    condition = of["Cloud Monitoring, alerts"] + EVALUATIONS * of["Cloud Monitoring, evaluations"]
+    return made["alarms: metrics, or conditions"] * condition + made["scheduler jobs"] * of["Cloud Scheduler"]
+
+
+def logged(count, runs):
+    """Dollars on both clouds."""
+    of = prices()
+    aws, google = (count[f"bytes of log, {cloud}"] + runs * added for cloud, added in ADDED.items())
+    return aws / 1e9 * of["CloudWatch, log"], google / 2**30 * of["Cloud Logging"]
 
 
 def lambda_run(seconds, gib):
@@ -130,11 +184,7 @@ def test_an_idle_hour_asks_as_much_as_is_counted():
     step = plane.step_stage
     plane.step_stage = lambda stage: step(stage) and (runs.update([stage]) or True)
     plane.deps = replace(plane.deps, state=Counted(plane.state, "state"), storage=Counted(plane.storage, "storage"))
-    for _ in range(60):
-        began = plane.clock.now()
-        plane.tick()
-        plane.settle(seconds=50)
-        plane.clock.advance(max(0.0, 60 - (plane.clock.now() - began).total_seconds()))
+    idle_hour(plane)
     said = counts(2)
     found = {
         "record reads": sum(asked[f"state.{name}"] for name in ("get", "list", "read", "due")),
@@ -144,6 +194,48 @@ def test_an_idle_hour_asks_as_much_as_is_counted():
     }
     assert abs(runs["fetch"] - runs["reconcile"]) <= 1  # at the hour's edges
     assert {name: found[name] for name in found if not 0.8 * said[name] <= found[name] <= 1.2 * said[name]} == {}, found
+
+
+def idle_hour(plane):
+    for _ in range(60):
+        began = plane.clock.now()
+        plane.tick()
+        plane.settle(seconds=50)
+        plane.clock.advance(max(0.0, 60 - (plane.clock.now() - began).total_seconds()))
+
+
+@pytest.mark.parametrize(("cloud", "words"), [("AWS", LAMBDA), ("Google Cloud", Words(project="acme-prod"))])
+def test_the_log_is_as_long_as_is_counted(cloud, words):
+    """A push and an idle hour, in the lines that a function prints; a tenth more or less."""
+    lines = io.StringIO()
+
+    def written(plane):
+        lines.truncate(lines.seek(0))
+        plane.deps = replace(plane.deps, telemetry=JsonLinesTelemetry(lines, plane.clock, words))
+
+    pushed = Journey()
+    pushed.push(fleet())
+    pushed.settle()
+    path, headers = receiver(pushed)
+    pushed.commit({"app/o000.yaml": config_map("o000", "default", x="1")})
+    written(pushed)
+    assert pushed.post(path, headers, BODY) == 202
+    pushed.settle()
+    push = len(lines.getvalue().encode())
+    idle = MemoryPlane()
+    idle.push(fleet())
+    idle.settle()
+    for _ in range(2):  # the second hour is like all others
+        written(idle)
+        idle_hour(idle)
+    hour = len(lines.getvalue().encode())
+    name = f"bytes of log, {cloud}"
+    assert (push, hour) == (pytest.approx(counts()[name], rel=0.1), pytest.approx(counts(2)[name], rel=0.1))
+
+
+def test_what_a_platform_adds_is_said():
+    said = re.search(r"at ([\d,]+) bytes on AWS [^.]* and ([\d,]+) on Google Cloud", " ".join(text_of(PAGE).split()))
+    assert [int(each.replace(",", "")) for each in said.groups()] == [*ADDED.values()]
 
 
 def test_every_price_has_a_date_and_a_source():

@@ -81,7 +81,7 @@ def test_alarms_are_those_of_the_table():
     """By what their names end with."""
     text = (ROOT / "infra/terraform/aws/alarms.tf").read_text()
     made = set(re.findall(r'^\s+(?:alarm_)?name +=.*\}-([a-z-]+)"$', text, re.MULTILINE))
-    assert len(re.findall(r'^resource "aws_cloudwatch_metric_alarm"', text, re.MULTILINE)) == 6
+    assert len(re.findall(r'^resource "aws_cloudwatch_metric_alarm"', text, re.MULTILINE)) == 7
     rows = section("aws").partition("| alarm | says |\n| --- | --- |\n")[2].partition("\n\n")[0]
     told = set(re.findall(r"`<p>-(?:<\w+>-|tick-|webhook-|api-)?(?:dead-)?([a-z-]+)`", rows))
     assert told == made

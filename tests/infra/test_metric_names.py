@@ -1,7 +1,7 @@
 """Dashboards and alarms of both clouds ask for metrics that there are, with the labels that these have.
 
-The names are the providers' published lists: CloudWatch metrics of Lambda, SQS, SNS and EventBridge Scheduler; Google
-Cloud metrics of Cloud Run, Pub/Sub and Cloud Tasks.
+The names are the providers' published lists: CloudWatch metrics of Lambda and its URLs, SQS, SNS and EventBridge
+Scheduler; Google Cloud metrics of Cloud Run, Pub/Sub and Cloud Tasks.
 """
 
 import re
@@ -10,7 +10,7 @@ import pytest
 from tests.docs.markdown import ROOT
 
 AWS = {
-    "AWS/Lambda": ("FunctionName", {"Invocations", "Errors", "Throttles", "Duration"}),
+    "AWS/Lambda": ("FunctionName", {"Invocations", "Errors", "Throttles", "Duration", "Url5xxCount"}),
     "AWS/SNS": ("TopicName", {"NumberOfNotificationsFailed"}),
     "AWS/Scheduler": ("ScheduleGroup", {"InvocationDroppedCount"}),
     "AWS/SQS": ("QueueName", {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}),
@@ -41,7 +41,7 @@ def test_cloudwatchs_are_there_with_their_dimension():
     asked |= set(re.findall(r'\["(AWS/\w+)", "(\w+)", "(\w+)",', found))
     for each in re.findall(r"for metric in \[([^\]]*)\]\s*:\s*\[\"(AWS/\w+)\", metric, \"(\w+)\"", found):
         asked |= {(each[1], name, each[2]) for name in re.findall(r'"(\w+)"', each[0])}
-    assert len(asked) == 8
+    assert len(asked) == 9
     for namespace, metric, dimension in asked:
         assert (dimension, metric in AWS[namespace][1]) == (AWS[namespace][0], True), (namespace, metric)
     assert {metric for _, metric, _ in asked} == {name for _, names in AWS.values() for name in names}

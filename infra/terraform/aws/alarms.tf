@@ -1,5 +1,5 @@
-# What somebody must look at: dead letters, messages that nobody takes, failures, a tick that does not run, refused requests,
-# messages that do not reach a queue.
+# What somebody must look at: dead letters, messages that nobody takes, failures, a tick that does not succeed, requests that
+# are refused or answered with an error, messages that do not reach a queue.
 
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   for_each = local.model.queues
@@ -39,13 +39,14 @@ resource "aws_cloudwatch_metric_alarm" "waiting" {
   tags                = local.tags
 }
 
-# Counted where they come in, whatever is kept of them: a line for each run that ended in an error that no retry helps.
+# Counted where they come in, whatever is kept of them: the last line of each run that ended in an error that no retry helps, and
+# each message that was given up. Other lines say "failed", too: of a source that does not answer, say, which is looked at again.
 resource "aws_cloudwatch_log_metric_filter" "failures" {
   for_each = local.model.functions
 
   name           = "failures"
   log_group_name = aws_cloudwatch_log_group.stages[each.key].name
-  pattern        = "{ ($.outcome = \"failed\") || ($.outcome = \"dead\") }"
+  pattern        = "{ (($.message = \"stage finished\") && ($.outcome = \"failed\")) || ($.message = \"dead letter\") }"
 
   metric_transformation {
     name          = "${each.key}-failures"
@@ -103,7 +104,7 @@ resource "aws_cloudwatch_metric_alarm" "schedule" {
   for_each = local.scheduled
 
   alarm_name          = "${each.value.name}-silent"
-  alarm_description   = "${each.key} has not come to an end for five minutes: nothing is fetched at its interval, and drift is not seen."
+  alarm_description   = "No run of ${each.key} has succeeded for five minutes: nothing is fetched at its interval, and drift is not seen. Its log says why ($.outcome), if it runs."
   evaluation_periods  = 1
   comparison_operator = "LessThanThreshold"
   threshold           = 1
@@ -153,6 +154,29 @@ resource "aws_cloudwatch_metric_alarm" "throttled" {
   alarm_actions       = var.alarm_actions
   ok_actions          = var.alarm_actions
   tags                = local.tags
+}
+
+# Whatever the reason: an answer of the function's own (503: its records, its topics or its secrets are out of reach), one that
+# was killed, or that has no memory left.
+resource "aws_cloudwatch_metric_alarm" "errors" {
+  for_each = local.http
+
+  alarm_name          = "${each.value.name}-errors"
+  alarm_description   = "More than ${var.failures} requests to ${each.key} in ten minutes were answered with an error of the server: its log says why, or that it was killed."
+  namespace           = "AWS/Lambda"
+  metric_name         = "Url5xxCount"
+  dimensions          = { FunctionName = aws_lambda_function.stages[each.key].function_name }
+  statistic           = "Sum"
+  period              = 600
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.failures
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_actions
+  ok_actions          = var.alarm_actions
+  tags                = local.tags
+
+  depends_on = [aws_lambda_function_url.http]
 }
 
 # What SNS hands to a queue, and EventBridge Scheduler to SNS: what does not arrive is lost until tick finds what it was about.

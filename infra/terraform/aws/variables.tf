@@ -80,14 +80,14 @@ variable "eks_clusters" {
 }
 
 variable "environment" {
-  description = "By stage, further environment variables, such as PENSTOCK_ALLOWED_HOSTS. Not a place for secrets."
+  description = "By stage, further environment variables, such as PENSTOCK_ALLOWED_HOSTS. Secrets, names that the platform keeps for itself and what this module sets are refused."
   type        = map(map(string))
   default     = {}
   nullable    = false
 }
 
 variable "failures" {
-  description = "How many runs of a stage may fail in ten minutes before an alarm."
+  description = "How many runs of a stage, or requests to one, may fail in ten minutes before an alarm."
   type        = number
   default     = 10
   nullable    = false

@@ -1,4 +1,4 @@
-# What somebody must look at: dead letters, messages that nobody takes, failures, a tick that does not run, requests that are
+# What somebody must look at: dead letters, messages that nobody takes, failures, a tick that does not succeed, requests that are
 # refused or answered with an error, tasks that cannot publish.
 
 locals {
@@ -100,7 +100,7 @@ resource "google_monitoring_alert_policy" "schedule" {
   user_labels           = local.labels
 
   documentation {
-    content = "${each.key} has not run for ten minutes: nothing is fetched at its interval, and drift is not seen."
+    content = "No run of ${each.key} has succeeded for ten minutes: nothing is fetched at its interval, and drift is not seen. Its log says why (jsonPayload.outcome), if it runs."
   }
 
   conditions {

@@ -35,11 +35,12 @@ resource "google_logging_project_exclusion" "logs" {
   depends_on = [google_logging_project_sink.logs]
 }
 
-# Counted where they come in, whatever is kept of them.
+# Counted where they come in, whatever is kept of them: the last line of each run that ended in an error that no retry helps, and
+# each message that was given up. Other lines say "failed", too: of a source that does not answer, say, which is looked at again.
 resource "google_logging_metric" "failures" {
   project = var.project
   name    = "${var.prefix}/failures"
-  filter  = "${local.logs} AND jsonPayload.outcome=(\"failed\" OR \"dead\")"
+  filter  = "${local.logs} AND ((jsonPayload.message=\"stage finished\" AND jsonPayload.outcome=\"failed\") OR jsonPayload.message=\"dead letter\")"
 
   label_extractors = {
     stage  = "EXTRACT(jsonPayload.stage)"

@@ -69,7 +69,7 @@ variable "deletion_protection" {
 }
 
 variable "environment" {
-  description = "By stage, further environment variables, such as PENSTOCK_ALLOWED_HOSTS. Not a place for secrets."
+  description = "By stage, further environment variables, such as PENSTOCK_ALLOWED_HOSTS. Secrets, names that the platform keeps for itself and what this module sets are refused."
   type        = map(map(string))
   default     = {}
   nullable    = false

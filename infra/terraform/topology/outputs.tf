@@ -23,6 +23,11 @@ output "secret_readers" {
   value       = local.secret_readers
 }
 
+output "secret_variables" {
+  description = "Environment variables whose value is a secret: a regular expression that finds their names."
+  value       = "^(${join("|", local.secret_variables)})"
+}
+
 output "stages" {
   description = "By stage: pipeline.json with sizes."
   value       = local.stages

@@ -102,12 +102,19 @@ class Configuration:
 
     def plan(self, **changed):
         """What would be done: actions by address, without those where nothing is. Raises AssertionError with what was said."""
+        shown = self._planned(changed)
+        made = {each["address"]: each["change"]["actions"] for each in shown.get("resource_changes", ())}
+        return {address: actions for address, actions in made.items() if actions not in (["no-op"], ["read"])}
+
+    def planned(self, **changed):
+        """What would be there: values of all resources by address, without those that are not known yet."""
+        return dict(_resources(self._planned(changed)["planned_values"]["root_module"]))
+
+    def _planned(self, changed):
         file = self._files / "plan"
         done = self.do("plan", f"-out={file}", **changed)
         assert done.returncode == 0, done.stderr
-        shown = json.loads(self.run("show", "-json", str(file)).stdout)
-        made = {each["address"]: each["change"]["actions"] for each in shown.get("resource_changes", ())}
-        return {address: actions for address, actions in made.items() if actions not in (["no-op"], ["read"])}
+        return json.loads(self.run("show", "-json", str(file)).stdout)
 
     def apply(self, **changed):
         """Raises AssertionError with what was said."""
@@ -142,7 +149,7 @@ def unmade(state):
 
 def _resources(module):
     for each in module.get("resources", ()):
-        yield each["address"], each["values"]
+        yield each["address"], each.get("values", {})
     for inner in module.get("child_modules", ()):
         yield from _resources(inner)
 

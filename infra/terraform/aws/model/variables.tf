@@ -55,11 +55,18 @@ variable "environment" {
   nullable    = false
 
   validation {
-    condition = alltrue([
-      for name in flatten([for variables in values(var.environment) : keys(variables)]) :
-      !can(regex("^(AWS_|PENSTOCK_AWS_|PENSTOCK_BACKEND$|OTEL_EXPORTER_OTLP_(METRICS_|TRACES_)?HEADERS$|PENSTOCK_OTLP_HEADERS_SECRET$|PENSTOCK_SECRET_|PENSTOCK_API_TOKEN$|VAULT_TOKEN$)", name))
-    ])
-    error_message = "environment: AWS_… and PENSTOCK_AWS_… are this module's; secrets belong in Secrets Manager, not in PENSTOCK_SECRET_…, PENSTOCK_API_TOKEN, VAULT_TOKEN or OTEL_…_HEADERS (collector)."
+    condition     = alltrue([for name in keys(merge(values(var.environment)...)) : can(regex("^[a-zA-Z][a-zA-Z0-9_]+$", name))])
+    error_message = "environment: ${join(", ", [for name in keys(merge(values(var.environment)...)) : name if !can(regex("^[a-zA-Z][a-zA-Z0-9_]+$", name))])}: Lambda takes names of letters, digits and _, two at least, a letter first."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(merge(values(var.environment)...)) : !can(regex("^(AWS_|LAMBDA_|PENSTOCK_AWS_|PENSTOCK_BACKEND$|PENSTOCK_OTLP_HEADERS_SECRET$|TZ$)", name))])
+    error_message = "environment: ${join(", ", [for name in keys(merge(values(var.environment)...)) : name if can(regex("^(AWS_|LAMBDA_|PENSTOCK_AWS_|PENSTOCK_BACKEND$|PENSTOCK_OTLP_HEADERS_SECRET$|TZ$)", name))])}: AWS_…, LAMBDA_… and TZ are Lambda's; PENSTOCK_AWS_…, PENSTOCK_BACKEND and PENSTOCK_OTLP_HEADERS_SECRET are this module's."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(merge(values(var.environment)...)) : !can(regex(module.topology.secret_variables, name))])
+    error_message = "environment: ${join(", ", [for name in keys(merge(values(var.environment)...)) : name if can(regex(module.topology.secret_variables, name))])}: secrets belong in Secrets Manager or Parameter Store, not in AZURE_CLIENT_SECRET, IDENTITY_HEADER, PENSTOCK_API_TOKEN, PENSTOCK_SECRET_…, VAULT_TOKEN or OTEL_…_HEADERS (collector)."
   }
 }
 

@@ -44,11 +44,18 @@ variable "environment" {
   nullable    = false
 
   validation {
-    condition = alltrue([
-      for name in flatten([for variables in values(var.environment) : keys(variables)]) :
-      !can(regex("^(GOOGLE_CLOUD_PROJECT$|PENSTOCK_GOOGLE_(BUCKET|DATABASE|HOME_REGION|PREFIX|REGION|REGIONS|TASKS_ACCOUNT)$|PENSTOCK_BACKEND$|PYTHONPATH$|OTEL_EXPORTER_OTLP_(METRICS_|TRACES_)?HEADERS$|PENSTOCK_OTLP_HEADERS_SECRET$|PENSTOCK_SECRET_|PENSTOCK_API_TOKEN$|VAULT_TOKEN$)", name))
-    ])
-    error_message = "environment: where the plane is, is this module's; secrets belong in Secret Manager, not in PENSTOCK_SECRET_…, PENSTOCK_API_TOKEN, VAULT_TOKEN or OTEL_…_HEADERS (collector)."
+    condition     = alltrue([for name in keys(merge(values(var.environment)...)) : can(regex("^[a-zA-Z][a-zA-Z0-9_]+$", name))])
+    error_message = "environment: ${join(", ", [for name in keys(merge(values(var.environment)...)) : name if !can(regex("^[a-zA-Z][a-zA-Z0-9_]+$", name))])}: Cloud Run takes names of letters, digits and _, two at least, a letter first."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(merge(values(var.environment)...)) : !can(regex("^(CLOUD_RUN_|FUNCTION_|GOOGLE_CLOUD_PROJECT$|K_|PENSTOCK_BACKEND$|PENSTOCK_GOOGLE_(BUCKET|DATABASE|HOME_REGION|PREFIX|REGION|REGIONS|TASKS_ACCOUNT)$|PENSTOCK_OTLP_HEADERS_SECRET$|PORT$|PYTHONPATH$|X_GOOGLE_)", name))])
+    error_message = "environment: ${join(", ", [for name in keys(merge(values(var.environment)...)) : name if can(regex("^(CLOUD_RUN_|FUNCTION_|GOOGLE_CLOUD_PROJECT$|K_|PENSTOCK_BACKEND$|PENSTOCK_GOOGLE_(BUCKET|DATABASE|HOME_REGION|PREFIX|REGION|REGIONS|TASKS_ACCOUNT)$|PENSTOCK_OTLP_HEADERS_SECRET$|PORT$|PYTHONPATH$|X_GOOGLE_)", name))])}: CLOUD_RUN_…, FUNCTION_…, K_…, PORT and X_GOOGLE_… are Cloud Run's; PYTHONPATH, PENSTOCK_OTLP_HEADERS_SECRET and what says where the plane is this module's."
+  }
+
+  validation {
+    condition     = alltrue([for name in keys(merge(values(var.environment)...)) : !can(regex(module.topology.secret_variables, name))])
+    error_message = "environment: ${join(", ", [for name in keys(merge(values(var.environment)...)) : name if can(regex(module.topology.secret_variables, name))])}: secrets belong in Secret Manager, not in AZURE_CLIENT_SECRET, IDENTITY_HEADER, PENSTOCK_API_TOKEN, PENSTOCK_SECRET_…, VAULT_TOKEN or OTEL_…_HEADERS (collector)."
   }
 }
 

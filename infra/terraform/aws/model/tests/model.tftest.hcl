@@ -136,6 +136,36 @@ run "a_secret_in_the_environment_is_refused" {
   expect_failures = [var.environment]
 }
 
+run "a_secret_of_another_cloud_is_refused" {
+  command = plan
+
+  variables {
+    environment = { notify = { AZURE_CLIENT_SECRET = "canary" } }
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "a_name_that_is_lambdas_is_refused" {
+  command = plan
+
+  variables {
+    environment = { notify = { LAMBDA_TASK_ROOT = "canary" } }
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "a_name_that_lambda_does_not_take_is_refused" {
+  command = plan
+
+  variables {
+    environment = { notify = { "A-B" = "canary" } }
+  }
+
+  expect_failures = [var.environment]
+}
+
 run "an_environment_of_an_unknown_stage_is_refused" {
   command = plan
 

@@ -168,6 +168,46 @@ run "a_secret_in_the_environment_is_refused" {
   expect_failures = [var.environment]
 }
 
+run "a_secret_of_another_cloud_is_refused" {
+  command = plan
+
+  variables {
+    environment = { notify = { AZURE_CLIENT_SECRET = "canary" } }
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "a_name_that_is_cloud_runs_is_refused" {
+  command = plan
+
+  variables {
+    environment = { notify = { K_SERVICE = "canary" } }
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "the_port_is_cloud_runs" {
+  command = plan
+
+  variables {
+    environment = { notify = { PORT = "canary" } }
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "a_name_that_is_no_name_is_refused" {
+  command = plan
+
+  variables {
+    environment = { notify = { "A-B" = "canary" } }
+  }
+
+  expect_failures = [var.environment]
+}
+
 run "an_environment_of_an_unknown_stage_is_refused" {
   command = plan
 
