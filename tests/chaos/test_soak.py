@@ -29,7 +29,7 @@ def soak(tmp_path, request):
 def test_a_plane_under_fire_ends_at_the_head_and_its_audit_log_is_clean(soak):
     soak.begin()
     soak.play(MINUTE)
-    assert soak.plane.api_proxy.happened, "there were faults"
+    assert soak.world.api_proxy.happened, "there were faults"
     everything = Fleet(
         members={name: each for _, fleet in soak.heads for name, each in fleet.members.items()},
         objects={key: each for _, fleet in soak.heads for key, each in fleet.objects.items()},

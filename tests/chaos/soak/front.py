@@ -1,0 +1,190 @@
+"""What stands between the world and a function's instances, as Cloud Run does, and what Pub/Sub may do to a push on the way."""
+
+import contextlib
+import http.client
+import json
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests.chaos.fault_proxy import CUT_BEFORE
+from tests.chaos.soak.instance import Instance
+from tests.chaos.soak.weather import Weather
+
+DOUBLED, DOUBLED_LATER, UNHEARD, LOST = "delivered twice", "delivered again later", "answer not heard", "lost"
+PUSHES = {DOUBLED: 5, DOUBLED_LATER: 4, UNHEARD: 2, LOST: 2, "503": 2, CUT_BEFORE: 1}
+LATER = (1.0, 5.0, 20.0)
+"""Seconds."""
+PATIENCE = 10.0
+"""Seconds that a request waits for an instance, as Cloud Run's do."""
+
+Answer = tuple[int, Mapping[str, str], bytes]
+CUT: Answer = (0, {}, b"")
+"""None, and the connection is gone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Push:
+    """What Pub/Sub calls a message that it pushes."""
+
+    subscription: str
+    message: str
+
+    @classmethod
+    def of(cls, body: bytes) -> "Push | None":
+        try:
+            value = json.loads(body)
+            return cls(subscription=value["subscription"], message=value["message"]["messageId"])
+        except (ValueError, LookupError, TypeError):
+            return None
+
+
+class Tally:
+    """Which messages were published, and which of them no subscription's stage has acknowledged yet."""
+
+    def __init__(self) -> None:
+        self.published, self.done = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+
+    def heard(self, method: str, path: str, answer: bytes) -> None:
+        """For the proxy in front of Pub/Sub."""
+        topic, _, verb = path.rpartition("/")[2].partition(":")
+        if (method, verb) == ("POST", "publish"):
+            self.published[topic] |= set(json.loads(answer).get("messageIds", ()))
+
+    def left(self, subscriptions: Mapping[str, Iterable[str]]) -> int:
+        """Deliveries that are yet to come. ``subscriptions``: of each topic, by the ends of their names."""
+        return sum(
+            len(self.published[topic] - self.done[each]) for topic, found in subscriptions.items() for each in found
+        )
+
+
+class Front:
+    """A stage's address. Each instance gets one request at a time; a request for which none gets free is refused.
+
+    ``weather``: what becomes of pushes; ``loses``: whether this stage's may be lost; ``away``: nobody is there.
+    """
+
+    def __init__(self, stage: str, instances: Sequence[Instance], weather: Weather, tally: Tally) -> None:
+        self.stage, self.instances, self.weather, self.tally = stage, instances, weather, tally
+        self.loses, self.away, self.seconds = True, False, 60.0
+        self.happened = list[str]()
+        self._chance, self._changed = random.Random(f"{stage} front"), threading.Condition()
+        self._busy, self._later = set[Instance](), list[threading.Timer]()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"front": self}))
+        self._http.daemon_threads = True
+        self._http.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self.port = self._http.server_address[1]
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self.calm()
+        self._http.shutdown()
+        self._http.server_close()
+
+    def working(self) -> bool:
+        with self._changed:
+            return bool(self._busy)
+
+    def came_up(self) -> None:
+        """An instance is there again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def calm(self) -> None:
+        self.away = False
+        for timer in self._later:
+            timer.cancel()
+        self._later.clear()
+
+    def take(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """What whoever asks hears."""
+        push = Push.of(body)
+        fate = self.weather(method, path) if push else ""
+        if fate == LOST and not self.loses:
+            fate = ""
+        if fate:
+            self.happened.append(fate)
+        if self.away or fate == "503":
+            return 503, {}, b""
+        if fate == CUT_BEFORE:
+            return CUT
+        again = (lambda: self._deliver(method, path, headers, body)) if fate in (DOUBLED, DOUBLED_LATER) else None
+        if again is not None:
+            self._put_off(0.0 if fate == DOUBLED else self._chance.choice(LATER), again)
+        answer = (204, {}, b"") if fate == LOST else self._deliver(method, path, headers, body)
+        if fate == UNHEARD:
+            return CUT
+        if push and 200 <= answer[0] < 300:
+            self.tally.done[push.subscription.rpartition("/")[2]].add(push.message)
+        return answer
+
+    def _put_off(self, seconds: float, again: Callable[[], object]) -> None:
+        timer = threading.Timer(seconds, again)
+        timer.daemon = True
+        self._later.append(timer)
+        timer.start()
+
+    def _deliver(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        instance = self._free()
+        if instance is None:
+            return 429, {}, b""
+        connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=self.seconds)
+        try:
+            connection.request(method, path, body, {**headers, "Connection": "close"})
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        except TimeoutError:
+            return 504, {}, b""
+        except (OSError, http.client.HTTPException):  # killed in the middle
+            return 503, {}, b""
+        finally:
+            connection.close()
+            with self._changed:
+                self._busy.discard(instance)
+                self._changed.notify_all()
+
+    def _free(self) -> Instance | None:
+        end = time.monotonic() + PATIENCE
+        with self._changed:
+            while not (found := [each for each in self.instances if each.up and each not in self._busy]):
+                if not self._changed.wait(max(0.0, end - time.monotonic())):
+                    return None
+            chosen = self._chance.choice(found)
+            self._busy.add(chosen)
+            return chosen
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    front: Front
+
+    def log_message(self, *_: Any) -> None: ...
+
+    def _any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        sent = {name: value for name, value in self.headers.items() if name.lower() not in ("connection", "expect")}
+        status, headers, data = self.front.take(self.command, self.path, sent, body)
+        if not status:
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                self.connection.close()
+            return
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in ("connection", "transfer-encoding", "content-length", "date", "server"):
+                self.send_header(name, value)
+        if status != 204:
+            self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if status != 204:
+            self.wfile.write(data)
+
+
+for verb in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+    setattr(_Handler, f"do_{verb}", _Handler._any)
