@@ -176,7 +176,8 @@ def bugs(plane: Plane) -> Iterator[str]:
     """Lines of the plane's own log that no fault excuses."""
     for name, text in plane.logs():
         for line in text.splitlines():
-            if ('"where": "' in line and '"where": ""' not in line) or "Traceback" in line:
+            told = '"where": "' in line and '"where": ""' not in line and '"library warning"' not in line
+            if told or "Traceback" in line:
                 yield f"{name}: {line[:1500]}"
 
 

@@ -5,15 +5,14 @@ import http.client
 import json
 import random
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.chaos.fault_proxy import CUT_BEFORE
-from tests.chaos.soak.instance import Instance
+from tests.chaos.soak.instance import FunctionsFramework, Pool
 from tests.chaos.soak.weather import Weather
 
 DOUBLED, DOUBLED_LATER, UNHEARD, LOST = "delivered twice", "delivered again later", "answer not heard", "lost"
@@ -64,17 +63,16 @@ class Tally:
 
 
 class Front:
-    """A stage's address. Each instance gets one request at a time; a request for which none gets free is refused.
+    """A stage's address. A request for which no instance gets free is refused.
 
     ``weather``: what becomes of pushes; ``loses``: whether this stage's may be lost; ``away``: nobody is there.
     """
 
-    def __init__(self, stage: str, instances: Sequence[Instance], weather: Weather, tally: Tally) -> None:
-        self.stage, self.instances, self.weather, self.tally = stage, instances, weather, tally
+    def __init__(self, stage: str, pool: Pool, weather: Weather, tally: Tally) -> None:
+        self.stage, self.pool, self.weather, self.tally = stage, pool, weather, tally
         self.loses, self.away, self.seconds = True, False, 60.0
         self.happened = list[str]()
-        self._chance, self._changed = random.Random(f"{stage} front"), threading.Condition()
-        self._busy, self._later = set[Instance](), list[threading.Timer]()
+        self._chance, self._later = random.Random(f"{stage} front"), list[threading.Timer]()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"front": self}))
         self._http.daemon_threads = True
         self._http.handle_error = lambda *_: None  # type: ignore[method-assign]
@@ -86,15 +84,6 @@ class Front:
         self.calm()
         self._http.shutdown()
         self._http.server_close()
-
-    def working(self) -> bool:
-        with self._changed:
-            return bool(self._busy)
-
-    def came_up(self) -> None:
-        """An instance is there again."""
-        with self._changed:
-            self._changed.notify_all()
 
     def calm(self) -> None:
         self.away = False
@@ -131,33 +120,20 @@ class Front:
         timer.start()
 
     def _deliver(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        instance = self._free()
-        if instance is None:
-            return 429, {}, b""
-        connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=self.seconds)
-        try:
-            connection.request(method, path, body, {**headers, "Connection": "close"})
-            answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read()
-        except TimeoutError:
-            return 504, {}, b""
-        except (OSError, http.client.HTTPException):  # killed in the middle
-            return 503, {}, b""
-        finally:
-            connection.close()
-            with self._changed:
-                self._busy.discard(instance)
-                self._changed.notify_all()
-
-    def _free(self) -> Instance | None:
-        end = time.monotonic() + PATIENCE
-        with self._changed:
-            while not (found := [each for each in self.instances if each.up and each not in self._busy]):
-                if not self._changed.wait(max(0.0, end - time.monotonic())):
-                    return None
-            chosen = self._chance.choice(found)
-            self._busy.add(chosen)
-            return chosen
+        with self.pool.one(PATIENCE) as instance:
+            if not isinstance(instance, FunctionsFramework):
+                return 429, {}, b""
+            connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=self.seconds)
+            try:
+                connection.request(method, path, body, {**headers, "Connection": "close"})
+                answer = connection.getresponse()
+                return answer.status, dict(answer.getheaders()), answer.read()
+            except TimeoutError:
+                return 504, {}, b""
+            except (OSError, http.client.HTTPException):  # killed in the middle
+                return 503, {}, b""
+            finally:
+                connection.close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -8,17 +8,16 @@ import os
 import random
 import signal
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from tests.chaos.fault_proxy import FaultProxy
 from tests.chaos.soak import world
+from tests.chaos.soak.deployed import DeployedPlane
 from tests.chaos.soak.front import PUSHES, Front, Tally
-from tests.chaos.soak.instance import Instance
-from tests.chaos.soak.plane import Accident, Span
+from tests.chaos.soak.instance import FunctionsFramework, Pool
+from tests.chaos.soak.plane import Accident
 from tests.chaos.soak.weather import Weather
 from tests.chaos.soak.world import World
 from tests.google import plane as google
@@ -26,15 +25,8 @@ from tests.google.cloud_tasks import cloud_tasks
 from tests.google.made import made
 from tests.google.secret_manager import secret_manager
 
-from penstock.cli.plane import change_plane
-from penstock.ports.state import State
-from penstock.wiring import Runtime, load_pipeline, settings_from
+from penstock.wiring import Runtime, settings_from
 
-INSTANCES = 2
-"""Of each stage."""
-TICKS = 5.0
-"""Seconds between two calls of the scheduler."""
-TOKEN = "api-canary"
 MOST = 0.1
 """Of requests to a store that meet a fault: each is tried three times, and a run makes dozens."""
 VARIABLES = {
@@ -51,15 +43,11 @@ EMULATED = {
 }
 
 
-class GooglePlane:
+class GooglePlane(DeployedPlane):
     """See Plane."""
 
-    looks = INSTANCES
-
     def __init__(self, of: World, seed: str) -> None:
-        self.world, self.excused = of, list[Span]()
-        self.folder = of.folder / "google"
-        (self.folder / "logs").mkdir(parents=True)
+        super().__init__(of, "google", FunctionsFramework)
         self.emulators = dict[str, subprocess.Popen[bytes]]()
         self.tasks = of.stack.enter_context(cloud_tasks())
         self.bases = {name: self._emulator(name) for name in EMULATED}
@@ -69,17 +57,13 @@ class GooglePlane:
         self.notified, self.pushes = Weather(seed, "notify's records", MOST), Weather(seed, "pushes", 0.3, PUSHES)
         self.proxies = {name: self._proxy(name, weather) for name, weather in self.stores.items()}
         self.proxy_of_notify = self._proxy("firestore", self.notified)
-        self.pipeline = load_pipeline()
-        self.instances = {stage: self._instances(stage) for stage in self.pipeline.stages}
-        self.fronts = {stage: self._front(stage) for stage in self.pipeline.stages}
-        self._make()
-        self.accidents = {
-            "kill": Accident(weight=8, happens=self._kill),
-            "kill all": Accident(weight=1, happens=self._kill_all),
+        self.fronts = {stage: self._front(stage, pool) for stage, pool in self.pools.items()}
+        self.accidents |= {
             "take away": Accident(weight=3, happens=self._take_away),
             "stage away": Accident(weight=2, happens=self._stage_away),
             "frozen": Accident(weight=3, happens=self._frozen),
         }
+        self._make()
 
     def _emulator(self, name: str) -> str:
         port = google.free_port()
@@ -90,15 +74,8 @@ class GooglePlane:
         heard: Callable[[str, str, bytes], None] = self.tally.heard if name == "pubsub" else lambda *_: None
         return self.world.stack.enter_context(FaultProxy(self.bases[name], weather, heard=heard).running())
 
-    def _instances(self, stage: str) -> list[Instance]:
-        logs = (self.folder / "logs" / f"{stage}-{number}" for number in range(INSTANCES))
-        found = [Instance(stage, {}, log) for log in logs]
-        for each in found:
-            self.world.stack.callback(each.kill)
-        return found
-
-    def _front(self, stage: str) -> Front:
-        found = Front(stage, self.instances[stage], self.pushes, self.tally)
+    def _front(self, stage: str, pool: Pool) -> Front:
+        found = Front(stage, pool, self.pushes, self.tally)
         found.loses, found.seconds = stage != "notify", self.pipeline.stage(stage).timeout + 5
         self.world.stack.callback(found.close)
         return found
@@ -110,10 +87,8 @@ class GooglePlane:
         self.made = self.world.stack.enter_context(made(self.folder, direct, ports))
         through = _variables({name: proxy.url for name, proxy in self.proxies.items()})
         own = _variables({"firestore": self.proxy_of_notify.url})
-        for stage, instances in self.instances.items():
-            given = {**self.made.environments[stage], **through, **self._own(stage)}
-            for each in instances:
-                each.environment = {**given, **(own if stage == "notify" else {})}
+        for stage, given in self.made.environments.items():
+            self.give(stage, {**given, **through, **(own if stage == "notify" else {})})
         published = _variables({"pubsub": self.proxies["pubsub"].url})  # counted, as everybody's
         self.runtime = Runtime(settings_from({**self.made.shell, **direct, **published}))
         self.heard = dict[str, list[str]]()
@@ -123,44 +98,10 @@ class GooglePlane:
                 end = names.subscription(stage.name, topic).rpartition("/")[2]
                 self.heard.setdefault(names.topic(topic).rpartition("/")[2], []).append(end)
 
-    def _own(self, stage: str) -> dict[str, str]:
-        """The credentials that this stage alone has."""
-        kubeconfig = self.world.identity().decode() if stage == "reconcile" else ""
-        return {
-            "api": {"PENSTOCK_SECRET_API": world.secret("penstock-system", "api-token", {"token": TOKEN})},
-            "fetch": world.git_login(),
-            "reconcile": {
-                "PENSTOCK_SECRET_KUBECONFIG": world.secret("flux-system", "kubeconfig", {"value": kubeconfig})
-            },
-        }.get(stage, {})
-
-    def start(self) -> None:
-        """See Plane."""
-        self._each(self._all(), Instance.start)
-        for front in self.fronts.values():
-            front.came_up()
-        url = self.world.url
-        change_plane(self.runtime, world.document("first", url, {"secretRef": {"name": "kubeconfig"}}))
-        stopping = threading.Event()
-        self.world.stack.callback(stopping.set)
-        threading.Thread(target=self._schedule, args=(stopping,), daemon=True).start()
-
-    def _all(self) -> list[Instance]:
-        return [each for found in self.instances.values() for each in found]
-
-    def _each(self, instances: Collection[Instance], do: Callable[[Instance], object]) -> None:
-        threads = [threading.Thread(target=do, args=(each,)) for each in instances]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert do is not Instance.start or all(each.up for each in instances), "functions start"
-
-    def _schedule(self, stopping: threading.Event) -> None:
-        """Cloud Scheduler."""
+    def tick(self) -> None:
+        """See DeployedPlane."""
         (stage,) = self.made.scheduled
-        while not stopping.wait(TICKS):
-            self.ask(stage, "POST", "/")
+        self.ask(stage, "POST", "/")
 
     def weather(self) -> list[Weather]:
         """See Plane."""
@@ -182,60 +123,24 @@ class GooglePlane:
         now = time.time()
         if any(due <= now for due in list(self.tasks.undone.values())):
             return False
-        return not self.tally.left(self.heard) and not any(front.working() for front in self.fronts.values())
-
-    @contextmanager
-    def records(self) -> Iterator[State]:
-        """See Plane."""
-        yield self.runtime.port("state")
+        return not self.tally.left(self.heard) and not any(pool.working() for pool in self.pools.values())
 
     def ask(self, stage: str, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
         """See Plane."""
         return world.ask(self.fronts[stage].port, method, path, body, **headers)
-
-    def api_token(self) -> str:
-        """See Plane."""
-        return TOKEN
-
-    def logs(self) -> Iterator[tuple[str, str]]:
-        """See Plane."""
-        for each in self._all():
-            yield each.log.name, each.log.read_text(errors="replace")
 
     def _excuse(self) -> None:
         """A provider was told, and that it was could not be written down."""
         self.excused += [(at - 15, at + 15) for at in self.notified.at]
         self.notified.at.clear()
 
-    def _kill(self, chance: random.Random, _resting: Collection[str]) -> str:
-        one = chance.choice(self._all())
-        self._killed([one], chance)
-        return f"kill -9 {one.log.name}"
-
-    def _kill_all(self, chance: random.Random, _resting: Collection[str]) -> str:
-        self._killed(self._all(), chance)
-        return "kill -9 all functions"
-
-    def _killed(self, instances: Collection[Instance], chance: random.Random) -> None:
-        for each in instances:
-            each.kill()
-        if any(each.stage == "notify" for each in instances):
-            self.excused.append((time.time() - 1, time.time() + 30))
-        time.sleep(chance.choice((0.0, 0.3, 1.0, 2.0, 4.0)))
-        self._begin(instances)
-
-    def _begin(self, instances: Collection[Instance]) -> None:
-        self._each(instances, Instance.start)
-        for stage in {each.stage for each in instances}:
-            self.fronts[stage].came_up()
-
     def _take_away(self, chance: random.Random, _resting: Collection[str]) -> str:
         """Another one comes in its place, as when a bundle is deployed."""
-        one = chance.choice(self._all())
+        one = chance.choice(self.all())
         ended = one.stop()
         if not ended and one.stage == "notify":
             self.excused.append((time.time() - 1, time.time() + 30))
-        self._begin([one])
+        self.begin([one])
         return f"SIGTERM for {one.log.name}" + ("" if ended else ", and SIGKILL")
 
     def _stage_away(self, chance: random.Random, _resting: Collection[str]) -> str:

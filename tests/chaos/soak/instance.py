@@ -1,13 +1,16 @@
-"""One process of a function: started, killed, taken away, and started again elsewhere."""
+"""Processes of a function: started, killed, taken away, and started again elsewhere."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from tests.google import bundle
 from tests.google.plane import free_port
@@ -17,24 +20,80 @@ GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL, as Cloud Run's."""
 
 
-class Instance:
-    """Of the unpacked bundle by the real functions-framework command. ``up``: it takes connections at ``port``."""
+class Instance(Protocol):
+    """``up``: it takes requests; ``environment``: what it is started with."""
 
-    def __init__(self, stage: str, environment: Mapping[str, str], log: Path) -> None:
-        self.stage, self.environment, self.log = stage, environment, log
+    stage: str
+    log: Path
+    up: bool
+    environment: Mapping[str, str]
+
+    def start(self) -> None:
+        """And wait until it takes requests."""
+
+    def kill(self) -> None:
+        """In the middle of whatever it does."""
+
+    def stop(self) -> bool:
+        """As a platform takes an instance away: whether it came to an end by itself."""
+
+
+class Pool:
+    """A stage's instances, each of which has at most one request at a time."""
+
+    def __init__(self, instances: Sequence[Instance]) -> None:
+        self.instances = instances
+        self._chance, self._changed, self._busy = random.Random(len(instances)), threading.Condition(), set[Instance]()
+
+    def working(self) -> bool:
+        with self._changed:
+            return bool(self._busy)
+
+    def came_up(self) -> None:
+        """One is there again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    @contextmanager
+    def one(self, seconds: float) -> Iterator[Instance | None]:
+        """That gets free within so long; None where none does."""
+        found = self._free(time.monotonic() + seconds)
+        try:
+            yield found
+        finally:
+            with self._changed:
+                self._busy -= {found}
+                self._changed.notify_all()
+
+    def _free(self, end: float) -> Instance | None:
+        with self._changed:
+            while not (found := [each for each in self.instances if each.up and each not in self._busy]):
+                if not self._changed.wait(max(0.0, end - time.monotonic())):
+                    return None
+            chosen = self._chance.choice(found)
+            self._busy.add(chosen)
+            return chosen
+
+
+class FunctionsFramework:
+    """See Instance: of the unpacked bundle by the real functions-framework command, listening at ``port``."""
+
+    def __init__(self, stage: str, log: Path) -> None:
+        self.stage, self.log, self.environment = stage, log, dict[str, str]()
+        self.home = log.with_name(f"home-of-{log.name}")  # gunicorn keeps a socket there
+        self.home.mkdir()
         self.process: subprocess.Popen[bytes] | None = None
         self.up, self.port = False, 0
 
     def start(self) -> None:
-        """And wait until it listens."""
+        """See Instance."""
         self.port = free_port()
         command, given = bundle.command(self.stage, self.port)
-        root = bundles.made("google").root
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
-                cwd=root,
-                env={**given, **self.environment},
+                cwd=bundles.made("google").root,
+                env={**given, "HOME": str(self.home), **self.environment},
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -53,6 +112,7 @@ class Instance:
         return False
 
     def kill(self) -> None:
+        """See Instance."""
         self.up = False
         if self.process is not None:
             with suppress(ProcessLookupError):
@@ -61,7 +121,7 @@ class Instance:
             self.process = None
 
     def stop(self) -> bool:
-        """As a platform takes an instance away: whether it came to an end by itself."""
+        """See Instance."""
         self.up = False
         if self.process is None:
             return True

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.chaos.soak import audit, checks
+from tests.chaos.soak.aws import AwsPlane
 from tests.chaos.soak.commits import Author
 from tests.chaos.soak.fleet import CONFIG_MAP, FLUX, ROOT, Fleet, path_of
 from tests.chaos.soak.google import GooglePlane
@@ -19,7 +20,7 @@ SETTLE = 420.0
 """Seconds after the last fault: the longest backoff is 300 s."""
 MOST_REQUESTS = 2 * (len(checks.KINDS) + 2)
 """Of a sweep: one LIST a kind, one of inventories, a look at the Receiver's Secret; twice where intervals end apart."""
-PLANES: Mapping[str, Callable[[World, str], Plane]] = {"serve": ServedPlane, "google": GooglePlane}
+PLANES: Mapping[str, Callable[[World, str], Plane]] = {"serve": ServedPlane, "google": GooglePlane, "aws": AwsPlane}
 PAUSES = (0.0, 0.3, 1.0, 2.0, 4.0)
 DEEDS = {
     "commit": 30,
