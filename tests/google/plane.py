@@ -215,6 +215,13 @@ def push_to(of, stage, topic, url):
     request("POST", f"{name}:modifyPushConfig", {"pushConfig": {"pushEndpoint": url}})
 
 
+def retry(of, stage, topic, policy):
+    """Give a subscription another backoff."""
+    name = of.subscription(stage, topic)
+    body = {"subscription": {"name": name, "retryPolicy": policy}, "updateMask": "retryPolicy"}
+    request("PATCH", f"{of.endpoints.pubsub}/v1/{name}", body)
+
+
 def pull_again(of, stage, topic):
     """Make it wait to be pulled."""
     name = f"{of.endpoints.pubsub}/v1/{of.subscription(stage, topic)}"

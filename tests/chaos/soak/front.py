@@ -5,7 +5,7 @@ import http.client
 import json
 import random
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,7 +29,7 @@ CUT: Answer = (0, {}, b"")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Push:
-    """What Pub/Sub calls a message that it pushes."""
+    """What Pub/Sub calls a message that it pushes. ``subscription``: the end of its name."""
 
     subscription: str
     message: str
@@ -38,16 +38,17 @@ class Push:
     def of(cls, body: bytes) -> "Push | None":
         try:
             value = json.loads(body)
-            return cls(subscription=value["subscription"], message=value["message"]["messageId"])
+            return cls(subscription=value["subscription"].rpartition("/")[2], message=value["message"]["messageId"])
         except (ValueError, LookupError, TypeError):
             return None
 
 
 class Tally:
-    """Which messages were published, and which of them no subscription's stage has acknowledged yet."""
+    """Which messages were published, which of them each subscription's stage has acknowledged, and how often it has not."""
 
     def __init__(self) -> None:
         self.published, self.done = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+        self.refused = Counter[Push]()
 
     def heard(self, method: str, path: str, answer: bytes) -> None:
         """For the proxy in front of Pub/Sub."""
@@ -92,9 +93,22 @@ class Front:
         self._later.clear()
 
     def take(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """What whoever asks hears."""
+        """What whoever asks hears. The emulator counts no attempts: a push says here how many there were, as Pub/Sub's do."""
         push = Push.of(body)
-        fate = self.weather(method, path) if push else ""
+        if push is None:
+            return (503, {}, b"") if self.away else self._deliver(method, path, headers, body)
+        attempt = self.tally.refused[push] + 1
+        answer = self._push(
+            method, path, headers, json.dumps({**json.loads(body), "deliveryAttempt": attempt}).encode()
+        )
+        if 200 <= answer[0] < 300:
+            self.tally.done[push.subscription].add(push.message)
+        else:
+            self.tally.refused[push] += 1
+        return answer
+
+    def _push(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        fate = self.weather(method, path)
         if fate == LOST and not self.loses:
             fate = ""
         if fate:
@@ -107,11 +121,7 @@ class Front:
         if again is not None:
             self._put_off(0.0 if fate == DOUBLED else self._chance.choice(LATER), again)
         answer = (204, {}, b"") if fate == LOST else self._deliver(method, path, headers, body)
-        if fate == UNHEARD:
-            return CUT
-        if push and 200 <= answer[0] < 300:
-            self.tally.done[push.subscription.rpartition("/")[2]].add(push.message)
-        return answer
+        return CUT if fate == UNHEARD else answer
 
     def _put_off(self, seconds: float, again: Callable[[], object]) -> None:
         timer = threading.Timer(seconds, again)
@@ -125,7 +135,8 @@ class Front:
                 return 429, {}, b""
             connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=self.seconds)
             try:
-                connection.request(method, path, body, {**headers, "Connection": "close"})
+                sent = {**headers, "Connection": "close", "Content-Length": str(len(body))}
+                connection.request(method, path, body, sent)
                 answer = connection.getresponse()
                 return answer.status, dict(answer.getheaders()), answer.read()
             except TimeoutError:
@@ -144,7 +155,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        sent = {name: value for name, value in self.headers.items() if name.lower() not in ("connection", "expect")}
+        sent = {
+            name: value
+            for name, value in self.headers.items()
+            if name.lower() not in ("connection", "expect", "content-length")
+        }
         status, headers, data = self.front.take(self.command, self.path, sent, body)
         if not status:
             self.close_connection = True

@@ -29,6 +29,8 @@ from penstock.wiring import Runtime, settings_from
 
 MOST = 0.1
 """Of requests to a store that meet a fault: each is tried three times, and a run makes dozens."""
+BACKOFF = {"minimumBackoff": "1s", "maximumBackoff": "10s"}
+"""A tenth and less of the subscriptions' own, or a round would mostly wait."""
 VARIABLES = {
     "pubsub": "PUBSUB_EMULATOR_HOST",
     "firestore": "FIRESTORE_EMULATOR_HOST",
@@ -97,6 +99,7 @@ class GooglePlane(DeployedPlane):
                 names = self.runtime.settings.google
                 end = names.subscription(stage.name, topic).rpartition("/")[2]
                 self.heard.setdefault(names.topic(topic).rpartition("/")[2], []).append(end)
+                google.retry(names, stage.name, topic, BACKOFF)
 
     def tick(self) -> None:
         """See DeployedPlane."""
