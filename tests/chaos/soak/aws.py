@@ -44,14 +44,13 @@ class Lambda:
 
     def __init__(self, stage: str, log: Path) -> None:
         self.stage, self.log, self.environment = stage, log, dict[str, str]()
+        self._root, self._client = bundles.made("aws").root, _runtime(log.parent)
         self.up, self._function = False, None
 
     def start(self) -> None:
         """See Instance. It takes an event as soon as it can."""
         self.log.touch()
-        self._function = Function(
-            bundles.made("aws").root, _runtime(self.log.parent), self.stage, self.environment, self.log
-        )
+        self._function = Function(self._root, self._client, self.stage, self.environment, self.log)
         self.up = True
 
     def invoke(self, event: Mapping[str, Any], seconds: float) -> Any:
@@ -75,14 +74,10 @@ class Lambda:
 def _runtime(folder: Path) -> Path:
     """Where the runtime client is, and nothing else."""
     place = folder / "runtime"
-    with _MAKING:
-        if not place.exists():
-            place.mkdir()
-            bundles.runtime(place)
+    if not place.exists():
+        place.mkdir()
+        bundles.runtime(place)
     return place
-
-
-_MAKING = threading.Lock()
 
 
 class Poller:

@@ -82,18 +82,20 @@ class FunctionsFramework:
         self.stage, self.log, self.environment = stage, log, dict[str, str]()
         self.home = log.with_name(f"home-of-{log.name}")  # gunicorn keeps a socket there
         self.home.mkdir()
+        self._command, self._given = bundle.command(stage, 0)
+        self._root = bundles.made("google").root
         self.process: subprocess.Popen[bytes] | None = None
         self.up, self.port = False, 0
 
     def start(self) -> None:
         """See Instance."""
         self.port = free_port()
-        command, given = bundle.command(self.stage, self.port)
+        given = {**self._given, "HOME": str(self.home), **self.environment, "PORT": str(self.port)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command,
-                cwd=bundles.made("google").root,
-                env={**given, "HOME": str(self.home), **self.environment},
+                self._command,
+                cwd=self._root,
+                env=given,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
