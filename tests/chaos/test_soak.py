@@ -14,7 +14,14 @@ MINUTE = (
     *("by hand", "commit: break, new parent", "kill", "commit: remove, move"),
 )
 ON_GOOGLE = (
-    *("weather", "commit: new member, move, add", "kill", "commit: remove, rename", "frozen", "commit: move, remove member"),
+    *(
+        "weather",
+        "commit: new member, move, add",
+        "kill",
+        "commit: remove, rename",
+        "frozen",
+        "commit: move, remove member",
+    ),
     *("take away", "by hand", "commit: break, new parent", "stage away", "kill all", "commit: remove, move"),
 )
 ON_AWS = tuple(each for each in ON_GOOGLE if each not in ("frozen", "take away"))
