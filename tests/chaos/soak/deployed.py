@@ -14,7 +14,7 @@ from tests.chaos.soak.plane import Accident, Span
 from tests.chaos.soak.world import World
 
 from penstock.cli.plane import change_plane
-from penstock.ports.state import State
+from penstock.ports.state import Record, State
 from penstock.wiring import Runtime, load_pipeline
 
 INSTANCES = 2
@@ -44,7 +44,9 @@ class DeployedPlane(ABC):
         self.accidents = {
             "kill": Accident(weight=8, happens=self._kill),
             "kill all": Accident(weight=1, happens=self._kill_all),
+            "restore": Accident(weight=2, happens=self._restore),
         }
+        self.copy: tuple[Record, ...] = ()
 
     @abstractmethod
     def tick(self) -> None:
@@ -114,6 +116,25 @@ class DeployedPlane(ABC):
     def _kill_all(self, chance: random.Random, _resting: Collection[str]) -> str:
         self._killed(self.all(), chance)
         return "kill -9 all functions"
+
+    def _restore(self, _chance: random.Random, resting: Collection[str]) -> str:
+        """Copied at first, the copy put back later, with no function running."""
+        if not self.copy and resting:
+            return ""
+        with self.records() as records:
+            if not self.copy:
+                self.copy = records.list("")
+                return f"{len(self.copy)} records copied"
+            for each in self.all():
+                each.kill()
+            for each in records.list(""):
+                records.delete(each.key, expected=None)
+            for each in self.copy:
+                records.put(each.key, each.value, expected=None, due=each.due)
+        self.copy = ()
+        self.excused.append((0.0, time.time() + 60))
+        self.begin(self.all())
+        return "records restored"
 
     def _killed(self, instances: Collection[Instance], chance: random.Random) -> None:
         for each in instances:
