@@ -22,7 +22,7 @@ from tests.aws.functions import Function, FunctionError
 from tests.aws.made import Source, made
 from tests.aws.plane import NAMES
 from tests.chaos.fault_proxy import FaultProxy
-from tests.chaos.soak.deployed import DeployedPlane
+from tests.chaos.soak.deployed import DeployedPlane, away
 from tests.chaos.soak.front import DOUBLED, DOUBLED_LATER, LATER, LOST, PATIENCE, UNHEARD
 from tests.chaos.soak.plane import Accident
 from tests.chaos.soak.weather import Weather
@@ -32,7 +32,7 @@ from tests.package import bundles
 from penstock.adapters.aws.clients import Clients
 from penstock.wiring import Runtime, settings_from
 
-MOST = 0.1
+MOST = 0.2
 THROTTLED = "throttled"
 MESSAGES = {DOUBLED: 5, DOUBLED_LATER: 4, UNHEARD: 2, LOST: 2, THROTTLED: 3}
 VISIBILITY = 30
@@ -161,7 +161,10 @@ class AwsPlane(DeployedPlane):
             keys = {"AWS_ACCESS_KEY_ID": f"key-of-{stage}", "AWS_SECRET_ACCESS_KEY": f"secret-of-{stage}"}
             self.give(stage, {**given, **keys, "AWS_REGION": NAMES.region, "AWS_ENDPOINT_URL": proxy.url})
         self.pollers = [Poller(each, self) for each in self.made.sources]
-        self.accidents |= {"stage away": Accident(weight=2, happens=self._stage_away)}
+        self.accidents |= {
+            "stage away": Accident(weight=2, happens=self._stage_away),
+            "store away": Accident(weight=4, happens=self._store_away),
+        }
 
     def start(self) -> None:
         """See Plane."""
@@ -226,6 +229,9 @@ class AwsPlane(DeployedPlane):
         time.sleep(chance.choice((2.0, 6.0)))
         poller.away = False
         return f"{poller.source.stage} was throttled"
+
+    def _store_away(self, chance: random.Random, _resting: Collection[str]) -> str:
+        return away(chance.choice([self.stores, self.notified]), chance)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.chaos.soak import world
 from tests.chaos.soak.instance import Instance, Pool
 from tests.chaos.soak.plane import Accident, Span
+from tests.chaos.soak.weather import Weather
 from tests.chaos.soak.world import World
 
 from penstock.cli.plane import change_plane
@@ -143,3 +144,11 @@ class DeployedPlane(ABC):
             self.excused.append((time.time() - 1, time.time() + 30))
         time.sleep(chance.choice((0.0, 0.3, 1.0, 2.0, 4.0)))
         self.begin(instances)
+
+
+def away(store: Weather, chance: random.Random) -> str:
+    """Nobody is there for a time that is longer than a client tries."""
+    store.away = True
+    time.sleep(chance.choice((1.0, 3.0, 8.0)))
+    store.away = False
+    return f"{store.name} away"

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.chaos.fault_proxy import FaultProxy
 from tests.chaos.soak import world
-from tests.chaos.soak.deployed import DeployedPlane
+from tests.chaos.soak.deployed import DeployedPlane, away
 from tests.chaos.soak.front import PUSHES, Front, Tally
 from tests.chaos.soak.instance import FunctionsFramework, Pool
 from tests.chaos.soak.plane import Accident
@@ -27,7 +27,7 @@ from tests.google.secret_manager import secret_manager
 
 from penstock.wiring import Runtime, settings_from
 
-MOST = 0.1
+MOST = 0.2
 """Of requests to a store that meet a fault: each is tried three times, and a run makes dozens."""
 BACKOFF = {"minimumBackoff": "1s", "maximumBackoff": "10s"}
 """A tenth and less of the subscriptions' own, or a round would mostly wait."""
@@ -63,6 +63,7 @@ class GooglePlane(DeployedPlane):
         self.accidents |= {
             "take away": Accident(weight=3, happens=self._take_away),
             "stage away": Accident(weight=2, happens=self._stage_away),
+            "store away": Accident(weight=4, happens=self._store_away),
             "frozen": Accident(weight=3, happens=self._frozen),
         }
         self._make()
@@ -152,6 +153,9 @@ class GooglePlane(DeployedPlane):
         time.sleep(chance.choice((2.0, 6.0)))
         front.away = False
         return f"{front.stage} was away"
+
+    def _store_away(self, chance: random.Random, _resting: Collection[str]) -> str:
+        return away(chance.choice([*self.stores.values(), self.notified]), chance)
 
     def _frozen(self, chance: random.Random, _resting: Collection[str]) -> str:
         name = chance.choice(list(self.emulators))
