@@ -221,7 +221,13 @@ class AwsPlane(DeployedPlane):
         return all([*found, self._idle()])
 
     def _idle(self) -> bool:
-        return not any(pool.working() for pool in self.pools.values()) and not any(self.runtime.bus.depth().values())
+        return not any(pool.working() for pool in self.pools.values()) and not any(map(self._due, self.made.sources))
+
+    def _due(self, source: Source) -> int:
+        """Messages that could be received now: neither put off, nor hidden since they were tried a moment ago."""
+        sqs, asked = self.clients.client("sqs"), ["ApproximateNumberOfMessages"]
+        url = sqs.get_queue_url(QueueName=source.queue)["QueueUrl"]
+        return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=asked)["Attributes"][asked[0]])
 
     def _stage_away(self, chance: random.Random, _resting: Collection[str]) -> str:
         poller = chance.choice(self.pollers)
