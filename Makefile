@@ -44,8 +44,8 @@ chaos: $(READY) ## 10,240 schedules of faults: every combination ten times, and 
 	@$(BIN)/python -m tests.chaos.faults --schedules 10240
 	@$(BIN)/python -m tests.chaos.faults --first 1048576 --schedules 1024
 
-soak: $(READY) ## real processes under faults for SOAK_MINUTES (10); the seed is printed (make soak SEED=7)
-	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(SOAK_MINUTES),10) $(if $(SEED),--seed $(SEED))
+soak: $(READY) ## real processes under faults for SOAK_MINUTES (10); the seed is printed (make soak SEED=7; ON=google, ON=aws)
+	@$(BIN)/python -m tests.chaos.soak --on $(or $(ON),serve) --minutes $(or $(SOAK_MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 tools: $(READY) ## build the real parts that tests run against (cached outside the repository)
 	@$(BIN)/python tests/controlplane/build.py

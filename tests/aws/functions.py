@@ -34,7 +34,8 @@ class RuntimeApi(BaseHTTPRequestHandler):
         assert self.path == f"{PREFIX}/invocation/next", self.path
         found = self.server.function.next()
         if found is None:
-            self.send_error(500)
+            with contextlib.suppress(ConnectionError):  # whoever has asked was ended
+                self.send_error(500)
             return
         ident, event, seconds = found
         headers = {

@@ -1,5 +1,9 @@
 """AWS's errors leave the adapters as ours: retried, refused or reported, and never with what was sent."""
 
+import contextlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 from botocore.stub import Stubber
 from tests.aws.plane import ENVIRONMENT, NAMES, in_process
@@ -105,6 +109,52 @@ def test_an_unreachable_endpoint_is_transient_and_tried_a_bounded_number_of_time
     with pytest.raises(Transient, match="EndpointConnectionError"):
         clients.call("dynamodb", "get_item", NAMES.table, KEY)
     assert len(sent) == ATTEMPTS
+
+
+@contextlib.contextmanager
+def something_in_between(status):
+    """Answers each request with a page."""
+    page = b"<!DOCTYPE html><title>canary: busy</title><br>"
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_any(self):
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.send_response(status)
+            self.send_header("content-length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        do_GET = do_PUT = do_POST = handle_any  # noqa: N815 - the names that http.server calls
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("status", [429, 502, 503])
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters"),
+    [
+        ("sns", "publish", {"TopicArn": "arn:aws:sns:eu-central-1:123456789012:plane-1-event", "Message": "canary"}),
+        ("s3", "list_objects_v2", {"Bucket": "acme-penstock"}),
+        ("dynamodb", "get_item", KEY),
+    ],
+)
+def test_a_page_of_something_in_between_is_no_answer(service, operation, parameters, status, monkeypatch):
+    with something_in_between(status) as url:
+        for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": url}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(Transient) as raised:
+            Clients(NAMES.region).call(service, operation, "what it is about", parameters)
+    assert "canary" not in str(raised.value)
+    assert raised.value.__suppress_context__ or "canary" not in str(raised.value.__cause__)
 
 
 def test_a_table_that_does_not_exist_is_named():

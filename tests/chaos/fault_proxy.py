@@ -33,13 +33,18 @@ SECONDS, STALLED = 0.5, 12.0
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
 Plan = Callable[[str, str], str]
+Heard = Callable[[str, str, bytes], None]
+"""Is told (method, path, answer) of what a server has done, whether or not who asked gets to know."""
 
 
 class FaultProxy:
     """``url``: instead of the server's; ``happened``: (method, path, fault) of each request that met one."""
 
-    def __init__(self, server: str, plan: Plan, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, server: str, plan: Plan, tls: ssl.SSLContext | None = None, *, heard: Heard = lambda *_: None
+    ) -> None:
         self.server, self.plan, self.happened = urlsplit(server), plan, list[tuple[str, str, str]]()
+        self.heard = heard
         self.released, self.hanging = threading.Event(), threading.Event()
         self._client = ssl._create_unverified_context() if self.server.scheme == "https" else None
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
@@ -121,6 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._cut()
         finally:
             connection.close()
+        if answer.status < 300:
+            self.proxy.heard(self.command, self.path, data)
         if what == STALLS_AFTER:
             self.proxy.released.wait(STALLED)
         if what in (CUT_AFTER, STALLS_AFTER):

@@ -1,19 +1,27 @@
-"""A loopback Cloud Tasks: takes ``tasks.create`` (no emulator of it exists) and does each task when it is due.
+"""A loopback Cloud Tasks: takes ``tasks.create`` (no emulator of it exists) and does each task when it is due, until its
+target takes it.
 
 On a simulated clock (``by_clock``) it does nothing by itself: see ``do_due``.
 """
 
 import base64
 import contextlib
+import http.client
 import json
 import threading
 import urllib.request
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+AGAIN = 1.0
+"""Seconds until what was not taken is tried again."""
+
 
 class Handler(BaseHTTPRequestHandler):
-    """``server.tasks``: what was taken; ``server.timers``, or by clock ``server.waiting``: what is yet to be done."""
+    """``server.tasks``: what was taken; ``server.timers``, or by clock ``server.waiting``: what is yet to be done.
+
+    ``server.undone``: when each is due, POSIX seconds, of those that no clock is simulated for.
+    """
 
     def log_message(self, *_):
         pass
@@ -24,23 +32,40 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.by_clock:
             self.server.waiting.append(task)
         else:
-            wait = (datetime.fromisoformat(task["scheduleTime"]) - datetime.now(UTC)).total_seconds()
-            timer = threading.Timer(max(0, wait), _do, [task["httpRequest"]])
-            timer.daemon = True
-            self.server.timers.append(timer)
-            timer.start()
+            due = datetime.fromisoformat(task["scheduleTime"])
+            self.server.undone[id(task)] = due.timestamp()
+            _later(self.server, max(0, (due - datetime.now(UTC)).total_seconds()), task)
         self.send_response(200)
         self.send_header("content-length", "2")
         self.end_headers()
         self.wfile.write(b"{}")
 
 
+def _later(server, seconds, task):
+    timer = threading.Timer(seconds, _try, [server, task])
+    timer.daemon = True
+    server.timers.append(timer)
+    timer.start()
+
+
+def _try(server, task):
+    if _do(task["httpRequest"]):
+        del server.undone[id(task)]
+    elif server.open:
+        _later(server, AGAIN, task)
+
+
 def _do(request):
+    """Whether it was taken."""
     asked = urllib.request.Request(
         request["url"], data=base64.b64decode(request["body"]), headers=request["headers"], method=request["httpMethod"]
     )
-    with contextlib.suppress(OSError), urllib.request.urlopen(asked, timeout=10) as answer:
-        answer.read()
+    try:
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            answer.read()
+    except (OSError, http.client.HTTPException):
+        return False
+    return True
 
 
 def do_due(server, now):
@@ -63,12 +88,14 @@ def cloud_tasks(*, by_clock=False):
     """The server; its ``base`` is its URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.tasks, server.timers, server.waiting, server.by_clock = [], [], [], by_clock
+    server.undone, server.open = {}, True
     server.base = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield server
     finally:
+        server.open = False
         for timer in server.timers:
             timer.cancel()
         server.shutdown()

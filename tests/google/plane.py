@@ -110,43 +110,59 @@ def _java():
     return shutil.which("java")
 
 
-@contextlib.contextmanager
-def pubsub():
-    """Base URL of a Pub/Sub emulator."""
-    if given := os.environ.get("PUBSUB_EMULATOR_HOST"):
-        yield f"http://{given}"
-        return
+def pubsub_command(port):
+    """What starts a Pub/Sub emulator. Skips where there is none."""
     script = SDK / "pubsub-emulator/bin/cloud-pubsub-emulator"
     if not script.exists() or not _java():
         pytest.skip(f"the Pub/Sub emulator is not here: {script} and java, or PUBSUB_EMULATOR_HOST")
-    port = free_port()
-    with process([str(script), "--host=127.0.0.1", f"--port={port}"], port):
-        yield f"http://127.0.0.1:{port}"
+    return [str(script), "--host=127.0.0.1", f"--port={port}"]
+
+
+def firestore_command(port):
+    """What starts a Firestore emulator. Skips where there is none."""
+    script = SDK / "cloud-firestore-emulator/cloud_firestore_emulator"
+    if not script.exists() or not _java():
+        pytest.skip(f"the Firestore emulator is not here: {script} and java, or FIRESTORE_EMULATOR_HOST")
+    return ["bash", str(script), "start", "--host=127.0.0.1", f"--port={port}"]
+
+
+def storage_command(port):
+    """What starts a Cloud Storage server. Skips where there is none."""
+    found = str(FAKE_GCS) if FAKE_GCS.exists() else shutil.which("fake-gcs-server")
+    if not found:
+        pytest.skip(f"fake-gcs-server is not here: {FAKE_GCS}")
+    where = [f"-port={port}", f"-public-host=127.0.0.1:{port}"]
+    return [found, "-scheme=http", "-host=127.0.0.1", "-backend=memory", *where]
+
+
+@contextlib.contextmanager
+def pubsub():
+    """Base URL of a Pub/Sub emulator."""
+    with _emulator("PUBSUB_EMULATOR_HOST", pubsub_command) as base:
+        yield base
 
 
 @contextlib.contextmanager
 def firestore():
     """Base URL of a Firestore emulator."""
-    if given := os.environ.get("FIRESTORE_EMULATOR_HOST"):
-        yield f"http://{given}"
-        return
-    script = SDK / "cloud-firestore-emulator/cloud_firestore_emulator"
-    if not script.exists() or not _java():
-        pytest.skip(f"the Firestore emulator is not here: {script} and java, or FIRESTORE_EMULATOR_HOST")
-    port = free_port()
-    with process(["bash", str(script), "start", "--host=127.0.0.1", f"--port={port}"], port):
-        yield f"http://127.0.0.1:{port}"
+    with _emulator("FIRESTORE_EMULATOR_HOST", firestore_command) as base:
+        yield base
 
 
 @contextlib.contextmanager
 def storage():
     """Base URL of a Cloud Storage server."""
-    found = str(FAKE_GCS) if FAKE_GCS.exists() else shutil.which("fake-gcs-server")
-    if not found:
-        pytest.skip(f"fake-gcs-server is not here: {FAKE_GCS}")
+    with _emulator("", storage_command) as base:
+        yield base
+
+
+@contextlib.contextmanager
+def _emulator(variable, command):
+    if given := os.environ.get(variable):
+        yield f"http://{given}"
+        return
     port = free_port()
-    arguments = ["-scheme=http", "-host=127.0.0.1", f"-port={port}", "-backend=memory"]
-    with process([found, *arguments, f"-public-host=127.0.0.1:{port}"], port):
+    with process(command(port), port):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -197,6 +213,13 @@ def push_to(of, stage, topic, url):
     """Make a subscription push to an endpoint."""
     name = f"{of.endpoints.pubsub}/v1/{of.subscription(stage, topic)}"
     request("POST", f"{name}:modifyPushConfig", {"pushConfig": {"pushEndpoint": url}})
+
+
+def retry(of, stage, topic, policy):
+    """Give a subscription another backoff."""
+    name = of.subscription(stage, topic)
+    body = {"subscription": {"name": name, "retryPolicy": policy}, "updateMask": "retryPolicy"}
+    request("PATCH", f"{of.endpoints.pubsub}/v1/{name}", body)
 
 
 def pull_again(of, stage, topic):

@@ -280,6 +280,31 @@ def test_what_is_kept_of_a_removed_one_is_forgotten_after_its_time():
     assert plane.state.get(key) is None
 
 
+def test_what_an_overtaken_run_writes_after_the_removal_is_looked_at_once_and_not_each_minute():
+    plane = FragilePlane()
+    plane.push(FILES)
+    plane.settle()
+    key = status_key(CLUSTER, "Kustomization", "flux-system", "apps")
+    late = plane.state.get(key).value
+    is_removed(plane)
+    plane.settle()
+    plane.state.put(key, late, expected=plane.state.get(key).version, due=plane.clock.now().timestamp())
+    looks, deliver = [], plane.deliver
+    plane.deliver = lambda delivery: (looks.append(delivery.envelope.message), deliver(delivery))
+    for _ in range(10):
+        plane.tick()
+        plane.settle(seconds=0)
+        plane.clock.advance(60)
+    assert len([each for each in looks if isinstance(each, ReconcileDue) and each.name == "apps"]) == 1
+    held = plane.state.get(key)
+    assert held.value["outbox"] == late["outbox"], "their messages may yet come again"
+    assert held.value["conditions"] == []
+    plane.clock.advance(KEPT)
+    plane.tick()
+    plane.settle()
+    assert plane.state.get(key) is None
+
+
 def test_no_secret_stands_in_it():
     canary = "c4n4ry-value"
     plane = FragilePlane()

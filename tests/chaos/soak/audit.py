@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.chaos.soak.fleet import FLUX, Fleet, Key, resource
-from tests.chaos.soak.plane import SECOND, USER, WRITES
+from tests.chaos.soak.world import SECOND, USER, WRITES
 
 QUESTIONS = {"selfsubjectaccessreviews", "subjectaccessreviews", "selfsubjectrulesreviews", "tokenreviews"}
 """Created, and nothing is."""

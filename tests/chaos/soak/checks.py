@@ -1,6 +1,5 @@
 """What must hold at a quiet point, whatever went wrong before it."""
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -20,7 +19,8 @@ from tests.chaos.soak.fleet import (
     stays,
     value_of,
 )
-from tests.chaos.soak.plane import CLUSTER, Plane
+from tests.chaos.soak.plane import Plane, Span
+from tests.chaos.soak.world import CLUSTER, World
 
 from penstock.core.messages import OWN_SOURCE, PLANE
 from penstock.core.records import KustomizationStatus, SourceStatus, status_key
@@ -45,26 +45,22 @@ def own_name(owner: str) -> str:
     return FLUX if owner == ROOT else owner
 
 
-def differences(plane: Plane, fleet: Fleet, head: str) -> Iterator[str]:
+def differences(world: World, plane: Plane, fleet: Fleet, head: str) -> Iterator[str]:
     """Between the head and everything else."""
-    yield from _cluster(plane, fleet)
-    records = plane.records()
-    try:
+    yield from _cluster(world, fleet)
+    with plane.records() as records:
         found = {record.key: record.value for record in records.list("")}
-    finally:
-        records.close()
     yield from _records(found, fleet, head)
-    yield from _inventories(plane, fleet, found)
-    digest = hashlib.sha256(f"{plane.token}github{FLUX}".encode()).hexdigest()
-    if not any(key.startswith(f"receiver/{digest}/") for key in found):
+    yield from _inventories(world, fleet, found)
+    if not any(key.startswith(f"receiver/{world.digest}/") for key in found):
         yield "the Receiver is not known by its newest token"
 
 
-def _cluster(plane: Plane, fleet: Fleet) -> Iterator[str]:
+def _cluster(world: World, fleet: Fleet) -> Iterator[str]:
     wanted = {key: (own_name(owned.owner), owned.value) for key, owned in fleet.declared().items()}
     live: dict[Key, tuple[str, str]] = {}
     for kind, path in KINDS.items():
-        status, answer = plane.call("GET", f"{path}?labelSelector={LABEL.replace('/', '%2F')}")
+        status, answer = world.call("GET", f"{path}?labelSelector={LABEL.replace('/', '%2F')}")
         for item in answer.get("items", ()) if status == 200 else ():
             metadata = item["metadata"]
             if metadata["name"] not in STRANGERS:
@@ -106,8 +102,8 @@ def status_of(found: dict[str, Any], name: str) -> KustomizationStatus:
     return KustomizationStatus.from_value(value) if value else KustomizationStatus()
 
 
-def _inventories(plane: Plane, fleet: Fleet, records: dict[str, Any]) -> Iterator[str]:
-    items = plane.call("GET", KEEPERS)[1]["items"]
+def _inventories(world: World, fleet: Fleet, records: dict[str, Any]) -> Iterator[str]:
+    items = world.call("GET", KEEPERS)[1]["items"]
     live = {each["metadata"]["name"]: each["data"] for each in items if "inventory" in each.get("data", {})}
     owners = {f"kustomization.{FLUX}.{own_name(owner)}": owner for owner in (ROOT, *fleet.members)}
     for name in sorted(live.keys() - owners.keys()):
@@ -120,28 +116,28 @@ def _inventories(plane: Plane, fleet: Fleet, records: dict[str, Any]) -> Iterato
             yield f"inventory {name}: another digest than the record's"
 
 
-def make_strangers(plane: Plane) -> None:
+def make_strangers(world: World) -> None:
     """Objects of others: one without owner, one of a Kustomization that nobody here knows."""
     labels = {LABEL: "of-somebody-else", f"{KUSTOMIZATIONS}/namespace": FLUX}
     for name, metadata in zip(STRANGERS, ({}, {"labels": labels}), strict=True):
         body = {"metadata": {"name": name, **metadata}, "data": {"a": "b"}}
-        status, answer = plane.call("POST", f"/api/v1/namespaces/{NAMESPACE}/configmaps", body)
+        status, answer = world.call("POST", f"/api/v1/namespaces/{NAMESPACE}/configmaps", body)
         assert status == 201, answer
 
 
-def strangers(plane: Plane) -> list[str]:
+def strangers(world: World) -> list[str]:
     """Their uid and version: neither ever changes."""
     found = []
     for name in STRANGERS:
-        _, live = plane.call("GET", path_of((CONFIG_MAP, NAMESPACE, name)))
+        _, live = world.call("GET", path_of((CONFIG_MAP, NAMESPACE, name)))
         found.append(json.dumps([live["metadata"].get("uid"), live["metadata"].get("resourceVersion")]))
     return found
 
 
-def untold(plane: Plane, fleet: Fleet, head: str) -> Iterator[str]:
+def untold(world: World, fleet: Fleet, head: str) -> Iterator[str]:
     """Of the last commit, which changed an object of everybody and met no fault: each outcome is told once."""
     told: Counter[str] = Counter()
-    for _, event in plane.room.told:
+    for _, event in world.room.told:
         if revision_of(event).endswith(head):
             told[event["involvedObject"]["name"]] += any(
                 f"{stays_of(fleet, event)} {what}" in event["message"] for what in ("configured", "created")
@@ -162,26 +158,27 @@ def revision_of(event: dict[str, Any]) -> str:
     return next((value for key, value in metadata.items() if key.endswith("revision")), "")
 
 
-def told_twice(plane: Plane, since: float, excused: Sequence[tuple[float, float]]) -> Iterator[str]:
+def told_twice(world: World, excused: Sequence[Span]) -> Iterator[str]:
     """The same words about the same revision; ``excused``: spans of time in which nobody could know (a kill, a restore)."""
     last: dict[tuple[str, ...], float] = {}
-    for at, event in plane.room.told:
+    for at, event in world.room.told:
         about = event["involvedObject"]
         key = (about["kind"], about["name"], event["reason"], event["message"], revision_of(event))
         before = last.get(key)
         last[key] = at
-        if before is None or at < since or at - before > REPEATED:
+        if before is None or at - before > REPEATED:
             continue
         if not any(before - 5 <= end and begin <= at for begin, end in excused):
             yield f"told twice, {at - before:.0f} s apart: {' '.join(key)[:300]}"
 
 
 def bugs(plane: Plane) -> Iterator[str]:
-    """Lines of serve's own log that no fault excuses."""
-    for life in range(1, plane.serve.lives + 1):
-        for line in plane.serve.log(life).read_text(errors="replace").splitlines():
-            if ('"where": "' in line and '"where": ""' not in line) or "Traceback" in line:
-                yield f"serve-{life}.log: {line[:1500]}"
+    """Lines of the plane's own log that no fault excuses."""
+    for name, text in plane.logs():
+        for line in text.splitlines():
+            told = '"where": "' in line and '"where": ""' not in line and '"library warning"' not in line
+            if told or "Traceback" in line:
+                yield f"{name}: {line[:1500]}"
 
 
 def stopped_prunes(status: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -3,28 +3,30 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.chaos.soak import audit, checks
+from tests.chaos.soak.aws import AwsPlane
 from tests.chaos.soak.commits import Author
 from tests.chaos.soak.fleet import CONFIG_MAP, FLUX, ROOT, Fleet, path_of
-from tests.chaos.soak.plane import CLUSTER, Plane, until
+from tests.chaos.soak.google import GooglePlane
+from tests.chaos.soak.plane import Plane, api
+from tests.chaos.soak.serve import Second, ServedPlane
+from tests.chaos.soak.world import CLUSTER, World, until
 
 SETTLE = 420.0
 """Seconds after the last fault: the longest backoff is 300 s."""
 MOST_REQUESTS = 2 * (len(checks.KINDS) + 2)
 """Of a sweep: one LIST a kind, one of inventories, a look at the Receiver's Secret; twice where intervals end apart."""
+PLANES: Mapping[str, Callable[[World, str], Plane]] = {"serve": ServedPlane, "google": GooglePlane, "aws": AwsPlane}
 PAUSES = (0.0, 0.3, 1.0, 2.0, 4.0)
 DEEDS = {
     "commit": 30,
     "burst": 4,
     "forced push": 3,
     "revert": 3,
-    "kill": 8,
-    "stop": 2,
-    "restore": 2,
     "second plane": 1,
     "freeze": 2,
     "power cut": 1,
@@ -36,6 +38,7 @@ DEEDS = {
     "weather": 6,
     "wait": 8,
 }
+"""Of people and of the world, and how often; a plane has further ones of its own."""
 
 
 class Failed(AssertionError):
@@ -47,17 +50,17 @@ class Failed(AssertionError):
 
 
 class Soak:
-    """``seed``: what people do, when something breaks, and which requests meet a fault."""
+    """``seed``: what people do, when something breaks, and which requests meet a fault; ``on``: what the plane runs on."""
 
-    def __init__(self, folder: Path, stack: ExitStack, seed: int) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, seed: int, on: str = "serve") -> None:
         self.chance = random.Random(seed)
-        self.plane = Plane(folder, stack, str(seed))
+        self.world = World(folder, stack, str(seed))
+        self.plane: Plane = PLANES[on](self.world, str(seed))
+        self.second = Second(self.world)
         self.author = Author(random.Random(f"{seed} author"))
         self.fleet = Fleet()
         self.heads, self.commits = list[audit.Head](), dict[int, str]()
-        self.log = audit.Log(self.plane.parts.folder / "audit.log")
-        self.copy: Path | None = None
-        self.excused = list[tuple[float, float]]()
+        self.log = audit.Log(self.world.parts.folder / "audit.log")
         self.begun, self.happened = time.monotonic(), Counter[str]()
 
     def tell(self, text: str) -> None:
@@ -68,13 +71,14 @@ class Soak:
         self._push("the first commit", hook=False)
         self.plane.start()
         self._settled(self.fleet)
-        checks.make_strangers(self.plane)
-        self.strangers = checks.strangers(self.plane)
+        checks.make_strangers(self.world)
+        self.strangers = checks.strangers(self.world)
         self.tell("first sync")
 
     def round(self, length: int) -> None:
         """So many deeds, and a quiet point."""
-        drawn = self.chance.choices(list(DEEDS), weights=list(DEEDS.values()), k=length)
+        weights = {**DEEDS, **{name: each.weight for name, each in self.plane.accidents.items()}}
+        drawn = self.chance.choices(list(weights), weights=list(weights.values()), k=length)
         self.play(["weather", *drawn])
 
     def play(self, deeds: Iterable[str]) -> None:
@@ -84,6 +88,8 @@ class Soak:
             self.happened[deed] += 1
             if edits:
                 self._commit(edits.split(", "))
+            elif deed in self.plane.accidents:
+                self.tell(self.plane.accidents[deed].happens(self.chance, self.author.resting) or f"no {deed} now")
             else:
                 getattr(self, "_" + deed.replace(" ", "_"))()
             self._pause()
@@ -96,14 +102,18 @@ class Soak:
 
     def _push(self, why: str, *, hook: bool = True, onto: str = "", pushed: bool = True) -> None:
         at = time.time()
-        commit = self.plane.repository.commit(self.fleet.files(self.plane.room.url), why, onto=onto)
+        commit = self.world.repository.commit(self.fleet.files(self.world.room.url), why, onto=onto)
         self.commits[id(self.fleet)] = commit
         self.head = commit
         self.heads.append((at, self.fleet))
         if pushed:
-            self.plane.repository.push()
-        answer = self.plane.hook() if hook and pushed else "none sent"
+            self.world.repository.push()
+        answer = self._hook() if hook and pushed else "none sent"
         self.tell(f"{commit[:7]} {why} (webhook {answer})")
+
+    def _hook(self) -> int:
+        path, body, headers = self.world.delivery()
+        return self.plane.ask("webhook", "POST", path, body, **headers)[0]
 
     def _commit(self, edits: Sequence[str] = ()) -> None:
         self.fleet = self.author.next(self.fleet, edits)
@@ -128,7 +138,7 @@ class Soak:
         self._push("forced push", onto=onto, hook=self.chance.random() < 0.8)
 
     def _rotate(self) -> None:
-        self.plane.rotate()
+        self.world.rotate()
         self.tell("the Receiver's token is replaced")
 
     def _suspend(self) -> None:
@@ -136,11 +146,11 @@ class Soak:
         names = [ROOT, *self.fleet.members]
         name, verb = checks.own_name(self.chance.choice(names)), self.chance.choice(("suspend", "suspend", "resume"))
         body = {"cluster": CLUSTER, "name": name, "who": "soak"}
-        self.tell(f"{verb} {name}: {self.plane.serve.api('POST', f'/{verb}', body)[0]}")
+        self.tell(f"{verb} {name}: {api(self.plane, 'POST', f'/{verb}', body)[0]}")
 
     def _ask(self) -> None:
         name = checks.own_name(self.chance.choice([ROOT, *self.fleet.members]))
-        answer = self.plane.serve.api("POST", "/reconcile", {"cluster": CLUSTER, "name": name})
+        answer = api(self.plane, "POST", "/reconcile", {"cluster": CLUSTER, "name": name})
         self.tell(f"ask for {name}: {answer[0]}")
 
     def _by_hand(self) -> None:
@@ -151,79 +161,48 @@ class Soak:
         kept = f"kustomization.{FLUX}.{owner}"
         merge = {"Content_Type": "application/merge-patch+json"}
         if what == "object edited":
-            found = self.plane.call("PATCH", path_of(key), {"data": {"value": "by hand"}}, **merge)
+            found = self.world.call("PATCH", path_of(key), {"data": {"value": "by hand"}}, **merge)
         elif what == "object deleted":
-            found = self.plane.call("DELETE", path_of(key))
+            found = self.world.call("DELETE", path_of(key))
         elif what == "inventory edited":
-            found = self.plane.call("PATCH", f"{checks.KEEPERS}/{kept}", {"data": {"inventory": "{}"}}, **merge)
+            found = self.world.call("PATCH", f"{checks.KEEPERS}/{kept}", {"data": {"inventory": "{}"}}, **merge)
         else:
             path = "/apis/coordination.k8s.io/v1/namespaces/penstock-system/leases"
-            found = self.plane.call("DELETE", f"{path}/{kept}")
+            found = self.world.call("DELETE", f"{path}/{kept}")
         self.tell(f"by hand: {what} ({key[1]}/{key[2]}, {owner}): {found[0]}")
 
     # accidents
 
     def _weather(self) -> None:
-        for each in (self.plane.api_weather, self.plane.git_weather, self.plane.room_weather):
-            each.share = self.chance.choice((0.0, 0.02, 0.1, 0.1, 0.3))
-        self.tell(f"weather: {self.plane.api_weather.share:.0%} to the API server, {self.plane.git_weather.share:.0%}")
+        for each in (*self.world.weather(), *self.plane.weather()):
+            each.share = self.chance.choice((0.0, 0.02, 0.1, 0.1, 0.3)) * each.most / 0.3
+        told = (f"{each.name} {each.share:.0%}" for each in (*self.world.weather(), *self.plane.weather()))
+        self.tell("weather: " + ", ".join(told))
 
     def _wait(self) -> None:
         time.sleep(self.chance.choice((3.0, 6.0)))
 
-    def _kill(self) -> None:
-        self.plane.serve.kill()
-        now = time.time()
-        self.excused.append((now - 1, now + 30))
-        self.tell("kill -9 serve")
-        self._pause()
-        self.plane.start()
-
-    def _stop(self) -> None:
-        self.plane.serve.stop()
-        self.tell("stop serve")
-        self.plane.start()
-
-    def _restore(self) -> None:
-        """Copied at first, the copy put back later."""
-        if self.copy is None and self.author.resting:
-            return
-        if self.copy is None:
-            self.copy = self.plane.folder / "copy.db"
-            self.plane.serve.back_up(self.copy)
-            self.tell("state.db copied")
-            return
-        self.plane.serve.kill()
-        self.plane.serve.restore(self.copy)
-        self.copy.unlink()
-        self.copy = None
-        self.excused.append((self.heads[0][0], time.time() + 60))
-        self.tell("state.db restored")
-        self.plane.start()
-
     def _second_plane(self) -> None:
-        self.plane.second(on=True)
-        time.sleep(10)
-        self.plane.second(on=False)
+        self.second.tries()
         self.tell("another plane tried")
 
     def _freeze(self) -> None:
-        self.plane.freeze(on=True)
+        self.world.freeze(on=True)
         seconds = self.chance.choice((2, 5, 15))
         time.sleep(seconds)
-        self.plane.freeze(on=False)
+        self.world.freeze(on=False)
         self.tell(f"API server frozen for {seconds} s")
 
     def _power_cut(self) -> None:
-        self.plane.power(on=False)
+        self.world.power(on=False)
         self.tell("API server killed")
         self._pause()
-        self.plane.power(on=True)
+        self.world.power(on=True)
 
     def _git_away(self) -> None:
-        self.plane.git_weather.away = True
+        self.world.git_weather.away = True
         time.sleep(self.chance.choice((2.0, 6.0)))
-        self.plane.git_weather.away = False
+        self.world.git_weather.away = False
         self.tell("Git server was away")
 
     # what must hold
@@ -242,28 +221,29 @@ class Soak:
         self._steady()
 
     def _calm(self) -> None:
-        for each in (self.plane.api_weather, self.plane.git_weather, self.plane.room_weather):
+        for each in (*self.world.weather(), *self.plane.weather()):
             each.calm()
+        self.plane.calm()
         self._resume()
 
     def _resume(self) -> None:
-        _, status = self.plane.serve.api("GET", "/status")
+        _, status = api(self.plane, "GET", "/status")
         for each in (status or {}).get("objects", ()):
             if each["kind"] == "Kustomization" and each.get("suspended"):
-                self.plane.serve.api("POST", "/resume", {"cluster": CLUSTER, "name": each["name"], "who": "soak"})
+                api(self.plane, "POST", "/resume", {"cluster": CLUSTER, "name": each["name"], "who": "soak"})
 
     def _approve(self) -> None:
-        _, status = self.plane.serve.api("GET", "/status")
+        _, status = api(self.plane, "GET", "/status")
         for name, digest in checks.stopped_prunes(status or {}):
             body = {"cluster": CLUSTER, "name": name, "prune": digest, "who": "soak"}
-            self.tell(f"approve for {name}: {self.plane.serve.api('POST', '/approve', body)[0]}")
+            self.tell(f"approve for {name}: {api(self.plane, 'POST', '/approve', body)[0]}")
 
     def _settled(self, fleet: Fleet, *, told: bool = False) -> None:
         begin, last = time.monotonic(), 0.0
         while True:
-            problems = list(checks.differences(self.plane, fleet, self.head))
+            problems = list(checks.differences(self.world, self.plane, fleet, self.head))
             if not problems and told:
-                problems = list(checks.untold(self.plane, fleet, self.head))
+                problems = list(checks.untold(self.world, fleet, self.head))
             passed = time.monotonic() - begin
             if not problems:
                 break
@@ -271,7 +251,7 @@ class Soak:
                 raise Failed(problems)
             if passed - last > 20:
                 last = passed
-                self.plane.parts.tend()
+                self.world.parts.tend()
                 self._approve()
                 self._resume()
                 self.tell(f"not yet: {len(problems)}: {problems[0][:230]}")
@@ -279,8 +259,8 @@ class Soak:
         self.tell(f"settled after {passed:.0f} s: {len(fleet.members)} Kustomizations, {len(fleet.declared())} objects")
         self.log.read()
         problems = audit.judge(self.log, self.heads)
-        problems += list(checks.told_twice(self.plane, 0.0, self.excused)) + list(checks.bugs(self.plane))
-        if hasattr(self, "strangers") and checks.strangers(self.plane) != self.strangers:
+        problems += list(checks.told_twice(self.world, self.plane.excused)) + list(checks.bugs(self.plane))
+        if hasattr(self, "strangers") and checks.strangers(self.world) != self.strangers:
             problems.append("an object of somebody else was touched")
         if problems:
             raise Failed(problems)
@@ -296,26 +276,23 @@ class Soak:
         verbs = Counter(each.verb for each in requests)
         noop = sum(audit.needless(self.log).values())
         self.tell(f"a sweep: {len(requests)} requests {dict(verbs)}; writes that changed nothing so far: {noop}")
-        problems = [*wrote, *checks.differences(self.plane, self.fleet, self.head)]
-        if len(requests) > MOST_REQUESTS:
+        problems = [*wrote, *checks.differences(self.world, self.plane, self.fleet, self.head)]
+        if len(requests) > self.plane.looks * MOST_REQUESTS:
             problems.append(f"{len(requests)} requests at rest: " + "; ".join(str(each) for each in requests)[:3000])
         if problems:
             raise Failed(problems)
 
     def _sweep(self) -> None:
         """All intervals are over now, and a tick later everybody has been looked at."""
-        until(lambda: self.plane.backlog() == 0, "no message is due", 120)
-        records = self.plane.records()
-        try:
+        until(self.plane.idle, "no message is due", 120)
+        with self.plane.records() as records:
             now = time.time()
             prefix = f"status/{CLUSTER}/Kustomization/"
             before = {each.key: each.due for each in records.list(prefix)}
             for each in records.list(prefix):
                 records.put(each.key, each.value, expected=each.version, due=now)
             until(
-                lambda: all((each.due or 0) > now for each in records.list(prefix)) and self.plane.backlog() == 0,
+                lambda: all((each.due or 0) > now for each in records.list(prefix)) and self.plane.idle(),
                 f"a sweep of {len(before)}",
                 120,
             )
-        finally:
-            records.close()

@@ -1,7 +1,9 @@
-"""What goes wrong between `serve` and its servers, by chance."""
+"""What goes wrong between a plane and its servers, by chance."""
 
 import random
 import threading
+import time
+from collections.abc import Mapping
 
 from tests.chaos.fault_proxy import (
     ASKING,
@@ -25,19 +27,24 @@ AWAY = ("503", CUT_BEFORE)
 
 
 class Weather:
-    """A plan of a FaultProxy. ``share``: of requests that meet a fault; ``away``: all of them do."""
+    """A plan of a FaultProxy. ``share``: of requests that meet a fault, ``most`` of them; ``away``: all of them do.
 
-    def __init__(self, seed: str) -> None:
-        self.chance, self.lock = random.Random(seed), threading.Lock()
-        self.share, self.away = 0.0, False
+    ``name``: to what; ``at``: when there were faults, POSIX seconds.
+    """
+
+    def __init__(self, seed: str, name: str, most: float = 0.3, passing: Mapping[str, int] = PASSING) -> None:
+        self.name, self.most, self.passing = name, most, passing
+        self.chance, self.lock = random.Random(f"{seed} {name}"), threading.Lock()
+        self.share, self.away, self.at = 0.0, False, list[float]()
 
     def __call__(self, method: str, path: str) -> str:
         with self.lock:
+            if not self.away and self.chance.random() >= self.share:
+                return ""
+            self.at.append(time.time())
             if self.away:
                 return self.chance.choice(AWAY)
-            if self.chance.random() >= self.share:
-                return ""
-            found = self.chance.choices(list(PASSING), weights=list(PASSING.values()))[0]
+            found = self.chance.choices(list(self.passing), weights=list(self.passing.values()))[0]
         return "" if "watch=" in path and found in (CUT_AFTER, CUT_IN_THE_MIDDLE, STALLS_AFTER) else found
 
     def calm(self) -> None:

@@ -49,6 +49,7 @@ class Clients:
         """
         # heavy, so only here; it publishes no types
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see above
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 - see above
 
         try:
             answer: dict[str, Any] = getattr(self.client(service), operation)(**parameters)
@@ -57,8 +58,8 @@ class Clients:
             if code in expect:
                 raise Answered(code, error.response) from error
             raise translated(error.response, action(service, operation), resource) from error
-        except BotoCoreError as error:
-            # no `from`: an error about parameters quotes them
+        except (BotoCoreError, ResponseParserError) as error:  # the latter: of something in between, a page perhaps
+            # no `from`: an error about parameters quotes them, one about an answer what that says
             raise _unanswered(type(error).__name__, action(service, operation), resource) from None
         return answer
 

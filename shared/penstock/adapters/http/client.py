@@ -4,6 +4,7 @@ A redirect is followed for GET and HEAD only, never from https to http, and take
 """
 
 import io
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,8 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _SAFE = ("GET", "HEAD")
 _LOGINS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _CHUNK = 65536
-_KEPT = 8
-"""Connections to one host: several threads may use a client."""
+_KEPT = 32
+"""Connections to one host that are kept: as many as there are requests at once where records are read together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +121,7 @@ class HttpClient:
     ) -> None:
         self._guard, self._trust, self._proxy_for, self._connect = guard or Guard(), trust, proxy_for, connect
         self._managers: dict[str, urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close all connections that are not in use."""
@@ -167,11 +169,12 @@ class HttpClient:
 
     def _manager(self, url: str) -> urllib3.PoolManager:
         proxy = self._proxy_for(url)
-        if proxy not in self._managers:
-            self._managers[proxy] = pool_manager(
-                self._guard, proxy=proxy, connect=self._connect, ssl_context=self._trust, maxsize=_KEPT
-            )
-        return self._managers[proxy]
+        with self._lock:  # the first requests are often several at once
+            if proxy not in self._managers:
+                self._managers[proxy] = pool_manager(
+                    self._guard, proxy=proxy, connect=self._connect, ssl_context=self._trust, maxsize=_KEPT
+                )
+            return self._managers[proxy]
 
 
 def host_of(url: str) -> str:

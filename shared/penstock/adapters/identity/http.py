@@ -1,5 +1,6 @@
 """Requests to the clouds' token and look-up endpoints."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ class HttpSender:
         self._proxy_for, self._sleep, self._trust, self._limit = proxy_for, sleep, trust, limit
         self._seconds = seconds
         self._client: HttpClient | None = None
+        self._lock = threading.Lock()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """See Send."""
@@ -85,9 +87,10 @@ class HttpSender:
         from penstock.adapters.http.addresses import Guard  # noqa: PLC0415 - see above
         from penstock.adapters.http.client import HttpClient  # noqa: PLC0415 - see above
 
-        if self._client is None:
-            guard = Guard(allowed_hosts=self._allowed_hosts)
-            self._client = HttpClient(
-                guard=guard, trust=self._trust(), proxy_for=self._proxy_for, connect=CONNECT_SECONDS
-            )
-        return self._client
+        with self._lock:  # see HttpClient
+            if self._client is None:
+                guard = Guard(allowed_hosts=self._allowed_hosts)
+                self._client = HttpClient(
+                    guard=guard, trust=self._trust(), proxy_for=self._proxy_for, connect=CONNECT_SECONDS
+                )
+            return self._client

@@ -11,7 +11,7 @@ from functools import partial
 
 from penstock.core.errors import Conflict, Transient
 from penstock.core.messages import Event, Outgoing, ReconcileDue
-from penstock.core.reconcile.outbox import KEPT, events_of, with_events
+from penstock.core.reconcile.outbox import KEPT, with_events
 from penstock.core.reconcile.standing import Standing
 from penstock.core.records import KustomizationStatus, object_key, status_key
 from penstock.core.resources import Manifest
@@ -137,19 +137,17 @@ def _verify(attempt: Attempt, status: KustomizationStatus) -> None:
 
 
 def forget_status(message: ReconcileDue, deps: Deps) -> list[Outgoing]:
-    """Of what is gone: the events of its end that may not have been published, and then its status goes, too.
+    """Of what is gone: the events of its end that may not have been published, and its status goes, too.
 
-    A run that was overtaken by a removal may have written one, which would be due for ever.
+    A run that was overtaken by a removal may have written one, which would be due each minute.
     """
     if deps.state.get(object_key(message.cluster, KIND, message.namespace, message.name)) is not None:
         return []
     if forget_orphaned(message.cluster, deps):
         return []
     known = load_status(deps, message.cluster, message.namespace, message.name)
-    if events_of(known.outbox, deps.clock.now().timestamp()):
-        return [Outgoing(message=each) for each in unpublished(message, known, deps)]
     drop_status(message, deps)
-    return []
+    return [Outgoing(message=each) for each in unpublished(message, known, deps)]
 
 
 def drop_status(message: ReconcileDue, deps: Deps, said: Sequence[Event] = ()) -> None:
