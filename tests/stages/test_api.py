@@ -19,6 +19,7 @@ from penstock.core.records import (
     object_key,
     status_key,
 )
+from penstock.ports.state import Reads
 from penstock.stages import api
 from penstock.wiring.http import answer
 from penstock.wiring.run import run_message
@@ -391,6 +392,38 @@ def test_an_outcome_that_is_known_already_is_not_waited_for(world):
     response, _ = api.run(asked, world.deps)
     assert api.settle(asked, response, world.deps).status == 200
     assert world.plane.clock.monotonic() == before
+
+
+def test_a_status_reads_all_that_it_shows_at_once(world, monkeypatch):
+    asked = []
+    for name in ("get", "list"):
+        found = getattr(world.plane.state, name)
+        monkeypatch.setattr(
+            world.plane.state, name, lambda key, name=name, found=found: asked.append(name) or found(key)
+        )
+    reads = world.plane.state.read
+    monkeypatch.setattr(world.plane.state, "read", lambda *a, **o: asked.append("read") or reads(*a, **o))
+    monkeypatch.setattr("penstock.adapters.state.memory.one_by_one", one_by_one(world.plane.state))
+    for cluster in ("", CLUSTER):
+        asked.clear()
+        assert len(world.status(cluster)) > 1
+        assert asked == ["get", "read", "read"]
+
+
+def one_by_one(state):
+    """Reads together that are not counted one by one."""
+    get, listed = type(state).get, type(state).list
+    return lambda _state, keys, prefixes: Reads(
+        records={key: found for key in keys if (found := get(state, key)) is not None},
+        lists={prefix: listed(state, prefix) for prefix in prefixes},
+    )
+
+
+def test_a_status_that_does_not_fit_into_an_answer_says_how_to_ask(world, monkeypatch):
+    monkeypatch.setattr("penstock.stages.api.status.MOST_BYTES", 100)
+    status, body, _ = world.ask("GET", "/status")
+    assert status == 413
+    assert "ask for one cluster (?cluster=NAME)" in body["detail"]
 
 
 @pytest.mark.parametrize(

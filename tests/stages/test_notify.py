@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from tests.google import plane as google
@@ -20,6 +21,7 @@ from penstock.adapters.telemetry.memory import MemoryTelemetry
 from penstock.core.errors import Conflict, Refused, Transient
 from penstock.core.http import HttpResponse
 from penstock.core.messages import PLANE, Event
+from penstock.core.notify import ledger
 from penstock.core.records import PLANE_KEY, DeliveryRecord, ObjectRecord, PlaneRecord, object_key
 from penstock.core.secrets.names import NOTIFY, secret_name
 from penstock.ports.deps import Deps
@@ -404,16 +406,25 @@ def test_a_sweep_that_fails_is_made_up_for_another_time(world, monkeypatch):
     world.alert()
     world.provider()
 
-    def unreachable(prefix, find=world.state.list):
-        if prefix.startswith("sent/"):
-            raise Transient("unreachable")
-        return find(prefix)
-
-    monkeypatch.setattr(world.state, "list", unreachable)
+    monkeypatch.setattr(world.state, "scan", unreachable)
     world.run()
     assert len(world.notifier.requests) == 1
     assert [fact["detail"] for fact in world.telemetry.named("notifications not swept")] == ["unreachable"]
     assert world.state.get("sent/swept") is None
+
+
+def test_an_old_day_goes_a_part_with_each_run(world, monkeypatch):
+    monkeypatch.setattr(sys.modules["penstock.stages.notify.run"], "MOST_SWEPT", 10)
+    world.alert()
+    world.provider()
+    old = (world.clock.now() - timedelta(days=ledger.KEPT_DAYS)).date().isoformat()
+    for number in range(25):
+        world.state.put(f"sent/{old}/{number}", {"format": 1}, expected=None)
+    left = []
+    for number in range(4):
+        world.run(replace(EVENT, id=f"e-{number}", message=f"m{number}"))
+        left.append((len(world.state.list(f"sent/{old}/")), world.state.get("sent/swept") is not None))
+    assert left == [(15, False), (5, False), (0, True), (0, True)]
 
 
 def test_two_deliveries_at_once_tell_once(world):

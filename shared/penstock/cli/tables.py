@@ -74,14 +74,13 @@ class Table:
 def items(state: State, kind: str, *, cluster: str = "") -> Iterator[Item]:
     """Every object of a kind, by cluster, namespace and name; ``cluster`` "" is all of them."""
     for each in [cluster] if cluster else clusters(state):
-        for found in state.list(f"object/{each}/{kind}/"):
-            record = ObjectRecord.from_value(found.value)
-            if record.tombstone:
-                continue
-            _, _, _, namespace, name = found.key.split("/")
-            home = PLANE if record.implicit else each  # an alias has no status of its own
-            status = state.get(status_key(home, kind, namespace, name))
-            yield Item(cluster=each, record=record, status=status.value if status else {})
+        found = {held.key: ObjectRecord.from_value(held.value) for held in state.list(f"object/{each}/{kind}/")}
+        names = {key: key.split("/")[3:] for key, record in found.items() if not record.tombstone}
+        # an alias has no status of its own
+        keys = {key: status_key(PLANE if found[key].implicit else each, kind, *name) for key, name in names.items()}
+        known = state.read([*keys.values()]).records
+        for key, at in keys.items():
+            yield Item(cluster=each, record=found[key], status=known[at].value if at in known else {})
 
 
 def clusters(state: State) -> list[str]:

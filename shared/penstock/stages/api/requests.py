@@ -6,6 +6,7 @@ KEPT_DAYS.
 
 import re
 from datetime import date, timedelta
+from itertools import islice
 
 from penstock.core.errors import Transient
 from penstock.core.http import HttpResponse, json_response, problem
@@ -15,6 +16,9 @@ from penstock.ports.deps import Deps
 REQUESTS = "/requests/"
 KEPT_DAYS = 2
 """Today's and yesterday's: a request of a minute to midnight can be asked for a day long."""
+
+MOST_SWEPT = 200
+"""Requests that one request forgets."""
 
 SWEPT_KEY = "asked-swept"
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
@@ -51,11 +55,13 @@ def _sweep(today: date, deps: Deps) -> None:
         swept = deps.state.get(SWEPT_KEY)
         if swept is not None and swept.value.get("day") == today.isoformat():
             return
-        oldest = _asked(today - timedelta(days=KEPT_DAYS - 1), "")
-        for record in deps.state.list("asked/"):
-            if record.key < oldest:
-                deps.state.delete(f"request/{record.key.rpartition('/')[2]}", expected=None)
-                deps.state.delete(record.key, expected=None)
+        oldest, left = _asked(today - timedelta(days=KEPT_DAYS - 1), ""), MOST_SWEPT
+        for record in islice((each for each in deps.state.scan("asked/") if each.key < oldest), left):
+            deps.state.delete(f"request/{record.key.rpartition('/')[2]}", expected=None)
+            deps.state.delete(record.key, expected=None)
+            left -= 1
+        if not left:
+            return  # the next request goes on
         deps.state.put(SWEPT_KEY, {"format": FORMAT, "day": today.isoformat()}, expected=None)
     except Transient as error:
         deps.telemetry.record("requests not swept", stage="api", reason=error.reason, detail=str(error))

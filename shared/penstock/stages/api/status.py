@@ -3,12 +3,13 @@
 Documents stay inside: they may hold values of substitutions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from penstock.core.errors import NotFound
-from penstock.core.http import HttpResponse, json_response
+from penstock.core.http import HttpResponse, json_response, problem
 from penstock.core.messages import PLANE
 from penstock.core.records import (
     PLANE_KEY,
@@ -26,26 +27,29 @@ from penstock.ports.state import Record
 
 KUSTOMIZATION = "Kustomization"
 _KINDS = (*FETCHED, KUSTOMIZATION)
+MOST_BYTES = 5 * 1024 * 1024
+"""Of an answer: AWS Lambda gives no more than 6 MB."""
 
 
 def status(cluster: str, deps: Deps) -> HttpResponse:
     """Every source and Kustomization of one cluster, or ("") of all of them. Raises NotFound for another cluster.
 
-    The plane's own source is listed once, under cluster ``-``; asked for one cluster, as that cluster sees it.
+    The plane's own source is listed once, under cluster ``-``; asked for one cluster, as that cluster sees it. 413
+    where all of it does not fit into one answer.
     """
     plane = deps.state.get(PLANE_KEY)
     held = PlaneRecord.from_value(plane.value) if plane else None
     names = [str(each.get("name")) for each in (held.document["spec"].get("clusters") or ())] if held else []
     if cluster not in ("", PLANE, *names):
         raise NotFound(f"the plane has no cluster {cluster[:253]!r}: its clusters are {', '.join(names) or 'none yet'}")
-    rows = [
-        row
-        for kind in (_KINDS if cluster else ("",))
-        for record in deps.state.list(f"object/{cluster}/{kind}/" if cluster else "object/")
-        if (row := _row(record, deps, alone=bool(cluster)))
-    ]
-    rows.sort(key=lambda row: (row["kind"], row["cluster"], row["namespace"], row["name"]))
-    return json_response(200, {"plane": held.uid if held else None, "objects": rows})
+    shown = sorted(_shown(cluster, deps), key=lambda each: (each.kind, each.cluster, each.namespace, each.name))
+    known = deps.state.read([each.status for each in shown]).records
+    rows = [_row(each, known.get(each.status), deps.clock.now()) for each in shown]
+    answer = json_response(200, {"plane": held.uid if held else None, "objects": rows})
+    if len(answer.body) > MOST_BYTES:
+        told = f"the status of {len(rows)} objects does not fit into one answer: ask for one cluster (?cluster=NAME)"
+        return problem(413, "Content Too Large", told)
+    return answer
 
 
 def is_suspended(record: ObjectRecord, switch: Suspension | None, now: datetime) -> bool:
@@ -63,18 +67,36 @@ def is_in_force(switch: Suspension | None, now: datetime) -> bool:
     return switch is not None and (not switch.until or now < datetime.fromisoformat(switch.until))
 
 
-def _row(record: Record, deps: Deps, *, alone: bool) -> dict[str, Any] | None:
-    _, cluster, kind, namespace, name = record.key.split("/")
-    known = ObjectRecord.from_value(record.value)
-    shared = known.implicit and kind in FETCHED and cluster != PLANE
-    if kind not in _KINDS or (shared and not alone):
-        return None
-    held = deps.state.get(status_key(PLANE if shared else cluster, kind, namespace, name))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Shown:
+    """``status``: the key of its status record."""
+
+    cluster: str
+    kind: str
+    namespace: str
+    name: str
+    record: ObjectRecord
+    status: str
+
+
+def _shown(cluster: str, deps: Deps) -> Iterator[_Shown]:
+    prefixes = [f"object/{cluster}/{kind}/" for kind in _KINDS] if cluster else ["object/"]
+    for records in deps.state.read(prefixes=prefixes).lists.values():
+        for held in records:
+            _, home, kind, namespace, name = held.key.split("/")
+            known = ObjectRecord.from_value(held.value)
+            shared = known.implicit and kind in FETCHED and home != PLANE
+            if kind in _KINDS and (cluster or not shared):
+                key = status_key(PLANE if shared else home, kind, namespace, name)
+                yield _Shown(cluster=home, kind=kind, namespace=namespace, name=name, record=known, status=key)
+
+
+def _row(shown: _Shown, held: Record | None, now: datetime) -> dict[str, Any]:
     value = held.value if held else None
-    row: dict[str, Any] = {"cluster": cluster, "kind": kind, "namespace": namespace, "name": name}
-    if known.tombstone:
+    row: dict[str, Any] = {name: getattr(shown, name) for name in ("cluster", "kind", "namespace", "name")}
+    if shown.record.tombstone:
         row["removed"] = True
-    more = _source(known, value) if kind in FETCHED else _kustomization(known, value, deps.clock.now())
+    more = _source(shown.record, value) if shown.kind in FETCHED else _kustomization(shown.record, value, now)
     return row | more | {"due": held.due if held else None}
 
 

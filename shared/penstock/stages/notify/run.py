@@ -11,6 +11,7 @@ and where somebody else has written since, the record is read again.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 from penstock.core.errors import PenstockError, Terminal, Transient
 from penstock.core.messages import Event, Outgoing
@@ -25,6 +26,8 @@ from penstock.stages.notify.telling import told
 
 _AT_ONCE = 8
 """Providers told at the same time: one that hangs does not hold up the others."""
+MOST_SWEPT = 200
+"""Records that one run deletes: it has its own work to end in time."""
 
 
 def run(event: Event, deps: Deps) -> list[Outgoing]:
@@ -72,16 +75,18 @@ def _tell_all(asking: Sequence[Concerned], case: Case) -> tuple[bool, list[Penst
 
 
 def _sweep(case: Case) -> None:
-    """Once a day, the records that no redelivery can ask for any more go."""
+    """Once a day, the records that no redelivery can ask for any more go; some of them with each run."""
     deps = case.deps
     today = deps.clock.now().date()
     try:
         swept = case.get(ledger.SWEPT_KEY)
         days = ledger.days_to_sweep(swept.value if swept else None, today)
+        left = MOST_SWEPT
         for day in days:
-            for record in deps.state.list(f"sent/{day}/"):
+            for record in islice(deps.state.scan(f"sent/{day}/"), left):
                 deps.state.delete(record.key, expected=None)
-        if days:
+                left -= 1
+        if days and left:
             value, expected = ledger.swept_value(today), swept.version if swept else ABSENT
             deps.state.put(ledger.SWEPT_KEY, value, expected=expected)
     except Transient as error:
