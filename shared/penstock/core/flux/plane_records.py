@@ -65,7 +65,7 @@ def plane_records(plane: Plane, document: Manifest, uid: str, existing: Mapping[
         writes=writes,
         deletes=tuple(sorted(key for key in existing if cluster_of(key) in orphaned)),
         copies=tuple(name for cluster in orphaned for name in _copies(existing.get(copies_key(cluster)))),
-        wake=tuple(_wake(plane, writes, source_key)),
+        wake=tuple(_wake(plane, writes, source_key, existing)),
         orphaned=orphaned,
     )
 
@@ -114,9 +114,24 @@ def cluster_of(key: str) -> str:
     return parts[place] if f"{parts[0]}/" in CLUSTER_PREFIXES and len(parts) > place else ""
 
 
-def _wake(plane: Plane, writes: Mapping[str, Any], source_key: str) -> Iterable[Message]:
+def _wake(
+    plane: Plane, writes: Mapping[str, Any], source_key: str, existing: Mapping[str, Mapping[str, Any]]
+) -> Iterable[Message]:
+    """A cluster that is reached otherwise may be another one: everybody looks at it."""
     if source_key in writes or not writes:
         yield SourceChanged(cluster=PLANE, namespace=NAMESPACE, name=NAME)
+    before, after = (_reached(each.get(PLANE_KEY)) for each in (existing, {**existing, **writes}))
     for cluster in plane.clusters:
-        if object_key(cluster.name, kustomization.KIND, NAMESPACE, NAME) in writes:
-            yield ReconcileDue(cluster=cluster.name, namespace=NAMESPACE, name=NAME, why="request")
+        root = object_key(cluster.name, kustomization.KIND, NAMESPACE, NAME)
+        keys = {root} & writes.keys()
+        if cluster.name in before and before[cluster.name] != after[cluster.name]:
+            keys |= {key for key in existing if key.startswith(f"object/{cluster.name}/{kustomization.KIND}/")}
+        for key in sorted(keys, key=lambda key: (key != root, key)):
+            _, _, _, namespace, name = key.split("/")
+            yield ReconcileDue(cluster=cluster.name, namespace=namespace, name=name, why="request")
+
+
+def _reached(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How each cluster of a Plane is reached."""
+    spec = PlaneRecord.from_value(value).document["spec"] if value is not None else {}
+    return {each["name"]: each.get("kubeConfig") for each in spec.get("clusters") or ()}

@@ -114,3 +114,17 @@ def test_a_changed_interval_reaches_the_root_that_the_plane_declared() -> None:
     manifest["spec"]["source"]["interval"] = "1m"
     root = ObjectRecord.from_value(change(manifest, existing).writes[ROOT_KEY])
     assert (root.document["spec"]["interval"], root.generation) == ("1m", 2)
+
+
+def test_a_cluster_that_is_reached_otherwise_is_looked_at_by_everybody_in_it() -> None:
+    """It may be another one: a cluster that was built anew."""
+    existing = stored(change(document("production", "staging")))
+    for key in ("production/Kustomization/apps/web", "production/Kustomization/a/b", "staging/Kustomization/a/b"):
+        existing[f"object/{key}"] = ObjectRecord(document={"kind": "Kustomization"}).to_value()
+    moved = document("production", "staging")
+    moved["spec"]["clusters"][0]["kubeConfig"] = {"context": "new"}
+    found = change(moved, existing)
+    assert found.wake == tuple(
+        ReconcileDue(cluster="production", namespace=namespace, name=name, why="request")
+        for namespace, name in (("flux-system", "flux-system"), ("a", "b"), ("apps", "web"))
+    )
