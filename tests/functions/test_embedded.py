@@ -2,8 +2,10 @@
 
 import http.client
 import json
+import socket
 import threading
 import time
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
@@ -303,6 +305,16 @@ def test_the_api_token_of_one_machine_is_rotated_without_a_start(data_dir):
         assert statuses("first", "second", "") == [401, 200, 401]
         path.write_text("third")
         assert statuses("second", "third") == [401, 200]
+
+
+def test_connections_that_say_nothing_keep_no_delivery_waiting(data_dir, stages):
+    with ExitStack() as stack:
+        plane = stack.enter_context(EmbeddedPlane(options(data_dir)))
+        parts = urlsplit(plane.url)
+        for _ in range(150):
+            idle = stack.enter_context(socket.create_connection((parts.hostname, parts.port)))
+            idle.sendall(b"POST /hook/")
+        assert call(plane, "GET", "/healthz")[0] == 200
 
 
 def test_a_token_in_the_environment_wins_over_the_file(data_dir):

@@ -148,9 +148,9 @@ def test_a_refusal_publishes_nothing_and_only_the_operator_learns_why(world, how
 @pytest.mark.parametrize(
     ("entry", "status", "recorded"),
     [
-        ({"stored": None}, 401, "Secret is missing"),
+        ({"stored": None}, 503, "no copy of the Receiver's Secret"),
         ({"stored": b""}, 401, "has no `token`"),
-        ({"secret": "", "stored": None}, 401, "Secret is missing"),
+        ({"secret": "", "stored": None}, 401, "names no Secret"),
         ({"stored": b"rotated"}, 401, "the token has changed"),
         ({"suspended": True}, 503, "is suspended"),
         ({"type": "gitlab"}, 503, "of type gitlab are not served yet"),
@@ -207,7 +207,7 @@ def test_receivers_of_several_clusters_share_a_path_and_each_decides_for_itself(
     assert messages == [woken("eu")]
     assert world.delivery("eu").delivered_event == "push"
     assert world.delivery("us").refused_reason == "503: the Receiver is suspended"
-    assert world.delivery("ap").refused_reason.startswith("401: the Receiver's Secret is missing")
+    assert world.delivery("ap").refused_reason.startswith("503: the plane holds no copy of the Receiver's Secret")
 
 
 def test_clusters_that_share_the_planes_own_source_wake_it_once(world):

@@ -20,6 +20,9 @@ API_THREADS = 8
 MOST_BODY = max(BODY_LIMITS.values()) + 64 * 1024
 """Waitress takes in a body before anybody looks at it, and cuts the connection above this; the stages' own limits are
 lower, so that a body a little too large still gets its answer."""
+CONNECTIONS = 500
+IDLE_SECONDS = 10
+"""Without a byte: who opens connections and says nothing keeps no delivery waiting for longer."""
 STOP_SECONDS = 5
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -81,6 +84,10 @@ class WebServer:
             max_request_body_size=MOST_BODY,
             ident="penstock",
             clear_untrusted_proxy_headers=True,
+            connection_limit=CONNECTIONS,
+            channel_timeout=IDLE_SECONDS,
+            cleanup_interval=IDLE_SECONDS // 2,
+            asyncore_use_poll=True,
         )
         numeric, taken, *_ = listening.getsockname()
         self.url = f"http://[{numeric}]:{taken}" if ":" in numeric else f"http://{numeric}:{taken}"
