@@ -122,9 +122,9 @@ def test_numbers():
     text = text_of(PAGE)
     stages = load_pipeline().stages.values()
     attempts = {stage.name: stage.attempts for stage in stages if stage.trigger == "topic"}
-    assert attempts.pop("notify") == 5
+    assert attempts.pop("notify") == 10
     assert set(attempts.values()) == {8}
-    assert "up to eight times (`notify`: five)" in text
+    assert "up to eight times (`notify`: ten)" in text
     assert (outcome.BACKOFF_SECONDS, outcome.BACKOFF_CEILING) == (1.0, 300.0)
     assert "1 s to 5 min" in text
     assert BODY_LIMITS["webhook"] == 3 * 1024 * 1024
