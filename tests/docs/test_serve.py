@@ -83,16 +83,6 @@ def test_every_field_of_a_finished_stage_is_explained():
     assert used <= explained
 
 
-def test_every_fact_that_the_page_names_is_told_somewhere():
-    code = "".join(path.read_text() for path in (ROOT / "shared/penstock").rglob("*.py"))
-    section = text_of(PAGE).split("## Logs")[1].split("## Dead letters")[0]
-    named = re.findall(r"`((?:object|kustomization|source|webhook|notification|dead) [a-z ]+)`", section)
-    assert len(named) >= 8
-    for name in named:
-        head, _, tail = name.partition(" ")
-        assert f'"{name}"' in code or (f'"{head} "' in code and f'"{tail}"' in code), name
-
-
 def test_the_files_of_the_directory_are_those_that_appear(tmp_path):
     """A started plane leaves what the page lists, beside SQLite's own."""
     from penstock.cli.plane import change_plane
