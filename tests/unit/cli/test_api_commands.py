@@ -147,7 +147,7 @@ def test_where_no_plane_is(tmp_path, url, error):
 @pytest.mark.parametrize("backend", ["aws", "google"])
 def test_of_a_plane_in_a_cloud_nothing_on_this_machine_is_taken_for_its_api(tmp_path, backend):
     announce(tmp_path, "http://127.0.0.1:1")
-    with pytest.raises(NotFound, match="PENSTOCK_URL .*api_url") as raised:
+    with pytest.raises(NotFound, match=r"PENSTOCK_URL .*api_url") as raised:
         reach(Settings(data_dir=tmp_path, backend=backend))
     assert "penstock serve" not in str(raised.value)
 
