@@ -6,8 +6,8 @@ locals {
   queues = {
     for name, stage in local.stages : name => {
       attempts = stage.attempts
-      # One message a run, always: behind one that takes minutes, waits for a server that hangs or (in order) fails, the
-      # others of a batch would use up attempts that nobody has made.
+      # One message a run: in a batch the others would wait for one that takes long, or for a provider that hangs, and use up
+      # attempts without one.
       batch       = 1
       concurrency = max(2, stage.concurrency)
       ordered     = stage.ordered

@@ -15,7 +15,7 @@ run "the_release" {
 
   assert {
     condition     = alltrue([for queue in values(output.queues) : queue.batch == 1])
-    error_message = "a run takes one message"
+    error_message = "a run takes one message: others would wait in its batch"
   }
 
   assert {
