@@ -277,6 +277,15 @@ def test_each_secret_of_the_table_of_rotation_names_how_it_ends():
     assert all(len(row) == 3 and all(row) for row in rows)
 
 
+def test_a_cold_webhook_is_reckoned_with_the_processor_that_its_memory_brings():
+    """Lambda: 1,769 MB are one. Git hosts wait ten seconds, and people for the push."""
+    share = load_pipeline().stage("webhook").memory / 1769
+    least, most = 0.31 / share, 0.42 / share
+    told = " ".join(text_of("docs/aws.md").split())
+    assert f"({share:.2f} of one) {least:.1f} to {most:.1f} s" in told
+    assert most < 2
+
+
 def test_the_page_has_what_an_operator_looks_for():
     page = text_of(PAGE)
     for heading in ("What it costs", "Quotas", "Dead letters", "Rotate a secret", "Upgrade and roll back", "Restore"):

@@ -5,6 +5,7 @@ import pytest
 from penstock.core.errors import BuildFailed, Conflict, Refused, Transient
 from penstock.core.messages import ArtifactStored, Envelope, Event, Outgoing, ReconcileDue, SourceChanged
 from penstock.ports.bus import DeadLetter
+from penstock.wiring import load_pipeline
 from penstock.wiring.outcome import outcome_of
 from penstock.wiring.reports import announce
 
@@ -72,6 +73,13 @@ def test_a_delay_is_kept(runtime, as_stage):
 def test_errors_become_outcomes(error, attempt, kind, delay):
     outcome = outcome_of(error, attempt=attempt)
     assert (outcome.kind, outcome.delay) == (kind, delay)
+
+
+def test_a_provider_that_is_away_for_some_minutes_is_told_all_the_same():
+    """Flux' notification controller gives up within half a minute; a restart of a chat takes longer."""
+    attempts = load_pipeline().stage("notify").attempts
+    waits = [outcome_of(Transient("away"), attempt=attempt).delay for attempt in range(1, attempts)]
+    assert sum(waits) >= 5 * 60
 
 
 def test_the_text_of_a_bug_is_not_repeated_but_its_place_is(runtime, as_stage):

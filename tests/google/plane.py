@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from penstock.adapters.google.client import GoogleClient
-from penstock.adapters.google.names import Endpoints, GoogleNames
+from penstock.adapters.google.names import Endpoints, GoogleNames, deliveries
 from penstock.adapters.identity.http import HttpSender
 from penstock.adapters.identity.kept import Kept
 from penstock.core.messages import TOPICS
@@ -194,7 +194,7 @@ def make_topics(of, pipeline):
                 "topic": of.topic(topic),
                 "ackDeadlineSeconds": min(600, round(stage.timeout) + 30),
                 "retryPolicy": BACKOFF,
-                "deadLetterPolicy": {"deadLetterTopic": dead, "maxDeliveryAttempts": stage.attempts},
+                "deadLetterPolicy": {"deadLetterTopic": dead, "maxDeliveryAttempts": deliveries(stage.attempts)},
                 "expirationPolicy": {},
                 **({"enableMessageOrdering": True} if stage.ordered else {}),
             }

@@ -10,6 +10,7 @@ from tests.infra import secret_rights, terraform
 from tests.infra.google_iam import NUMBER, Need, giving
 from tests.infra.hcl import read
 
+from penstock.adapters.google.names import deliveries
 from penstock.core.flux.receiver import webhook_digest
 from penstock.core.secrets.names import API_TOKEN, FETCH, READERS, secret_name
 from penstock.wiring import load_pipeline, settings_from
@@ -71,7 +72,12 @@ def test_secrets_are_called_as_the_plane_calls_them(model):
 def test_subscriptions_are_those_that_the_pipeline_and_the_functions_know(model):
     pushed = {model["paths"][NAMES.region]["subscriptions"][key]: one for key, one in model["subscriptions"].items()}
     expected = {
-        NAMES.subscription(stage.name, topic): (stage.name, topic, min(600, round(stage.timeout) + 30), stage.attempts)
+        NAMES.subscription(stage.name, topic): (
+            stage.name,
+            topic,
+            min(600, round(stage.timeout) + 30),
+            deliveries(stage.attempts),
+        )
         for stage in PIPELINE.queues()
         for topic in stage.subscribes
     }

@@ -20,6 +20,10 @@ GOOGLE = {
     "run.googleapis.com/request_latencies": ("cloud_run_revision", {"response_code", "response_code_class"}),
     "pubsub.googleapis.com/subscription/num_undelivered_messages": ("pubsub_subscription", set()),
     "pubsub.googleapis.com/subscription/oldest_unacked_message_age": ("pubsub_subscription", set()),
+    "pubsub.googleapis.com/subscription/push_request_count": (
+        "pubsub_subscription",
+        {"response_class", "response_code"},
+    ),
     "cloudtasks.googleapis.com/queue/task_attempt_count": ("cloud_tasks_queue", {"response_code"}),
 }
 RESOURCE_LABELS = {

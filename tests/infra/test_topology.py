@@ -13,6 +13,7 @@ from tests.aws.plane import ENVIRONMENT, NAMES
 from tests.infra import terraform
 
 from penstock.adapters.aws.names import PARAMETER_STORE
+from penstock.adapters.notifier.http import TIMEOUT
 from penstock.core.pipeline import Pipeline
 from penstock.core.secrets.names import API_TOKEN, FETCH, READERS, secret_name
 from penstock.wiring import load_pipeline, settings_from
@@ -69,6 +70,14 @@ def test_queues_and_subscriptions_are_those_of_the_pipeline(topology):
         assert {*names} == {stage.name for stage in PIPELINE.subscribers(topic)}
     pairs = {(each["topic"], each["stage"]) for each in topology["subscriptions"].values()}
     assert pairs == {(topic, stage.name) for stage in PIPELINE.queues() for topic in stage.subscribes}
+
+
+def test_a_provider_that_hangs_uses_up_no_attempt_of_others(topology):
+    """What waits in a batch until half of the timeout is over is given back with an attempt less (lambda_sqs.run_batch)."""
+    tellers = [stage for stage in PIPELINE.queues() if "notifier" in stage.ports]
+    assert [stage.name for stage in tellers] == ["notify"]
+    for stage in tellers:
+        assert topology["queues"][stage.name]["batch"] * TIMEOUT <= stage.timeout / 2
 
 
 def test_a_stage_publishes_what_the_pipeline_says_and_tick_also_what_was_lost(topology):

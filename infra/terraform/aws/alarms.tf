@@ -60,7 +60,7 @@ resource "aws_cloudwatch_metric_alarm" "failures" {
   for_each = local.model.functions
 
   alarm_name          = "${each.value.name}-failures"
-  alarm_description   = "More than ${var.failures} runs of ${each.key} in ten minutes ended in an error that no retry helps, or did not end (killed, out of memory): its log says which ($.outcome = \"failed\")."
+  alarm_description   = "More than ${var.failures} runs of ${each.key} in ten minutes ended in an error that no retry helps, or did not end (killed, out of memory): its log says which ($.message = \"stage finished\", $.outcome = \"failed\")."
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.failures

@@ -74,7 +74,7 @@ resource "google_monitoring_alert_policy" "failures" {
   user_labels           = local.labels
 
   documentation {
-    content = "More than ${var.failures} runs in ten minutes ended in an error that no retry helps: the log says which (jsonPayload.outcome=\"failed\")."
+    content = "More than ${var.failures} runs in ten minutes ended in an error that no retry helps: the log says which (jsonPayload.message=\"stage finished\", jsonPayload.outcome=\"failed\")."
   }
 
   conditions {
@@ -152,6 +152,36 @@ resource "google_monitoring_alert_policy" "throttled" {
   }
 
   depends_on = [google_cloudfunctions2_function.stages]
+}
+
+# Of pushes: Cloud Run's own count of requests leaves out those that no instance was free for.
+resource "google_monitoring_alert_policy" "refused" {
+  project               = var.project
+  display_name          = "${var.prefix}: pushes refused"
+  combiner              = "OR"
+  notification_channels = var.alarm_channels
+  user_labels           = local.labels
+
+  documentation {
+    content = "Functions refuse what Pub/Sub pushes, for ten minutes: no instance is free (429: raise the concurrency in sizes), or they may not be called (401, 403). Messages come again, and are dead letters in the end (docs/operations.md, Quotas)."
+  }
+
+  conditions {
+    display_name = "pushes that are answered with 4xx"
+
+    condition_threshold {
+      filter          = "${local.subscription_metric}/push_request_count\" AND metric.labels.response_class=\"remote_server_4xx\" AND resource.labels.subscription_id=one_of(${join(",", [for key in sort(keys(local.model.subscriptions)) : "\"${google_pubsub_subscription.pushes[key].name}\""])})"
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "600s"
+
+      aggregations {
+        alignment_period     = "60s"
+        cross_series_reducer = "REDUCE_SUM"
+        per_series_aligner   = "ALIGN_DELTA"
+      }
+    }
+  }
 }
 
 # A function that was killed, or has no memory left, says so in no line of its own.

@@ -40,6 +40,6 @@ resource "google_pubsub_subscription" "pushes" {
     maximum_backoff = "${each.value.backoff.most}s"
   }
 
-  # A push that is refused has used up an attempt.
+  # A push that is refused has used up a delivery.
   depends_on = [google_cloud_run_v2_service_iam_member.grants]
 }

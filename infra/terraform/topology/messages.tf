@@ -6,9 +6,9 @@ locals {
   queues = {
     for name, stage in local.stages : name => {
       attempts = stage.attempts
-      # One message a run where a run can take minutes: a batch would use up attempts of messages that wait in it. So do
-      # those in order, behind one that fails.
-      batch       = stage.ordered || stage.timeout > 120 ? 1 : 10
+      # One message a run: in a batch the others would wait for one that takes long, or for a provider that hangs, and use up
+      # attempts without one.
+      batch       = 1
       concurrency = max(2, stage.concurrency)
       ordered     = stage.ordered
       timeout     = stage.timeout

@@ -56,7 +56,10 @@ def _stages() -> list[str]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it. Raises NotFound for an ID that is not there, Terminal where neither IDs nor --all are given."""
+    """Do it; 1 where there were some to give back or to drop, and none was.
+
+    Raises NotFound for an ID that is not there, Terminal where neither IDs nor --all are given.
+    """
     runtime = open_runtime(args.data_dir)
     try:
         bus = cast("DeadLetters", runtime.bus)
@@ -68,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
         else:
             if bool(args.ids) == args.all:
                 raise Terminal("give either the IDs of dead letters (`penstock dead-letters list`) or --all")
-            _take(bus, letters if args.all else _chosen(letters, args.ids), again=args.letters_command == "redrive")
+            chosen = letters if args.all else _chosen(letters, args.ids)
+            done = _take(bus, chosen, again=args.letters_command == "redrive")
+            return 1 if chosen and not done else 0
     finally:
         runtime.close()
     return 0
@@ -82,15 +87,17 @@ def _chosen(letters: Sequence[DeadLetter], ids: Sequence[str]) -> list[DeadLette
     return [found[each] for each in ids]
 
 
-def _take(bus: DeadLetters, letters: Sequence[DeadLetter], *, again: bool) -> None:
+def _take(bus: DeadLetters, letters: Sequence[DeadLetter], *, again: bool) -> int:
+    """How many were."""
     unreadable = [letter for letter in letters if again and _envelope(letter) is None]
     for letter in unreadable:
         print(f"✗ {letter.stage} {letter.receipt}: it cannot be read, so nobody could take it: drop it")
     wanted = [letter for letter in letters if letter not in unreadable]
     done = bus.drop_dead_letters(wanted, again=again)
-    print(f"✔ {done} {'given back to their stages' if again else 'dropped'}")
+    print(f"{'✔' if done or not letters else '✗'} {done} {'given back to their stages' if again else 'dropped'}")
     if done < len(wanted):
         print(f"► {len(wanted) - done} were not shown, or are gone: `penstock dead-letters list` says what is left")
+    return done
 
 
 def _print(letters: Sequence[DeadLetter], output: str) -> None:

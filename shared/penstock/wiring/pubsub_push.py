@@ -1,9 +1,9 @@
 """Dead letters on Google Cloud: told of by the stage that gives up, or by ``tick`` where nobody came to an end.
 
 At its last attempt, and for a message that cannot be read, a stage tells of the message, publishes it to its dead
-letter topic with its reason as attribute ``error``, and acknowledges it. A message whose function died or hung each
-time is moved by Pub/Sub itself, without that attribute: a subscription of the topic pushes it to ``tick``, which tells
-of it.
+letter topic with its reason as attribute ``error``, and acknowledges it. A message whose function died, hung or had no
+free instance each time is moved by Pub/Sub itself, without that attribute: a subscription of the topic pushes it to
+``tick``, which tells of it.
 """
 
 import base64
@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from penstock.adapters.bus.pubsub import PubsubBus
 from penstock.adapters.bus.pubsub_letters import ERROR
-from penstock.adapters.google.names import GoogleNames
+from penstock.adapters.google.names import GoogleNames, deliveries
 from penstock.core.errors import PenstockError
 from penstock.ports.bus import DeadLetter
 from penstock.wiring.reports import announce
@@ -56,7 +56,8 @@ def tell_of_lost(runtime: Runtime, names: GoogleNames, teller: str, body: bytes)
     for stage in runtime.pipeline.queues():
         ours = {each.lost_subscription(teller, stage.name) for each in everywhere}
         if push.get("subscription") in ours and data is not None:
-            error = f"not finished in {stage.attempts} attempts: its function died or hung each time"
+            tried = f"not finished in {deliveries(stage.attempts)} deliveries"
+            error = f"{tried}: its function died, hung, or was never free"
             if ERROR not in (push["message"].get("attributes") or {}):  # else its stage has told of it
                 _tell(runtime, DeadLetter(receipt="", stage=stage.name, body=data, error=error))
             return True

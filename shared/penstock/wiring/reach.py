@@ -32,18 +32,27 @@ def reach(settings: Settings, *, url: str = "", token_file: str = "") -> Reach:
     """
     chosen = url or settings.url
     if not chosen:
-        chosen = address(settings)
-        if not chosen:
-            raise NotFound(
-                f"no plane serves from {settings.data_dir}: start `penstock serve`, "
-                "or name one with --url or PENSTOCK_URL"
-            )
+        chosen = _on_this_machine(settings)
     parts = urlsplit(chosen)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Terminal(f"the plane's URL is {chosen!r}, must be http or https")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise Refused(f"{chosen}: the token would travel unencrypted; use https")
     return Reach(url=chosen.rstrip("/"), token=_token(settings, token_file))
+
+
+def _on_this_machine(settings: Settings) -> str:
+    if settings.backend != "embedded":
+        raise NotFound(
+            f"PENSTOCK_BACKEND={settings.backend}: where the plane's api is, say --url or PENSTOCK_URL "
+            "(the output api_url of its Terraform module)"
+        )
+    found = address(settings)
+    if not found:
+        raise NotFound(
+            f"no plane serves from {settings.data_dir}: start `penstock serve`, or name one with --url or PENSTOCK_URL"
+        )
+    return found
 
 
 def address(settings: Settings) -> str:

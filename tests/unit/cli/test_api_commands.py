@@ -144,6 +144,14 @@ def test_where_no_plane_is(tmp_path, url, error):
         reach(Settings(data_dir=tmp_path), url=url)
 
 
+@pytest.mark.parametrize("backend", ["aws", "google"])
+def test_of_a_plane_in_a_cloud_nothing_on_this_machine_is_taken_for_its_api(tmp_path, backend):
+    announce(tmp_path, "http://127.0.0.1:1")
+    with pytest.raises(NotFound, match=r"PENSTOCK_URL .*api_url") as raised:
+        reach(Settings(data_dir=tmp_path, backend=backend))
+    assert "penstock serve" not in str(raised.value)
+
+
 def test_a_token_file_that_is_empty_is_an_error(tmp_path):
     with pytest.raises(NotFound, match="--token-file"):
         reach(Settings(data_dir=tmp_path), url="https://a.example", token_file=str(tmp_path / "none"))

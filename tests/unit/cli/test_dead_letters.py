@@ -171,6 +171,14 @@ def on_aws(monkeypatch):
         yield Runtime(settings_from(ENVIRONMENT)).bus
 
 
+def test_where_none_could_be_given_back_the_exit_status_says_so(on_aws, capsys):
+    url = on_aws._url("plane-1-notify-dead")
+    on_aws._clients.client("sqs").send_message(QueueUrl=url, MessageBody="canary poison")
+    assert main(["dead-letters", "redrive", "--all", "--stage", "notify"]) == 1
+    assert "✗ 0 given back" in capsys.readouterr().out
+    assert main(["dead-letters", "redrive", "--all", "--stage", "fetch"]) == 0  # there are none
+
+
 def test_on_aws_an_unreadable_one_can_only_be_dropped(on_aws, capsys):
     url = on_aws._url("plane-1-fetch-dead")
     client = on_aws._clients.client("sqs")

@@ -94,7 +94,7 @@ output "subscriptions" {
 
   precondition {
     condition     = alltrue([for one in local.subscriptions : one.attempts == null ? true : one.attempts >= 5 && one.attempts <= 100])
-    error_message = "Pub/Sub gives up after 5 to 100 attempts: pipeline.json has a stage with others."
+    error_message = "Pub/Sub gives up after 5 to 100 deliveries: pipeline.json has a stage without attempts."
   }
 
   precondition {

@@ -18,8 +18,9 @@ locals {
       for key, one in local.subscriptions_of_each : "${key}${local.at[region]}" => {
         # Until then the message is not pushed again; a function that was killed leaves it to this deadline.
         ack_seconds = min(module.topology.stages[one.stage].timeout + 30, local.longest_push)
+        # Five times the stage's own, after which it gives up where it fails: a push that finds no free instance uses up one, too.
         # Pub/Sub takes 5 to 100. null: a dead letter is told of until it was told, and never dies again.
-        attempts = one.dead ? null : module.topology.queues[one.stage].attempts
+        attempts = one.dead ? null : min(5 * module.topology.queues[one.stage].attempts, 100)
         backoff  = { least = 10, most = 300 }
         # As whom Pub/Sub calls. What tells of dead letters is at home.
         caller = one.dead ? "push" : "push${local.at[region]}"

@@ -113,7 +113,7 @@ class Clients:
 def _unanswered(name: str, act: str, resource: str) -> PenstockError:
     said = f"{act} on {resource}: {name}"
     if name in {"NoCredentialsError", "PartialCredentialsError"}:
-        return Refused(f"{said}: this process has no AWS credentials")
+        return Refused(f"{said}: this process has no AWS credentials (in a shell: AWS_PROFILE, or `aws configure`)")
     if name == "ParamValidationError":
         return Terminal(f"{said}: AWS does not take these parameters")
     return Transient(said)

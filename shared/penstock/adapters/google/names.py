@@ -2,6 +2,17 @@
 
 from dataclasses import dataclass, field, replace
 
+MOST_DELIVERIES = 100
+"""What Pub/Sub takes as ``max_delivery_attempts``."""
+
+
+def deliveries(attempts: int) -> int:
+    """After how many Pub/Sub itself gives up. ``attempts``: after how many a stage does, where it fails.
+
+    Five times as many: a push that finds no free instance is a delivery, too, and nobody has tried it.
+    """
+    return min(MOST_DELIVERIES, 5 * attempts)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoints:

@@ -58,7 +58,7 @@ class Own:
         """An access token by Google's application default credentials."""
         try:
             import google.auth  # noqa: PLC0415 - heavy, and an extra
-            from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - see above
+            from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError  # noqa: PLC0415 - see above
             from google.auth.transport.urllib3 import Request  # noqa: PLC0415 - see above
         except ImportError:
             raise Terminal("Google credentials need google-auth: install penstock[google]") from None
@@ -72,7 +72,9 @@ class Own:
                 self._google.refresh(request)
             except GoogleAuthError as error:
                 kind = Transient if getattr(error, "retryable", False) else Refused
-                raise kind(f"the plane's own Google credentials: {type(error).__name__}") from None
+                none = isinstance(error, DefaultCredentialsError)
+                hint = ": there are none (in a shell: `gcloud auth application-default login`)" if none else ""
+                raise kind(f"the plane's own Google credentials: {type(error).__name__}{hint}") from None
             expiry = self._google.expiry  # UTC, without a zone
             token = str(self._google.token)
         return Bearer(token=token, expires=_posix(expiry) if expiry else self._clock() + 300)

@@ -76,8 +76,8 @@ run "dead_letters_are_told_of_by_the_schedule" {
   }
 
   assert {
-    condition     = output.subscriptions["artifact-stored/reconcile"].ack_seconds == 570 && output.subscriptions["artifact-stored/reconcile"].attempts == 8
-    error_message = "a push is waited for as long as its stage runs"
+    condition     = output.subscriptions["artifact-stored/reconcile"].ack_seconds == 570 && output.subscriptions["artifact-stored/reconcile"].attempts == 40
+    error_message = "a push is waited for as long as its stage runs, and comes again when no instance was free"
   }
 
   assert {
