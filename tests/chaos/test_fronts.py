@@ -63,7 +63,7 @@ class Pushed:
 
     @property
     def left(self):
-        return self.tally.left(SUBSCRIPTIONS)
+        return len(self.tally.left(SUBSCRIPTIONS))
 
 
 @pytest.fixture
