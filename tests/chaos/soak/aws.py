@@ -35,7 +35,7 @@ from penstock.wiring import Runtime, settings_from
 MOST = 0.2
 THROTTLED = "throttled"
 MESSAGES = {DOUBLED: 5, DOUBLED_LATER: 4, UNHEARD: 2, LOST: 2, THROTTLED: 3}
-TRY_AGAIN = "[ERROR] Transient: stage tick: "
+TRY_AGAIN = "[ERROR] Transient: stage tick "
 VISIBILITY = 30
 """Seconds until a message comes again that nobody has deleted."""
 
