@@ -63,7 +63,7 @@ class Pushed:
 
     @property
     def left(self):
-        return self.tally.left(SUBSCRIPTIONS)
+        return len(self.tally.left(SUBSCRIPTIONS))
 
 
 @pytest.fixture
@@ -118,10 +118,12 @@ def test_what_is_delivered_twice_is_with_two_instances_at_once(pushed, functions
 
 
 def test_what_was_put_off_does_not_come_once_it_is_calm(pushed, functions, monkeypatch):
-    monkeypatch.setattr(front, "LATER", (0.5,))
+    monkeypatch.setattr(front, "LATER", (3600.0,))
     pushed.push(DOUBLED_LATER)
+    (timer,) = pushed.front._later
     pushed.front.calm()
-    time.sleep(0.7)
+    timer.join(20)
+    assert not timer.is_alive()
     assert attempts(functions) == [1]
 
 

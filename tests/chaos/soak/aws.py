@@ -35,7 +35,7 @@ from penstock.wiring import Runtime, settings_from
 MOST = 0.2
 THROTTLED = "throttled"
 MESSAGES = {DOUBLED: 5, DOUBLED_LATER: 4, UNHEARD: 2, LOST: 2, THROTTLED: 3}
-TRY_AGAIN = "[ERROR] Transient: stage tick: "
+TRY_AGAIN = "[ERROR] Transient: stage tick "
 VISIBILITY = 30
 """Seconds until a message comes again that nobody has deleted."""
 
@@ -220,14 +220,15 @@ class AwsPlane(DeployedPlane):
         """See Plane."""
         return sum(len(each.happened) for each in [*self.proxies.values(), *self.pollers])
 
-    def idle(self) -> bool:
+    def busy(self) -> str:
         """See Plane. Looked at twice: what was received is on its way to a function for a moment."""
-        found = [self._idle()]
+        found = self._busy()
         time.sleep(0.2)
-        return all([*found, self._idle()])
+        return found or self._busy()
 
-    def _idle(self) -> bool:
-        return not any(pool.working() for pool in self.pools.values()) and not any(map(self._due, self.made.sources))
+    def _busy(self) -> str:
+        counts = {each.stage: self._due(each) for each in self.made.sources}
+        return "; ".join([*(f"{stage}: {number}" for stage, number in counts.items() if number), *self.working()])
 
     def _due(self, source: Source) -> int:
         """Messages that could be received now: neither put off, nor hidden since they were tried a moment ago."""

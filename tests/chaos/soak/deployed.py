@@ -57,6 +57,10 @@ class DeployedPlane(ABC):
         """Instances of all stages."""
         return [each for pool in self.pools.values() for each in pool.instances]
 
+    def working(self) -> list[str]:
+        """Instances that have a request."""
+        return [f"{each} works" for pool in self.pools.values() for each in pool.working()]
+
     def give(self, stage: str, environment: Mapping[str, str]) -> None:
         """What its instances are started with, beside the credentials that it alone has."""
         for each in self.pools[stage].instances:

@@ -56,11 +56,14 @@ class Tally:
         if (method, verb) == ("POST", "publish"):
             self.published[topic] |= set(json.loads(answer).get("messageIds", ()))
 
-    def left(self, subscriptions: Mapping[str, Iterable[str]]) -> int:
+    def left(self, subscriptions: Mapping[str, Iterable[str]]) -> list[str]:
         """Deliveries that are yet to come. ``subscriptions``: of each topic, by the ends of their names."""
-        return sum(
-            len(self.published[topic] - self.done[each]) for topic, found in subscriptions.items() for each in found
-        )
+        return [
+            f"{each}: {message}, refused {self.refused[Push(subscription=each, message=message)]} times"
+            for topic, found in subscriptions.items()
+            for each in found
+            for message in sorted(self.published[topic] - self.done[each])
+        ]
 
 
 class Front:

@@ -122,12 +122,11 @@ class GooglePlane(DeployedPlane):
         proxies = [*self.proxies.values(), self.proxy_of_notify]
         return sum(len(each.happened) for each in [*proxies, *self.fronts.values()])
 
-    def idle(self) -> bool:
+    def busy(self) -> str:
         """See Plane."""
         now = time.time()
-        if any(due <= now for due in list(self.tasks.undone.values())):
-            return False
-        return not self.tally.left(self.heard) and not any(pool.working() for pool in self.pools.values())
+        tasks = ["a task that is due" for due in list(self.tasks.undone.values()) if due <= now]
+        return "; ".join([*tasks, *self.tally.left(self.heard), *self.working()])
 
     def ask(self, stage: str, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
         """See Plane."""

@@ -45,9 +45,10 @@ class Pool:
         self.instances = instances
         self._chance, self._changed, self._busy = random.Random(len(instances)), threading.Condition(), set[Instance]()
 
-    def working(self) -> bool:
+    def working(self) -> list[str]:
+        """Those who have a request."""
         with self._changed:
-            return bool(self._busy)
+            return sorted(each.log.name for each in self._busy)
 
     def came_up(self) -> None:
         """One is there again."""

@@ -47,8 +47,8 @@ class Plane(Protocol):
     def faults(self) -> int:
         """That have met its requests, beside the world's."""
 
-    def idle(self) -> bool:
-        """Nobody works on a message, and none could be taken now."""
+    def busy(self) -> str:
+        """Who works on a message, and what could be taken now; "" where there is neither."""
 
     def records(self) -> AbstractContextManager[State]:
         """The plane's records, beside its processes."""

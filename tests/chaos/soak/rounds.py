@@ -21,6 +21,8 @@ SETTLE = 420.0
 MOST_REQUESTS = 2 * (len(checks.KINDS) + 2)
 """Of a sweep: one LIST a kind, one of inventories, a look at the Receiver's Secret; twice where intervals end apart."""
 PLANES: Mapping[str, Callable[[World, str], Plane]] = {"serve": ServedPlane, "google": GooglePlane, "aws": AwsPlane}
+PATIENCE = 180.0
+"""Seconds in which what is due is done."""
 PAUSES = (0.0, 0.3, 1.0, 2.0, 4.0)
 DEEDS = {
     "commit": 30,
@@ -284,15 +286,20 @@ class Soak:
 
     def _sweep(self) -> None:
         """All intervals are over now, and a tick later everybody has been looked at."""
-        until(self.plane.idle, "no message is due", 120)
+        self._idle()
         with self.plane.records() as records:
             now = time.time()
             prefix = f"status/{CLUSTER}/Kustomization/"
             before = {each.key: each.due for each in records.list(prefix)}
             for each in records.list(prefix):
                 records.put(each.key, each.value, expected=each.version, due=now)
-            until(
-                lambda: all((each.due or 0) > now for each in records.list(prefix)) and self.plane.idle(),
-                f"a sweep of {len(before)}",
-                120,
-            )
+            until(lambda: all((each.due or 0) > now for each in records.list(prefix)), f"a sweep of {len(before)}")
+        self._idle()
+
+    def _idle(self) -> None:
+        """Until no message is due."""
+        end = time.monotonic() + PATIENCE
+        while busy := self.plane.busy():
+            if time.monotonic() > end:
+                raise Failed([f"busy for {PATIENCE:.0f} s: {busy}"])
+            time.sleep(0.1)

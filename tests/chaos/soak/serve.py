@@ -139,10 +139,11 @@ class ServedPlane:
         """See Plane."""
         return 0
 
-    def idle(self) -> bool:
+    def busy(self) -> str:
         """See Plane."""
         with closing(SqliteBus(self.serve.data / "bus.db", load_pipeline(), SystemClock())) as bus:
-            return bus.backlog() == 0
+            backlog = bus.backlog()
+        return f"{backlog} messages" if backlog else ""
 
     @contextmanager
     def records(self) -> Iterator[SqliteState]:
