@@ -201,9 +201,12 @@ class AwsPlane(DeployedPlane):
             self.invoke(stage, events.schedule("aws.events"), 60)
 
     def logs(self) -> Iterator[tuple[str, str]]:
-        """See Plane. That tick asks for another try is how a function that EventBridge calls says so."""
+        """See Plane. That tick asks for another try is how a function that EventBridge calls says so.
+
+        The runtime client breaks the lines of a traceback by carriage returns.
+        """
         for name, text in super().logs():
-            yield name, "\n".join(line for line in text.splitlines() if not line.startswith(TRY_AGAIN))
+            yield name, "\n".join(line for line in text.split("\n") if not line.startswith(TRY_AGAIN))
 
     def weather(self) -> list[Weather]:
         """See Plane."""

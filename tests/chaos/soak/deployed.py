@@ -111,7 +111,7 @@ class DeployedPlane(ABC):
     def logs(self) -> Iterator[tuple[str, str]]:
         """See Plane."""
         for each in self.all():
-            yield each.log.name, each.log.read_text(errors="replace")
+            yield each.log.name, each.log.read_bytes().decode(errors="replace")
 
     def _kill(self, chance: random.Random, _resting: Collection[str]) -> str:
         one = chance.choice(self.all())
