@@ -215,7 +215,7 @@ def test_after_an_upgrade_the_roots_next_run_renames_the_copies_and_nobody_is_re
     plane.secrets.put(stored(OWN, "by-hand"), LOGIN, owner="")
     assert send(plane, b"token") == 503  # a sender may try again; 401 would say that its token is wrong
     found = plane.state.get(delivery_key("prod", "flux-system", "github"))
-    assert "the next reconcile of the root" in DeliveryRecord.from_value(found.value).refused_reason
+    assert "runs of the root copy it" in DeliveryRecord.from_value(found.value).refused_reason
     plane.reconcile("flux-system")
     assert plane.secrets.names() == (stored(OWN, "by-hand"), stored(WEBHOOK, "hook"))
     entries = {ReceiverRecord.from_value(each.value).secret for each in plane.state.list("receiver/")}

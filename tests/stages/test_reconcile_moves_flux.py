@@ -1,6 +1,7 @@
 """Flux objects that move in one commit: handed over as they are, with their status, artifact and webhook; never buried."""
 
 import itertools
+import re
 
 import pytest
 from tests.memory_plane import CLUSTER, MemoryPlane, config_map, kustomization
@@ -23,7 +24,7 @@ from tests.moved_objects import (
 from tests.stages.test_reconcile_moves import run_in_order
 
 from penstock.core.messages import ReconcileDue, SourceChanged
-from penstock.core.records import ObjectRecord, Suspension, object_key, status_key
+from penstock.core.records import Approval, ObjectRecord, Suspension, approval_key, object_key, status_key
 from penstock.core.tree import blob
 from penstock.stages.api.actions import set_switch
 
@@ -252,6 +253,11 @@ def test_what_is_declared_again_in_the_middle_of_its_removal_is_not_removed_from
     plane.push({f"{ROOT}/k.yaml": None})
     while plane.step_stage("fetch"):
         pass
+    plane.run_only("flux-system")
+    (digest,) = re.findall(r"--prune (sha256:[0-9a-f]{64})", plane.ready("flux-system"))
+    approval = Approval(digest=digest, who="ann", when="2026-01-01T00:00:00Z")
+    plane.state.put(approval_key(CLUSTER, "flux-system", "flux-system"), approval.to_value(), expected=None)
+    plane.publish(ReconcileDue(cluster=CLUSTER, namespace="flux-system", name="flux-system", why="request"))
     plane.run_only("flux-system")
     plane.run_only("k")
     assert "prune stopped" in plane.ready("k")

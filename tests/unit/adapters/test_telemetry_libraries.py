@@ -106,12 +106,16 @@ logging.getLogger("botocore").debug("canary")
 logging.getLogger("flask").error("Exception on %s [%s]", "/hook/canary", "POST")
 """
     lines = {}
-    for name, environment in (("good", {}), ("wrong", {"PENSTOCK_BACKEND": "nowhere"})):
+    for name, backend in (("good", "embedded"), ("wrong", "nowhere"), ("missing", "")):
+        environment = {"PENSTOCK_BACKEND": backend}
         done = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
         )
-        assert ("Terminal" in done.stderr) == (name == "wrong"), done.stderr
+        assert ("Terminal" in done.stderr) == (name != "good"), done.stderr
         lines[name] = [json.loads(line) for line in done.stdout.splitlines()]
-    for each in lines.values():
-        (line,) = each
+    for name, each in lines.items():
+        *before, line = each
+        assert [("PENSTOCK_BACKEND" in told["error"], told["message"]) for told in before] == (
+            [] if name == "good" else [(True, "settings not usable")]
+        )
         assert (line["message"], line["severity"], line["error"]) == ("library warning", "ERROR", "Exception on … […]")

@@ -30,7 +30,7 @@ from penstock.stages.reconcile.attempt import (
     wake_up,
 )
 from penstock.stages.reconcile.claims import renders_due
-from penstock.stages.reconcile.index import children, object_entries, write_indexed
+from penstock.stages.reconcile.index import children, object_entries, still_indexed, write_indexed
 from penstock.stages.reconcile.leaving import Guard, Leaving, Render, bury
 from penstock.stages.reconcile.opening import source_among, source_keys
 from penstock.stages.reconcile.parentage import (
@@ -167,6 +167,8 @@ class _Storing:
             except Conflict:
                 current = state.get(key)
                 continue
+            if current is None:
+                still_indexed(state, adds)
             return True
         raise Conflict(f"the record of {ref} is being written by others all the time")
 

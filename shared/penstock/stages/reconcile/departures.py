@@ -1,5 +1,6 @@
 """Whether Flux objects that left a render may go: an accident with a parent would take everything below it along."""
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 
 from penstock.core.errors import PenstockError
@@ -14,7 +15,7 @@ from penstock.stages.reconcile.approval import limits_of
 from penstock.stages.reconcile.attempt import KIND, Attempt, everybody
 from penstock.stages.reconcile.claims import kube_config_of, rendered_refs
 
-_Place = tuple[object, ObjectRef]
+_Place = tuple[str, ObjectRef]
 """An object, and the cluster that it is on."""
 
 
@@ -34,7 +35,7 @@ def stop_of(attempt: Attempt, names: Collection[str], *, empty: bool) -> Stop | 
     doomed -= _with_descendants(stay, below, parents)
     theirs = {name: records[name] for name in doomed if _deletes(records[name])}
     lost = set(_places(theirs, known)) - {
-        (kube_config_of(records[name]), ref)
+        (_cluster(records[name]), ref)
         for name in records.keys() & known.keys() - doomed
         if not records[name].tombstone
         for ref in rendered_refs(known[name])
@@ -59,5 +60,10 @@ def _deletes(record: ObjectRecord) -> bool:
 def _places(records: Mapping[str, ObjectRecord], known: Mapping[str, KustomizationStatus]) -> Iterator[_Place]:
     """What is in the inventories of these."""
     for name in records.keys() & known.keys():
-        place = kube_config_of(records[name])
+        place = _cluster(records[name])
         yield from ((place, ref) for ref in parse_ids(known[name].inventory))
+
+
+def _cluster(record: ObjectRecord) -> str:
+    """What tells the cluster that it applies to."""
+    return json.dumps(kube_config_of(record), sort_keys=True, default=str)

@@ -41,6 +41,19 @@ def write_indexed(state: State, *, adds: Iterable[str], removes: Iterable[str], 
     return written
 
 
+def still_indexed(state: State, adds: Iterable[str]) -> None:
+    """Of a record that was made anew just now: its entries, which were written before it.
+
+    A write can take effect late: meanwhile another run may have made the record, and a third one have removed it with
+    these entries. Without them nobody would ever find it again.
+    """
+    wanted = sorted(adds)
+    there = state.read(wanted).records
+    for key in wanted:
+        if key not in there:
+            state.put(key, ENTRY, expected=None)
+
+
 def status_entries(
     cluster: str, ref: str, before: KustomizationStatus, after: KustomizationStatus, generation: int
 ) -> tuple[frozenset[str], frozenset[str]]:
@@ -53,11 +66,7 @@ def status_entries(
 
 def verify_entries(deps: Deps, cluster: str, ref: str, status: KustomizationStatus, generation: int) -> None:
     """Restore entries that are missing, should an accident have lost one; once an interval."""
-    wanted = sorted(entries_of(cluster, ref, status, generation))
-    there = deps.state.read(wanted).records
-    for key in wanted:
-        if key not in there:
-            deps.state.put(key, ENTRY, expected=None)
+    still_indexed(deps.state, entries_of(cluster, ref, status, generation))
 
 
 def object_entries(cluster: str, kind: str, ref: str, record: ObjectRecord) -> frozenset[str]:
