@@ -17,7 +17,7 @@ from penstock.core.reconcile.inventory import Inventory
 from penstock.stages.fetch import wake
 from penstock.stages.notify import claims as notify_claims
 from penstock.stages.reconcile import attempt, claims, execute, planning
-from penstock.stages.tick import waking
+from penstock.stages.tick import putting_off
 
 MOST = 200
 
@@ -62,7 +62,7 @@ def an_inventory_without_what_failed(original):
 
 
 def a_clock_that_finds_nothing(original):
-    return lambda record, due, deps: False
+    return lambda turn, wanted: []
 
 
 def who_never_ran_not_expected(original):
@@ -101,8 +101,8 @@ BROKEN = {
     "deletions wait for nobody's render": (planning, "renders_due", nobody_waited_for, 98618),
     "nothing is handed over": (planning, "ownership", nothing_handed_over, 113140),
     "what could not be deleted is forgotten": (execute, "_after", an_inventory_without_what_failed, 17940),
-    "tick publishes nothing": (waking, "_put_off", a_clock_that_finds_nothing, 151784),
-    "who never ran is not in the due index": (wake, "_expect", who_never_ran_not_expected, 107524),
+    "tick publishes nothing": (putting_off.Turn, "put_off", a_clock_that_finds_nothing, 151784),
+    "who never ran is not in the due index": (wake, "_expect", who_never_ran_not_expected, 209924),
     "what a killed run had to tell is not told": (attempt, "unpublished", silence_of_the_killed, 168302),
     "an emptied inventory is believed": (planning, "load_ledger", believed_inventory, 1048864),
     "what moves to a suspended one is deleted": (claims, "_due", suspended_ones_not_asked, 138),
