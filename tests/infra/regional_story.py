@@ -143,7 +143,7 @@ def regional_story(plane, cloud):
     assert [push(plane, token) for token in (b"hook-token", b"other")] == [{202}, {401}]
     cloud.settle(plane)
     ask_of_far(plane, cloud)
-    for _ in range(3):  # see whole_story
+    for _ in range(5):  # see whole_story
         before = fleet_record(plane)
         plane.clock.advance(4 * 86_400)
         cloud.tick(plane)

@@ -103,7 +103,7 @@ def test_every_call_of_a_story_is_allowed_to_its_stage(plane, calls, policies):
     story(plane)
     plane.push({"clusters/prod/broken.yaml": kustomization("broken", "./nowhere"), "clusters/prod/web.yaml": None})
     plane.settle(seconds=1800)
-    for _ in range(3):  # the second sweep collects what the first found unnamed
+    for _ in range(4):  # a collection deletes what the one before found unnamed
         plane.clock.advance(2 * 86_400)
         plane.tick()
         plane.settle()

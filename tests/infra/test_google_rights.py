@@ -188,7 +188,7 @@ def whole_story(plane):
     assert ask(plane, "/suspend", {**base, "who": "ada", "why": "a test"}) == 200
     assert ask(plane, "/resume", {**base, "who": "ada"}) == 200
     plane.settle()
-    for _ in range(4):  # the second sweep collects what the first found unnamed; reports and requests are forgotten
+    for _ in range(6):  # a collection deletes what the one before found unnamed; reports and requests are forgotten
         plane.clock.advance(4 * 86_400)
         plane.tick()
         plane.push({"base/a.yaml": config_map("a", "default", x=plane.clock.new_id())})

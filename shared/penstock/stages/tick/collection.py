@@ -13,8 +13,6 @@ from penstock.ports.state import ABSENT, Record
 
 KEY = "sweep/artifacts"
 EVERY = 3600.0
-NAMING = "status/"
-"""Of all records, these name artifacts: those of sources, and of what generators make."""
 MOST_DELETED = 1000
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -45,8 +43,9 @@ def collect(deps: Deps) -> None:
 
 def _collect(mine: Record, before: frozenset[str], deps: Deps) -> None:
     unnamed = set(deps.storage.digests())
-    for record in deps.state.scan(NAMING):
-        unnamed.difference_update(_digests(record.value))
+    for record in deps.state.scan(""):
+        if record.key != KEY:
+            unnamed.difference_update(_digests(record.value))
     doomed = sorted(unnamed & before)[:MOST_DELETED]
     _write(deps, sorted(unnamed - set(doomed)), mine.due, expected=mine.version)
     for digest in doomed:
