@@ -132,12 +132,10 @@ def _token(receiver: ReceiverRecord, deps: Deps) -> bytes:
     over = ended(receiver.until, deps.clock.now())
     stored_as = for_reader(WEBHOOK, receiver.secret)
     data = deps.secrets.get(stored_as, newest=over) if receiver.secret else None
-    if (
-        data is None and receiver.secret
-    ):  # its cluster was away when the plane started, say: nobody's signature is wrong
-        raise Refusal(
-            503, "the plane holds no copy of the Receiver's Secret: runs of the root copy it", reason="TokenNotCopied"
-        )
+    if data is None and receiver.secret:
+        # its cluster was away when the plane started, say: nobody's signature is wrong
+        missing = "the plane holds no copy of the Receiver's Secret: runs of the root copy it"
+        raise Refusal(503, missing, reason="TokenNotCopied")
     if not (data or {}).get(TOKEN):
         raise Refusal(401, "the Receiver names no Secret, or that has no `token`", reason="TokenNotFound")
     key = _key(receiver, data)

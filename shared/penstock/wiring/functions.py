@@ -59,9 +59,8 @@ def _scheduled(stage: str, request: "Request") -> HttpResponse:
         refusal = _told_of_lost(stage, request)
     if refusal is not None:
         return refusal
-    return (
-        DONE if runtime().run_tick(stage).kind == "done" else AGAIN
-    )  # a schedule has no dead letter: its failures show
+    # a schedule has no dead letter: its failures show
+    return DONE if runtime().run_tick(stage).kind == "done" else AGAIN
 
 
 def _pushed(stage: str, request: "Request") -> HttpResponse:

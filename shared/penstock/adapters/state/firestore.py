@@ -22,7 +22,7 @@ from typing import Any
 
 from penstock.adapters.google.client import Act, Answered, GoogleClient
 from penstock.adapters.google.names import GoogleNames
-from penstock.adapters.state.limits import check_key, from_json, to_json
+from penstock.adapters.state.limits import END, check_key, from_json, to_json
 from penstock.adapters.state.together import Batches
 from penstock.core.errors import Conflict, Transient
 from penstock.ports.state import ABSENT, Reads, Record, Value
@@ -30,8 +30,6 @@ from penstock.ports.state import ABSENT, Reads, Record, Value
 COLLECTION = "records"
 FORMAT = "1"
 PAGE = 100
-END = "\U0010ffff"
-"""Above every character that a key may hold."""
 _BUSY = frozenset({"ABORTED"})
 """Others were at the document at the same time: no word of whether its condition held."""
 _LOST = _BUSY | {"ALREADY_EXISTS", "FAILED_PRECONDITION", "NOT_FOUND"}

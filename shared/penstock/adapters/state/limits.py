@@ -7,6 +7,8 @@ from penstock.core.errors import Terminal
 from penstock.ports.state import MAX_VALUE_BYTES, TooLarge, Value
 
 MAX_KEY_BYTES = 1_024
+END = "\U0010ffff"
+"""Above every character that a key may hold: it is not printable."""
 
 
 def check_key(key: str) -> str:

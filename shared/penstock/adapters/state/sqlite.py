@@ -1,12 +1,12 @@
 """Records in one SQLite file: the embedded plane's memory."""
 
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from penstock.adapters.state.database import Database
-from penstock.adapters.state.limits import check_key, from_json, to_json
+from penstock.adapters.state.database import Database, Row
+from penstock.adapters.state.limits import END, check_key, from_json, to_json
 from penstock.adapters.state.together import one_by_one
 from penstock.core.errors import Conflict
 from penstock.ports.state import ABSENT, Reads, Record, Value
@@ -18,8 +18,6 @@ CREATE INDEX IF NOT EXISTS record_due ON record (due, key) WHERE due IS NOT NULL
 """
 _COLUMNS = "key, value, version, due"
 _PAGE = 200
-_END = "\U0010ffff"
-"""Above every key: none holds it, it is not printable."""
 
 
 class SqliteState:
@@ -50,21 +48,21 @@ class SqliteState:
 
     def list(self, prefix: str) -> tuple[Record, ...]:
         """By prefix (a range of the primary key), sorted by key."""
-        rows = self._database.read(
-            f"SELECT {_COLUMNS} FROM record WHERE key >= ? AND key < ? ORDER BY key",  # noqa: S608 (constant)
-            (prefix, prefix + _END),
-        )
-        return tuple(_record(*row) for row in rows)
+        return tuple(_record(*row) for row in self._below(prefix, prefix))
 
     def scan(self, prefix: str) -> Iterator[Record]:
         """By prefix, in pages."""
         start = prefix
-        while rows := self._database.read(
-            f"SELECT {_COLUMNS} FROM record WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",  # noqa: S608 (constant)
-            (start, prefix + _END, _PAGE),
-        ):
+        while rows := self._below(prefix, start, most=_PAGE):
             yield from (_record(*row) for row in rows)
             start = rows[-1][0] + "\0"
+
+    def _below(self, prefix: str, start: str, *, most: int = -1) -> Sequence[Row]:
+        """``most`` rows (-1: all of them) from ``start`` on, by one query."""
+        return self._database.read(
+            f"SELECT {_COLUMNS} FROM record WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",  # noqa: S608 (constant)
+            (start, prefix + END, most),
+        )
 
     def read(self, keys: Collection[str] = (), prefixes: Collection[str] = ()) -> Reads:
         """Records and lists: a few microseconds each, on the disk of this machine."""

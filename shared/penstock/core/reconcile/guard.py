@@ -6,12 +6,11 @@ of Flux objects that left a render, by what goes with them. An approval names th
 a changed set needs a new one.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penstock.core.reconcile.inventory import object_id
+from penstock.core.reconcile.inventory import ids_digest, object_id
 from penstock.core.reconcile.plan import Change
 from penstock.core.resources import ObjectRef
 
@@ -43,7 +42,7 @@ class Stop:
 def deletions_digest(deletions: Sequence[Change]) -> str:
     """``sha256:<hex>`` of exactly these deletions, with the uids of what would be deleted."""
     lines = sorted(f"{object_id(c.ref)}={(c.live or {}).get('metadata', {}).get('uid', '')}" for c in deletions)
-    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return ids_digest(tuple(lines))
 
 
 def prune_stop(
@@ -57,9 +56,7 @@ def prune_stop(
         return Stop(why=f"the render holds no object at all, and {len(deletions)} would be deleted", digest=digest)
     precious = [c.ref for c in deletions if (c.ref.group, c.ref.kind) in PRECIOUS]
     if precious:
-        names = ", ".join(str(ref) for ref in precious[:3])
-        more = f" and {len(precious) - 3} more" if len(precious) > 3 else ""
-        return Stop(why=f"{names}{more} would be deleted with all contents", digest=digest)
+        return Stop(why=f"{_named(list(map(str, precious)))} would be deleted with all contents", digest=digest)
     there = {_without_hash(ref) for ref in rendered}
     lost = [c for c in deletions if not (_HASHED.search(c.ref.name) and _without_hash(c.ref) in there)]
     if len(lost) > limits.objects and len(lost) > limits.share * len(inventory):
@@ -83,14 +80,17 @@ def departure_stop(names: Sequence[str], doomed: int, *, lost: int, whole: int, 
     counted here is what several lose together: ``lost`` of the ``whole`` below this parent. ``limits``: None where the
     render holds nothing at all.
     """
-    told = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    digest = "sha256:" + hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+    told, digest = _named(names), ids_digest(tuple(sorted(names)))
     if limits is None:
         along = f", and {lost} objects with them" if lost else ""
         return Stop(why=f"the render holds no object at all, and {told} would be removed{along}", digest=digest)
     if doomed > 1 and lost > limits.objects and lost > limits.share * whole:
         return Stop(why=f"{told} would be removed, and {lost} of {whole} objects with them", digest=digest)
     return None
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _without_hash(ref: ObjectRef) -> tuple[str, str, str, str]:

@@ -28,12 +28,7 @@ from penstock.stages.reconcile.leaving import bury_all
 from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
 from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
-from penstock.stages.reconcile.planning import (
-    handed_over,
-    told_leaving,
-    waiting_as_a_whole,
-    waiting_for_renders,
-)
+from penstock.stages.reconcile.planning import handed_over, told_leaving, waiting_as_a_whole, waiting_for_renders
 from penstock.stages.reconcile.pointer import unpoint
 from penstock.stages.reconcile.recording import drop_status, save_status
 from penstock.stages.reconcile.referring import refers_to_secrets
@@ -61,9 +56,8 @@ def remove(attempt: Attempt) -> list[Outgoing]:
 
 def _due_for_all_of_it(attempt: Attempt, below: Collection[tuple[str, str]]) -> Due:
     """Whose word it waits for with its children and its records; only what it applied may go before that."""
-    if termination.begun(attempt) or (
-        attempt.kustomization.deletes and not below and not attempt.kustomization.suspend
-    ):
+    kustomization = attempt.kustomization
+    if termination.begun(attempt) or (kustomization.deletes and not below and not kustomization.suspend):
         return Due()
     return renders_due_for_removal(attempt)
 

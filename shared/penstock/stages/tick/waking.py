@@ -7,7 +7,7 @@ cluster that are in order are published together, those too whose interval is al
 What is put off is published, whatever goes wrong meanwhile: where the store is slow or fails, the rest stays due.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from penstock.core.errors import PenstockError, Terminal
@@ -61,13 +61,13 @@ def run(deps: Deps) -> list[Outgoing]:
     return [Outgoing(message=message) for message in (*first, *alone, *together(members))]
 
 
-def _read(records: Sequence[Record]) -> list[_Due]:
-    """What they are about; records of other kinds are nobody's wake-ups."""
+def _read(records: Iterable[Record], within: Collection[str] | None = None) -> list[_Due]:
+    """What they are about; records of other kinds are nobody's wake-ups. ``within``: of these clusters alone."""
     found = [(record, _message(record.key)) for record in records]
     return [
         _Due(record=record, message=message, member=_member(record, message))
         for record, message in found
-        if message is not None
+        if message is not None and (within is None or message.cluster in within)
     ]
 
 
@@ -83,8 +83,8 @@ def _member(record: Record, message: SourceChanged | ReconcileDue) -> Member | N
 
 def _early(clusters: set[str], now: float, deps: Deps) -> list[tuple[Record, Member]]:
     """Those whose turn is soon, in clusters that are looked at now anyway."""
-    soon = [each for each in _read(deps.state.due(now + EARLY, limit=MOST)) if (each.record.due or now) > now]
-    found = [(each.record, each.member) for each in soon if each.member and each.message.cluster in clusters]
+    soon = (record for record in deps.state.due(now + EARLY, limit=MOST) if (record.due or now) > now)
+    found = [(each.record, each.member) for each in _read(soon, clusters) if each.member]
     keys = {record.key: record.key.replace("status/", "object/", 1) for record, _ in found}
     documents = deps.state.read([*keys.values()]).records if keys else {}
     return [pair for pair in found if _is_soon(documents.get(keys[pair[0].key]), pair[0], now)]

@@ -9,22 +9,13 @@ from penstock.core.reconcile.plan import Change
 from penstock.core.records import KustomizationStatus, status_key
 from penstock.core.sources.kinds import FETCHED
 from penstock.stages.reconcile.alerts import change_events, failure_event
-from penstock.stages.reconcile.attempt import (
-    KIND,
-    Attempt,
-    overtaken,
-    status_of,
-)
-from penstock.stages.reconcile.endings.looking_again import itself, look_at, patience, wake
+from penstock.stages.reconcile.attempt import KIND, Attempt, overtaken, status_of
+from penstock.stages.reconcile.endings.looking_again import itself, look_at, next_try, patience, wake
 from penstock.stages.reconcile.endings.waiting import superseded
 from penstock.stages.reconcile.execute import ApplyFailed
 from penstock.stages.reconcile.in_cluster import show_failure
 from penstock.stages.reconcile.opening import source_among, source_keys
-from penstock.stages.reconcile.outcome import (
-    Said,
-    with_conditions,
-    with_history,
-)
+from penstock.stages.reconcile.outcome import Said, with_conditions, with_history
 from penstock.stages.reconcile.recording import save_status
 from penstock.stages.reconcile.rights import explained
 from penstock.stages.reconcile.source import ArtifactGone
@@ -48,13 +39,12 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
     status = with_conditions(replace(status, waiting_for=()), said, attempt.now())
     took = attempt.now() - attempt.started
     status = with_history(status, digest=digest, outcome=said.reason, moment=attempt.now(), took=took)
-    retry = attempt.kustomization.effective_retry_interval.total_seconds()
     told = list[Outgoing]()
     if not _only_waits_for_artifact(cause):
         status, told = failure_event(attempt, status, said)
         messages += told
     try:
-        save_status(attempt, status, due=attempt.now().timestamp() + retry)
+        save_status(attempt, status, due=next_try(attempt))
     except Conflict:
         attempt.said[:] = [each for each in attempt.said if Outgoing(message=each) not in told]
         return superseded(attempt)

@@ -12,22 +12,20 @@ from penstock.core.resources import ObjectRef
 from penstock.core.sweeps import LEFT_FOR
 from penstock.stages.reconcile import health
 from penstock.stages.reconcile.alerts import change_events, dropped_event, failure_event, recovery_event, untold
-from penstock.stages.reconcile.attempt import (
-    Attempt,
-)
+from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.drift import corrected, report_events, reported, with_drift
-from penstock.stages.reconcile.endings.looking_again import ask, itself, patience, wake, wake_those_without_kinds
+from penstock.stages.reconcile.endings.looking_again import (
+    ask,
+    itself,
+    next_try,
+    patience,
+    wake,
+    wake_those_without_kinds,
+)
 from penstock.stages.reconcile.execute import Done
 from penstock.stages.reconcile.in_cluster import publish_events
 from penstock.stages.reconcile.ledger import digest_of, store_ledger
-from penstock.stages.reconcile.outcome import (
-    BACKSTOP,
-    NOT_CHECKED,
-    Said,
-    shown,
-    with_conditions,
-    with_history,
-)
+from penstock.stages.reconcile.outcome import BACKSTOP, NOT_CHECKED, Said, shown, with_conditions, with_history
 from penstock.stages.reconcile.planning import Planned, told_terminating
 from penstock.stages.reconcile.recording import save_events, save_status
 from penstock.stages.reconcile.source import Source
@@ -58,8 +56,9 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     reverted = corrected(attempt, planned, done.changes)
     messages = change_events(attempt, done.changes, corrected=reverted)
     messages += report_events(attempt, planned)
-    messages += dropped_event(attempt, told_dropped(done.changes))
-    stands = _stands(attempt, source, done, checked)
+    dropped = told_dropped(done.changes)
+    messages += dropped_event(attempt, dropped)
+    stands = _stands(attempt, source, done, checked, dropped)
     messages += stands.messages
     status = stands.status
     if checked.verdict.done:
@@ -76,7 +75,7 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     return messages + _after_run(attempt, done)
 
 
-def _stands(attempt: Attempt, source: Source, done: Done, checked: health.Checked) -> _Stands:
+def _stands(attempt: Attempt, source: Source, done: Done, checked: health.Checked, dropped: str) -> _Stands:
     planned, verdict = done.planned, checked.verdict
     status = _applied(attempt, done)
     healthy = "True" if checked.checked else NOT_CHECKED
@@ -89,13 +88,11 @@ def _stands(attempt: Attempt, source: Source, done: Done, checked: health.Checke
         said = Said(ready="Unknown", reason="Progressing", message=planned.why_held, healthy=healthy)
         again = itself(attempt, "again", delay=patience(attempt, "Unknown"))
         status = with_conditions(status, said, attempt.now())
-        return _Stands(status=status, due=_retry(attempt), outcome=said.reason, messages=[again])
+        return _Stands(status=status, due=next_try(attempt), outcome=said.reason, messages=[again])
     if planned.stop is not None:
         said = Said(ready="False", reason="PruneStopped", message=planned.why_held, healthy=healthy)
         return _fails(attempt, status, said)
-    message = "; ".join(
-        filter(None, (f"Applied revision: {source.revision}", planned.why_held, told_dropped(done.changes)))
-    )
+    message = "; ".join(filter(None, (f"Applied revision: {source.revision}", planned.why_held, dropped)))
     said = Said(ready="True", reason="ReconciliationSucceeded", message=message, healthy=healthy)
     now, applied = attempt.now(), replace(untold(status), last_applied_revision=source.revision)
     return _Stands(
@@ -121,11 +118,7 @@ def _applied(attempt: Attempt, done: Done) -> KustomizationStatus:
 
 def _fails(attempt: Attempt, status: KustomizationStatus, said: Said, about: Sequence[ObjectRef] = ()) -> _Stands:
     status, told = failure_event(attempt, with_conditions(status, said, attempt.now()), said, about=about)
-    return _Stands(status=status, due=_retry(attempt), outcome=said.reason, messages=told)
-
-
-def _retry(attempt: Attempt) -> float:
-    return attempt.now().timestamp() + attempt.kustomization.effective_retry_interval.total_seconds()
+    return _Stands(status=status, due=next_try(attempt), outcome=said.reason, messages=told)
 
 
 def _leaving(status: KustomizationStatus, planned: Planned) -> KustomizationStatus:

@@ -6,16 +6,15 @@ from penstock.core.errors import Transient
 from penstock.core.flux.kustomization import SourceRef
 from penstock.core.messages import RENDER, Outgoing, ReconcileDue, SourceChanged
 from penstock.ports.cluster import NOT_SERVED
-from penstock.stages.reconcile.attempt import (
-    KIND,
-    Attempt,
-    source_cluster,
-    statuses,
-    wake_up,
-)
+from penstock.stages.reconcile.attempt import KIND, Attempt, source_cluster, statuses, wake_up
 from penstock.stages.reconcile.waits import waiting_for
 
 LONGEST_BACKOFF = 60.0
+
+
+def next_try(attempt: Attempt) -> float:
+    """When retryInterval is over: POSIX seconds."""
+    return attempt.now().timestamp() + attempt.kustomization.effective_retry_interval.total_seconds()
 
 
 def wake(attempt: Attempt) -> list[Outgoing]:

@@ -8,20 +8,11 @@ from penstock.core.reconcile.inventory import Inventory
 from penstock.core.records import discovered_key, hooked_key
 from penstock.core.sources.wakeups import first_in_line
 from penstock.stages.reconcile.alerts import change_events
-from penstock.stages.reconcile.attempt import (
-    Attempt,
-    everybody,
-    wake_up,
-)
+from penstock.stages.reconcile.attempt import Attempt, everybody, wake_up
 from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.endings.looking_again import ask, itself, look_at, patience, wake
 from penstock.stages.reconcile.execute import Done
-from penstock.stages.reconcile.outcome import (
-    BACKSTOP,
-    Said,
-    event,
-    with_conditions,
-)
+from penstock.stages.reconcile.outcome import BACKSTOP, Said, event, with_conditions
 from penstock.stages.reconcile.recording import save_events, save_status
 from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.telling import answer, tell
