@@ -16,7 +16,7 @@ from penstock.core.notify import ledger as sent
 from penstock.core.reconcile.inventory import Inventory
 from penstock.stages.fetch import wake
 from penstock.stages.notify import claims as notify_claims
-from penstock.stages.reconcile import attempt, claims, execute, planning
+from penstock.stages.reconcile import attempt, due, execute, planning
 from penstock.stages.tick import putting_off
 
 MOST = 200
@@ -43,7 +43,7 @@ def claims_of_nobody(original):
 
 def nobody_waited_for(original):
     """What left a render is deleted at once, though others may render it now."""
-    return lambda *arguments: claims.Due()
+    return lambda *arguments: due.Due()
 
 
 def nothing_handed_over(original):
@@ -105,7 +105,7 @@ BROKEN = {
     "who never ran is not in the due index": (wake, "_expect", who_never_ran_not_expected, 209924),
     "what a killed run had to tell is not told": (attempt, "unpublished", silence_of_the_killed, 168302),
     "an emptied inventory is believed": (planning, "load_ledger", believed_inventory, 1048864),
-    "what moves to a suspended one is deleted": (claims, "_due", suspended_ones_not_asked, 138),
+    "what moves to a suspended one is deleted": (due, "_due", suspended_ones_not_asked, 138),
 }
 
 

@@ -93,7 +93,7 @@ def test_every_field_is_explained():
     used = {"cluster", "namespace", "name"}
     for action in (approve, reconcile, resume, suspend):
         constants = {each for each in action.__code__.co_consts if isinstance(each, str)}
-        used |= constants & {"kind", "who", "why", "until", "prune"}
+        used |= constants & {"kind", "who", "why", "until", "prune", "withoutRender"}
     assert fields == used
 
 

@@ -203,6 +203,14 @@ def test_what_is_not_json_is_refused(world, path, body):
         ("/approve", {**APPS, "who": "ann"}, "request, prune: is required"),
         ("/approve", {**APPS, "prune": DIGEST}, "request, who: is required"),
         ("/approve", {**APPS, "who": "ann", "prune": "all"}, "request, prune: is 'all', must match sha256:"),
+        ("/approve", {**APPS, "who": "ann", "withoutRender": "yes"}, "request, withoutRender: must be true or false"),
+        ("/approve", {**APPS, "withoutRender": True}, "request, who: is required"),
+        (
+            "/approve",
+            {**APPS, "who": "ann", "withoutRender": True, "prune": DIGEST},
+            "request, prune: is not a field here",
+        ),
+        ("/approve", {**APPS, "who": "ann", "withoutRender": False}, "request, prune: is required"),
     ],
 )
 def test_a_wrong_body_is_named_by_its_field_and_changes_nothing(world, path, body, says):

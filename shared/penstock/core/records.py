@@ -212,7 +212,8 @@ class KustomizationStatus(_Stored):
     of what the last whole apply applied; ``drift``: of objects whose drift is only reported (core.drift.report);
     ``outbox``: events that may not have been published (core.reconcile.outbox); ``resting``: what a suspended one
     would apply now, as the difference to its last run (core.reconcile.standing), {} after a run;
-    ``same``: marks (core.reconcile.equal) of objects that only a dry-run can compare, and that it found the same.
+    ``same``: marks (core.reconcile.equal) of objects that only a dry-run can compare, and that it found the same;
+    ``failed_at``, ``excused``: what it has tried in vain, and who need not wait for it (core.reconcile.unrendered).
     """
 
     conditions: tuple[Condition, ...] = ()
@@ -239,6 +240,8 @@ class KustomizationStatus(_Stored):
     outbox: tuple[Mapping[str, Any], ...] = ()
     resting: Mapping[str, Any] = field(default_factory=dict)
     same: tuple[str, ...] = ()
+    failed_at: str = ""
+    excused: str = ""
 
     def ready(self) -> bool:
         """Whether the last attempt ended ready."""

@@ -81,6 +81,16 @@ def test_approve_lets_a_stopped_prune_go_on(served, capsys):
     assert served.plane.config_map("c13") == {"key": "1"}
 
 
+def test_approve_lets_others_go_on_without_one_that_cannot_be_rendered(served, capsys):
+    assert served.run("approve", "kustomization/apps", "--without-render") == 1
+    assert "flux-system/apps has not failed" in capsys.readouterr().err
+    served.plane.push({"apps/bad.yaml": "kind: ["})
+    served.plane.settle()
+    assert served.run("approve", "kustomization/apps", "--without-render") == 0
+    assert "Kustomization flux-system/apps: nobody waits for its render, until it has one" in capsys.readouterr().out
+    assert served.plane.status("apps").excused.startswith("sha256:")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

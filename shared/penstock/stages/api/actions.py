@@ -3,6 +3,7 @@
 Who suspended, resumed or approved is said in an event, so that it is heard of where the fleet's Alerts go.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from penstock.core.flux.kustomization import API_VERSION, KIND
 from penstock.core.flux.plane import NAME, NAMESPACE
 from penstock.core.http import HttpRequest, HttpResponse, json_response, problem
 from penstock.core.messages import PLANE, Event, Outgoing, ReconcileDue, SourceChanged
+from penstock.core.reconcile.unrendered import render_mark
 from penstock.core.records import (
     Adoption,
     Approval,
@@ -33,6 +35,8 @@ from penstock.stages.api.status import is_in_force, is_suspended, suspended_in_s
 Answer = tuple[HttpResponse, list[Outgoing]]
 Target = tuple[str, str, str]
 """Cluster, namespace, name."""
+
+Change = Callable[[KustomizationStatus], KustomizationStatus]
 
 DEFAULT_NAMESPACE = "flux-system"
 ATTEMPTS = 8
@@ -99,8 +103,10 @@ def resume(fields: Fields, _request: HttpRequest, deps: Deps) -> Answer:
 
 
 def approve(fields: Fields, _request: HttpRequest, deps: Deps) -> Answer:
-    """Allow exactly one set of deletions, once, and reconcile."""
+    """Allow exactly one set of deletions, once, and reconcile; or let others go on without what it cannot render."""
     target = _target(fields)
+    if fields.boolean("withoutRender", default=False):
+        return _excuse(target, fields, deps)
     approval = Approval(
         digest=fields.string("prune", pattern=_DIGEST),
         who=fields.string("who", longest=256),
@@ -114,6 +120,21 @@ def approve(fields: Fields, _request: HttpRequest, deps: Deps) -> Answer:
     event = _event(deps, target, "PruneApproved", f"deletions {approval.digest} approved by {approval.who}")
     answer = {"approved": approval.digest, "who": approval.who}
     return json_response(200, answer), [Outgoing(message=due), event]
+
+
+def _excuse(target: Target, fields: Fields, deps: Deps) -> Answer:
+    """Nobody waits for its render, until it has one. 409 where it has not failed: then it is about to give its word."""
+    who = fields.string("who", longest=256)
+    fields.done()
+    _record(deps, KIND, target)
+    cluster, namespace, name = target
+    known = _amend(deps, target, lambda found: replace(found, excused=render_mark(found)) if found.failed_at else found)
+    if not known.failed_at:
+        detail = f"{namespace}/{name} has not failed: who waits for its render gets it, or learns that there is none"
+        return problem(409, "Conflict", detail), []
+    due = ReconcileDue(cluster=cluster, namespace=namespace, name=name, why="request")
+    event = _event(deps, target, "PruneApproved", f"nobody waits for its render, until it has one: said by {who}")
+    return json_response(200, {"withoutRender": f"{namespace}/{name}", "who": who}), [Outgoing(message=due), event]
 
 
 def adopt(fields: Fields, request: HttpRequest, deps: Deps) -> Answer:
@@ -156,18 +177,25 @@ def _switch(deps: Deps, target: Target) -> Suspension | None:
 
 def set_switch(deps: Deps, target: Target, switch: Suspension | None) -> Suspension | None:
     """Write the switch beside what reconcile writes; what it was. Raises Conflict."""
+    return _amend(deps, target, lambda status: replace(status, suspension=switch)).suspension
+
+
+def _amend(deps: Deps, target: Target, change: Change) -> KustomizationStatus:
+    """Change a status beside what reconcile writes; what it was. Raises Conflict."""
     cluster, namespace, name = target
     key = status_key(cluster, KIND, namespace, name)
     for _ in range(ATTEMPTS):
         current = deps.state.get(key)
         known = KustomizationStatus.from_value(current.value) if current else KustomizationStatus()
-        value = replace(known, suspension=switch).to_value()
+        changed = change(known)
+        if changed == known:
+            return known
         expected, due = (current.version, current.due) if current else (ABSENT, None)
         try:
-            deps.state.put(key, value, expected=expected, due=due)
+            deps.state.put(key, changed.to_value(), expected=expected, due=due)
         except Conflict:
             continue
-        return known.suspension
+        return known
     raise Conflict(f"the status of {namespace}/{name} is being written all the time: try again")
 
 

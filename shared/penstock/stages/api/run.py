@@ -8,7 +8,7 @@ the outcome appears; ``?wait=30s`` waits for it, and answers 202 while it is not
 | POST /reconcile[?plan=1][&wait=30s] | cluster, kind, namespace, name | 202, or the outcome |
 | POST /suspend | cluster, namespace, name, who, why, until | 200 |
 | POST /resume | cluster, namespace, name, who | 200 |
-| POST /approve | cluster, namespace, name, prune (digest), who | 200 |
+| POST /approve | cluster, namespace, name, prune (digest) or withoutRender, who | 200 |
 | POST /adopt[?wait=30s] | cluster, namespace, name ("" is all of the cluster), who | 202, or the outcome |
 | GET /status[?cluster=…] | | 200: every source and Kustomization with its conditions |
 | GET /kustomization?cluster=…&namespace=…&name=… | | 200: what a diff starts from |

@@ -65,6 +65,14 @@ def dropped_event(attempt: Attempt, dropped: str) -> list[Outgoing]:
     return [event(attempt, "info", REASON, dropped)]
 
 
+def stuck_event(attempt: Attempt, told: str, *, stuck: bool) -> list[Outgoing]:
+    """It waits for one that cannot be rendered, which nobody looks for here: said once, until other words tell it."""
+    before = attempt.found.condition("Ready")
+    if not stuck or (before is not None and told in before.message):
+        return []
+    return [event(attempt, "info", "PruneWaiting", told)]
+
+
 def recovery_event(attempt: Attempt, checked: Checked, done: Done, revision: str) -> list[Outgoing]:
     """Said where health is news: it was not healthy before, or something changed."""
     newest = attempt.found.history[0] if attempt.found.history else {}

@@ -14,6 +14,7 @@ from penstock.core.messages import LEFT_OUT, Event, Outgoing, ReconcileDue
 from penstock.core.reconcile.inventory import Owner
 from penstock.core.reconcile.outbox import events_of
 from penstock.core.reconcile.render import Rendered
+from penstock.core.reconcile.unrendered import tried
 from penstock.core.records import (
     PLANE_KEY,
     KustomizationStatus,
@@ -233,6 +234,11 @@ def overtaken(attempt: Attempt, mine: KustomizationStatus, known: KustomizationS
 def applied_mark(attempt: Attempt, rendered: Rendered) -> str:
     """What stands for all that a render applies: it is the same for the same objects."""
     return f"{attempt.record.generation}:{rendered.digest}"
+
+
+def tried_in_vain(attempt: Attempt) -> str:
+    """What this attempt has tried, for a status whose ``failed_at`` says so (core.reconcile.unrendered)."""
+    return tried(attempt.record.generation, attempt.opening.tried)
 
 
 def health_goes_on(attempt: Attempt) -> bool:

@@ -29,7 +29,7 @@ from penstock.stages.reconcile.attempt import (
     stands_for_flux,
     wake_up,
 )
-from penstock.stages.reconcile.claims import renders_due
+from penstock.stages.reconcile.due import renders_due
 from penstock.stages.reconcile.index import children, object_entries, still_indexed, write_indexed
 from penstock.stages.reconcile.leaving import Guard, Leaving, Render, bury
 from penstock.stages.reconcile.opening import source_among, source_keys
@@ -177,7 +177,7 @@ class _Storing:
         attempt = self.attempt
         if not belongs_to_other(attempt, ref, known):
             return False
-        return known.parent not in renders_due(attempt, self.source, coming(attempt, self.documents)).leaving
+        return known.parent not in renders_due(attempt, self.source, coming(attempt, self.documents)).silent
 
 
 def _names_below(attempt: Attempt, wanted: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:

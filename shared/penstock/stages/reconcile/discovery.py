@@ -18,7 +18,7 @@ from penstock.core.resources import Manifest
 from penstock.ports.cluster import Cluster
 from penstock.ports.state import ABSENT
 from penstock.stages.reconcile.attempt import KIND, Attempt, objects, wake_up
-from penstock.stages.reconcile.claims import renders_unknown
+from penstock.stages.reconcile.due import renders_unknown
 from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.ledger import GVK
 from penstock.stages.reconcile.parentage import rendered_elsewhere

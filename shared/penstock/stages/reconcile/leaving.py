@@ -19,8 +19,8 @@ from penstock.core.sources.index import child_key
 from penstock.ports.state import Record, delete_beside
 from penstock.stages.reconcile.approval import approved, used_up
 from penstock.stages.reconcile.attempt import KIND, Attempt, read_objects, still_current, wake_up
-from penstock.stages.reconcile.claims import Due, renders_due_for_removal
 from penstock.stages.reconcile.departures import stop_of
+from penstock.stages.reconcile.due import Due, renders_due_for_removal
 from penstock.stages.reconcile.index import object_entries, write_indexed
 from penstock.stages.reconcile.parentage import rendered_elsewhere, split_name
 from penstock.stages.reconcile.receivers import KIND as RECEIVER

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from penstock.core.flux.kustomization import KIND, SourceRef
 from penstock.core.messages import OWN_SOURCE, PLANE, ReconcileDue
+from penstock.core.reconcile.unrendered import ANY
 from penstock.core.records import (
     PLANE_KEY,
     CopiesRecord,
@@ -32,7 +33,8 @@ class Opening:
     ``asked``: the keys that were read, there or not; ``children``: (kind, ``namespace/name``) of what it stood behind;
     ``status``: its status record as this run has read or written it last; ``alone``: nobody else has been seen to write
     that meanwhile; ``stored``: this run has written a child's record, or a copy of a Secret; ``copies``: the names of
-    those that the cluster may have, as this run has read or written them last.
+    those that the cluster may have, as this run has read or written them last; ``tried``: the artifact that it goes by,
+    "" where there is none.
     """
 
     asked: frozenset[str]
@@ -43,6 +45,7 @@ class Opening:
     stored: bool = False
     copies: frozenset[str] = frozenset()
     copied: bool = False
+    tried: str = ANY
 
     def seen(self, status: Record | None) -> None:
         """The status record was read again."""

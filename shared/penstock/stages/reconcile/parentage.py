@@ -27,7 +27,8 @@ from penstock.stages.reconcile.attempt import (
     read_object,
     read_objects,
 )
-from penstock.stages.reconcile.claims import Awaits, Coming, Due, renders_due
+from penstock.stages.reconcile.awaiting import way_on
+from penstock.stages.reconcile.due import Awaits, Coming, Due, renders_due
 from penstock.stages.reconcile.source import Source
 
 PARSERS = {
@@ -54,11 +55,12 @@ def check_handover(attempt: Attempt, source: Source, documents: Sequence[Manifes
         if not belongs_to_other(attempt, ref, known):
             continue
         due = due or renders_due(attempt, source, coming(attempt, documents))
-        if known.parent in due.leaving:
+        if known.parent in due.silent:
             continue
         if known.parent in due.unrendered:
             told = f"{ref} belongs to {known.parent}, which has not rendered this revision yet"
-            raise Awaits(told, {known.parent}, due.resting)
+            told += way_on({known.parent}, due)
+            raise Awaits(told, {known.parent}, due)
         if belongs_to_other(attempt, ref, known):  # again: it may have rendered between the two looks
             raise belongs_elsewhere(ref, known)
 

@@ -13,7 +13,9 @@ from penstock.core.reconcile.render import Rendered
 from penstock.core.resources import ObjectRef, gvk_of, ref_of
 from penstock.stages.reconcile.approval import approved, limits_of, stop_message
 from penstock.stages.reconcile.attempt import Attempt, applied_mark, health_goes_on
-from penstock.stages.reconcile.claims import Awaits, Due, ownership, renders_due
+from penstock.stages.reconcile.awaiting import told_leaving, waiting_for_renders, way_on
+from penstock.stages.reconcile.claims import ownership
+from penstock.stages.reconcile.due import Awaits, Due, renders_due
 from penstock.stages.reconcile.foreign import refuse_foreign
 from penstock.stages.reconcile.leaving import Leaving
 from penstock.stages.reconcile.ledger import Ledger, load_ledger
@@ -50,6 +52,11 @@ class Planned:
         return bool(self.held or self.held_for) and not self.left
 
     @property
+    def stuck(self) -> bool:
+        """Whether somebody is waited for who cannot be rendered."""
+        return self.due.stuck(self.held_for)
+
+    @property
     def left(self) -> bool:
         """Whether all that is due is left for suspended ones."""
         return self.due.rests(self.held_for)
@@ -77,7 +84,7 @@ def make_plan(attempt: Attempt, source: Source, rendered: Rendered, target: Targ
 
     def made(due: Due) -> ChangeSet:
         entries = ledger.inventory.entries
-        owner = replace(ownership(attempt, wanted, live.objects, entries, due.leaving), ignore=ignore)
+        owner = replace(ownership(attempt, wanted, live.objects, entries, due), ignore=ignore)
         return plan(rendered.apply, live.objects, entries, owner, prune=attempt.kustomization.prune)
 
     due = Due()
@@ -105,7 +112,8 @@ def _collision(collisions: Sequence[Collision], due: Due) -> PenstockError:
     told = "; ".join(f"{c.ref} belongs to Kustomization {c.owner}" for c in collisions[:5])
     owners = {c.owner for c in collisions}
     if owners <= set(due.unrendered):
-        return Awaits(f"{told}, which has not rendered this revision yet", owners, due.resting)
+        told = f"{told}, which has not rendered this revision yet{way_on(owners, due)}"
+        return Awaits(told, owners, due)
     return Refused(f"{told}: remove it from one of the two", reason="ReconciliationFailed")
 
 
@@ -143,20 +151,6 @@ def _without_ended_jobs(attempt: Attempt, rendered: Rendered, changes: ChangeSet
         for c in changes.changes
     )
     return replace(changes, changes=tuple(ended))
-
-
-def waiting_for_renders(held: Sequence[ObjectRef], due: Due) -> str:
-    """Why deletions wait, for people."""
-    return f"{len(held)} deletions wait until {_named(due.everybody, due)} rendered this revision"
-
-
-def waiting_as_a_whole(names: Sequence[str], due: Due) -> str:
-    """Why a removal waits with all of it, for people."""
-    return f"it waits until {_named(names, due)} rendered this revision, to whom it may have moved"
-
-
-def _named(names: Sequence[str], due: Due) -> str:
-    return ", ".join(f"{name} (suspended)" if name in due.resting else name for name in names[:5])
 
 
 def handed_over(changes: ChangeSet, resting: Collection[str] = ()) -> tuple[tuple[str, ...], str]:
@@ -218,17 +212,12 @@ def with_leaving(attempt: Attempt, planned: Planned, left: Leaving) -> Planned:
     """The same, waiting for those, too, to whom Flux objects may have moved, or for an approval."""
     if not left.held:
         return planned
-    told = (told_leaving(left) if left.names else "", stop_message(attempt, left.stop) if left.stop else "")
+    waits = told_leaving(left.held, left.names, left.due) if left.names else ""
+    stopped = stop_message(attempt, left.stop) if left.stop else ""
     return replace(
         planned,
         due=left.due,
         held_for=tuple(sorted({*planned.held_for, *left.names})),
         stop=planned.stop or left.stop,
-        why_held="; ".join(part for part in (planned.why_held, *told) if part),
+        why_held="; ".join(part for part in (planned.why_held, waits, stopped) if part),
     )
-
-
-def told_leaving(left: Leaving) -> str:
-    """Why Flux objects stay that left the render, for people."""
-    names = ", ".join(map(str, left.held[:3])) + (" and others" if len(left.held) > 3 else "")
-    return f"{names} left the render, and stays until {_named(left.names, left.due)} rendered this revision"

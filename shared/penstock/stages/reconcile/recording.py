@@ -25,6 +25,7 @@ from penstock.stages.reconcile.attempt import (
     overtaken,
     status_of,
     still_current,
+    tried_in_vain,
     unpublished,
 )
 from penstock.stages.reconcile.index import status_entries, verify_entries, write_indexed
@@ -36,7 +37,7 @@ Change = Callable[[KustomizationStatus], KustomizationStatus | None]
 
 
 def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float, whole_run: bool = False) -> None:
-    """Write the status with its index entries and events; a suspension that somebody else set meanwhile is kept.
+    """Write the status with its index entries and events; what people have set meanwhile is kept.
 
     Raises Conflict where a newer observation has been written: this attempt is not the newest any more.
     ``whole_run``: it tells how the run ended; where somebody else has written the status meanwhile, that must have been
@@ -48,7 +49,7 @@ def save_status(attempt: Attempt, status: KustomizationStatus, *, due: float, wh
             raise Conflict(f"a newer observation ({known.observation}) of {attempt.ref} has been reconciled")
         if whole_run and not attempt.opening.alone and not still_current(attempt):
             raise Conflict(f"Kustomization {attempt.ref} has another spec now")
-        return replace(status, suspension=known.suspension)
+        return replace(status, suspension=known.suspension, excused=known.excused if status.failed_at else "")
 
     _amend(attempt, change, due=due)
     _verify(attempt, status)
@@ -82,7 +83,17 @@ def save_resting(attempt: Attempt, made: Standing, *, due: float) -> None:
     """
 
     def change(known: KustomizationStatus) -> KustomizationStatus | None:
-        return replace(known, resting=made.beside(known)) if _at_rest(attempt, known) else None
+        rests = _at_rest(attempt, known)
+        return replace(known, resting=made.beside(known), failed_at="", excused="") if rests else None
+
+    _amend(attempt, change, due=due)
+
+
+def save_in_vain(attempt: Attempt, *, due: float) -> None:
+    """Write down that a suspended one cannot be rendered: nothing else, and only while it is suspended as it was."""
+
+    def change(known: KustomizationStatus) -> KustomizationStatus | None:
+        return replace(known, failed_at=tried_in_vain(attempt)) if _at_rest(attempt, known) else None
 
     _amend(attempt, change, due=due)
 

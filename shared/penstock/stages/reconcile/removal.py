@@ -16,10 +16,13 @@ from penstock.core.reconcile.plan import Change, ChangeSet, plan
 from penstock.core.records import ObjectRecord, object_key
 from penstock.ports.state import Record
 from penstock.stages.reconcile import endings, lease, termination
+from penstock.stages.reconcile.alerts import stuck_event
 from penstock.stages.reconcile.apply import prune_all
 from penstock.stages.reconcile.approval import approved, limits_of, stop_message, used_up
 from penstock.stages.reconcile.attempt import KIND, Attempt
-from penstock.stages.reconcile.claims import Due, ownership, renders_due_for_removal
+from penstock.stages.reconcile.awaiting import told_leaving, waiting_as_a_whole, waiting_for_renders
+from penstock.stages.reconcile.claims import ownership
+from penstock.stages.reconcile.due import Due, renders_due_for_removal
 from penstock.stages.reconcile.execute import ApplyFailed
 from penstock.stages.reconcile.forgetting import forget_copies
 from penstock.stages.reconcile.in_cluster import publish_events
@@ -28,7 +31,7 @@ from penstock.stages.reconcile.leaving import bury_all
 from penstock.stages.reconcile.ledger import Ledger, load_ledger, store_ledger
 from penstock.stages.reconcile.live import Reading, read_live
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, change_lines, event, shown, with_conditions
-from penstock.stages.reconcile.planning import handed_over, told_leaving, waiting_as_a_whole, waiting_for_renders
+from penstock.stages.reconcile.planning import handed_over
 from penstock.stages.reconcile.pointer import unpoint
 from penstock.stages.reconcile.recording import drop_status, save_status
 from penstock.stages.reconcile.referring import refers_to_secrets
@@ -50,7 +53,7 @@ def remove(attempt: Attempt) -> list[Outgoing]:
     if refers_to_secrets(attempt, ()):
         messages += forget_copies(attempt)
     if left.held:
-        return messages + _waits(attempt, left.names, told_leaving(left), left.due)
+        return messages + _waits(attempt, left.names, told_leaving(left.held, left.names, left.due), left.due)
     return messages + _removed(attempt)
 
 
@@ -165,14 +168,15 @@ def _waits(attempt: Attempt, names: Sequence[str], message: str, known: Due) -> 
     Suspended ones are asked for their render, where that is due; and where all are, there is time. Who waits for this
     one's render may be one of them: it hears that none will come.
     """
-    status = replace(attempt.status, waiting_for=tuple(names))
+    status, told = replace(attempt.status, waiting_for=tuple(names)), list[Outgoing]()
     if not attempt.kustomization.suspend:  # what that has found last stands: where it moves it comes to rest again
         said = Said(ready="Unknown", reason="Progressing", message=f"removal: {message}")
         status = with_conditions(status, said, attempt.now())
+        told = stuck_event(attempt, said.message, stuck=known.stuck(names))
     due = attempt.now().timestamp() + (10 * BACKSTOP if known.rests(names) else BACKSTOP)
     save_status(attempt, status, due=due)
     woken = endings.wake(attempt) if attempt.found.waiting_for != status.waiting_for else []
-    return woken + [endings.ask(attempt, name) for name in names if name in known.asks]
+    return told + woken + [endings.ask(attempt, name) for name in names if name in known.asks]
 
 
 def _plan(attempt: Attempt, target: Target, ledger: Ledger) -> ChangeSet:

@@ -11,14 +11,14 @@ from penstock.core.resources import ref_of
 from penstock.core.sources.wakeups import source_key
 from penstock.core.sweeps import LEFT_FOR
 from penstock.stages.reconcile.alerts import TOLD
-from penstock.stages.reconcile.attempt import Attempt, applied_mark
+from penstock.stages.reconcile.attempt import Attempt, applied_mark, tried_in_vain
 from penstock.stages.reconcile.children import check_children
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.endings import wake
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, with_conditions
 from penstock.stages.reconcile.parentage import children_due
 from penstock.stages.reconcile.pointer import POINTED
-from penstock.stages.reconcile.recording import save_resting, save_status
+from penstock.stages.reconcile.recording import save_in_vain, save_resting, save_status
 from penstock.stages.reconcile.resting import next_look
 from penstock.stages.reconcile.source import Source, open_source
 
@@ -74,6 +74,7 @@ def render_at_rest(attempt: Attempt) -> list[Outgoing]:
 
 
 def _not_rendered(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
+    """It goes on; who waits for it learns that it has tried."""
     attempt.deps.telemetry.record(
         "not rendered while suspended",
         stage="reconcile",
@@ -82,7 +83,10 @@ def _not_rendered(attempt: Attempt, error: PenstockError) -> list[Outgoing]:
         reason=error.reason,
         detail=str(error),
     )
-    return []
+    if not isinstance(error, Terminal) or attempt.status.failed_at == tried_in_vain(attempt):
+        return []
+    save_in_vain(attempt, due=next_look(attempt))
+    return wake(attempt)
 
 
 def record_at_rest(attempt: Attempt, rendered: Rendered) -> tuple[Standing, bool]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from penstock.core.errors import Conflict, PenstockError, Transient
+from penstock.core.errors import Conflict, PenstockError, Terminal, Transient
 from penstock.core.messages import RENDER, Event, Outgoing, ReconcileDue
 from penstock.core.reconcile.plan import Action, switched_off
 from penstock.core.reconcile.render import Rendered, render
@@ -11,13 +11,13 @@ from penstock.core.reconcile.standing import CHILDREN_DUE
 from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile import adoption, endings, lease
-from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, open_attempt
+from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, open_attempt, tried_in_vain
 from penstock.stages.reconcile.children import check_children, store_children, wake_children
-from penstock.stages.reconcile.claims import Awaits
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.credentials import copy_credentials
 from penstock.stages.reconcile.discovery import discover
 from penstock.stages.reconcile.drift import leave_reported
+from penstock.stages.reconcile.due import Awaits
 from penstock.stages.reconcile.execute import ApplyFailed, Done, execute, forgets, unchanged
 from penstock.stages.reconcile.forgetting import forget_copies
 from penstock.stages.reconcile.health import check_health
@@ -102,7 +102,8 @@ def _resting(attempt: Attempt) -> list[Outgoing]:
     if attempt.message.why == RENDER and not attempt.record.tombstone:
         return render_at_rest(attempt)
     rest(attempt)
-    return endings.wake(attempt) if attempt.record.tombstone else []  # nobody waits for the render of what left Git
+    asked = attempt.record.tombstone or attempt.message.why == "request"
+    return endings.wake(attempt) if asked else []  # nobody waits for the render of what left Git
 
 
 def _tried(attempt: Attempt) -> list[Outgoing]:
@@ -136,6 +137,8 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
         check_children(attempt, rendered.parts.interpreted)
     except PenstockError as error:
         if waiting:
+            in_vain = tried_in_vain(attempt) if isinstance(error, Terminal) else attempt.status.failed_at
+            attempt = replace(attempt, status=replace(attempt.status, failed_at=in_vain))
             return endings.waits_for_dependencies(attempt, source, waiting)
         return endings.failed(attempt, error) + _go_on_below(attempt, source, error)
     attempt = record_render(attempt, source, rendered)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.flux.kustomization import SourceRef
 from penstock.core.reconcile.inventory import Inventory
+from penstock.core.records import SourceStatus
 from penstock.core.sources.artifact import decode
 from penstock.core.sources.kept import KeptTrees
 from penstock.core.sources.kinds import ARTIFACTS, FETCHED
@@ -43,17 +44,12 @@ def open_source(attempt: Attempt) -> Source:
     if attempt.policy.no_cross_namespace_refs and ref.namespace != attempt.message.namespace:
         raise Refused(f"can't access '{ref}', cross-namespace references have been blocked", reason="AccessDenied")
     status = opened_source(attempt)
+    attempt.opening.tried = status.artifact if status else ""
     if status is None:
         raise NotFound(f"source {ref} not found", reason="ArtifactFailed")
     if not status.artifact:
         raise NotFound("Source artifact not found, waiting for it", reason="ArtifactFailed")
-    return Source(
-        ref=ref,
-        revision=status.revision,
-        observation=status.observation,
-        artifact=status.artifact,
-        tree=load_tree(attempt.deps, status.artifact),
-    )
+    return _source(attempt.deps, ref, status)
 
 
 class ArtifactGone(Transient):
@@ -71,16 +67,27 @@ def newest_for(source: Source, inventory: Inventory) -> bool:
     return inventory.revision in ("", source.revision)
 
 
-def newest_tree(deps: Deps, cluster: str, key: str) -> MemoryTree | None:
-    """The tree of a source (``Kind/namespace/name``); None where it has none, or none that is stored any more."""
+def newest_source(deps: Deps, cluster: str, key: str) -> Source | None:
+    """A source (``Kind/namespace/name``) as it stands; None without an artifact, or where that is stored no more."""
     kind, namespace, name = key.split("/")
-    status = source_status(deps, cluster, SourceRef(kind=kind, namespace=namespace, name=name))
+    ref = SourceRef(kind=kind, namespace=namespace, name=name)
+    status = source_status(deps, cluster, ref)
     if status is None or not status.artifact:
         return None
     try:
-        return load_tree(deps, status.artifact)
+        return _source(deps, ref, status)
     except Transient:
         return None
+
+
+def _source(deps: Deps, ref: SourceRef, status: SourceStatus) -> Source:
+    return Source(
+        ref=ref,
+        revision=status.revision,
+        observation=status.observation,
+        artifact=status.artifact,
+        tree=load_tree(deps, status.artifact),
+    )
 
 
 def load_tree(deps: Deps, digest: str) -> MemoryTree:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
+from penstock.core.errors import Conflict, NotFound, PenstockError, Terminal, Transient
 from penstock.core.messages import Outgoing
 from penstock.core.reconcile.plan import Change
 from penstock.core.records import KustomizationStatus, status_key
 from penstock.core.sources.kinds import FETCHED
 from penstock.stages.reconcile.alerts import change_events, failure_event
-from penstock.stages.reconcile.attempt import KIND, Attempt, overtaken, status_of
+from penstock.stages.reconcile.attempt import KIND, Attempt, overtaken, status_of, tried_in_vain
 from penstock.stages.reconcile.endings.looking_again import itself, look_at, next_try, patience, wake
 from penstock.stages.reconcile.endings.waiting import superseded
 from penstock.stages.reconcile.execute import ApplyFailed
@@ -36,7 +36,8 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
     attempt, status = _as_it_stands(attempt)
     if overtaken(attempt, mine, status):
         return superseded(attempt)  # a newer run has the last word
-    status = with_conditions(replace(status, waiting_for=()), said, attempt.now())
+    in_vain = tried_in_vain(attempt) if isinstance(cause, Terminal) else status.failed_at
+    status = with_conditions(replace(status, waiting_for=(), failed_at=in_vain), said, attempt.now())
     took = attempt.now() - attempt.started
     status = with_history(status, digest=digest, outcome=said.reason, moment=attempt.now(), took=took)
     told = list[Outgoing]()
@@ -57,11 +58,12 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
         messages.append(look_at(attempt, source))
     answer(attempt, status)
     tell(attempt, status)
-    return messages + (wake(attempt) if _is_news(attempt.found, status) else [])
+    news = attempt.message.why == "request" or _is_news(attempt.found, status)
+    return messages + (wake(attempt) if news else [])
 
 
 def _is_news(before: KustomizationStatus, after: KustomizationStatus) -> bool:
-    """Whether a failure tells those who wait for this one anything.
+    """Whether a failure tells those who wait for this one anything (a person's request may, whatever it is).
 
     The same one again does not: a parent that waits for a child's render wakes the child at each look, and the child's
     failure would wake the parent for ever.

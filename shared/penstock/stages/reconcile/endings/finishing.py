@@ -11,7 +11,14 @@ from penstock.core.records import KustomizationStatus
 from penstock.core.resources import ObjectRef
 from penstock.core.sweeps import LEFT_FOR
 from penstock.stages.reconcile import health
-from penstock.stages.reconcile.alerts import change_events, dropped_event, failure_event, recovery_event, untold
+from penstock.stages.reconcile.alerts import (
+    change_events,
+    dropped_event,
+    failure_event,
+    recovery_event,
+    stuck_event,
+    untold,
+)
 from penstock.stages.reconcile.attempt import Attempt
 from penstock.stages.reconcile.drift import corrected, report_events, reported, with_drift
 from penstock.stages.reconcile.endings.looking_again import (
@@ -58,6 +65,7 @@ def finished(attempt: Attempt, source: Source, target: Target, done: Done, check
     messages += report_events(attempt, planned)
     dropped = told_dropped(done.changes)
     messages += dropped_event(attempt, dropped)
+    messages += stuck_event(attempt, planned.why_held, stuck=checked.verdict.passed and planned.stuck)
     stands = _stands(attempt, source, done, checked, dropped)
     messages += stands.messages
     status = stands.status
@@ -111,6 +119,7 @@ def _applied(attempt: Attempt, done: Done) -> KustomizationStatus:
         inventory=done.inventory.ids(),
         inventory_digest=digest_of(done.inventory),
         pending={},
+        failed_at="",
         same=tuple(sorted(c.mark for c in done.changes if c.mark and c.action is Action.UNCHANGED)[:MOST_MARKS]),
     )
     return with_drift(attempt, _leaving(status, done.planned), done.planned)

@@ -7,9 +7,9 @@ from penstock.core.messages import Outgoing
 from penstock.core.reconcile.inventory import Inventory
 from penstock.core.records import discovered_key, hooked_key
 from penstock.core.sources.wakeups import first_in_line
-from penstock.stages.reconcile.alerts import change_events
+from penstock.stages.reconcile.alerts import change_events, stuck_event
 from penstock.stages.reconcile.attempt import Attempt, everybody, wake_up
-from penstock.stages.reconcile.claims import Awaits
+from penstock.stages.reconcile.due import Awaits
 from penstock.stages.reconcile.endings.looking_again import ask, itself, look_at, patience, wake
 from penstock.stages.reconcile.execute import Done
 from penstock.stages.reconcile.outcome import BACKSTOP, Said, event, with_conditions
@@ -37,7 +37,7 @@ def waits_for_dependencies(
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
     answer(attempt, status)  # whoever asked hears what it waits for: a dependency's end says nothing of the request
     tell(attempt, status)
-    messages += wake(attempt) if rendered else []
+    messages += wake(attempt) if rendered or attempt.message.why == "request" else []
     if not unready_dependencies(attempt, source):  # it became ready between the look and the record
         messages.append(itself(attempt, "dependency"))
     return messages
@@ -47,11 +47,12 @@ def waits_for_others(attempt: Attempt, awaits: Awaits) -> list[Outgoing]:
     """Nothing was applied: what is here is still somebody's who has not rendered this revision, and will."""
     said = Said(ready="Unknown", reason="Progressing", message=str(awaits))
     status = with_conditions(replace(attempt.status, waiting_for=awaits.names), said, attempt.now())
+    messages = stuck_event(attempt, said.message, stuck=awaits.stuck)
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
     tell(attempt, status)
     found = attempt.found
     news = (found.rendered, found.rendered_revision) != (status.rendered, status.rendered_revision)
-    messages = [ask(attempt, name) for name in awaits.asks]
+    messages += [ask(attempt, name) for name in awaits.asks]
     messages += wake(attempt) if news else []
     records, known = everybody(attempt.deps, attempt.cluster)
     late = {n for n, each in known.items() if each.last_attempted_revision != status.last_attempted_revision}
