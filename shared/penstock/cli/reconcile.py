@@ -18,6 +18,7 @@ from penstock.cli.client import (
     target,
     who,
 )
+from penstock.cli.look import look_and_wait
 from penstock.core.errors import Terminal, Transient
 from penstock.core.sources.kinds import FETCHED
 
@@ -51,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
         body = {**target(args, client, wanted), "who": who(args)}
         return _told(args, wanted, ask(client, "/adopt", body, seconds=seconds))
     body = {"kind": wanted.kind, **target(args, client, wanted)}
+    if wanted.kind in FETCHED and seconds and not args.plan:
+        return _print_outcome(wanted, look_and_wait(client, body, seconds))
     outcome = ask(client, "/reconcile", body, plan=args.plan, seconds=seconds)
     return _told(args, wanted, outcome)
 

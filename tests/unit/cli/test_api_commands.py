@@ -3,10 +3,11 @@
 import json
 
 import pytest
+from tests.memory_plane import URL
 from tests.served_plane import TOKEN, Served
 
 from penstock.cli.client import named, seconds_of
-from penstock.core.errors import NotFound, Refused, Terminal
+from penstock.core.errors import NotFound, Refused, Terminal, Transient
 from penstock.wiring import Settings
 from penstock.wiring.reach import announce, reach, withdraw
 
@@ -39,6 +40,16 @@ def test_reconcile_waits_for_the_outcome(served, capsys):
     served.plane.settle()
     assert served.run("reconcile", "ks/apps", "--wait", "5s") == 1
     assert "Kustomization apps is not ready: BuildFailed" in capsys.readouterr().err
+
+
+def test_reconcile_waits_for_the_look_at_a_source(served, capsys):
+    served.plane.clock.advance(30)
+    assert served.run("reconcile", "source/flux-system", "--wait", "20s") == 0
+    assert "GitRepository flux-system is ready: stored artifact for revision 'main@sha1:" in capsys.readouterr().out
+    served.plane.git.fail(URL, Transient("could not resolve host", reason="GitOperationFailed"))
+    served.plane.clock.advance(30)
+    assert served.run("reconcile", "source/flux-system", "--wait", "20s") == 1
+    assert "GitRepository flux-system is not ready: GitOperationFailed: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wanted", ["kustomization/apps", "source/flux-system"])
