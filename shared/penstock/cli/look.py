@@ -32,7 +32,7 @@ def look_and_wait(client: Client, body: Mapping[str, Any], seconds: float) -> Ma
             ready = next((each for each in row["conditions"] if each["type"] == "Ready"), {})
             return {"ready": ready.get("status"), "reason": ready.get("reason"), "message": ready.get("message")}
         time.sleep(min(PAUSE, max(0.0, end - now)))
-    raise Transient(f"it was not looked at within {seconds:g} s: `penstock status` shows when it is (`-o json`: checked)")
+    raise Transient(f"it was not looked at within {seconds:g} s: `penstock status -o json` shows when it is (checked)")
 
 
 def _row(client: Client, body: Mapping[str, Any]) -> Mapping[str, Any]:
