@@ -29,7 +29,7 @@ def look_and_wait(client: Client, body: Mapping[str, Any], seconds: float) -> Ma
             asked = now
         row = _row(client, body)
         if row["checked"] != before["checked"]:
-            ready = next((each for each in row["conditions"] if each["type"] == "Ready"), {})
+            ready: Mapping[str, Any] = next((each for each in row["conditions"] if each["type"] == "Ready"), {})
             return {"ready": ready.get("status"), "reason": ready.get("reason"), "message": ready.get("message")}
         time.sleep(min(PAUSE, max(0.0, end - now)))
     raise Transient(f"it was not looked at within {seconds:g} s: `penstock status -o json` shows when it is (checked)")
