@@ -55,6 +55,22 @@ def plane(calls, monkeypatch):
         yield plane
 
 
+def test_nothing_is_reached_over_plain_http(model):
+    """Each queue, dead letter queue and topic, and the bucket, refuses what comes without TLS, whoever it is from."""
+    arns, tls = model["arns"], model["tls_policies"]
+    held = [
+        *((arns["queues"][stage], policy, "sqs:*") for stage, policy in model["queue_policies"].items()),
+        *((arns["dead_queues"][stage], policy, "sqs:*") for stage, policy in tls["dead_queues"].items()),
+        *((arns["topics"][topic], policy, "sns:Publish") for topic, policy in tls["topics"].items()),
+        ([arns["bucket"], f"{arns['bucket']}/*"], model["bucket_policy"], "s3:*"),
+    ]
+    assert len(held) == 2 * len(arns["queues"]) + len(arns["topics"]) + 1
+    for resource, policy, action in held:
+        (statement,) = [each for each in policy["Statement"] if each["Effect"] == "Deny"]
+        assert (statement["Resource"], statement["Action"], statement["Principal"]) == (resource, action, "*")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
 def refused(calls, policies):
     return sorted(
         {

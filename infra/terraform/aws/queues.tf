@@ -45,6 +45,13 @@ resource "aws_sqs_queue_policy" "queues" {
   policy    = jsonencode(each.value)
 }
 
+resource "aws_sqs_queue_policy" "dead" {
+  for_each = local.model.tls_policies.dead_queues
+
+  queue_url = aws_sqs_queue.dead[each.key].id
+  policy    = jsonencode(each.value)
+}
+
 resource "aws_lambda_event_source_mapping" "queues" {
   for_each = local.model.queues
 

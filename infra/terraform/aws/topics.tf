@@ -7,6 +7,13 @@ resource "aws_sns_topic" "topics" {
   tags              = local.tags
 }
 
+resource "aws_sns_topic_policy" "topics" {
+  for_each = local.model.tls_policies.topics
+
+  arn    = aws_sns_topic.topics[each.key].arn
+  policy = jsonencode(each.value)
+}
+
 # Raw: the queue holds the CloudEvent and nothing around it.
 resource "aws_sns_topic_subscription" "subscriptions" {
   for_each = local.model.subscriptions

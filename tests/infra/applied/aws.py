@@ -41,6 +41,7 @@ KINDS = {
     "aws_scheduler_schedule_group": messaging.ScheduleGroup,
     "aws_secretsmanager_secret": account.Secret,
     "aws_sns_topic": messaging.Topic,
+    "aws_sns_topic_policy": messaging.TopicPolicy,
     "aws_sns_topic_subscription": messaging.Subscription,
     "aws_sqs_queue": messaging.Queue,
     "aws_sqs_queue_policy": messaging.QueuePolicy,

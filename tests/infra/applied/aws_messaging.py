@@ -1,5 +1,7 @@
 """Queues, topics, schedules: SQS, SNS, EventBridge and its Scheduler on moto."""
 
+import json
+
 from tests.infra.applied.aws_place import AwsKind, pairs
 
 QUEUE = {
@@ -88,6 +90,27 @@ class Topic(AwsKind):
 
     def delete(self, state):
         self.client.delete_topic(TopicArn=state["arn"])
+
+
+class TopicPolicy(AwsKind):
+    service, replaced = "sns", ("arn",)
+
+    def put(self, given, before):
+        self._set(given["arn"], given["policy"])
+        return {"id": given["arn"], "owner": self.place.account}
+
+    def now(self, state):
+        found = self.client.get_topic_attributes(TopicArn=state["arn"])["Attributes"].get("Policy")
+        return {"policy": found} if found else None
+
+    def delete(self, state):
+        """The provider puts back what a topic has from the start: all rights to its owner."""
+        owner = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sns:*", "Resource": state["arn"]}
+        owner["Condition"] = {"StringEquals": {"AWS:SourceOwner": self.place.account}}
+        self._set(state["arn"], json.dumps({"Version": "2012-10-17", "Statement": [owner]}))
+
+    def _set(self, arn, policy):
+        self.client.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=policy)
 
 
 class Subscription(AwsKind):

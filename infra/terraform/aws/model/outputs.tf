@@ -58,6 +58,11 @@ output "queue_policies" {
   value       = local.queue_policies
 }
 
+output "tls_policies" {
+  description = "By dead letter queue, and by topic: its policy."
+  value       = local.tls_policies
+}
+
 output "queues" {
   description = "See topology."
   value       = module.topology.queues

@@ -299,6 +299,23 @@ locals {
     }
   }
 
+  # What nobody but this account's roles may use anyway: not over plain HTTP either.
+  tls_policies = {
+    for kind, arns in { dead_queues = local.arns.dead_queues, topics = local.arns.topics } : kind => {
+      for name, arn in arns : name => {
+        Version = "2012-10-17"
+        Statement = [{
+          Sid       = "OnlyTls"
+          Effect    = "Deny"
+          Action    = kind == "topics" ? "sns:Publish" : "sqs:*"
+          Principal = "*"
+          Resource  = arn
+          Condition = { Bool = { "aws:SecureTransport" = "false" } }
+        }]
+      }
+    }
+  }
+
   bucket_policy = {
     Version = "2012-10-17"
     Statement = [{
