@@ -138,7 +138,7 @@ def something_in_between(status):
         server.server_close()
 
 
-@pytest.mark.parametrize("status", [429, 502, 503])
+@pytest.mark.parametrize("status", [200, 429, 502, 503])
 @pytest.mark.parametrize(
     ("service", "operation", "parameters"),
     [

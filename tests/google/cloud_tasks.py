@@ -35,10 +35,11 @@ class Handler(BaseHTTPRequestHandler):
             due = datetime.fromisoformat(task["scheduleTime"])
             self.server.undone[id(task)] = due.timestamp()
             _later(self.server, max(0, (due - datetime.now(UTC)).total_seconds()), task)
+        answer = json.dumps({**task, "name": f"{self.path.partition('/v2/')[2]}/{len(self.server.tasks)}"}).encode()
         self.send_response(200)
-        self.send_header("content-length", "2")
+        self.send_header("content-length", str(len(answer)))
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(answer)
 
 
 def _later(server, seconds, task):

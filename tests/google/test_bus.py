@@ -18,7 +18,7 @@ from penstock.adapters.clock.memory import SimulatedClock
 from penstock.adapters.google.client import GoogleClient
 from penstock.adapters.google.names import deliveries
 from penstock.adapters.identity.kept import Kept
-from penstock.core.errors import NotFound, Refused, Terminal
+from penstock.core.errors import NotFound, Refused, Terminal, Transient
 from penstock.core.http import HttpResponse
 from penstock.core.messages import TOPICS, decode, encode
 from penstock.ports.identity import Bearer
@@ -132,14 +132,14 @@ def test_what_is_ordered_carries_its_key_and_a_request_has_one_key(emulator):
 
 
 class Recorder:
-    """A Send that keeps what goes out, and answers with ``status``."""
+    """A Send that keeps what goes out, and answers with ``status`` and ``body``."""
 
-    def __init__(self, status=200):
-        self.sent, self.status = [], status
+    def __init__(self, status=200, body=b'{"name": "a-task"}'):
+        self.sent, self.status, self.body = [], status, body
 
     def __call__(self, request):
         self.sent.append(request)
-        return HttpResponse(status=self.status, body=b"{}")
+        return HttpResponse(status=self.status, body=self.body)
 
     def bus(self, **more):
         client = GoogleClient(self, lambda: Bearer(token="canary-token", expires=9e12), Kept(lambda: 0.0))
@@ -183,6 +183,15 @@ def test_a_missing_right_is_named_and_no_token_is_quoted():
     with pytest.raises(Refused, match=r"needs the permission pubsub\.topics\.publish on projects/") as caught:
         Recorder(status=403).bus().publish([dispatch(source())])
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"<!DOCTYPE html>", b'"busy"', b'{"messageIds": ["1"]}'])
+@pytest.mark.parametrize("delay", [0, 90])
+def test_what_something_in_between_answers_is_no_receipt(body, delay):
+    """Its 200 says nothing of the messages: they count as published where Google gave each an id."""
+    two = [dispatch(source(name), delay=delay) for name in ("web", "api")]
+    with pytest.raises(Transient, match=r"is no JSON|is not (Pub/Sub|Cloud Tasks)"):
+        Recorder(body=body).bus().publish(two)
 
 
 def test_a_push_subscription_delivers_to_an_http_endpoint_and_again_where_it_is_refused(names, bus):

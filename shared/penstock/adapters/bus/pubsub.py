@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from penstock.adapters.bus.ordering import order_key
-from penstock.adapters.bus.pubsub_letters import ERROR, PubsubLetters, entry
+from penstock.adapters.bus.pubsub_letters import ERROR, PubsubLetters, answered, entry
 from penstock.adapters.google.client import Act, GoogleClient
 from penstock.adapters.google.names import GoogleNames
-from penstock.core.errors import Refused
+from penstock.core.errors import Refused, Transient
 from penstock.core.messages import encode
 from penstock.core.pipeline import Pipeline
 from penstock.ports.bus import DeadLetter, Dispatch
@@ -94,7 +94,9 @@ class PubsubBus(PubsubLetters):
             self._publish_url(message.topic), [message.entry], due=due, account=self._names.tasks_account
         )
         url = f"{self._names.endpoints.tasks}/v2/{queue}/tasks"
-        self._client.call("POST", url, Act(permission="cloudtasks.tasks.create", resource=queue), {"task": task})
+        act = Act(permission="cloudtasks.tasks.create", resource=queue)
+        if not answered(self._client.call("POST", url, act, {"task": task}), "name"):
+            raise Transient(f"what answered {act.permission} on {queue} is not Cloud Tasks: it gave no name")
 
 
 def publishing_task(url: str, entries: Sequence[dict[str, str]], *, due: datetime, account: str) -> dict[str, Any]:

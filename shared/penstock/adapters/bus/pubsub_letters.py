@@ -13,7 +13,7 @@ from penstock.adapters.bus.batches import batches
 from penstock.adapters.bus.ordering import order_again
 from penstock.adapters.google.client import Act, GoogleClient
 from penstock.adapters.google.names import GoogleNames
-from penstock.core.errors import Terminal
+from penstock.core.errors import Terminal, Transient
 from penstock.core.messages import decode
 from penstock.core.pipeline import Pipeline
 from penstock.ports.bus import DeadLetter
@@ -42,6 +42,11 @@ Received = Mapping[str, Any]
 def entry(data: str, order: str) -> dict[str, str]:
     """A message as a request to publish has it. ``data``: Base64; ``order``: its ordering key, "" for none."""
     return {"data": data, **({"orderingKey": order} if order else {})}
+
+
+def answered(answer: Any, name: str) -> Any:
+    """A field of Google's answer; () where there is none: something in between has answered."""
+    return (answer.get(name) if isinstance(answer, dict) else None) or ()
 
 
 class PubsubLetters:
@@ -106,7 +111,9 @@ class PubsubLetters:
         """As many requests as it takes. A request takes one ordering key: that of all ``entries``."""
         act = Act(permission="pubsub.topics.publish", resource=topic)
         for some in batches(entries, lambda one: len(one["data"]), most=BATCH, most_bytes=BATCH_BYTES):
-            self._client.call("POST", self._publish_url(topic), act, {"messages": some})
+            answer = self._client.call("POST", self._publish_url(topic), act, {"messages": some})
+            if len(answered(answer, "messageIds")) != len(some):
+                raise Transient(f"what answered {act.permission} on {topic} is not Pub/Sub: it gave no message ids")
 
     def _publish_url(self, topic: str) -> str:
         return f"{self._names.endpoints.pubsub}/v1/{topic}:publish"
