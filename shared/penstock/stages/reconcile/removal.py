@@ -19,6 +19,7 @@ from penstock.stages.reconcile import endings, lease, termination
 from penstock.stages.reconcile.apply import prune_all
 from penstock.stages.reconcile.approval import approved, limits_of, stop_message, used_up
 from penstock.stages.reconcile.attempt import KIND, Attempt
+from penstock.stages.reconcile.behind import behind_above, behind_removed
 from penstock.stages.reconcile.claims import Due, ownership, renders_due_for_removal
 from penstock.stages.reconcile.execute import ApplyFailed
 from penstock.stages.reconcile.forgetting import forget_copies
@@ -45,6 +46,8 @@ def remove(attempt: Attempt) -> list[Outgoing]:
     due = _due_for_all_of_it(attempt, below)
     if names := due.everybody or due.keepers:
         return _waits(attempt, names, waiting_as_a_whole(names, due), due)
+    if (old := behind_above(attempt, itself=bool(below))) is not None:
+        return endings.asks_source(attempt, old)
     left = bury_all(attempt, below)
     messages = left.messages
     if refers_to_secrets(attempt, ()):
@@ -67,6 +70,8 @@ def _removed(attempt: Attempt) -> list[Outgoing]:
         return _forget(attempt)
     target = open_target(attempt)
     ledger = load_ledger(target.keeper, attempt)
+    if (old := behind_removed(attempt, ledger.inventory)) is not None:
+        return endings.asks_source(attempt, old)
     if not attempt.kustomization.deletes or not ledger.inventory.entries:
         return _ended(attempt, target, ledger)
     if not ledger.trusted:
