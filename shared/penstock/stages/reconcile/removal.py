@@ -97,10 +97,13 @@ def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Ou
     if stop is not None and not approved(attempt, stop.digest):
         return _stopped(attempt, stop)
     check_rights(attempt, target, changes, first=False)
-    messages = _events(attempt, _prune(attempt, target, changes))
+    pruned, unsure = _prune(attempt, target, changes)
+    messages = _events(attempt, pruned)
     taking, told = handed_over(changes, due.resting)
     if any(change.keep for change in changes.changes):
         return messages + _waits(attempt, taking, told or told_unserved(changes), due)
+    if unsure:
+        return messages + endings.outlives(attempt, unsure)
     return messages + _terminates(attempt, target, ledger)
 
 
@@ -125,9 +128,12 @@ def _terminates(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoi
     return messages + _ended(attempt, target, ledger)
 
 
-def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> list[Change]:
-    """Delete under the Lease. Raises Conflict where it was declared again, ApplyFailed where a deletion is refused."""
-    with turn(attempt, target.keeper) as held:
+def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> tuple[list[Change], float]:
+    """Delete under the Lease; what was, and for how long others may still be writing (lease.Claim).
+
+    Raises Conflict where it was declared again, ApplyFailed where a deletion is refused.
+    """
+    with turn(attempt, target.keeper, existed=True) as held:
         if _record(attempt) is None:
             raise Conflict(f"Kustomization {attempt.ref} was declared again")
         writer = Writer(cluster=target.cluster, clock=attempt.deps.clock, claim=held.claim)
@@ -135,7 +141,7 @@ def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> list[Change]
     if failed:
         told = ";".join(f"{change.ref}: {error}" for change, error in failed[:5])
         raise ApplyFailed(Terminal(f"delete failed, errors: {told}", reason="PruneFailed"), tuple(pruned))
-    return pruned
+    return pruned, held.claim.unsure
 
 
 def _known(attempt: Attempt) -> Record | None:

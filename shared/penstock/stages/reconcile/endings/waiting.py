@@ -91,6 +91,15 @@ def asks_source(attempt: Attempt, old: Behind) -> list[Outgoing]:
     return [look, itself(attempt, "again", delay=2 * patience(attempt, "Unknown"))]
 
 
+def outlives(attempt: Attempt, seconds: float) -> list[Outgoing]:
+    """A removal has deleted everything; who has lost the Lease may still make some of it for so long: see unsure.py."""
+    message = "removal: an earlier run has lost its Lease, and may still be writing: looking again when it has ended"
+    said = Said(ready="Unknown", reason="Progressing", message=message)
+    status = with_conditions(replace(attempt.status, waiting_for=()), said, attempt.now())
+    save_status(attempt, status, due=attempt.now().timestamp() + seconds)
+    return []
+
+
 def superseded(attempt: Attempt, done: Done | None = None) -> list[Outgoing]:
     """A newer revision, or somebody else's write, came in between: look again at the newest.
 
