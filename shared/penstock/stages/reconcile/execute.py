@@ -66,7 +66,8 @@ def forgets(planned: Planned) -> bool:
 
 def execute(attempt: Attempt, source: Source, target: Target, planned: Planned) -> Done:
     """Apply, then prune. Raises Conflict where a newer revision is there, ApplyFailed with what was done."""
-    with turn(attempt, target.keeper, first=not planned.ledger.inventory.resource_version) as held:
+    inventory = planned.ledger.inventory
+    with turn(attempt, target.keeper, first=not inventory.resource_version, existed=bool(inventory.entries)) as held:
         _look_again(attempt, source, target, planned, held.claim)
         done = _under_lease(attempt, source, target, planned, held.claim)
     return replace(done, again=held.again, verify=held.claim.taken_over)
@@ -113,6 +114,8 @@ def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Plan
     pruned, failed = _pruned(attempt, writer, planned)
     _tell(attempt, tuple(pruned))
     inventory = _after(planned, tuple(change.ref for change, _ in failed))
+    if claim.unsure:  # whoever had the Lease before may still make what is not there, or was deleted
+        inventory = union(planned.ledger, planned.wanted)
     inventory = replace(inventory, revision=source.revision, observation=source.observation)
     if failed and inventory.entries != ledger.inventory.entries:
         status = replace(attempt.status, inventory=inventory.ids(), inventory_digest=digest_of(inventory))

@@ -16,6 +16,7 @@ from penstock.core.resources import Gvk, Manifest
 from penstock.ports.clock import Clock
 from penstock.ports.cluster import Cluster
 from penstock.stages.reconcile.home import create_at_home
+from penstock.stages.reconcile.unsure import marked_unsure, unsure_until
 
 GVK = Gvk(group="coordination.k8s.io", version="v1", kind="Lease")
 SECONDS = 150
@@ -40,15 +41,17 @@ class OwnedByOther(Refused):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """A Lease that we hold. ``deadline``: monotonic; ``taken_over``: its last holder never released it.
+    """A Lease that we hold. ``deadline``: monotonic; ``taken_over``: its last holder never released it, or has lost it.
 
-    ``before``: the resourceVersion with which its last holder left it, "" for a new one.
+    ``unsure``: seconds for which such a one may still be writing, before this turn or an earlier one, 0 where there is
+    none. ``before``: the resourceVersion with which its last holder left it, "" for a new one.
     """
 
     manifest: Manifest
     holder: str
     deadline: float
     taken_over: bool = False
+    unsure: float = 0.0
     before: str = ""
 
     def untouched_since(self, version: str) -> bool:
@@ -79,10 +82,12 @@ class Holder:
 class How:
     """``first``: there is most likely no Lease yet, so it is not looked for before it is made.
 
-    ``adopting``: one of another plane is taken as soon as that plane's run has ended.
+    ``existed``: somebody has had one; where there is none now it was deleted, maybe from under a run. ``adopting``: one
+    of another plane is taken as soon as that plane's run has ended.
     """
 
     first: bool = False
+    existed: bool = False
     adopting: bool = False
 
 
@@ -102,16 +107,17 @@ def acquire(cluster: Cluster, owner: Owner, holder: Holder, clock: Clock, how: H
             if held_by_other and current is not None:
                 cluster.replace(_marked(current))
                 raise Held(f"another run of {owner.namespace}/{owner.name} is at work; it will look again")
-            wanted = _lease(owner, holder.name, now, current)
+            until = unsure_until(current, now, lost=_lost(current, holder, existed=how.existed))
+            wanted = marked_unsure(_lease(owner, holder.name, now, current), until)
             taken = create_at_home(cluster, wanted) if current is None else cluster.replace(wanted)
         except Conflict:
             continue
-        taken_over = current is not None and bool((current.get("spec") or {}).get("holderIdentity"))
         return Claim(
             manifest=taken,
             holder=holder.name,
             deadline=started + SECONDS - MARGIN,
-            taken_over=taken_over,
+            taken_over=how.existed if current is None else bool(_holder(current)),
+            unsure=(until - now).total_seconds() if until is not None else 0.0,
             before=str(current["metadata"]["resourceVersion"]) if current is not None else "",
         )
     raise Held(f"the lease of {owner.namespace}/{owner.name} changes hands all the time")
@@ -166,6 +172,18 @@ def _held(lease: Manifest, holder: Holder, now: datetime) -> bool:
     except ValueError:
         return False  # nobody can tell until when: it is taken over, and verified afterwards
     return now < renewed + timedelta(seconds=int(spec.get("leaseDurationSeconds") or SECONDS))
+
+
+def _holder(lease: Manifest) -> str:
+    return str((lease.get("spec") or {}).get("holderIdentity") or "")
+
+
+def _lost(current: Manifest | None, holder: Holder, *, existed: bool) -> bool:
+    """Whether somebody has had the Lease, has not given it back, and is not known to have ended."""
+    if current is None:
+        return existed
+    other = _holder(current)
+    return other not in ("", holder.name) and not holder.ended(other)
 
 
 def _lease(owner: Owner, holder: str, now: datetime, current: Manifest | None) -> Manifest:

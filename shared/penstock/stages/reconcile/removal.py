@@ -21,6 +21,7 @@ from penstock.stages.reconcile.apply import prune_all
 from penstock.stages.reconcile.approval import approved, limits_of, stop_message, used_up
 from penstock.stages.reconcile.attempt import KIND, Attempt
 from penstock.stages.reconcile.awaiting import told_leaving, waiting_as_a_whole, waiting_for_renders
+from penstock.stages.reconcile.behind import behind_above, behind_removed
 from penstock.stages.reconcile.claims import ownership
 from penstock.stages.reconcile.due import Due, renders_due_for_removal
 from penstock.stages.reconcile.execute import ApplyFailed
@@ -48,6 +49,8 @@ def remove(attempt: Attempt) -> list[Outgoing]:
     due = _due_for_all_of_it(attempt, below)
     if names := due.everybody or due.keepers:
         return _waits(attempt, names, waiting_as_a_whole(names, due), due)
+    if (old := behind_above(attempt, itself=bool(below))) is not None:
+        return endings.asks_source(attempt, old)
     left = bury_all(attempt, below)
     messages = left.messages
     if refers_to_secrets(attempt, ()):
@@ -70,6 +73,8 @@ def _removed(attempt: Attempt) -> list[Outgoing]:
         return _forget(attempt)
     target = open_target(attempt)
     ledger = load_ledger(target.keeper, attempt)
+    if (old := behind_removed(attempt, ledger.inventory)) is not None:
+        return endings.asks_source(attempt, old)
     if not attempt.kustomization.deletes or not ledger.inventory.entries:
         return _ended(attempt, target, ledger)
     if not ledger.trusted:
@@ -95,10 +100,13 @@ def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Ou
     if stop is not None and not approved(attempt, stop.digest):
         return _stopped(attempt, stop)
     check_rights(attempt, target, changes, first=False)
-    messages = _events(attempt, _prune(attempt, target, changes))
+    pruned, unsure = _prune(attempt, target, changes)
+    messages = _events(attempt, pruned)
     taking, told = handed_over(changes, due.resting)
     if any(change.keep for change in changes.changes):
         return messages + _waits(attempt, taking, told or told_unserved(changes), due)
+    if unsure:
+        return messages + endings.outlives(attempt, unsure)
     return messages + _terminates(attempt, target, ledger)
 
 
@@ -123,9 +131,12 @@ def _terminates(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoi
     return messages + _ended(attempt, target, ledger)
 
 
-def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> list[Change]:
-    """Delete under the Lease. Raises Conflict where it was declared again, ApplyFailed where a deletion is refused."""
-    with turn(attempt, target.keeper) as held:
+def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> tuple[list[Change], float]:
+    """Delete under the Lease; what was, and for how long others may still be writing (lease.Claim).
+
+    Raises Conflict where it was declared again, ApplyFailed where a deletion is refused.
+    """
+    with turn(attempt, target.keeper, existed=True) as held:
         if _record(attempt) is None:
             raise Conflict(f"Kustomization {attempt.ref} was declared again")
         writer = Writer(cluster=target.cluster, clock=attempt.deps.clock, claim=held.claim)
@@ -133,7 +144,7 @@ def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> list[Change]
     if failed:
         told = ";".join(f"{change.ref}: {error}" for change, error in failed[:5])
         raise ApplyFailed(Terminal(f"delete failed, errors: {told}", reason="PruneFailed"), tuple(pruned))
-    return pruned
+    return pruned, held.claim.unsure
 
 
 def _known(attempt: Attempt) -> Record | None:

@@ -12,6 +12,7 @@ from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile import adoption, endings, lease
 from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, open_attempt, tried_in_vain
+from penstock.stages.reconcile.behind import behind_run
 from penstock.stages.reconcile.children import check_children, store_children, wake_children
 from penstock.stages.reconcile.context import gather
 from penstock.stages.reconcile.credentials import copy_credentials
@@ -24,7 +25,7 @@ from penstock.stages.reconcile.health import check_health
 from penstock.stages.reconcile.in_cluster import FOREIGN
 from penstock.stages.reconcile.live import owner_selector
 from penstock.stages.reconcile.orphaned import forget_orphaned
-from penstock.stages.reconcile.parentage import check_handover
+from penstock.stages.reconcile.parentage import check_handover, stored_as
 from penstock.stages.reconcile.planning import Planned, make_plan, with_leaving
 from penstock.stages.reconcile.pointer import point
 from penstock.stages.reconcile.preview import preview
@@ -38,7 +39,7 @@ from penstock.stages.reconcile.resting import rest
 from penstock.stages.reconcile.rights import check_rights
 from penstock.stages.reconcile.shared import SharedReads
 from penstock.stages.reconcile.shown_plan import plan_key, plan_value
-from penstock.stages.reconcile.source import Source, newest_for, open_source
+from penstock.stages.reconcile.source import Source, open_source
 from penstock.stages.reconcile.target import Target, open_target
 from penstock.stages.reconcile.telling import at_revision, speaking_of
 from penstock.stages.reconcile.waits import suspended, unready_dependencies
@@ -186,8 +187,10 @@ def _applied(attempt: Attempt, source: Source, rendered: Rendered) -> list[Outgo
     target = open_target(attempt)
     with attempt.step("plan"):
         planned = leave_reported(attempt, make_plan(attempt, source, rendered, target), target)
-    if not newest_for(source, planned.ledger.inventory):
-        return endings.asks_source(attempt, source, planned.ledger.inventory)
+    gone = attempt.opening.children - {stored_as(each) for each in planned.rendered.parts.interpreted}
+    takes_away = bool(planned.changes.deletions or gone) or not planned.ledger.trusted
+    if (old := behind_run(attempt, source, planned.ledger.inventory, takes_away=takes_away)) is not None:
+        return endings.asks_source(attempt, old)
     if attempt.shared is not None and not _settled(planned):
         return [Outgoing(message=attempt.message)]
     try:

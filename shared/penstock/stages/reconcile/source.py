@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 from penstock.core.errors import NotFound, Refused, Transient
 from penstock.core.flux.kustomization import SourceRef
-from penstock.core.reconcile.inventory import Inventory
 from penstock.core.records import SourceStatus
 from penstock.core.sources.artifact import decode
 from penstock.core.sources.kept import KeptTrees
-from penstock.core.sources.kinds import ARTIFACTS, FETCHED
+from penstock.core.sources.kinds import ARTIFACTS
 from penstock.core.sources.wakeups import source_key
 from penstock.core.tree import MemoryTree
 from penstock.ports.deps import Deps
@@ -54,17 +53,6 @@ def open_source(attempt: Attempt) -> Source:
 
 class ArtifactGone(Transient):
     """A source's artifact is not stored any more. Its fetch stores it again, once somebody asks for a look."""
-
-
-def newest_for(source: Source, inventory: Inventory) -> bool:
-    """Whether this revision may be written over what an inventory holds.
-
-    A lower observation number may not, unless it is the same revision: the records of a plane can be lost or restored,
-    and then count from before. Whoever finds that has the head resolved (SourceChanged.above), which counts higher.
-    """
-    if source.ref.kind not in FETCHED or inventory.observation <= source.observation:
-        return True
-    return inventory.revision in ("", source.revision)
 
 
 def newest_source(deps: Deps, cluster: str, key: str) -> Source | None:

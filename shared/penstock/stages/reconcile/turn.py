@@ -30,10 +30,10 @@ class Turn:
 
 
 @contextlib.contextmanager
-def turn(attempt: Attempt, keeper: Cluster, *, first: bool = False) -> Iterator[Turn]:
+def turn(attempt: Attempt, keeper: Cluster, *, first: bool = False, existed: bool = False) -> Iterator[Turn]:
     """Hold the Lease within the block. Raises what ``lease.acquire`` raises; an error of the block comes first.
 
-    ``first``: see there.
+    ``first``, ``existed``: see there.
     """
     deps, key = attempt.deps, lease_key(attempt.cluster, attempt.message.namespace, attempt.message.name)
     known = attempt.opening.records.get(key)
@@ -47,7 +47,7 @@ def turn(attempt: Attempt, keeper: Cluster, *, first: bool = False) -> Iterator[
         return name in _ended(known)
 
     holder = lease.Holder(name=deps.lives.sign(deps.clock.new_id()), ended=ended)
-    how = lease.How(first=first, adopting=attempt.adopting)
+    how = lease.How(first=first, existed=existed, adopting=attempt.adopting)
     try:
         held = Turn(claim=lease.acquire(keeper, attempt.owner, holder, deps.clock, how))
     except lease.Held:

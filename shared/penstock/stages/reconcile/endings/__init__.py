@@ -9,6 +9,7 @@ from penstock.stages.reconcile.endings.looking_again import ask, wake
 from penstock.stages.reconcile.endings.waiting import (
     asks_source,
     held,
+    outlives,
     superseded,
     waits_for_dependencies,
     waits_for_others,
@@ -20,6 +21,7 @@ __all__ = [
     "failed",
     "finished",
     "held",
+    "outlives",
     "superseded",
     "waits_for_dependencies",
     "waits_for_others",

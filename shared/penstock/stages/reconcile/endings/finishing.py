@@ -39,12 +39,11 @@ from penstock.stages.reconcile.source import Source
 from penstock.stages.reconcile.target import Target
 from penstock.stages.reconcile.telling import answer, tell
 from penstock.stages.reconcile.undeclared import told_dropped
+from penstock.stages.reconcile.unsure import OUTLIVED
 
 _WRITTEN = (Action.CREATED, Action.CONFIGURED)
 MOST_MARKS = 1000
 """Of objects that a dry-run found the same; what is beyond that is asked for anew."""
-VERIFY_AFTER = 600.0
-"""Seconds after which a run verifies what it did over an expired Lease: longer than any function may run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,7 +174,7 @@ def _after_run(attempt: Attempt, done: Done) -> list[Outgoing]:
     if done.again or (done.planned.held and not done.planned.ledger.trusted):
         messages.append(itself(attempt, "again"))
     if done.verify:
-        messages.append(itself(attempt, "verify", delay=VERIFY_AFTER))
+        messages.append(itself(attempt, "verify", delay=OUTLIVED))
     return messages
 
 

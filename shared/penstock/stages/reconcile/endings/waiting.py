@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from penstock.core.messages import Outgoing
-from penstock.core.reconcile.inventory import Inventory
 from penstock.core.records import discovered_key, hooked_key
 from penstock.core.sources.wakeups import first_in_line
 from penstock.stages.reconcile.alerts import change_events, stuck_event
 from penstock.stages.reconcile.attempt import Attempt, everybody, wake_up
+from penstock.stages.reconcile.behind import Behind
 from penstock.stages.reconcile.due import Awaits
 from penstock.stages.reconcile.endings.looking_again import ask, itself, look_at, patience, wake
 from penstock.stages.reconcile.execute import Done
@@ -72,23 +72,33 @@ def held(attempt: Attempt) -> list[Outgoing]:
     return [itself(attempt, "held", delay=SOON if attempt.message.request else BACKSTOP)]
 
 
-def asks_source(attempt: Attempt, source: Source, known: Inventory) -> list[Outgoing]:
+def asks_source(attempt: Attempt, old: Behind) -> list[Outgoing]:
     """The cluster holds a newer observation than the plane's records: the head is resolved before anything is written.
 
     So a store that was restored from a backup brings no old revision back.
     """
     message = (
-        f"the cluster holds {known.revision} (observation {known.observation}), the plane's records know of "
-        f"{source.observation}: looking at the head of {source.ref} again"
+        f"the cluster holds {old.held.revision} (observation {old.held.observation}), the plane's records know of "
+        f"{old.observation}: looking at the head of {old.ref} again"
     )
-    status = with_conditions(
-        attempt.status, Said(ready="Unknown", reason="Progressing", message=message), attempt.now()
-    )
+    removed, status = attempt.record.tombstone, attempt.status
+    if not (removed and attempt.kustomization.suspend):  # see removal.py
+        said = Said(ready="Unknown", reason="Progressing", message=f"removal: {message}" if removed else message)
+        status = with_conditions(status, said, attempt.now())
     save_status(attempt, status, due=attempt.now().timestamp() + BACKSTOP)
     for mark in (discovered_key(attempt.cluster), hooked_key(attempt.cluster)):  # of old records: see discovery.py
         attempt.deps.state.delete(mark, expected=None)
-    look = look_at(attempt, source.ref, above=known.observation)
+    look = look_at(attempt, old.ref, above=old.held.observation)
     return [look, itself(attempt, "again", delay=2 * patience(attempt, "Unknown"))]
+
+
+def outlives(attempt: Attempt, seconds: float) -> list[Outgoing]:
+    """A removal has deleted everything; who has lost the Lease may still make some of it for so long: see unsure.py."""
+    message = "removal: an earlier run has lost its Lease, and may still be writing: looking again when it has ended"
+    said = Said(ready="Unknown", reason="Progressing", message=message)
+    status = with_conditions(replace(attempt.status, waiting_for=()), said, attempt.now())
+    save_status(attempt, status, due=attempt.now().timestamp() + seconds)
+    return []
 
 
 def superseded(attempt: Attempt, done: Done | None = None) -> list[Outgoing]:
