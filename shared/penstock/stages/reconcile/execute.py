@@ -9,11 +9,12 @@ from penstock.core.records import status_key
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.stages.reconcile import lease
 from penstock.stages.reconcile.adoption import use_up
+from penstock.stages.reconcile.afresh import refuse_outdated
 from penstock.stages.reconcile.apply import apply_all, prune_all
 from penstock.stages.reconcile.approval import used_up
 from penstock.stages.reconcile.attempt import KIND, Attempt, document_key, is_current, status_of
 from penstock.stages.reconcile.children import source_known
-from penstock.stages.reconcile.ledger import Ledger, digest_of, inventory_version, store_ledger, union
+from penstock.stages.reconcile.ledger import Ledger, digest_of, store_ledger, union
 from penstock.stages.reconcile.opening import source_keys
 from penstock.stages.reconcile.outcome import BACKSTOP, shown
 from penstock.stages.reconcile.planning import Planned
@@ -85,9 +86,8 @@ def _look_again(attempt: Attempt, source: Source, target: Target, planned: Plann
     attempt.opening.seen(found.get(mine))
     if suspended(replace(attempt, status=status_of(found.get(mine)))):
         raise Conflict(f"Kustomization {attempt.ref} was suspended meanwhile")
-    version = planned.ledger.inventory.resource_version
-    if not claim.untouched_since(version) and inventory_version(target.keeper, attempt) != version:
-        raise Conflict(f"the inventory of {attempt.ref} was written meanwhile")
+    stale = (change for change in planned.changes.changes if change.ref not in planned.wanted)
+    refuse_outdated(attempt, target, planned.ledger, claim, stale)
 
 
 def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Planned, claim: lease.Claim) -> Done:

@@ -16,6 +16,7 @@ from penstock.core.reconcile.plan import Change, ChangeSet, plan
 from penstock.core.records import ObjectRecord, object_key
 from penstock.ports.state import Record
 from penstock.stages.reconcile import endings, lease, termination
+from penstock.stages.reconcile.afresh import refuse_outdated
 from penstock.stages.reconcile.alerts import stuck_event
 from penstock.stages.reconcile.apply import prune_all
 from penstock.stages.reconcile.approval import approved, limits_of, stop_message, used_up
@@ -57,7 +58,10 @@ def remove(attempt: Attempt) -> list[Outgoing]:
         messages += forget_copies(attempt)
     if left.held:
         return messages + _waits(attempt, left.names, told_leaving(left.held, left.names, left.due), left.due)
-    return messages + _removed(attempt)
+    try:
+        return messages + _removed(attempt)
+    except Conflict:
+        return messages + endings.superseded(attempt)
 
 
 def _due_for_all_of_it(attempt: Attempt, below: Collection[tuple[str, str]]) -> Due:
@@ -100,7 +104,7 @@ def _remove_objects(attempt: Attempt, target: Target, ledger: Ledger) -> list[Ou
     if stop is not None and not approved(attempt, stop.digest):
         return _stopped(attempt, stop)
     check_rights(attempt, target, changes, first=False)
-    pruned, unsure = _prune(attempt, target, changes)
+    pruned, unsure = _prune(attempt, target, ledger, changes)
     messages = _events(attempt, pruned)
     taking, told = handed_over(changes, due.resting)
     if any(change.keep for change in changes.changes):
@@ -131,14 +135,15 @@ def _terminates(attempt: Attempt, target: Target, ledger: Ledger) -> list[Outgoi
     return messages + _ended(attempt, target, ledger)
 
 
-def _prune(attempt: Attempt, target: Target, changes: ChangeSet) -> tuple[list[Change], float]:
+def _prune(attempt: Attempt, target: Target, ledger: Ledger, changes: ChangeSet) -> tuple[list[Change], float]:
     """Delete under the Lease; what was, and for how long others may still be writing (lease.Claim).
 
-    Raises Conflict where it was declared again, ApplyFailed where a deletion is refused.
+    Raises Conflict where it was declared again or a run has written meanwhile, ApplyFailed where a deletion is refused.
     """
     with turn(attempt, target.keeper, existed=True) as held:
         if _record(attempt) is None:
             raise Conflict(f"Kustomization {attempt.ref} was declared again")
+        refuse_outdated(attempt, target, ledger, held.claim, changes.changes)
         writer = Writer(cluster=target.cluster, clock=attempt.deps.clock, claim=held.claim)
         pruned, failed = prune_all(writer, changes.deletions)
     if failed:
