@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from penstock.core.errors import Conflict, PenstockError, Terminal
 from penstock.core.reconcile.inventory import Inventory
-from penstock.core.reconcile.plan import Action, Change, kept_entries
+from penstock.core.reconcile.plan import Action, Change, kept_entries, owner_of
 from penstock.core.records import status_key
 from penstock.core.resources import Gvk, ObjectRef
 from penstock.stages.reconcile import lease
@@ -114,8 +114,8 @@ def _under_lease(attempt: Attempt, source: Source, target: Target, planned: Plan
     pruned, failed = _pruned(attempt, writer, planned)
     _tell(attempt, tuple(pruned))
     inventory = _after(planned, tuple(change.ref for change, _ in failed))
-    if claim.unsure:  # whoever had the Lease before may still make what is not there, or was deleted
-        inventory = union(planned.ledger, planned.wanted)
+    if claim.unsure:
+        inventory = replace(inventory, entries={**_may_come(planned), **inventory.entries})
     inventory = replace(inventory, revision=source.revision, observation=source.observation)
     if failed and inventory.entries != ledger.inventory.entries:
         status = replace(attempt.status, inventory=inventory.ids(), inventory_digest=digest_of(inventory))
@@ -160,6 +160,16 @@ def _after(planned: Planned, undeleted: tuple[ObjectRef, ...]) -> Inventory:
     kept = {ref: known[ref] for ref in (*planned.held, *undeleted) if ref in known}
     kept |= kept_entries(planned.changes.changes, known)
     return replace(planned.ledger.inventory, entries={**kept, **planned.wanted})
+
+
+def _may_come(planned: Planned) -> dict[ObjectRef, str]:
+    """What whoever had the Lease before may still make, or make ours: what is nobody's, not there, or was deleted.
+
+    What others own comes back to them by their own next run.
+    """
+    known, stale = planned.ledger.inventory.entries, (c for c in planned.changes.changes if c.ref not in planned.wanted)
+    may = (c.ref for c in stale if c.action is Action.DELETED or c.live is None or not owner_of(c.live))
+    return {ref: known[ref] for ref in may if ref in known}
 
 
 def _make_namespaces(target: Target, planned: Planned) -> None:
