@@ -61,9 +61,8 @@ class Clients:
         except (BotoCoreError, ResponseParserError) as error:  # the latter: of something in between, a page perhaps
             # no `from`: an error about parameters quotes them, one about an answer what that says
             raise _unanswered(type(error).__name__, action(service, operation), resource) from None
-        if not answer.get("ResponseMetadata", {}).get(
-            "RequestId"
-        ):  # botocore takes a page of a proxy for an empty answer
+        # botocore takes a page of a proxy for an empty answer
+        if not answer.get("ResponseMetadata", {}).get("RequestId"):
             told = f"what answered {action(service, operation)} on {resource} is not AWS: it gave no request id"
             raise Transient(told)
         return answer

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
+from penstock.core.errors import PenstockError, Terminal
 from penstock.core.flux.kustomization import Kustomization, SourceRef, parse_kustomization
 from penstock.core.flux.plane import Plane, Policy, parse_plane
 from penstock.core.messages import LEFT_OUT, Event, Outgoing, ReconcileDue
@@ -239,6 +240,11 @@ def applied_mark(attempt: Attempt, rendered: Rendered) -> str:
 def tried_in_vain(attempt: Attempt) -> str:
     """What this attempt has tried, for a status whose ``failed_at`` says so (core.reconcile.unrendered)."""
     return tried(attempt.record.generation, attempt.opening.tried)
+
+
+def failed_at(attempt: Attempt, error: PenstockError, before: KustomizationStatus) -> str:
+    """``failed_at`` of a status after this error: a passing one leaves it as it was ``before``."""
+    return tried_in_vain(attempt) if isinstance(error, Terminal) else before.failed_at
 
 
 def health_goes_on(attempt: Attempt) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from penstock.core.errors import Conflict, PenstockError, Terminal, Transient
+from penstock.core.errors import Conflict, PenstockError, Transient
 from penstock.core.messages import RENDER, Event, Outgoing, ReconcileDue
 from penstock.core.reconcile.plan import Action, switched_off
 from penstock.core.reconcile.render import Rendered, render
@@ -11,7 +11,7 @@ from penstock.core.reconcile.standing import CHILDREN_DUE
 from penstock.core.resources import Manifest, ObjectRef, ref_of
 from penstock.ports.deps import Deps
 from penstock.stages.reconcile import adoption, endings, lease
-from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, open_attempt, tried_in_vain
+from penstock.stages.reconcile.attempt import LOOKS_AFRESH, Attempt, failed_at, open_attempt
 from penstock.stages.reconcile.behind import behind_run
 from penstock.stages.reconcile.children import check_children, store_children, wake_children
 from penstock.stages.reconcile.context import gather
@@ -138,8 +138,8 @@ def _reconcile(attempt: Attempt) -> list[Outgoing]:
         check_children(attempt, rendered.parts.interpreted)
     except PenstockError as error:
         if waiting:
-            in_vain = tried_in_vain(attempt) if isinstance(error, Terminal) else attempt.status.failed_at
-            attempt = replace(attempt, status=replace(attempt.status, failed_at=in_vain))
+            known = attempt.status
+            attempt = replace(attempt, status=replace(known, failed_at=failed_at(attempt, error, known)))
             return endings.waits_for_dependencies(attempt, source, waiting)
         return endings.failed(attempt, error) + _go_on_below(attempt, source, error)
     attempt = record_render(attempt, source, rendered)

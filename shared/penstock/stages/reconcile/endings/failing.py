@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from penstock.core.errors import Conflict, NotFound, PenstockError, Terminal, Transient
+from penstock.core.errors import Conflict, NotFound, PenstockError, Transient
 from penstock.core.messages import Outgoing
 from penstock.core.reconcile.plan import Change
 from penstock.core.records import KustomizationStatus, status_key
 from penstock.core.sources.kinds import FETCHED
 from penstock.stages.reconcile.alerts import change_events, failure_event
-from penstock.stages.reconcile.attempt import KIND, Attempt, overtaken, status_of, tried_in_vain
+from penstock.stages.reconcile.attempt import KIND, Attempt, failed_at, overtaken, status_of
 from penstock.stages.reconcile.endings.looking_again import itself, look_at, next_try, patience, wake
 from penstock.stages.reconcile.endings.waiting import superseded
 from penstock.stages.reconcile.execute import ApplyFailed
@@ -36,8 +36,8 @@ def failed(attempt: Attempt, error: PenstockError, *, digest: str = "") -> list[
     attempt, status = _as_it_stands(attempt)
     if overtaken(attempt, mine, status):
         return superseded(attempt)  # a newer run has the last word
-    in_vain = tried_in_vain(attempt) if isinstance(cause, Terminal) else status.failed_at
-    status = with_conditions(replace(status, waiting_for=(), failed_at=in_vain), said, attempt.now())
+    status = replace(status, waiting_for=(), failed_at=failed_at(attempt, cause, status))
+    status = with_conditions(status, said, attempt.now())
     took = attempt.now() - attempt.started
     status = with_history(status, digest=digest, outcome=said.reason, moment=attempt.now(), took=took)
     told = list[Outgoing]()
